@@ -1,0 +1,16 @@
+//! The words of Internet mail and their rules, with no I/O: what `store`, `imap`, `smtp` and `operator` all speak of.
+//!
+//! * [`flags`]: the flags and keywords of a message;
+//! * [`view`]: an immutable, cheaply shared picture of a folder (UID, flags, MODSEQ…) and the difference between two of them;
+//! * [`folder`]: folder names and special uses;
+//! * [`mime`]: the structure of a message (ENVELOPE, BODYSTRUCTURE, where each part lies), computed once while it streams in.
+#![deny(missing_docs)]
+
+pub mod flags;
+pub mod folder;
+pub mod mime;
+pub mod view;
+
+pub use flags::{Flags, Keywords};
+pub use folder::{FolderName, SpecialUse};
+pub use view::{Difference, Entry, ModSeq, Uid, UidValidity, View};

@@ -1,0 +1,416 @@
+//! A picture of a folder at one moment, shared by the store and by every session that has the folder open.
+//!
+//! A [`View`] never changes: the store makes the next one after each commit and publishes it. Entries lie in chunks behind
+//! `Arc`, so the next view shares every chunk that did not change, a session keeps the picture it has told its client of at
+//! the price of a pointer, and [`View::difference`] skips what is shared: the cost of a change is the change.
+//!
+//! Invariants: UIDs strictly grow with the position; every UID is below `uid_next`; no entry's MODSEQ is above
+//! `highest_modseq`; the counters agree with the entries.
+
+use std::sync::Arc;
+
+use crate::flags::{Flags, Keywords};
+
+/// A message's unique identifier in its folder, never 0 (RFC 9051 §2.3.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Uid(pub u32);
+
+/// The epoch of a folder's UIDs, never 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct UidValidity(pub u32);
+
+/// A modification sequence (RFC 7162): grows with every change of a folder, at most 63 bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct ModSeq(pub u64);
+
+/// One message of a folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Its identifier in the folder.
+    pub uid: Uid,
+    /// RFC822.SIZE in octets.
+    pub size: u32,
+    /// Flags and keywords.
+    pub flags: Flags,
+    /// When flags last changed or the message came.
+    pub modseq: ModSeq,
+    /// INTERNALDATE, seconds since 1970 UTC.
+    pub internal_date: i64,
+    /// The store's number for the body, opaque to everyone else; a copy of a message has the same.
+    pub body: u64,
+}
+
+/// Entries in a chunk: large enough that 100,000 messages are 200 pointers, small enough to copy for one change.
+const CHUNK: usize = 512;
+
+type Chunk = Arc<Vec<Entry>>;
+
+/// A folder at one moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The epoch of the UIDs.
+    pub uid_validity: UidValidity,
+    /// The UID the next message will have, or more.
+    pub uid_next: Uid,
+    /// The highest MODSEQ of the folder, expunges included.
+    pub highest_modseq: ModSeq,
+    /// The keywords of the folder.
+    pub keywords: Keywords,
+    chunks: Vec<Chunk>,
+    /// Position of each chunk's first entry.
+    starts: Vec<usize>,
+    len: usize,
+    unseen: usize,
+    deleted: usize,
+    octets: u64,
+}
+
+/// What happened between two views of one folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Positions (from 0) in the older view of the messages that are gone, ascending.
+    pub expunged: Vec<usize>,
+    /// Positions in the newer view of messages that were there and whose flags or MODSEQ changed, ascending.
+    pub changed: Vec<usize>,
+    /// Number of messages at the end of the newer view that the older one did not have.
+    pub added: usize,
+}
+
+impl Difference {
+    /// Whether the two views are alike.
+    pub fn is_empty(&self) -> bool {
+        self.expunged.is_empty() && self.changed.is_empty() && self.added == 0
+    }
+}
+
+impl View {
+    /// An empty folder.
+    pub fn empty(uid_validity: UidValidity, uid_next: Uid, highest_modseq: ModSeq, keywords: Keywords) -> Self {
+        View {
+            uid_validity,
+            uid_next,
+            highest_modseq,
+            keywords,
+            chunks: Vec::new(),
+            starts: Vec::new(),
+            len: 0,
+            unseen: 0,
+            deleted: 0,
+            octets: 0,
+        }
+    }
+
+    /// Number of messages.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of messages without `\Seen`.
+    pub fn unseen(&self) -> usize {
+        self.unseen
+    }
+
+    /// Number of messages with `\Deleted`.
+    pub fn deleted(&self) -> usize {
+        self.deleted
+    }
+
+    /// Sum of the sizes, in octets.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// The entry at a position (sequence number − 1).
+    pub fn get(&self, position: usize) -> Option<&Entry> {
+        if position >= self.len {
+            return None;
+        }
+        let chunk = self.starts.partition_point(|start| *start <= position) - 1;
+        self.chunks[chunk].get(position - self.starts[chunk])
+    }
+
+    /// The position of a UID: `Ok` when it is there, `Err` with where it would be.
+    pub fn position(&self, uid: Uid) -> Result<usize, usize> {
+        let chunk = self.chunks.partition_point(|c| c[c.len() - 1].uid < uid);
+        let Some(entries) = self.chunks.get(chunk) else { return Err(self.len) };
+        match entries.binary_search_by_key(&uid, |e| e.uid) {
+            Ok(i) => Ok(self.starts[chunk] + i),
+            Err(i) => Err(self.starts[chunk] + i),
+        }
+    }
+
+    /// The entry of a UID.
+    pub fn find(&self, uid: Uid) -> Option<&Entry> {
+        self.position(uid).ok().and_then(|p| self.get(p))
+    }
+
+    /// The last entry.
+    pub fn last(&self) -> Option<&Entry> {
+        self.chunks.last().and_then(|c| c.last())
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flat_map(|c| c.iter())
+    }
+
+    /// The position of the first message without `\Seen`.
+    pub fn first_unseen(&self) -> Option<usize> {
+        if self.unseen == 0 {
+            return None;
+        }
+        self.iter().position(|e| !e.flags.contains(Flags::SEEN))
+    }
+
+    /// Adds a message at the end. `uid_next` and `highest_modseq` follow.
+    ///
+    /// # Panics
+    /// When the UID is not above the last one: the store gives them in order.
+    pub fn push(&mut self, entry: Entry) {
+        assert!(self.last().is_none_or(|last| last.uid < entry.uid), "UIDs grow");
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => Arc::make_mut(chunk).push(entry),
+            _ => {
+                self.starts.push(self.len);
+                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
+                chunk.push(entry);
+                self.chunks.push(Arc::new(chunk));
+            }
+        }
+        self.len += 1;
+        self.count(&entry, true);
+        self.uid_next = self.uid_next.max(Uid(entry.uid.0.saturating_add(1)));
+        self.highest_modseq = self.highest_modseq.max(entry.modseq);
+    }
+
+    /// Gives a message new flags and MODSEQ; `false` when the UID is not there.
+    pub fn update(&mut self, uid: Uid, flags: Flags, modseq: ModSeq) -> bool {
+        let chunk = self.chunks.partition_point(|c| c[c.len() - 1].uid < uid);
+        let Some(entries) = self.chunks.get_mut(chunk) else { return false };
+        let Ok(i) = entries.binary_search_by_key(&uid, |e| e.uid) else { return false };
+        let before = entries[i];
+        let after = Entry { flags, modseq, ..before };
+        Arc::make_mut(entries)[i] = after;
+        self.count(&before, false);
+        self.count(&after, true);
+        self.highest_modseq = self.highest_modseq.max(modseq);
+        true
+    }
+
+    /// Takes messages out. `uids` ascending; unknown ones are ignored. Returns how many went.
+    pub fn remove(&mut self, uids: &[Uid]) -> usize {
+        let mut gone = 0;
+        let mut chunks = Vec::with_capacity(self.chunks.len());
+        let mut rest = uids;
+        for chunk in std::mem::take(&mut self.chunks) {
+            let last = chunk[chunk.len() - 1].uid;
+            let here = rest.partition_point(|uid| *uid <= last);
+            let (in_chunk, later) = rest.split_at(here);
+            rest = later;
+            if in_chunk.is_empty() {
+                chunks.push(chunk);
+                continue;
+            }
+            let kept: Vec<Entry> = chunk
+                .iter()
+                .filter(|e| {
+                    let goes = in_chunk.binary_search(&e.uid).is_ok();
+                    if goes {
+                        gone += 1;
+                        self.count(e, false);
+                    }
+                    !goes
+                })
+                .copied()
+                .collect();
+            if kept.len() == chunk.len() {
+                chunks.push(chunk);
+            } else if !kept.is_empty() {
+                chunks.push(Arc::new(kept));
+            }
+        }
+        self.chunks = chunks;
+        self.len -= gone;
+        self.starts.clear();
+        let mut start = 0;
+        for chunk in &self.chunks {
+            self.starts.push(start);
+            start += chunk.len();
+        }
+        gone
+    }
+
+    /// What a session that knows `older` must be told. Both must be views of one folder with one UIDVALIDITY.
+    pub fn difference(&self, older: &View) -> Difference {
+        let mut d = Difference::default();
+        let (mut o, mut n) = (Cursor::new(older), Cursor::new(self));
+        loop {
+            match (o.chunk(), n.chunk()) {
+                // Nothing before this point in either chunk, and the very same chunk: nothing to tell.
+                (Some(a), Some(b)) if o.offset == 0 && n.offset == 0 && Arc::ptr_eq(a, b) => {
+                    o.skip_chunk();
+                    n.skip_chunk();
+                }
+                (Some(a), Some(b)) => {
+                    let (was, is) = (&a[o.offset], &b[n.offset]);
+                    if was.uid == is.uid {
+                        if was.modseq != is.modseq || was.flags != is.flags {
+                            d.changed.push(n.position);
+                        }
+                        o.step();
+                        n.step();
+                    } else if was.uid < is.uid {
+                        d.expunged.push(o.position);
+                        o.step();
+                    } else {
+                        // A UID the older view lacks can only be new: it is above all that view knew.
+                        d.added += 1;
+                        n.step();
+                    }
+                }
+                (Some(_), None) => {
+                    d.expunged.push(o.position);
+                    o.step();
+                }
+                (None, _) => {
+                    d.added += self.len - n.position;
+                    return d;
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, entry: &Entry, add: bool) {
+        let unseen = usize::from(!entry.flags.contains(Flags::SEEN));
+        let deleted = usize::from(entry.flags.contains(Flags::DELETED));
+        if add {
+            self.unseen += unseen;
+            self.deleted += deleted;
+            self.octets += u64::from(entry.size);
+        } else {
+            self.unseen -= unseen;
+            self.deleted -= deleted;
+            self.octets -= u64::from(entry.size);
+        }
+    }
+}
+
+/// Walks a view, chunk by chunk where it can.
+struct Cursor<'v> {
+    view: &'v View,
+    chunk: usize,
+    offset: usize,
+    position: usize,
+}
+
+impl<'v> Cursor<'v> {
+    fn new(view: &'v View) -> Self {
+        Cursor { view, chunk: 0, offset: 0, position: 0 }
+    }
+
+    fn chunk(&self) -> Option<&'v Chunk> {
+        self.view.chunks.get(self.chunk)
+    }
+
+    fn step(&mut self) {
+        self.offset += 1;
+        self.position += 1;
+        if self.chunk().is_some_and(|c| self.offset == c.len()) {
+            self.chunk += 1;
+            self.offset = 0;
+        }
+    }
+
+    fn skip_chunk(&mut self) {
+        self.position += self.chunk().map_or(0, |c| c.len());
+        self.chunk += 1;
+        self.offset = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn empty() -> View {
+        View::empty(UidValidity(1), Uid(1), ModSeq(1), Keywords::default())
+    }
+
+    fn entry(uid: u32, flags: Flags, modseq: u64) -> Entry {
+        Entry { uid: Uid(uid), size: uid, flags, modseq: ModSeq(modseq), internal_date: 0, body: u64::from(uid) }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Push(u8),
+        Update(u16, bool),
+        Remove(Vec<u16>),
+        Snapshot,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            (1u8..200).prop_map(Op::Push),
+            (any::<u16>(), any::<bool>()).prop_map(|(u, s)| Op::Update(u % 2000, s)),
+            proptest::collection::vec(0u16..2000, 0..40).prop_map(Op::Remove),
+            Just(Op::Snapshot),
+        ]
+    }
+
+    proptest! {
+        /// A view agrees with a plain list, and the difference of two views with what was done between them.
+        #[test]
+        fn agrees_with_a_list(ops in proptest::collection::vec(op(), 1..60)) {
+            let (mut view, mut list, mut modseq) = (empty(), Vec::<Entry>::new(), 1);
+            let (mut old_view, mut old_list) = (view.clone(), list.clone());
+            for op in ops {
+                modseq += 1;
+                match op {
+                    Op::Push(n) => for _ in 0..n {
+                        let e = entry(view.uid_next.0, Flags::NONE, modseq);
+                        view.push(e);
+                        list.push(e);
+                    },
+                    Op::Update(uid, seen) => {
+                        let flags = if seen { Flags::SEEN } else { Flags::DELETED };
+                        let known = list.iter_mut().find(|e| e.uid.0 == u32::from(uid));
+                        prop_assert_eq!(view.update(Uid(uid.into()), flags, ModSeq(modseq)), known.is_some());
+                        if let Some(e) = known { e.flags = flags; e.modseq = ModSeq(modseq); }
+                    }
+                    Op::Remove(mut uids) => {
+                        uids.sort_unstable();
+                        uids.dedup();
+                        let uids: Vec<Uid> = uids.into_iter().map(|u| Uid(u.into())).collect();
+                        let before = list.len();
+                        list.retain(|e| uids.binary_search(&e.uid).is_err());
+                        prop_assert_eq!(view.remove(&uids), before - list.len());
+                    }
+                    Op::Snapshot => { old_view = view.clone(); old_list = list.clone(); }
+                }
+                prop_assert_eq!(view.iter().copied().collect::<Vec<_>>(), list.clone());
+                prop_assert_eq!(view.len(), list.len());
+                prop_assert_eq!(view.unseen(), list.iter().filter(|e| !e.flags.contains(Flags::SEEN)).count());
+                prop_assert_eq!(view.deleted(), list.iter().filter(|e| e.flags.contains(Flags::DELETED)).count());
+                prop_assert_eq!(view.octets(), list.iter().map(|e| u64::from(e.size)).sum::<u64>());
+                for (i, e) in list.iter().enumerate().step_by(97) {
+                    prop_assert_eq!(view.get(i), Some(e));
+                    prop_assert_eq!(view.position(e.uid), Ok(i));
+                }
+                prop_assert_eq!(view.get(list.len()), None);
+                let d = view.difference(&old_view);
+                let expunged: Vec<usize> = old_list.iter().enumerate()
+                    .filter(|(_, e)| list.iter().all(|n| n.uid != e.uid)).map(|(i, _)| i).collect();
+                let changed: Vec<usize> = list.iter().enumerate()
+                    .filter(|(_, e)| old_list.iter().any(|o| o.uid == e.uid && o != *e)).map(|(i, _)| i).collect();
+                let added = list.iter().filter(|e| old_list.iter().all(|o| o.uid != e.uid)).count();
+                prop_assert_eq!(d, Difference { expunged, changed, added });
+            }
+        }
+    }
+}
