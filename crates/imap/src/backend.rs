@@ -1,0 +1,252 @@
+//! What the IMAP server asks of whoever keeps the mail.
+//!
+//! Everything a client can do is authorised by whoever implements [`Backend::authenticate`]: the [`Account`] it answers is
+//! already the one mailbox (BAL) this session may see, with the rights it has there.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mail::mime::Structure;
+use mail::{Flags, FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// A number for the connection, unique in the process, for logs and traces.
+    pub connection: u64,
+    /// Its address.
+    pub address: SocketAddr,
+    /// What TLS said, client certificate included.
+    pub tls: Arc<trust::tls::TlsInfo>,
+}
+
+/// What a client presents to open a mailbox.
+pub enum Credentials {
+    /// SASL XOAUTH2: the decoded client response, not parsed (MSS-7.2). Never logged.
+    XOAuth2(Zeroizing<Vec<u8>>),
+    /// SASL EXTERNAL with the authorization identity asked for (empty: none); the certificate is in [`Peer::tls`] (LPS-APP).
+    External(String),
+}
+
+/// Why a mailbox is not opened. Says nothing of which mailboxes exist (LPS-IDENT).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthFailure {
+    /// `NO [AUTHENTICATIONFAILED]` (LPS-ERR).
+    Refused,
+    /// `NO [UNAVAILABLE]`: our trouble or Pro Santé Connect's, not the client's.
+    Unavailable,
+}
+
+/// Why something was not done, told by the response code it becomes.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// `[NONEXISTENT]`, or `[TRYCREATE]` where a message was to go there.
+    #[error("no such folder")]
+    NonExistent,
+    /// `[ALREADYEXISTS]`.
+    #[error("the folder exists already")]
+    AlreadyExists,
+    /// `[CANNOT]` with why.
+    #[error("{0}")]
+    Cannot(&'static str),
+    /// `[NOPERM]`.
+    #[error("not allowed")]
+    NoPermission,
+    /// `[OVERQUOTA]`.
+    #[error("the mailbox is over its quota")]
+    OverQuota,
+    /// `[LIMIT]` with which.
+    #[error("{0}")]
+    Limit(&'static str),
+    /// `[UNAVAILABLE]`: temporary, full disk included.
+    #[error("temporarily unavailable")]
+    Unavailable,
+}
+
+/// What every call answers.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// The mail service behind the server.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// SASL mechanisms this entry point offers once TLS is up, e.g. `["XOAUTH2"]` or `["EXTERNAL"]`.
+    fn mechanisms(&self) -> &[Mechanism];
+
+    /// Opens the mailbox asked for, if the credentials allow it.
+    async fn authenticate(&self, peer: &Peer, credentials: Credentials) -> std::result::Result<Arc<dyn Account>, AuthFailure>;
+
+    /// By switch (LPS-APP): a connection whose certificate is enough is greeted with PREAUTH after STARTTLS is impossible in
+    /// IMAP, so this is asked right after the handshake and the session is authenticated at once. `None`: it must authenticate.
+    async fn preauthenticate(&self, _peer: &Peer) -> Option<Arc<dyn Account>> {
+        None
+    }
+}
+
+/// A SASL mechanism.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mechanism {
+    /// `XOAUTH2`.
+    XOAuth2,
+    /// `EXTERNAL`.
+    External,
+}
+
+impl Mechanism {
+    /// Its name in capabilities.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::External => "EXTERNAL",
+        }
+    }
+}
+
+/// A folder, as LIST tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderInfo {
+    /// Its name.
+    pub name: FolderName,
+    /// What it is for.
+    pub special_use: Option<SpecialUse>,
+    /// Whether it is subscribed.
+    pub subscribed: bool,
+    /// `false`: only holds other folders.
+    pub selectable: bool,
+}
+
+/// What STATUS tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FolderStatus {
+    /// MESSAGES.
+    pub messages: u32,
+    /// UNSEEN.
+    pub unseen: u32,
+    /// DELETED.
+    pub deleted: u32,
+    /// SIZE in octets.
+    pub size: u64,
+    /// UIDNEXT.
+    pub uid_next: Uid,
+    /// UIDVALIDITY.
+    pub uid_validity: UidValidity,
+    /// HIGHESTMODSEQ.
+    pub highest_modseq: ModSeq,
+}
+
+/// A message to be appended.
+#[derive(Clone, Debug)]
+pub struct AppendTo {
+    /// Where.
+    pub folder: FolderName,
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords.
+    pub keywords: Vec<String>,
+    /// INTERNALDATE, seconds since 1970; `None` is now.
+    pub internal_date: Option<i64>,
+    /// Octets announced.
+    pub size: u64,
+}
+
+/// Receives a message piece by piece. Dropped before [`Append::commit`], it leaves nothing.
+#[async_trait]
+pub trait Append: Send {
+    /// The next piece.
+    async fn write(&mut self, piece: &[u8]) -> Result<()>;
+    /// Durable when it answers.
+    async fn commit(self: Box<Self>) -> Result<(UidValidity, Uid)>;
+}
+
+/// A change of flags.
+#[derive(Clone, Debug)]
+pub struct FlagChange {
+    /// Whose, ascending.
+    pub uids: Vec<Uid>,
+    /// How.
+    pub how: FlagOperation,
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords.
+    pub keywords: Vec<String>,
+}
+
+/// Replace, add or remove.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlagOperation {
+    /// `FLAGS`.
+    Replace,
+    /// `+FLAGS`.
+    Add,
+    /// `-FLAGS`.
+    Remove,
+}
+
+/// What a copy or a move did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// UIDVALIDITY of the folder they went to.
+    pub uid_validity: UidValidity,
+    /// UIDs there and here, in order.
+    pub uids: Vec<(Uid, Uid)>,
+}
+
+/// One mailbox (BAL), opened by one session.
+#[async_trait]
+pub trait Account: Send + Sync {
+    /// Its address.
+    fn address(&self) -> &str;
+    /// The largest message APPEND takes, in octets (APPENDLIMIT).
+    fn append_limit(&self) -> u64;
+    /// Every folder, by name.
+    async fn folders(&self) -> Result<Vec<FolderInfo>>;
+    /// Makes a folder.
+    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<()>;
+    /// Deletes one.
+    async fn delete(&self, name: &FolderName) -> Result<()>;
+    /// Renames one and those under it.
+    async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()>;
+    /// Subscribes or not.
+    async fn subscribe(&self, name: &FolderName, subscribed: bool) -> Result<()>;
+    /// Counts of one folder.
+    async fn status(&self, name: &FolderName) -> Result<FolderStatus>;
+    /// Opens one. Opening again gives the same messages under the same numbers while a session lives.
+    async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>>;
+    /// Begins an APPEND: checks folder, size, quota.
+    async fn append(&self, to: AppendTo) -> Result<Box<dyn Append>>;
+}
+
+/// A message's octets.
+#[async_trait]
+pub trait MessageBody: Send + Sync {
+    /// How many.
+    fn len(&self) -> u64;
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Some of them: `len` from `offset`, fewer only at the end. Callers ask at most 64 KiB at a time.
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes>;
+}
+
+/// A folder opened by a session.
+#[async_trait]
+pub trait OpenFolder: Send + Sync {
+    /// Always the latest picture; changes wake IDLE. Every commit answered is in it.
+    fn view(&self) -> watch::Receiver<Arc<View>>;
+    /// The structures computed at delivery, in the order of `bodies` ([`mail::Entry::body`]); `None` for messages gone.
+    async fn structures(&self, bodies: &[u64]) -> Result<Vec<Option<Structure>>>;
+    /// A message's octets; `None` when it is gone.
+    async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>>;
+    /// Changes flags. Durable when it answers, and in the view.
+    async fn set_flags(&self, change: FlagChange) -> Result<()>;
+    /// Removes messages that have `\Deleted`: all, or those among `uids` (ascending).
+    async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>>;
+    /// Copies messages (UIDs ascending) to another folder.
+    async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
+    /// Moves messages, all or none.
+    async fn move_to(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
+}

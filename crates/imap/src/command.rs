@@ -1,0 +1,359 @@
+//! The commands of IMAP as values: what [`parse`](crate::parse) gives and [`server`](crate::server) carries out.
+//!
+//! Literals of every command but APPEND are gathered by [`wire`](crate::wire) before parsing; APPEND's stays on the wire
+//! and only its size is here.
+
+use mail::FolderName;
+use mail::sequence::SequenceSet;
+
+/// A command with its tag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tagged {
+    /// The tag, 1 to 32 octets.
+    pub tag: String,
+    /// The command.
+    pub command: Command,
+}
+
+/// Whether numbers are UIDs or sequence numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Numbers {
+    /// Sequence numbers.
+    Sequence,
+    /// UIDs (`UID …`).
+    Uid,
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// CAPABILITY.
+    Capability,
+    /// NOOP.
+    Noop,
+    /// LOGOUT.
+    Logout,
+    /// STARTTLS.
+    StartTls,
+    /// AUTHENTICATE with its initial response (SASL-IR), still base64; `=` is an empty one.
+    Authenticate {
+        /// Mechanism, in capitals.
+        mechanism: String,
+        /// Initial response.
+        initial: Option<zeroize::Zeroizing<String>>,
+    },
+    /// LOGIN: always refused (LPS-NOPLAIN); what it carried is dropped unread.
+    Login,
+    /// ENABLE.
+    Enable(Vec<String>),
+    /// ID; the client's fields are dropped but `name` and `version`, for the log, cut short.
+    Id(Vec<(String, Option<String>)>),
+    /// NAMESPACE.
+    Namespace,
+    /// SELECT or EXAMINE.
+    Select {
+        /// Which folder; `Err` holds a name that cannot be a folder's.
+        folder: Name,
+        /// EXAMINE.
+        read_only: bool,
+    },
+    /// UNSELECT.
+    Unselect,
+    /// CLOSE.
+    Close,
+    /// CHECK.
+    Check,
+    /// CREATE, with `USE` (RFC 6154).
+    Create {
+        /// Name.
+        folder: Name,
+        /// `USE` attributes.
+        special_use: Vec<String>,
+    },
+    /// DELETE.
+    Delete(Name),
+    /// RENAME.
+    Rename {
+        /// From.
+        from: Name,
+        /// To.
+        to: Name,
+    },
+    /// SUBSCRIBE.
+    Subscribe(Name),
+    /// UNSUBSCRIBE.
+    Unsubscribe(Name),
+    /// LIST, plain or extended (RFC 5258, 5819, 6154).
+    List(List),
+    /// LSUB.
+    Lsub {
+        /// Reference, decoded.
+        reference: String,
+        /// Pattern, decoded.
+        pattern: String,
+    },
+    /// STATUS.
+    Status {
+        /// Folder.
+        folder: Name,
+        /// What.
+        items: Vec<StatusItem>,
+    },
+    /// APPEND. The literal follows on the wire.
+    Append(Append),
+    /// IDLE.
+    Idle,
+    /// SEARCH.
+    Search {
+        /// UID SEARCH or not.
+        numbers: Numbers,
+        /// `RETURN (…)`; `None` is the old SEARCH response.
+        options: Option<Vec<SearchReturn>>,
+        /// CHARSET, in capitals.
+        charset: Option<String>,
+        /// What is searched.
+        key: SearchKey,
+    },
+    /// FETCH.
+    Fetch {
+        /// UID FETCH or not.
+        numbers: Numbers,
+        /// Which.
+        set: SequenceSet,
+        /// What. Macros are expanded.
+        items: Vec<FetchItem>,
+    },
+    /// STORE.
+    Store {
+        /// UID STORE or not.
+        numbers: Numbers,
+        /// Which.
+        set: SequenceSet,
+        /// How.
+        how: crate::backend::FlagOperation,
+        /// `.SILENT`.
+        silent: bool,
+        /// Flags and keywords by name.
+        flags: Vec<String>,
+    },
+    /// COPY.
+    Copy {
+        /// UID COPY or not.
+        numbers: Numbers,
+        /// Which.
+        set: SequenceSet,
+        /// Where.
+        to: Name,
+    },
+    /// MOVE.
+    Move {
+        /// UID MOVE or not.
+        numbers: Numbers,
+        /// Which.
+        set: SequenceSet,
+        /// Where.
+        to: Name,
+    },
+    /// EXPUNGE, or UID EXPUNGE with a set.
+    Expunge(Option<SequenceSet>),
+}
+
+/// A folder name as given: decoded from modified UTF-7 (or UTF-8), or refused.
+pub type Name = Result<FolderName, mail::folder::FolderNameError>;
+
+/// LIST.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct List {
+    /// `(SUBSCRIBED)`.
+    pub select_subscribed: bool,
+    /// `(REMOTE)`: there are none.
+    pub select_remote: bool,
+    /// `(RECURSIVEMATCH)`.
+    pub select_recursive: bool,
+    /// `(SPECIAL-USE)`.
+    pub select_special_use: bool,
+    /// Reference, decoded.
+    pub reference: String,
+    /// Patterns, decoded.
+    pub patterns: Vec<String>,
+    /// `RETURN (SUBSCRIBED)`.
+    pub return_subscribed: bool,
+    /// `RETURN (CHILDREN)`.
+    pub return_children: bool,
+    /// `RETURN (SPECIAL-USE)`.
+    pub return_special_use: bool,
+    /// `RETURN (STATUS (…))`.
+    pub return_status: Vec<StatusItem>,
+    /// Whether any extended syntax was used.
+    pub extended: bool,
+}
+
+/// What STATUS can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StatusItem {
+    /// MESSAGES.
+    Messages,
+    /// RECENT: always 0.
+    Recent,
+    /// UIDNEXT.
+    UidNext,
+    /// UIDVALIDITY.
+    UidValidity,
+    /// UNSEEN.
+    Unseen,
+    /// DELETED.
+    Deleted,
+    /// SIZE (RFC 8438).
+    Size,
+    /// HIGHESTMODSEQ.
+    HighestModSeq,
+    /// APPENDLIMIT (RFC 7889).
+    AppendLimit,
+}
+
+/// APPEND before its literal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Append {
+    /// Where.
+    pub folder: Name,
+    /// Flags and keywords by name.
+    pub flags: Vec<String>,
+    /// Date-time, seconds since 1970.
+    pub date: Option<i64>,
+    /// Octets of the literal.
+    pub size: u64,
+    /// Whether the client waits for a continuation (`{n}`) or not (`{n+}`).
+    pub synchronizing: bool,
+}
+
+/// `RETURN` options of SEARCH (RFC 4731).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SearchReturn {
+    /// MIN.
+    Min,
+    /// MAX.
+    Max,
+    /// ALL.
+    All,
+    /// COUNT.
+    Count,
+}
+
+/// What is searched.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SearchKey {
+    /// All of these.
+    And(Vec<SearchKey>),
+    /// One of these two.
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// Not this.
+    Not(Box<SearchKey>),
+    /// ALL.
+    All,
+    /// Sequence numbers.
+    Sequence(SequenceSet),
+    /// UIDs.
+    Uid(SequenceSet),
+    /// A system flag set (`ANSWERED`…) or, with `false`, not set (`UNANSWERED`…).
+    Flag(mail::Flags, bool),
+    /// KEYWORD, or with `false` UNKEYWORD.
+    Keyword(String, bool),
+    /// NEW, RECENT: none; OLD: all.
+    Recent(bool),
+    /// BCC, CC, FROM, SUBJECT, TO, HEADER: field name in lower case, text sought (empty: the field is there).
+    Header(String, String),
+    /// BODY.
+    Body(String),
+    /// TEXT.
+    Text(String),
+    /// LARGER.
+    Larger(u64),
+    /// SMALLER.
+    Smaller(u64),
+    /// BEFORE, ON, SINCE: internal date.
+    Internal(DateTest, mail::date::Day),
+    /// SENTBEFORE, SENTON, SENTSINCE: Date header.
+    Sent(DateTest, mail::date::Day),
+    /// MODSEQ (RFC 7162).
+    ModSeq(u64),
+}
+
+/// A test on a day.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DateTest {
+    /// Before that day.
+    Before,
+    /// That day.
+    On,
+    /// That day or later.
+    Since,
+}
+
+/// What FETCH can tell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FetchItem {
+    /// FLAGS.
+    Flags,
+    /// UID.
+    Uid,
+    /// INTERNALDATE.
+    InternalDate,
+    /// RFC822.SIZE.
+    Size,
+    /// ENVELOPE.
+    Envelope,
+    /// BODY (without extension data).
+    BodyStructureShort,
+    /// BODYSTRUCTURE.
+    BodyStructure,
+    /// MODSEQ.
+    ModSeq,
+    /// BODY[…], BODY.PEEK[…].
+    Body {
+        /// PEEK: `\Seen` is not set.
+        peek: bool,
+        /// Which section.
+        section: Section,
+        /// `<first.count>`.
+        partial: Option<(u32, u32)>,
+    },
+    /// RFC822, RFC822.HEADER, RFC822.TEXT.
+    Rfc822(Rfc822),
+}
+
+/// The old names of three sections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rfc822 {
+    /// RFC822.
+    All,
+    /// RFC822.HEADER (does not set `\Seen`).
+    Header,
+    /// RFC822.TEXT.
+    Text,
+}
+
+/// A section of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// Part numbers.
+    pub part: Vec<u32>,
+    /// What of it.
+    pub text: SectionText,
+}
+
+/// What of a part.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SectionText {
+    /// The part itself.
+    Whole,
+    /// HEADER.
+    Header,
+    /// HEADER.FIELDS, names as given.
+    HeaderFields(Vec<String>),
+    /// HEADER.FIELDS.NOT.
+    HeaderFieldsNot(Vec<String>),
+    /// TEXT.
+    Text,
+    /// MIME.
+    Mime,
+}

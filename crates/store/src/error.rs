@@ -1,0 +1,39 @@
+//! What can go wrong in a store, told by what the caller can do about it.
+
+/// Why the store did not do what was asked. Nothing was changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// No mailbox has this id or address.
+    #[error("no such mailbox")]
+    NoSuchMailbox,
+    /// The address is taken.
+    #[error("the mailbox exists already")]
+    MailboxExists,
+    /// No folder has this name.
+    #[error("no such folder")]
+    NoSuchFolder,
+    /// A folder has this name already, or is where this one would go.
+    #[error("the folder exists already")]
+    FolderExists,
+    /// INBOX cannot be deleted, a folder cannot go under itself, a mailbox has only so many folders…
+    #[error("the folder cannot be changed that way: {0}")]
+    FolderRefused(&'static str),
+    /// The mailbox's quota does not allow it (storage or number of messages).
+    #[error("the mailbox is over its quota")]
+    OverQuota,
+    /// The folder knows as many keywords as it can.
+    #[error("the folder has no room for another keyword")]
+    TooManyKeywords,
+    /// The disk is full. Temporary.
+    #[error("no space left on the storage device")]
+    Full,
+    /// The store is closing or closed. Temporary.
+    #[error("the store is closed")]
+    Closed,
+    /// The store is in use by another server, or was written by a newer version.
+    #[error("the store cannot be opened: {0}")]
+    Unusable(String),
+    /// Any other trouble with the storage device or the engine. Temporary as far as a client is concerned.
+    #[error("storage trouble: {0}")]
+    Io(String),
+}

@@ -1,0 +1,115 @@
+//! Mailboxes (BAL) made durable.
+//!
+//! One trait, [`Store`], and several engines behind it that one suite of contract tests ([`contract`]) holds to the same
+//! behaviour: [`sqlite`] (embedded, durable) and [`memory`] (tests).
+//!
+//! Invariants every engine keeps:
+//! * **Durable means on disk before the answer.** A method that returns `Ok` has its effect on disk, synced. One that
+//!   returns `Err` has no effect at all.
+//! * **One commit, one truth.** UID, MODSEQ, quota, queue and body of one [`Commit`] are written together or not at all;
+//!   a [`View`](mail::View) is published after the commit it shows and in the order of the commits, so that nobody ever
+//!   sees UID 12 before UID 10.
+//! * UIDs and MODSEQs are never given twice, crashes included; UIDVALIDITY changes when a folder of the same name is made anew.
+//! * A full disk is [`StoreError::Full`], acknowledges nothing, and is over as soon as there is room: no restart.
+//! * Every table's key starts with the mailbox id (design decision 2), so that a BAL can move to another shard or be erased.
+#![deny(missing_docs)]
+
+pub mod body;
+pub mod contract;
+mod error;
+pub mod memory;
+pub mod model;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mail::{FolderName, SpecialUse, Uid, View};
+use mssante::{Address, NationalId};
+use tokio::sync::watch;
+
+pub use body::{Body, Spool, Spooled};
+pub use error::StoreError;
+pub use model::*;
+
+/// What every method answers.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Mailboxes, their mail and the outgoing queue, made durable.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // --- the register of mailboxes -------------------------------------------------------------------------------
+
+    /// Opens a mailbox with INBOX and the special-use folders of [`DEFAULT_FOLDERS`], all subscribed.
+    async fn create_mailbox(&self, new: NewMailbox) -> Result<MailboxId>;
+    /// The mailbox of an address (compared as addresses are), if any. Reads what is on disk: another process may write it.
+    async fn mailbox(&self, address: &Address) -> Result<Option<Mailbox>>;
+    /// All mailboxes in the order of their addresses.
+    async fn mailboxes(&self) -> Result<Vec<Mailbox>>;
+    /// Erases a mailbox and all its mail.
+    async fn delete_mailbox(&self, id: MailboxId) -> Result<()>;
+    /// Changes a quota.
+    async fn set_quota(&self, id: MailboxId, quota: Quota) -> Result<()>;
+    /// Gives a person a right; the same person and role replaces the earlier one (BAL-ROLES).
+    async fn grant(&self, id: MailboxId, right: Right) -> Result<()>;
+    /// Ends every right of a person on a mailbox at `at` (seconds since 1970); the row stays as a trace.
+    async fn revoke(&self, id: MailboxId, person: &NationalId, at: i64) -> Result<()>;
+    /// Every right on a mailbox, ended ones included.
+    async fn rights(&self, id: MailboxId) -> Result<Vec<Right>>;
+    /// Notes that a user opened the mailbox at `at` (MSS-14, MSS-19). Kept at most one minute behind; may be lost by a crash.
+    async fn note_authentication(&self, id: MailboxId, at: i64) -> Result<()>;
+
+    // --- folders -------------------------------------------------------------------------------------------------
+
+    /// Every folder of a mailbox, by name.
+    async fn folders(&self, mailbox: MailboxId) -> Result<Vec<Folder>>;
+    /// Makes a folder and the missing ones above it.
+    async fn create_folder(&self, mailbox: MailboxId, name: &FolderName, special_use: Option<SpecialUse>) -> Result<Folder>;
+    /// Deletes a folder and its messages. One with folders under it stays as a `\NoSelect` name.
+    async fn delete_folder(&self, mailbox: MailboxId, name: &FolderName) -> Result<()>;
+    /// Renames a folder and those under it; INBOX gives its messages to the new folder and stays, empty (RFC 3501 §6.3.5).
+    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName) -> Result<()>;
+    /// Subscribes or not. A name that does not exist may be unsubscribed only.
+    async fn subscribe(&self, mailbox: MailboxId, name: &FolderName, subscribed: bool) -> Result<()>;
+    /// The picture of a folder, kept up to date as long as a receiver lives. The value is never behind an answered commit.
+    async fn watch(&self, mailbox: MailboxId, folder: FolderId) -> Result<watch::Receiver<Arc<View>>>;
+    /// A receiver that changes whenever the set of folders of the mailbox, or anything in any of them, changes.
+    async fn watch_mailbox(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>>;
+
+    // --- messages ------------------------------------------------------------------------------------------------
+
+    /// Where a new message streams to before [`Store::commit`].
+    fn spool(&self) -> Spool;
+    /// Everything that makes messages: delivery, APPEND, acceptance into the queue, the end of a queue entry. One commit,
+    /// on disk when it returns.
+    async fn commit(&self, commit: Commit) -> Result<Committed>;
+    /// The encoded structures given at delivery, in the order of `bodies` (from [`mail::Entry::body`]); `None` for one that
+    /// is gone.
+    async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>>;
+    /// A message's octets; `None` when it is gone. What was opened stays readable until dropped.
+    async fn body(&self, mailbox: MailboxId, body: u64) -> Result<Option<Body>>;
+    /// Changes flags. Answers which messages changed, and which did not because of `unchanged_since`.
+    async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet>;
+    /// Removes messages that have `\Deleted`: all of them, or those among `uids` (ascending). Answers the UIDs gone.
+    async fn expunge(&self, mailbox: MailboxId, folder: FolderId, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>>;
+    /// Copies messages (UIDs ascending; unknown ones are left out) into another folder of the same mailbox.
+    async fn copy(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
+    /// Moves messages (RFC 6851), all in one commit.
+    async fn move_messages(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
+
+    // --- the outgoing queue --------------------------------------------------------------------------------------
+
+    /// Every entry of the queue with its open recipients, by id (read at start by the queue runner).
+    async fn queue(&self) -> Result<Vec<QueueEntry>>;
+    /// One entry, `None` when it is settled.
+    async fn queue_entry(&self, id: QueueId) -> Result<Option<QueueEntry>>;
+    /// The message of an entry.
+    async fn queue_body(&self, id: QueueId) -> Result<Option<Body>>;
+
+    // --- upkeep --------------------------------------------------------------------------------------------------
+
+    /// Gives back what is no longer needed (bodies nobody names, old duplicate keys). `now` in seconds since 1970.
+    async fn maintain(&self, now: i64) -> Result<()>;
+    /// Waits for what is under way and closes; further calls answer [`StoreError::Closed`].
+    async fn close(&self);
+}
