@@ -1,0 +1,127 @@
+//! The issuer's JWKS, kept: fetched at the first need, renewed, and served on when PSC is down (JWT-12, JWT-22, LPS-TOKEN).
+//!
+//! * younger than [`REFRESH_AFTER`]: used as it is;
+//! * older: used, and renewed in the background; older than [`RENEW_FIRST`]: renewed before use when PSC answers;
+//! * a `kid` it does not hold: fetched again, at most once per [`RETRY_AFTER`] whatever tokens come;
+//! * older than [`MAX_STALE`] and PSC silent: nothing is verified any more.
+//!
+//! One fetch at a time: whoever comes during a fetch awaits its result instead of starting another.
+
+use crate::keys::{KeySet, MAX_JWKS};
+use crate::{Outage, fetch};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use trust::SharedClock;
+use url::Url;
+
+/// Age from which a set is renewed in the background. A new key of PSC is known within this time even if no token names it.
+pub const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// Age from which a set is renewed before it is used: a withdrawn key is not accepted on a quiet server hours later.
+pub(crate) const RENEW_FIRST: Duration = Duration::from_secs(3600);
+
+/// Shortest time between two fetches, successful or not (JWT-12: at most one per minute for unknown keys).
+pub const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Longest time a set serves without having been confirmed by PSC (JWT-22: a withdrawn key dies within 24 h).
+pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
+
+pub(crate) struct JwksCache {
+    url: Url,
+    http: reqwest::Client,
+    clock: SharedClock,
+    state: Mutex<State>,
+    /// Held during a fetch; never together with a wait on `state`.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// When the last fetch was begun, whatever came of it.
+    tried: Option<SystemTime>,
+}
+
+#[derive(Clone)]
+struct Held {
+    keys: Arc<KeySet>,
+    fetched: SystemTime,
+}
+
+impl JwksCache {
+    pub fn new(url: Url, http: reqwest::Client, clock: SharedClock) -> Arc<Self> {
+        Arc::new(Self {
+            url,
+            http,
+            clock,
+            state: Mutex::default(),
+            fetching: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The set to verify a token of this `kid` with; it may still lack the key, and then PSC does too.
+    pub async fn keys_for(self: &Arc<Self>, key_id: &str) -> Result<Arc<KeySet>, Outage> {
+        if let Some((keys, age)) = self.usable()
+            && keys.contains(key_id)
+            && age < RENEW_FIRST
+        {
+            if age >= REFRESH_AFTER && self.may_try() {
+                let cache = Arc::clone(self);
+                tokio::spawn(async move { cache.renew().await });
+            }
+            return Ok(keys);
+        }
+        if self.may_try() {
+            self.renew().await;
+        } else {
+            // Whoever is fetching now may be about to bring the key; when nobody is, this passes at once.
+            drop(self.fetching.lock().await);
+        }
+        self.usable().map(|(keys, _)| keys).ok_or(Outage::Jwks)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // Nothing panics while holding it; a poisoned state would still be a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The held set and its age, unless it is too old.
+    fn usable(&self) -> Option<(Arc<KeySet>, Duration)> {
+        let held = self.state().held.clone()?;
+        let age = self.since(held.fetched);
+        (age < MAX_STALE).then_some((held.keys, age))
+    }
+
+    fn may_try(&self) -> bool {
+        let tried = self.state().tried;
+        tried.is_none_or(|tried| self.since(tried) >= RETRY_AFTER)
+    }
+
+    /// Zero when the clock went back.
+    fn since(&self, instant: SystemTime) -> Duration {
+        self.clock.now().duration_since(instant).unwrap_or_default()
+    }
+
+    async fn renew(&self) {
+        let _one_at_a_time = self.fetching.lock().await;
+        if !self.may_try() {
+            return;
+        }
+        let begun = self.clock.now();
+        self.state().tried = Some(begun);
+        let answer = fetch::exchange(self.http.get(self.url.clone()), MAX_JWKS).await;
+        let keys = answer
+            .filter(|answer| answer.status.is_success())
+            .and_then(|answer| KeySet::parse(&answer.body));
+        match keys {
+            // An empty set is what a broken PSC serves, not a withdrawal of all keys: keep what is held.
+            Some(keys) if !keys.is_empty() => {
+                self.state().held = Some(Held {
+                    keys: Arc::new(keys),
+                    fetched: begun,
+                })
+            }
+            _ => tracing::warn!(target: "psc", "the JWKS cannot be fetched or holds no usable key"),
+        }
+    }
+}
