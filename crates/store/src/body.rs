@@ -1,4 +1,374 @@
 //! A message's octets on their way in ([`Spool`], [`Spooled`]) and out ([`Body`]).
 //!
-//! Written by the store's helper: small messages stay in memory, large ones go to a file in the spool folder that the
-//! commit syncs and renames.
+//! Invariants:
+//! * a message of at most [`INLINE_LIMIT`] octets stays in memory; a larger one never takes more than that of it: it goes, in
+//!   large pieces and on blocking threads, to a file of its own in the spool folder;
+//! * a spooled file is removed when what holds it is dropped, unless a commit took it over;
+//! * a [`Body`] that was opened stays readable after the message is gone, and is read in pieces the caller bounds.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openssl::sha::Sha256;
+
+use crate::{Result, StoreError};
+
+/// The largest message kept in memory on its way in, and in the database rather than in a file of its own, in octets.
+///
+/// Nearly all messages without an attachment are below; above it, a file written once costs less than the same octets
+/// written to the log and then to the database.
+pub const INLINE_LIMIT: usize = 256 * 1024;
+
+/// A file that goes when its guard goes, unless it was taken over.
+#[derive(Debug)]
+pub(crate) struct SpoolFile {
+    path: Option<PathBuf>,
+    file: Arc<File>,
+}
+
+impl SpoolFile {
+    /// Makes a new file of an unguessable name in `folder`. Blocking.
+    fn create(folder: &Path) -> Result<Self> {
+        let path = folder.join(random_name()?);
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        Ok(SpoolFile { path: Some(path), file: Arc::new(file) })
+    }
+
+    /// Syncs the file and gives it its final name. Blocking; the folder of `to` has yet to be synced.
+    pub(crate) fn settle(mut self, to: &Path) -> Result<()> {
+        self.file.sync_data()?;
+        if let Some(path) = &self.path {
+            std::fs::rename(path, to)?;
+        }
+        self.path = None;
+        Ok(())
+    }
+}
+
+impl Drop for SpoolFile {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            // Nothing can be done about a failure here; the next start empties the spool folder.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// 128 random bits in hexadecimal: a file name that is never given twice.
+pub(crate) fn random_name() -> Result<String> {
+    let mut random = [0u8; 16];
+    openssl::rand::rand_bytes(&mut random).map_err(|e| StoreError::Io(format!("no random number: {e}")))?;
+    Ok(random.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Receives a message's octets before the commit that names them.
+pub struct Spool {
+    /// Where large messages go; `None` keeps everything in memory (the in-memory engine).
+    folder: Option<Arc<Path>>,
+    /// Octets not yet written to the file.
+    pending: Vec<u8>,
+    file: Option<SpoolFile>,
+    written: u64,
+    /// A write was abandoned or failed: what is in the file is not known any more.
+    broken: bool,
+    digest: Option<Sha256>,
+}
+
+impl Spool {
+    /// A spool whose large messages go to files of `folder`, on the same file system as where they will stay.
+    pub fn in_folder(folder: Arc<Path>) -> Self {
+        Spool { folder: Some(folder), pending: Vec::new(), file: None, written: 0, broken: false, digest: None }
+    }
+
+    /// A spool that keeps everything in memory.
+    pub fn in_memory() -> Self {
+        Spool { folder: None, pending: Vec::new(), file: None, written: 0, broken: false, digest: None }
+    }
+
+    /// Also computes the SHA-256 of what is written ([`Spooled::digest`]). To be called before the first octet.
+    #[must_use]
+    pub fn with_digest(mut self) -> Self {
+        self.digest = Some(Sha256::new());
+        self
+    }
+
+    /// Octets received so far.
+    pub fn len(&self) -> u64 {
+        self.written + self.pending.len() as u64
+    }
+
+    /// Whether nothing was received yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the next octets.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] or [`StoreError::Io`]; the spool then only serves to be dropped.
+    pub async fn write(&mut self, octets: &[u8]) -> Result<()> {
+        if self.broken {
+            return Err(StoreError::Io("the spool failed earlier".into()));
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.update(octets);
+        }
+        if self.folder.is_none() {
+            self.pending.extend_from_slice(octets);
+            return Ok(());
+        }
+        let mut rest = octets;
+        while self.pending.len() + rest.len() > INLINE_LIMIT {
+            let (now, later) = rest.split_at(INLINE_LIMIT - self.pending.len());
+            self.pending.extend_from_slice(now);
+            rest = later;
+            self.flush().await?;
+        }
+        self.pending.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// Writes what is pending to the file, which is made on the first call.
+    async fn flush(&mut self) -> Result<()> {
+        let folder = self.folder.clone();
+        let (file, pending) = (self.file.take(), std::mem::take(&mut self.pending));
+        let length = pending.len() as u64;
+        // Until the thread answers, its piece and the file are not ours: a caller that gives up here leaves a broken spool,
+        // and the file goes with the thread's answer.
+        self.broken = true;
+        let (file, mut pending) = tokio::task::spawn_blocking(move || -> Result<(SpoolFile, Vec<u8>)> {
+            let file = match (file, &folder) {
+                (Some(file), _) => file,
+                (None, Some(folder)) => SpoolFile::create(folder)?,
+                (None, None) => return Err(StoreError::Io("no spool folder".into())),
+            };
+            (&*file.file).write_all(&pending)?;
+            Ok((file, pending))
+        })
+        .await
+        .map_err(|e| StoreError::Io(format!("a spool thread ended: {e}")))??;
+        pending.clear();
+        self.pending = pending;
+        self.file = Some(file);
+        self.written += length;
+        self.broken = false;
+        Ok(())
+    }
+
+    /// Ends the message. Nothing is durable yet: that is the commit's work.
+    ///
+    /// # Errors
+    /// As [`Spool::write`].
+    pub async fn finish(mut self) -> Result<Spooled> {
+        if self.broken {
+            return Err(StoreError::Io("the spool failed earlier".into()));
+        }
+        if self.file.is_some() {
+            self.flush().await?;
+        }
+        let digest = self.digest.take().map(Sha256::finish);
+        let length = self.len();
+        let content = match self.file.take() {
+            Some(file) => SpooledContent::File(file),
+            None => SpooledContent::Memory(std::mem::take(&mut self.pending).into()),
+        };
+        Ok(Spooled { length, digest, content })
+    }
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// A whole message received, not yet committed. Dropped, it leaves nothing behind.
+pub struct Spooled {
+    length: u64,
+    digest: Option<[u8; 32]>,
+    pub(crate) content: SpooledContent,
+}
+
+pub(crate) enum SpooledContent {
+    Memory(Bytes),
+    File(SpoolFile),
+}
+
+impl Spooled {
+    /// A message that is in memory already (a notice, a test).
+    pub fn from_bytes(octets: impl Into<Bytes>) -> Self {
+        let octets = octets.into();
+        Spooled { length: octets.len() as u64, digest: None, content: SpooledContent::Memory(octets) }
+    }
+
+    /// Its size in octets.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether it has no octet.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The SHA-256 of its octets, if [`Spool::with_digest`] asked for it.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        self.digest
+    }
+
+    /// Its octets, to look at before the commit (structure, checks) or after.
+    pub fn body(&self) -> Body {
+        match &self.content {
+            SpooledContent::Memory(octets) => Body::from_bytes(octets.clone()),
+            SpooledContent::File(file) => Body::from_file(file.file.clone(), self.length),
+        }
+    }
+}
+
+impl std::fmt::Debug for Spooled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spooled").field("len", &self.length).finish_non_exhaustive()
+    }
+}
+
+/// A message's octets, to be read in pieces. Cheap to clone.
+#[derive(Clone)]
+pub struct Body {
+    length: u64,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Memory(Bytes),
+    File(Arc<File>),
+}
+
+impl Body {
+    /// Octets in memory.
+    pub fn from_bytes(octets: impl Into<Bytes>) -> Self {
+        let octets = octets.into();
+        Body { length: octets.len() as u64, source: Source::Memory(octets) }
+    }
+
+    /// An open file of `length` octets, which nobody changes any more.
+    pub(crate) fn from_file(file: Arc<File>, length: u64) -> Self {
+        Body { length, source: Source::File(file) }
+    }
+
+    /// Its size in octets.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether it has no octet.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// At most `len` octets from `offset`; fewer (or none) only at the end. `len` bounds the memory taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the file cannot be read or is shorter than it should be.
+    pub async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {
+        let left = self.length.saturating_sub(offset);
+        let len = usize::try_from(left).map_or(len, |left| left.min(len));
+        match &self.source {
+            // `offset + len` is at most the length of a slice in memory.
+            Source::Memory(octets) if len > 0 => Ok(octets.slice(offset as usize..offset as usize + len)),
+            Source::File(file) if len > 0 => {
+                let file = file.clone();
+                tokio::task::spawn_blocking(move || -> Result<Bytes> {
+                    let mut octets = vec![0; len];
+                    file.read_exact_at(&mut octets, offset)?;
+                    Ok(octets.into())
+                })
+                .await
+                .map_err(|e| StoreError::Io(format!("a reading thread ended: {e}")))?
+            }
+            _ => Ok(Bytes::new()),
+        }
+    }
+
+    /// All octets at once: for what is known to be small.
+    ///
+    /// # Errors
+    /// As [`Body::read`].
+    pub async fn read_all(&self) -> Result<Bytes> {
+        let len = usize::try_from(self.length).map_err(|_| StoreError::Io("too large for memory".into()))?;
+        self.read(0, len).await
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("len", &self.length).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Arc<Path>) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = Arc::from(dir.path());
+        (dir, path)
+    }
+
+    fn files(path: &Path) -> usize {
+        std::fs::read_dir(path).expect("readable").count()
+    }
+
+    #[tokio::test]
+    async fn small_stays_in_memory_and_large_goes_to_a_file() {
+        let (_dir, path) = folder();
+        let mut spool = Spool::in_folder(path.clone()).with_digest();
+        spool.write(&vec![b'a'; INLINE_LIMIT]).await.expect("written");
+        assert_eq!(files(&path), 0, "exactly the limit is still small");
+        spool.write(b"b").await.expect("written");
+        assert_eq!(files(&path), 1);
+        spool.write(&vec![b'c'; 2 * INLINE_LIMIT]).await.expect("written");
+        let spooled = spool.finish().await.expect("finished");
+        assert_eq!(spooled.len(), 3 * INLINE_LIMIT as u64 + 1);
+        let body = spooled.body();
+        let all = body.read_all().await.expect("read");
+        assert_eq!(spooled.digest(), Some(openssl::sha::sha256(&all)));
+        assert_eq!(&all[INLINE_LIMIT - 1..INLINE_LIMIT + 2], b"abc");
+        assert_eq!(body.read(INLINE_LIMIT as u64, 1).await.expect("read"), &b"b"[..]);
+        assert_eq!(body.read(body.len() - 1, 10).await.expect("read"), &b"c"[..]);
+        assert!(body.read(body.len() + 5, 10).await.expect("read").is_empty());
+        drop(spooled);
+        assert_eq!(files(&path), 0, "not committed, so removed");
+        assert_eq!(body.read(0, 1).await.expect("an open body stays readable"), &b"a"[..]);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_spool_leaves_nothing() {
+        let (_dir, path) = folder();
+        let mut spool = Spool::in_folder(path.clone());
+        spool.write(&vec![0; INLINE_LIMIT + 1]).await.expect("written");
+        assert_eq!(files(&path), 1);
+        drop(spool);
+        assert_eq!(files(&path), 0);
+    }
+
+    #[tokio::test]
+    async fn trouble_breaks_the_spool() {
+        let mut spool = Spool::in_folder(Arc::from(Path::new("/nonexistent/spool")));
+        assert!(spool.write(&vec![0; INLINE_LIMIT + 1]).await.is_err());
+        assert!(spool.write(b"x").await.is_err());
+        assert!(spool.finish().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn memory_slices() {
+        let body = Spooled::from_bytes(&b"0123456789"[..]).body();
+        assert_eq!(body.read(3, 4).await.expect("read"), &b"3456"[..]);
+        assert!(body.read(10, 4).await.expect("read").is_empty());
+    }
+}

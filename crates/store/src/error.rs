@@ -37,3 +37,14 @@ pub enum StoreError {
     #[error("storage trouble: {0}")]
     Io(String),
 }
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full,
+            // A limit on the size of files (RLIMIT_FSIZE) is a full disk as far as one message is concerned.
+            std::io::ErrorKind::FileTooLarge => StoreError::Full,
+            _ => StoreError::Io(error.to_string()),
+        }
+    }
+}
