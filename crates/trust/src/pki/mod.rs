@@ -1,0 +1,1 @@
+//! A certificate authority shaped like IGC-Santé TEST.

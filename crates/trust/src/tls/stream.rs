@@ -1,0 +1,102 @@
+//! A connection after its handshake, and what the handshake settled.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use openssl::error::ErrorStack;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_openssl::SslStream;
+
+use super::verify::Examination;
+use super::{CertificateFault, PeerCertificate, Suite, TlsVersion};
+
+/// What was negotiated, and who is at the other end.
+#[derive(Debug, Clone)]
+pub struct TlsInfo {
+    /// Version.
+    pub version: TlsVersion,
+    /// Cipher suite.
+    pub suite: Suite,
+    /// The host name the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// The peer's certificate, when one was asked for and shown.
+    pub peer: Option<PeerCertificate>,
+}
+
+impl TlsInfo {
+    /// The peer's certificate if it is a good one.
+    ///
+    /// # Errors
+    /// The fault found; [`CertificateFault::Missing`] when none was shown (or asked for).
+    pub fn client(&self) -> Result<&PeerCertificate, CertificateFault> {
+        let peer = self.peer.as_ref().ok_or(CertificateFault::Missing)?;
+        peer.verdict.map(|()| peer)
+    }
+
+    /// Reads a finished handshake.
+    pub(super) fn of<S>(stream: &SslStream<S>, examination: Option<&Examination>) -> Result<TlsInfo, ErrorStack> {
+        let ssl = stream.ssl();
+        let suite = ssl.current_cipher().ok_or_else(ErrorStack::get)?;
+        let peer = match (ssl.peer_certificate(), examination) {
+            (Some(certificate), Some(examination)) => Some(PeerCertificate::read(&certificate, examination.verdict())?),
+            // shown though not asked for, or not shown
+            _ => None,
+        };
+        Ok(TlsInfo {
+            version: TlsVersion::of(ssl.version2().unwrap_or(openssl::ssl::SslVersion::SSL3)),
+            suite: Suite::of(suite),
+            server_name: ssl.servername(openssl::ssl::NameType::HOST_NAME).map(str::to_owned),
+            peer,
+        })
+    }
+}
+
+/// A connection under TLS.
+#[derive(Debug)]
+pub struct TlsStream<S> {
+    inner: SslStream<S>,
+    info: Arc<TlsInfo>,
+}
+
+impl<S> TlsStream<S> {
+    pub(super) fn new(inner: SslStream<S>, info: TlsInfo) -> TlsStream<S> {
+        TlsStream { inner, info: Arc::new(info) }
+    }
+
+    /// What the handshake settled.
+    pub fn info(&self) -> &TlsInfo {
+        &self.info
+    }
+
+    /// The same, to keep after the connection.
+    pub fn shared_info(&self) -> Arc<TlsInfo> {
+        Arc::clone(&self.info)
+    }
+
+    /// The connection underneath (its addresses, its options). Reading or writing it directly would break TLS.
+    pub fn get_ref(&self) -> &S {
+        self.inner.get_ref()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,176 @@
+//! Judging a certificate: inside a handshake (OpenSSL's verification, completed by a callback) and outside of one.
+//!
+//! OpenSSL checks the chain, signatures, dates (at the clock's time), basic constraints and purpose. We add: the extended key
+//! usage must be there and say what we need (OpenSSL accepts a certificate without any), key sizes and digests whatever the
+//! security level, a subject that is a proper name, and revocation of every certificate of the chain.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use openssl::nid::Nid;
+use openssl::pkey::Id;
+use openssl::stack::{Stack, StackRef};
+use openssl::x509::verify::X509VerifyParam;
+use openssl::x509::{X509, X509PurposeId, X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
+
+use super::peer::{unix, usages};
+use super::{Anchors, CertificateFault, TlsError};
+use crate::dn::Dn;
+use crate::revocation::Revocation;
+
+/// What a certificate is to be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// A TLS client.
+    ClientAuth,
+    /// A TLS server.
+    ServerAuth,
+    /// Signing documents: `ORG SIGN` (white list).
+    Signature,
+}
+
+/// The judgement of one handshake, filled by the verification callback.
+#[derive(Debug, Clone)]
+pub(super) struct Examination {
+    usage: Usage,
+    now: SystemTime,
+    revocation: Arc<Revocation>,
+    /// Whether the handshake goes on after a fault (`ClientCertificates::Recorded`).
+    tolerate: bool,
+    verdict: Arc<Mutex<Option<Result<(), CertificateFault>>>>,
+}
+
+impl Examination {
+    pub(super) fn new(usage: Usage, now: SystemTime, revocation: Arc<Revocation>, tolerate: bool) -> Examination {
+        Examination { usage, now, revocation, tolerate, verdict: Arc::default() }
+    }
+
+    /// OpenSSL's callback: called for each fault with `passed` false, then for each certificate, from the root down to the leaf.
+    /// The first fault is the verdict; the leaf's turn (depth 0) comes last, and only then can the verdict be good.
+    pub(super) fn callback(&self, passed: bool, context: &mut X509StoreContextRef) -> bool {
+        let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(_)) = *verdict {
+            return self.tolerate;
+        }
+        let fault = if !passed {
+            Some(CertificateFault::from_code(context.error().as_raw()))
+        } else if context.error_depth() == 0 {
+            let own = match context.chain() {
+                Some(chain) => complete(chain, self.usage, self.now, &self.revocation),
+                None => Err(CertificateFault::UnknownAuthority),
+            };
+            *verdict = Some(own);
+            own.err()
+        } else {
+            None
+        };
+        match fault {
+            None => true,
+            Some(fault) => {
+                *verdict = Some(Err(fault));
+                // SAFETY: `to_code` only gives error numbers that OpenSSL knows: its own, or constants of its header.
+                context.set_error(unsafe { X509VerifyResult::from_raw(fault.to_code()) });
+                self.tolerate
+            }
+        }
+    }
+
+    /// The verdict, once the handshake is over: good only if the verification went to its end.
+    pub(super) fn verdict(&self) -> Result<(), CertificateFault> {
+        let verdict = *self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        verdict.unwrap_or(Err(CertificateFault::Other(super::peer::code::UNSPECIFIED)))
+    }
+
+    /// The fault found, if any.
+    pub(super) fn fault(&self) -> Option<CertificateFault> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).and_then(Result::err)
+    }
+}
+
+/// Our own checks, on a chain that OpenSSL has accepted: leaf first, root last.
+fn complete(chain: &StackRef<X509>, usage: Usage, now: SystemTime, revocation: &Revocation) -> Result<(), CertificateFault> {
+    let leaf = chain.get(0).ok_or(CertificateFault::UnknownAuthority)?;
+    let usages = usages(leaf);
+    let meant = match usage {
+        Usage::ClientAuth => usages.client_auth,
+        Usage::ServerAuth => usages.server_auth,
+        Usage::Signature => usages.email_protection,
+    };
+    if !meant {
+        return Err(CertificateFault::WrongUsage);
+    }
+    if Dn::from_x509(leaf.subject_name()).is_err() {
+        return Err(CertificateFault::Other(super::peer::code::UNSPECIFIED));
+    }
+    let certificates: Vec<&X509Ref> = chain.iter().collect();
+    for certificate in &certificates {
+        strong_key(certificate)?;
+    }
+    // the last one is the root, trusted as such: its own signature and revocation mean nothing
+    for pair in certificates.windows(2) {
+        strong_digest(pair[0])?;
+        revocation.check(pair[0], pair[1], now)?;
+    }
+    Ok(())
+}
+
+fn strong_key(certificate: &X509Ref) -> Result<(), CertificateFault> {
+    let key = certificate.public_key().map_err(|_| CertificateFault::Weak)?;
+    let needed = match key.id() {
+        Id::RSA | Id::RSA_PSS => 2048,
+        Id::EC | Id::ED25519 => 253, // Ed25519 counts 253 bits
+        Id::ED448 => 448,
+        _ => return Err(CertificateFault::Weak),
+    };
+    if key.bits() < needed { Err(CertificateFault::Weak) } else { Ok(()) }
+}
+
+fn strong_digest(certificate: &X509Ref) -> Result<(), CertificateFault> {
+    let algorithm = certificate.signature_algorithm().object().nid();
+    // algorithms with a built-in digest (RSA-PSS, Ed25519) have none here; OpenSSL's security level judges them
+    let weak = algorithm
+        .signature_algorithms()
+        .is_some_and(|found| matches!(found.digest, Nid::MD5 | Nid::SHA1 | Nid::MD5_SHA1 | Nid::MD4 | Nid::MD2 | Nid::RIPEMD160));
+    if weak { Err(CertificateFault::Weak) } else { Ok(()) }
+}
+
+/// Judges a certificate outside of any handshake (the signer of the white list): chain to `anchors` through `untrusted`, dates at
+/// `now`, usage, revocation of every certificate of the chain.
+///
+/// # Errors
+/// Outer: OpenSSL could not work. Inner: what is wrong with the certificate.
+pub fn verify_chain(
+    leaf: &X509,
+    untrusted: &[X509],
+    anchors: &Anchors,
+    usage: Usage,
+    now: SystemTime,
+    revocation: &Revocation,
+) -> Result<Result<(), CertificateFault>, TlsError> {
+    let mut store = anchors.store_builder()?;
+    let mut param = X509VerifyParam::new()?;
+    param.set_time(unix(now));
+    param.set_depth(super::profile::MAX_CHAIN.cast_signed());
+    param.set_purpose(match usage {
+        Usage::ClientAuth => X509PurposeId::SSL_CLIENT,
+        Usage::ServerAuth => X509PurposeId::SSL_SERVER,
+        Usage::Signature => X509PurposeId::SMIME_SIGN,
+    })?;
+    store.set_param(&param)?;
+    let store = store.build();
+    let mut others = Stack::new()?;
+    for certificate in untrusted {
+        others.push(certificate.clone())?;
+    }
+    let mut context = X509StoreContext::new()?;
+    let verdict = context.init(&store, leaf, &others, |context| {
+        if !context.verify_cert()? {
+            return Ok(Err(CertificateFault::from_code(context.error().as_raw())));
+        }
+        Ok(match context.chain() {
+            Some(chain) => complete(chain, usage, now, revocation),
+            None => Err(CertificateFault::UnknownAuthority),
+        })
+    })?;
+    Ok(verdict)
+}
