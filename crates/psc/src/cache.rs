@@ -3,6 +3,7 @@
 //! * younger than [`REFRESH_AFTER`]: used as it is;
 //! * older: used, and renewed in the background; older than [`RENEW_FIRST`]: renewed before use when PSC answers;
 //! * a `kid` it does not hold: fetched again, at most once per [`RETRY_AFTER`] whatever tokens come;
+//! * nothing held and PSC silent: asked again every [`RETRY_EMPTY_AFTER`];
 //! * older than [`MAX_STALE`] and PSC silent: nothing is verified any more.
 //!
 //! One fetch at a time: whoever comes during a fetch awaits its result instead of starting another.
@@ -20,8 +21,11 @@ pub const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Age from which a set is renewed before it is used: a withdrawn key is not accepted on a quiet server hours later.
 pub(crate) const RENEW_FIRST: Duration = Duration::from_secs(3600);
 
-/// Shortest time between two fetches, successful or not (JWT-12: at most one per minute for unknown keys).
+/// Shortest time between two fetches for the same motive: a `kid` that is not held (JWT-12: at most one per minute), or age.
 pub const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Shortest time between two fetches while no usable set is held: nobody can log in, so PSC's return must be seen soon.
+pub const RETRY_EMPTY_AFTER: Duration = Duration::from_secs(5);
 
 /// Longest time a set serves without having been confirmed by PSC (JWT-22: a withdrawn key dies within 24 h).
 pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
@@ -40,6 +44,16 @@ struct State {
     held: Option<Held>,
     /// When the last fetch was begun, whatever came of it.
     tried: Option<SystemTime>,
+    /// When the last fetch for an unknown `kid` was begun: apart, so that a key published right after the first fetch is found.
+    tried_unknown: Option<SystemTime>,
+}
+
+/// Why a fetch is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Motive {
+    NothingHeld,
+    Age,
+    UnknownKey,
 }
 
 #[derive(Clone)]
@@ -61,22 +75,19 @@ impl JwksCache {
 
     /// The set to verify a token of this `kid` with; it may still lack the key, and then PSC does too.
     pub async fn keys_for(self: &Arc<Self>, key_id: &str) -> Result<Arc<KeySet>, Outage> {
-        if let Some((keys, age)) = self.usable()
-            && keys.contains(key_id)
-            && age < RENEW_FIRST
-        {
-            if age >= REFRESH_AFTER && self.may_try() {
-                let cache = Arc::clone(self);
-                tokio::spawn(async move { cache.renew().await });
+        let motive = match self.usable() {
+            None => Motive::NothingHeld,
+            Some((keys, _)) if !keys.contains(key_id) => Motive::UnknownKey,
+            Some((_, age)) if age >= RENEW_FIRST => Motive::Age,
+            Some((keys, age)) => {
+                if age >= REFRESH_AFTER && self.may_try(Motive::Age) {
+                    let cache = Arc::clone(self);
+                    tokio::spawn(async move { cache.renew(Motive::Age).await });
+                }
+                return Ok(keys);
             }
-            return Ok(keys);
-        }
-        if self.may_try() {
-            self.renew().await;
-        } else {
-            // Whoever is fetching now may be about to bring the key; when nobody is, this passes at once.
-            drop(self.fetching.lock().await);
-        }
+        };
+        self.renew(motive).await;
         self.usable().map(|(keys, _)| keys).ok_or(Outage::Jwks)
     }
 
@@ -92,9 +103,16 @@ impl JwksCache {
         (age < MAX_STALE).then_some((held.keys, age))
     }
 
-    fn may_try(&self) -> bool {
-        let tried = self.state().tried;
-        tried.is_none_or(|tried| self.since(tried) >= RETRY_AFTER)
+    fn may_try(&self, motive: Motive) -> bool {
+        let (tried, pause) = {
+            let state = self.state();
+            match motive {
+                Motive::NothingHeld => (state.tried, RETRY_EMPTY_AFTER),
+                Motive::Age => (state.tried, RETRY_AFTER),
+                Motive::UnknownKey => (state.tried_unknown, RETRY_AFTER),
+            }
+        };
+        tried.is_none_or(|tried| self.since(tried) >= pause)
     }
 
     /// Zero when the clock went back.
@@ -102,13 +120,20 @@ impl JwksCache {
         self.clock.now().duration_since(instant).unwrap_or_default()
     }
 
-    async fn renew(&self) {
+    /// Fetches, unless that was done lately. Whoever comes meanwhile waits here for the fetch under way, then finds it was.
+    async fn renew(&self, motive: Motive) {
         let _one_at_a_time = self.fetching.lock().await;
-        if !self.may_try() {
+        if !self.may_try(motive) {
             return;
         }
         let begun = self.clock.now();
-        self.state().tried = Some(begun);
+        {
+            let mut state = self.state();
+            state.tried = Some(begun);
+            if motive == Motive::UnknownKey {
+                state.tried_unknown = Some(begun);
+            }
+        }
         let answer = fetch::exchange(self.http.get(self.url.clone()), MAX_JWKS).await;
         let keys = answer
             .filter(|answer| answer.status.is_success())

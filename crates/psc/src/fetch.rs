@@ -1,6 +1,11 @@
 //! One bounded HTTP exchange with PSC.
 
+use std::time::Duration;
+
 use reqwest::{RequestBuilder, StatusCode, header};
+
+/// Longest exchange with PSC: somebody is waiting to log in, and mail programs give up after some tens of seconds.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An answer read whole.
 pub(crate) struct Answer {
@@ -15,7 +20,7 @@ pub(crate) struct Answer {
 /// Redirections are the client's policy; the one this crate is given follows none. Errors are dropped on purpose: reqwest's
 /// may quote the address, and their detail changes nothing in what is answered.
 pub(crate) async fn exchange(request: RequestBuilder, limit: usize) -> Option<Answer> {
-    let mut response = request.send().await.ok()?;
+    let mut response = request.timeout(EXCHANGE_TIMEOUT).send().await.ok()?;
     if response
         .content_length()
         .is_some_and(|length| length > limit as u64)

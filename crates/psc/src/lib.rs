@@ -27,7 +27,7 @@ mod verifier;
 pub mod xoauth2;
 
 pub use algorithm::Algorithm;
-pub use cache::{MAX_STALE, REFRESH_AFTER, RETRY_AFTER};
+pub use cache::{MAX_STALE, REFRESH_AFTER, RETRY_AFTER, RETRY_EMPTY_AFTER};
 pub use claims::MAX_LIFETIME;
 pub use config::{Audience, ConfigError, DEFAULT_SKEW, Introspection, MAX_SKEW, VerifierConfig};
 pub use error::{Outage, Refusal, TokenError};

@@ -15,6 +15,7 @@ pub mod http;
 pub mod pki;
 pub mod revocation;
 pub mod tls;
+pub mod white_list;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use dn::Dn;
