@@ -271,9 +271,9 @@ pub enum SearchKey {
     /// SMALLER.
     Smaller(u64),
     /// BEFORE, ON, SINCE: internal date.
-    Internal(DateTest, mail::date::Day),
+    Internal(DateTest, time::Date),
     /// SENTBEFORE, SENTON, SENTSINCE: Date header.
-    Sent(DateTest, mail::date::Day),
+    Sent(DateTest, time::Date),
     /// MODSEQ (RFC 7162).
     ModSeq(u64),
 }

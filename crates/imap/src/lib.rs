@@ -15,6 +15,7 @@ pub mod command;
 pub mod parse;
 pub mod response;
 pub mod server;
+pub mod utf7;
 pub mod wire;
 
 pub use backend::{Account, Backend, Credentials, OpenFolder};
