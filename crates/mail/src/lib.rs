@@ -3,12 +3,18 @@
 //! * [`flags`]: the flags and keywords of a message;
 //! * [`view`]: an immutable, cheaply shared picture of a folder (UID, flags, MODSEQ…) and the difference between two of them;
 //! * [`folder`]: folder names and special uses;
+//! * [`date`]: the dates of messages and of IMAP;
+//! * [`header`]: header fields, address lists, encoded words;
+//! * [`sequence`]: sets of message numbers;
 //! * [`mime`]: the structure of a message (ENVELOPE, BODYSTRUCTURE, where each part lies), computed once while it streams in.
 #![deny(missing_docs)]
 
+pub mod date;
 pub mod flags;
 pub mod folder;
+pub mod header;
 pub mod mime;
+pub mod sequence;
 pub mod view;
 
 pub use flags::{Flags, Keywords};

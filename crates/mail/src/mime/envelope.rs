@@ -1,0 +1,100 @@
+//! The fields of IMAP's ENVELOPE (RFC 3501 §7.4.2).
+
+use super::budget::Budget;
+use crate::date::{self, Moment};
+use crate::header::{Address, Field, parse_addresses};
+
+/// The fields of ENVELOPE, as sent: unfolded, encoded words untouched.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Envelope {
+    /// `Date`, unread; see [`super::Structure::sent`].
+    pub date: Option<String>,
+    /// `Subject`.
+    pub subject: Option<String>,
+    /// `From`.
+    pub from: Vec<Address>,
+    /// `Sender`; `From` when absent.
+    pub sender: Vec<Address>,
+    /// `Reply-To`; `From` when absent.
+    pub reply_to: Vec<Address>,
+    /// `To`, all such fields together.
+    pub to: Vec<Address>,
+    /// `Cc`, all such fields together.
+    pub cc: Vec<Address>,
+    /// `Bcc`, all such fields together.
+    pub bcc: Vec<Address>,
+    /// `In-Reply-To`.
+    pub in_reply_to: Option<String>,
+    /// `Message-ID`.
+    pub message_id: Option<String>,
+}
+
+/// Addresses kept of one field: more than any message limit on recipients, little enough for an answer.
+const MAX_ADDRESSES: usize = 4000;
+
+impl Envelope {
+    /// Takes a field in; of those that should be alone, the first counts.
+    pub(super) fn field(&mut self, field: &Field<'_>, budget: &mut Budget) {
+        let text = |slot: &mut Option<String>, budget: &mut Budget| {
+            if slot.is_none() {
+                *slot = budget.keep(field.value());
+            }
+        };
+        let name = field.name.to_ascii_lowercase();
+        match name.as_str() {
+            "date" => text(&mut self.date, budget),
+            "subject" => text(&mut self.subject, budget),
+            "in-reply-to" => text(&mut self.in_reply_to, budget),
+            "message-id" => text(&mut self.message_id, budget),
+            "from" if self.from.is_empty() => addresses(&mut self.from, field, budget),
+            "sender" if self.sender.is_empty() => addresses(&mut self.sender, field, budget),
+            "reply-to" if self.reply_to.is_empty() => addresses(&mut self.reply_to, field, budget),
+            "to" => addresses(&mut self.to, field, budget),
+            "cc" => addresses(&mut self.cc, field, budget),
+            "bcc" => addresses(&mut self.bcc, field, budget),
+            _ => {}
+        }
+    }
+
+    /// After the last field: what defaults to From does.
+    pub(super) fn complete(&mut self, budget: &mut Budget) {
+        for slot in [&mut self.sender, &mut self.reply_to] {
+            if slot.is_empty() && budget.take(self.from.iter().map(cost).sum()) {
+                slot.clone_from(&self.from);
+            }
+        }
+    }
+
+    /// The `Date` field read.
+    pub(super) fn sent(&self) -> Option<Moment> {
+        self.date.as_deref().and_then(date::parse_rfc5322)
+    }
+}
+
+fn addresses(slot: &mut Vec<Address>, field: &Field<'_>, budget: &mut Budget) {
+    let room = MAX_ADDRESSES.saturating_sub(slot.len());
+    for address in parse_addresses(&field.value(), room).addresses {
+        if !budget.take(cost(&address)) {
+            return;
+        }
+        slot.push(address);
+    }
+}
+
+/// What an address takes in memory, in octets.
+fn cost(address: &Address) -> usize {
+    let text = match address {
+        Address::Mailbox {
+            name,
+            route,
+            local,
+            domain,
+        } => {
+            let optional = |o: &Option<String>| o.as_ref().map_or(0, String::len);
+            optional(name) + optional(route) + local.len() + domain.len()
+        }
+        Address::GroupStart(name) => name.len(),
+        Address::GroupEnd => 0,
+    };
+    text + size_of::<Address>()
+}
