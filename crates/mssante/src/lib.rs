@@ -8,17 +8,27 @@
 #![deny(missing_docs)]
 
 mod address;
+pub mod cda;
 mod checksum;
+pub mod headers;
+mod hl7time;
 mod ids;
 mod ins;
 mod kind;
+pub mod label;
 mod structure;
+pub mod subject;
+mod text;
+pub mod xdm;
+mod xml;
 
 pub use address::{Address, AddressError, Domain, PATIENT_DOMAIN};
+pub use hl7time::{BadTimestamp, Timestamp};
 pub use ids::{NationalId, NationalIdError, NationalIdKind};
 pub use ins::{Ins, InsAuthority, InsError, Sex};
 pub use kind::{MailboxKind, UnknownMailboxKind};
 pub use structure::{StructureId, StructureIdError, StructureKind};
+pub use xml::XmlError;
 
 /// Implements serde through the type's own text form, so that a configuration or a JSON document can
 /// never bring in a value that the parser refuses.
