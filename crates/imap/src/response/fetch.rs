@@ -1,0 +1,160 @@
+//! FETCH (RFC 3501 §7.4.2).
+
+use mail::date::{Moment, format_imap_date_time};
+use mail::mime::{Envelope, Structure};
+use mail::{ModSeq, Uid};
+
+use super::text::{astring, put};
+use crate::command::{Rfc822, Section, SectionText};
+
+/// A FETCH response being written: puts the spaces between items. The buffer is given anew each time, so that it can be
+/// written out between two items, or between a literal's announcement and its octets.
+#[derive(Debug)]
+#[must_use = "a FETCH response is closed by `end`"]
+pub struct Fetch {
+    empty: bool,
+}
+
+impl Fetch {
+    /// Begins the response for a sequence number.
+    pub fn begin(out: &mut Vec<u8>, sequence: u32) -> Fetch {
+        put(out, format_args!("* {sequence} FETCH ("));
+        Fetch { empty: true }
+    }
+
+    /// Ends the response.
+    pub fn end(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b")\r\n");
+    }
+
+    fn item(&mut self, out: &mut Vec<u8>, name: &str) {
+        if !self.empty {
+            out.push(b' ');
+        }
+        self.empty = false;
+        out.extend_from_slice(name.as_bytes());
+    }
+
+    /// FLAGS, by name.
+    pub fn flags<'n>(&mut self, out: &mut Vec<u8>, names: impl IntoIterator<Item = &'n str>) {
+        self.item(out, "FLAGS (");
+        for (i, name) in names.into_iter().enumerate() {
+            if i > 0 {
+                out.push(b' ');
+            }
+            // The store takes atoms only, yet whatever else came in must not go out.
+            let odd = |b: u8| {
+                !b.is_ascii_graphic() || matches!(b, b'(' | b')' | b'{' | b'"' | b'%' | b'*' | b']')
+            };
+            out.extend(name.bytes().map(|b| if odd(b) { b'_' } else { b }));
+        }
+        out.push(b')');
+    }
+
+    /// UID.
+    pub fn uid(&mut self, out: &mut Vec<u8>, uid: Uid) {
+        self.item(out, "UID ");
+        put(out, format_args!("{}", uid.0));
+    }
+
+    /// INTERNALDATE from seconds since 1970, in UTC.
+    pub fn internal_date(&mut self, out: &mut Vec<u8>, seconds: i64) {
+        self.item(out, "INTERNALDATE ");
+        put(
+            out,
+            format_args!("\"{}\"", format_imap_date_time(Moment::utc(seconds))),
+        );
+    }
+
+    /// RFC822.SIZE.
+    pub fn size(&mut self, out: &mut Vec<u8>, octets: u32) {
+        self.item(out, "RFC822.SIZE ");
+        put(out, format_args!("{octets}"));
+    }
+
+    /// MODSEQ (RFC 7162).
+    pub fn modseq(&mut self, out: &mut Vec<u8>, modseq: ModSeq) {
+        self.item(out, "MODSEQ ");
+        put(out, format_args!("({})", modseq.0));
+    }
+
+    /// ENVELOPE.
+    pub fn envelope(&mut self, out: &mut Vec<u8>, envelope: &Envelope) {
+        self.item(out, "ENVELOPE ");
+        super::envelope(out, envelope);
+    }
+
+    /// BODYSTRUCTURE, or BODY when not `extended`.
+    pub fn body_structure(&mut self, out: &mut Vec<u8>, structure: &Structure, extended: bool) {
+        self.item(out, if extended { "BODYSTRUCTURE " } else { "BODY " });
+        super::body_structure(out, structure, extended);
+    }
+
+    /// `BODY[section]<origin> {octets}CRLF`: exactly that many octets must follow in the stream.
+    pub fn body_literal(
+        &mut self,
+        out: &mut Vec<u8>,
+        of: &Section,
+        origin: Option<u32>,
+        octets: u64,
+    ) {
+        self.item(out, "");
+        section(out, of, origin);
+        put(out, format_args!(" {{{octets}}}\r\n"));
+    }
+
+    /// `BODY[section]<origin> NIL`: there is no such section.
+    pub fn body_nil(&mut self, out: &mut Vec<u8>, of: &Section, origin: Option<u32>) {
+        self.item(out, "");
+        section(out, of, origin);
+        out.extend_from_slice(b" NIL");
+    }
+
+    /// `RFC822… {octets}CRLF`: exactly that many octets must follow in the stream.
+    pub fn rfc822_literal(&mut self, out: &mut Vec<u8>, of: Rfc822, octets: u64) {
+        self.item(
+            out,
+            match of {
+                Rfc822::All => "RFC822",
+                Rfc822::Header => "RFC822.HEADER",
+                Rfc822::Text => "RFC822.TEXT",
+            },
+        );
+        put(out, format_args!(" {{{octets}}}\r\n"));
+    }
+}
+
+/// `BODY[section]`, and `<origin>` when a part of it was asked for.
+pub fn section(out: &mut Vec<u8>, section: &Section, origin: Option<u32>) {
+    out.extend_from_slice(b"BODY[");
+    for (i, number) in section.part.iter().enumerate() {
+        let dot = if i == 0 { "" } else { "." };
+        put(out, format_args!("{dot}{number}"));
+    }
+    if !section.part.is_empty() && section.text != SectionText::Whole {
+        out.push(b'.');
+    }
+    match &section.text {
+        SectionText::Whole => {}
+        SectionText::Header => out.extend_from_slice(b"HEADER"),
+        SectionText::HeaderFields(names) => fields(out, "HEADER.FIELDS", names),
+        SectionText::HeaderFieldsNot(names) => fields(out, "HEADER.FIELDS.NOT", names),
+        SectionText::Text => out.extend_from_slice(b"TEXT"),
+        SectionText::Mime => out.extend_from_slice(b"MIME"),
+    }
+    out.push(b']');
+    if let Some(origin) = origin {
+        put(out, format_args!("<{origin}>"));
+    }
+}
+
+fn fields(out: &mut Vec<u8>, label: &str, names: &[String]) {
+    put(out, format_args!("{label} ("));
+    for (i, name) in names.iter().enumerate() {
+        if i > 0 {
+            out.push(b' ');
+        }
+        astring(out, name.as_bytes());
+    }
+    out.push(b')');
+}

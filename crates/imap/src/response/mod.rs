@@ -1,0 +1,20 @@
+//! What the server says, as octets appended to a buffer.
+//!
+//! Invariant: no datum, wherever it comes from, can end a line or a string: what does not fit a quoted string becomes a
+//! literal, NUL becomes `?`, and names are written in modified UTF-7.
+//!
+//! Message octets are not here: [`Fetch`] writes what goes before them, and the server streams them.
+
+mod fetch;
+mod folder;
+mod search;
+mod structure;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use fetch::{Fetch, section};
+pub use folder::{ListKind, ListLine, folder, folder_text, list, status};
+pub use search::{Esearch, esearch, search};
+pub use structure::{body_structure, envelope};
+pub use text::{astring, nstring, quoted, string};

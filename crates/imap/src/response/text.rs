@@ -1,0 +1,72 @@
+//! Strings: quoted when they can be, literals when they must.
+
+use std::fmt;
+
+/// Longest quoted string written: longer ones are literals, whose length a client knows before it reads them.
+const MAX_QUOTED: usize = 1000;
+
+/// Appends formatted text.
+pub(super) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    // Writing to a vector cannot fail.
+    let _ = out.write_fmt(text);
+}
+
+/// Whether an octet may stand in a quoted string, escaped or not.
+fn fits_quoted(b: u8) -> bool {
+    (b' '..=b'~').contains(&b)
+}
+
+/// `string` (RFC 3501 §9).
+pub fn string(out: &mut Vec<u8>, text: &[u8]) {
+    if text.len() <= MAX_QUOTED && text.iter().copied().all(fits_quoted) {
+        escaped(out, text);
+    } else {
+        put(out, format_args!("{{{}}}\r\n", text.len()));
+        // NUL is no CHAR8: it may not stand even in a literal.
+        out.extend(text.iter().map(|b| if *b == 0 { b'?' } else { *b }));
+    }
+}
+
+/// `nstring`.
+pub fn nstring(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => string(out, text.as_bytes()),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}
+
+/// `astring`: an atom when it can be.
+pub fn astring(out: &mut Vec<u8>, text: &[u8]) {
+    let is_atom = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    // NIL as an atom would be read as nothing.
+    if !text.is_empty()
+        && text.len() <= MAX_QUOTED
+        && text.iter().copied().all(is_atom)
+        && !text.eq_ignore_ascii_case(b"NIL")
+    {
+        out.extend_from_slice(text);
+    } else {
+        string(out, text);
+    }
+}
+
+/// `quoted`, for what the grammar wants quoted; whatever does not fit becomes `?`.
+pub fn quoted(out: &mut Vec<u8>, text: &str) {
+    let text: Vec<u8> = text
+        .bytes()
+        .map(|b| if fits_quoted(b) { b } else { b'?' })
+        .collect();
+    escaped(out, &text);
+}
+
+fn escaped(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for b in text {
+        if matches!(b, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*b);
+    }
+    out.push(b'"');
+}
