@@ -83,6 +83,7 @@ pub(super) fn parse(text: &str) -> Result<WhiteList, ListError> {
     }
     let date = only_child(root, "DateDeGeneration")
         .and_then(text_of)
+        .map(str::trim)
         .ok_or(ListError::BadDate)?;
     let mut list = WhiteList::empty(read_date(date).ok_or(ListError::BadDate)?);
     let entries = only_child(root, "ListeDomaines").ok_or(ListError::NoList)?;
@@ -112,6 +113,7 @@ pub(super) fn parse(text: &str) -> Result<WhiteList, ListError> {
 fn read_entry(entry: Node<'_, '_>) -> Result<(String, Dn), Skipped> {
     let name = only_child(entry, "Nom")
         .and_then(text_of)
+        .map(str::trim)
         .and_then(domain::normalise)
         .ok_or(Skipped::Name)?;
     let dn = only_child(entry, "DNCertificatOperateur")
@@ -129,7 +131,9 @@ fn only_child<'a, 'i>(parent: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> 
     found.next().is_none().then_some(child)
 }
 
-/// The text of an element that holds nothing but text, without the spaces around it; `None` when empty.
+/// The text of an element that holds nothing but text; `None` when there is only white space.
+///
+/// White space around it is the caller's affair: at the end of a name, it may be escaped.
 ///
 /// Mixed content is refused: `a<!-- -->b` would be `a` to one reader and `ab` to another.
 fn text_of<'a>(element: Node<'a, '_>) -> Option<&'a str> {
@@ -138,7 +142,7 @@ fn text_of<'a>(element: Node<'a, '_>) -> Option<&'a str> {
     if !text.is_text() || children.next().is_some() {
         return None;
     }
-    text.text().map(str::trim).filter(|text| !text.is_empty())
+    text.text().filter(|text| !text.trim().is_empty())
 }
 
 fn read_date(text: &str) -> Option<SystemTime> {
