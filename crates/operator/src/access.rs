@@ -1,0 +1,168 @@
+//! Opening a mailbox: from what a client presents to a mailbox it may use, or not. IMAP and submission both ask here.
+//!
+//! Invariants: the token is checked before anything is looked up, and a mailbox that does not exist, one of another
+//! operator, one of somebody else and a bad address all answer [`Denied::Refused`] after the same steps (LPS-IDENT);
+//! trouble of ours or of Pro Santé Connect is [`Denied::Unavailable`], never a refusal (LPS-ERR).
+
+use std::sync::Arc;
+
+use mssante::{Address, StructureId};
+use psc::{TokenError, Verifier, xoauth2};
+use store::{Mailbox, Store};
+use trust::clock::Clock;
+use trust::tls::TlsInfo;
+
+use crate::rights::{self, Capacity};
+use crate::traces::{Action, Trace, Tracer, Who};
+
+/// Why a mailbox is not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// The client's fault, whatever it is.
+    Refused,
+    /// Not the client's fault.
+    Unavailable,
+}
+
+/// A mailbox opened by somebody.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The mailbox.
+    pub mailbox: Mailbox,
+    /// Who opened it.
+    pub who: Who,
+    /// As what.
+    pub capacity: Capacity,
+}
+
+/// Where a client is, for traces.
+#[derive(Clone, Debug)]
+pub struct From {
+    /// What it wants to do.
+    pub action: Action,
+    /// Its address.
+    pub peer: std::net::SocketAddr,
+    /// The connection's number.
+    pub connection: u64,
+}
+
+/// Decides who opens what.
+pub struct Access {
+    store: Arc<dyn Store>,
+    verifier: Verifier,
+    clock: Arc<dyn Clock>,
+    tracer: Tracer,
+}
+
+impl Access {
+    /// An access over a store, believing the tokens that `verifier` believes.
+    pub fn new(store: Arc<dyn Store>, verifier: Verifier, clock: Arc<dyn Clock>, tracer: Tracer) -> Self {
+        Access { store, verifier, clock, tracer }
+    }
+
+    /// XOAUTH2 (MSS-7.2, MSS-7.4): `response` is the decoded client response.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn by_token(&self, response: &[u8], from: &From) -> Result<Opened, Denied> {
+        let Ok(asked) = xoauth2::parse(response) else {
+            return Err(self.refused(Who::Unknown, "malformed XOAUTH2 response", None, from));
+        };
+        let identity = match self.verifier.verify(asked.token.expose()).await {
+            Ok(identity) => identity,
+            Err(TokenError::Refused(why)) => return Err(self.refused(Who::Unknown, &why.to_string(), None, from)),
+            Err(TokenError::Unavailable(why)) => {
+                tracing::warn!(connection = from.connection, "a token could not be checked: {why}");
+                return Err(Denied::Unavailable);
+            }
+        };
+        let who = Who::Person(identity.national_id.to_string());
+        let Some(mailbox) = self.mailbox(&asked.user).await? else {
+            return Err(self.refused(who, "no such mailbox", None, from));
+        };
+        let given = self.store.rights(mailbox.id).await.map_err(|e| unavailable(&e))?;
+        match rights::of_person(&mailbox, &given, &identity.national_id, self.now()) {
+            Some(capacity) => self.opened(mailbox, who, capacity, from).await,
+            None => Err(self.refused(who, "no right on this mailbox", Some(&mailbox), from)),
+        }
+    }
+
+    /// SASL EXTERNAL (LPS-APP): the mailbox asked for, or without one the only APP mailbox of the certificate's structure.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn by_certificate(&self, authzid: &str, tls: &TlsInfo, from: &From) -> Result<Opened, Denied> {
+        let Some(certificate) = &tls.peer else {
+            return Err(self.refused(Who::Unknown, "no client certificate", None, from));
+        };
+        if let Err(fault) = &certificate.verdict {
+            return Err(self.refused(Who::Unknown, &fault.to_string(), None, from));
+        }
+        let structure = certificate.subject.structure_id().and_then(|id| StructureId::lenient(&id).ok());
+        let Some(structure) = structure else {
+            return Err(self.refused(Who::Unknown, "the certificate names no structure", None, from));
+        };
+        let who = Who::Application(structure.to_string());
+        let mailbox = if authzid.is_empty() { self.only_app_of(&structure).await? } else { self.mailbox(authzid).await? };
+        let Some(mailbox) = mailbox else {
+            return Err(self.refused(who, "no such mailbox", None, from));
+        };
+        match rights::of_structure(&mailbox, &structure) {
+            Some(capacity) => self.opened(mailbox, who, capacity, from).await,
+            None => Err(self.refused(who, "not a mailbox of this structure", Some(&mailbox), from)),
+        }
+    }
+
+    async fn mailbox(&self, address: &str) -> Result<Option<Mailbox>, Denied> {
+        let Ok(address) = address.parse::<Address>() else { return Ok(None) };
+        self.store.mailbox(&address).await.map_err(|e| unavailable(&e))
+    }
+
+    async fn only_app_of(&self, structure: &StructureId) -> Result<Option<Mailbox>, Denied> {
+        let all = self.store.mailboxes().await.map_err(|e| unavailable(&e))?;
+        let mut theirs = all.into_iter().filter(|m| rights::of_structure(m, structure).is_some());
+        Ok(match (theirs.next(), theirs.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        })
+    }
+
+    async fn opened(&self, mailbox: Mailbox, who: Who, capacity: Capacity, from: &From) -> Result<Opened, Denied> {
+        if let Err(e) = self.store.note_authentication(mailbox.id, self.now()).await {
+            tracing::warn!("an authentication could not be noted: {e}");
+        }
+        self.tracer.record(Trace {
+            capacity: Some(capacity.label()),
+            peer: Some(from.peer.to_string()),
+            connection: Some(from.connection),
+            ..Trace::new(who.clone(), from.action, true).mailbox(&mailbox.address)
+        });
+        Ok(Opened { mailbox, who, capacity })
+    }
+
+    fn refused(&self, who: Who, why: &str, mailbox: Option<&Mailbox>, from: &From) -> Denied {
+        tracing::info!(connection = from.connection, "authentication refused: {why}");
+        self.tracer.record(Trace {
+            mailbox: mailbox.map(|m| m.address.to_string()),
+            peer: Some(from.peer.to_string()),
+            connection: Some(from.connection),
+            ..Trace::new(who, from.action, false).answer(why)
+        });
+        Denied::Refused
+    }
+
+    fn now(&self) -> i64 {
+        seconds(self.clock.as_ref())
+    }
+}
+
+fn unavailable(error: &store::StoreError) -> Denied {
+    tracing::error!("the store cannot answer: {error}");
+    Denied::Unavailable
+}
+
+/// Seconds since 1970 of a clock.
+pub(crate) fn seconds(clock: &dyn Clock) -> i64 {
+    let since = clock.now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,69 @@
+//! Autoconfiguration over HTTPS (LPS-AUTOCONF): `/mail/config-v1.1.xml` in Mozilla's format, with the two entry points.
+//!
+//! The answer depends on nothing the asker says (`?emailaddress=` is read by nobody), so it tells nothing of who exists.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use crate::config::Config;
+
+/// The pages: the configuration, and the same at the well-known path.
+pub fn router(config: &Config) -> Router {
+    let document: Arc<str> = document(config).into();
+    let answer = move || {
+        let document = document.clone();
+        async move { ([(header::CONTENT_TYPE, "text/xml; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")], document.to_string()) }
+    };
+    Router::new()
+        .route("/mail/config-v1.1.xml", get(answer.clone()))
+        .route("/.well-known/autoconfig/mail/config-v1.1.xml", get(answer))
+}
+
+/// The document itself.
+pub fn document(config: &Config) -> String {
+    let public = &config.public;
+    let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
+    let written = (|| -> std::io::Result<()> {
+        xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+        xml.create_element("clientConfig").with_attribute(("version", "1.1")).write_inner_content(|xml| {
+            let main = config.domains()[0].as_str();
+            xml.create_element("emailProvider").with_attribute(("id", main)).write_inner_content(|xml| {
+                for domain in config.domains() {
+                    text(xml, "domain", domain.as_str())?;
+                }
+                text(xml, "displayName", &config.operator.name)?;
+                text(xml, "displayShortName", &config.operator.name)?;
+                // The first block of each type is the preferred one: Pro Santé Connect.
+                let entries = [
+                    ("incomingServer", "imap", &public.host, public.imap_port, "OAuth2"),
+                    ("incomingServer", "imap", &public.host_app, public.imap_app_port, "TLS-client-cert"),
+                    ("outgoingServer", "smtp", &public.host, public.submission_port, "OAuth2"),
+                    ("outgoingServer", "smtp", &public.host_app, public.submission_app_port, "TLS-client-cert"),
+                ];
+                for (element, kind, host, port, authentication) in entries {
+                    xml.create_element(element).with_attribute(("type", kind)).write_inner_content(|xml| {
+                        text(xml, "hostname", host)?;
+                        text(xml, "port", &port.to_string())?;
+                        text(xml, "socketType", "STARTTLS")?;
+                        text(xml, "username", "%EMAILADDRESS%")?;
+                        text(xml, "authentication", authentication)
+                    })?;
+                }
+                Ok(())
+            })?;
+            Ok(())
+        })?;
+        Ok(())
+    })();
+    written.expect("writing to memory does not fail");
+    String::from_utf8(xml.into_inner()).expect("made of text")
+}
+
+fn text(xml: &mut Writer<Vec<u8>>, element: &str, content: &str) -> std::io::Result<()> {
+    xml.create_element(element).write_text_content(BytesText::new(content)).map(|_| ())
+}

@@ -1,0 +1,347 @@
+//! IMAP over the store: rights were decided when the mailbox was opened, traces are made here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use imap::backend::{
+    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
+    FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
+};
+use mail::mime::Structure;
+use mail::{FolderName, SpecialUse, Uid, UidValidity, View};
+use store::{Commit, Content, Delivered, FolderId, MailboxId, Store, StoreError, Target};
+use tokio::sync::watch;
+use trust::clock::Clock;
+
+use crate::access::{Access, Denied, From, Opened, seconds};
+use crate::backends::incoming::Streamed;
+use crate::traces::{Action, Trace, Tracer};
+
+/// IMAP for one entry point.
+pub struct ImapBackend {
+    /// Who decides.
+    pub access: Arc<Access>,
+    /// Where the mail is.
+    pub store: Arc<dyn Store>,
+    /// What the entry point offers: XOAUTH2, or EXTERNAL.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether a certificate alone opens the mailbox (LPS-APP).
+    pub preauth: bool,
+    /// The largest message APPEND takes, in octets.
+    pub append_limit: u64,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where traces go.
+    pub tracer: Tracer,
+}
+
+impl ImapBackend {
+    fn account(&self, peer: &Peer, opened: Opened) -> Arc<dyn Account> {
+        Arc::new(StoreAccount {
+            address: opened.mailbox.address.to_string(),
+            mailbox: opened.mailbox.id,
+            traced: Traced { tracer: self.tracer.clone(), opened, peer: peer.clone() },
+            store: self.store.clone(),
+            append_limit: self.append_limit,
+            clock: self.clock.clone(),
+        })
+    }
+}
+
+fn from(peer: &Peer) -> From {
+    From { action: Action::OpenImap, peer: peer.address, connection: peer.connection }
+}
+
+#[async_trait]
+impl Backend for ImapBackend {
+    fn mechanisms(&self) -> &[Mechanism] {
+        &self.mechanisms
+    }
+
+    async fn authenticate(&self, peer: &Peer, credentials: Credentials) -> std::result::Result<Arc<dyn Account>, AuthFailure> {
+        let opened = match credentials {
+            Credentials::XOAuth2(response) => self.access.by_token(&response, &from(peer)).await,
+            Credentials::External(authzid) => self.access.by_certificate(&authzid, &peer.tls, &from(peer)).await,
+        };
+        match opened {
+            Ok(opened) => Ok(self.account(peer, opened)),
+            Err(Denied::Refused) => Err(AuthFailure::Refused),
+            Err(Denied::Unavailable) => Err(AuthFailure::Unavailable),
+        }
+    }
+
+    async fn preauthenticate(&self, peer: &Peer) -> Option<Arc<dyn Account>> {
+        if !self.preauth {
+            return None;
+        }
+        let opened = self.access.by_certificate("", &peer.tls, &from(peer)).await.ok()?;
+        Some(self.account(peer, opened))
+    }
+}
+
+/// What went wrong, in IMAP's words. Temporary trouble is never a fault of the client.
+fn failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::NoSuchFolder => Failure::NonExistent,
+        StoreError::FolderExists => Failure::AlreadyExists,
+        StoreError::FolderRefused(why) => Failure::Cannot(why),
+        StoreError::OverQuota => Failure::OverQuota,
+        StoreError::TooManyKeywords => Failure::Limit("the folder has no room for another keyword"),
+        StoreError::NoSuchMailbox
+        | StoreError::MailboxExists
+        | StoreError::Full
+        | StoreError::Closed
+        | StoreError::Unusable(_)
+        | StoreError::Io(_) => {
+            tracing::error!("the store cannot answer: {error}");
+            Failure::Unavailable
+        }
+    }
+}
+
+/// Who the traces of a session speak of.
+#[derive(Clone)]
+struct Traced {
+    tracer: Tracer,
+    opened: Opened,
+    peer: Peer,
+}
+
+impl Traced {
+    fn record(&self, action: Action, folder: &FolderName, quantity: Option<u64>, outcome: std::result::Result<(), &Failure>) {
+        self.tracer.record(Trace {
+            capacity: Some(self.opened.capacity.label()),
+            with: vec![folder.to_string()],
+            quantity,
+            answer: outcome.err().map(ToString::to_string),
+            connection: Some(self.peer.connection),
+            ..Trace::new(self.opened.who.clone(), action, outcome.is_ok()).mailbox(&self.opened.mailbox.address)
+        });
+    }
+}
+
+struct StoreAccount {
+    store: Arc<dyn Store>,
+    mailbox: MailboxId,
+    address: String,
+    append_limit: u64,
+    clock: Arc<dyn Clock>,
+    traced: Traced,
+}
+
+impl StoreAccount {
+    async fn folder(&self, name: &FolderName) -> Result<store::Folder> {
+        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
+        let folder = folders.into_iter().find(|f| f.name == *name).ok_or(Failure::NonExistent)?;
+        if folder.selectable { Ok(folder) } else { Err(Failure::Cannot("the name only holds other folders")) }
+    }
+
+    /// Traces a change of folders.
+    fn folder_changed(&self, name: &FolderName, outcome: std::result::Result<(), StoreError>) -> Result<()> {
+        let outcome = outcome.map_err(failure);
+        self.traced.record(Action::Folder, name, None, outcome.as_ref().map(|()| ()));
+        outcome
+    }
+}
+
+#[async_trait]
+impl Account for StoreAccount {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn append_limit(&self) -> u64 {
+        self.append_limit
+    }
+
+    async fn folders(&self) -> Result<Vec<FolderInfo>> {
+        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
+        Ok(folders
+            .into_iter()
+            .map(|f| FolderInfo { name: f.name, special_use: f.special_use, subscribed: f.subscribed, selectable: f.selectable })
+            .collect())
+    }
+
+    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<()> {
+        let made = self.store.create_folder(self.mailbox, name, special_use).await.map(drop);
+        self.folder_changed(name, made)
+    }
+
+    async fn delete(&self, name: &FolderName) -> Result<()> {
+        self.folder_changed(name, self.store.delete_folder(self.mailbox, name).await)
+    }
+
+    async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()> {
+        self.folder_changed(from, self.store.rename_folder(self.mailbox, from, to).await)
+    }
+
+    async fn subscribe(&self, name: &FolderName, subscribed: bool) -> Result<()> {
+        self.store.subscribe(self.mailbox, name, subscribed).await.map_err(failure)
+    }
+
+    async fn status(&self, name: &FolderName) -> Result<FolderStatus> {
+        let folder = self.folder(name).await?;
+        let view = self.store.watch(self.mailbox, folder.id).await.map_err(failure)?.borrow().clone();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(FolderStatus {
+            messages: count(view.len()),
+            unseen: count(view.unseen()),
+            deleted: count(view.deleted()),
+            size: view.octets(),
+            uid_next: view.uid_next,
+            uid_validity: view.uid_validity,
+            highest_modseq: view.highest_modseq,
+        })
+    }
+
+    async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>> {
+        let folder = self.folder(name).await?;
+        let view = self.store.watch(self.mailbox, folder.id).await.map_err(failure)?;
+        Ok(Arc::new(StoreFolder {
+            store: self.store.clone(),
+            mailbox: self.mailbox,
+            folder: folder.id,
+            name: folder.name,
+            view,
+            traced: self.traced.clone(),
+        }))
+    }
+
+    async fn append(&self, to: AppendTo) -> Result<Box<dyn Append>> {
+        if to.size > self.append_limit {
+            return Err(Failure::Limit("the message is larger than this server takes"));
+        }
+        self.folder(&to.folder).await?;
+        let internal_date = to.internal_date.unwrap_or_else(|| seconds(self.clock.as_ref()));
+        Ok(Box::new(StoreAppend {
+            store: self.store.clone(),
+            streamed: Streamed::new(self.store.spool()),
+            target: Target { mailbox: self.mailbox, folder: to.folder, flags: to.flags, keywords: to.keywords, internal_date },
+            traced: self.traced.clone(),
+        }))
+    }
+}
+
+struct StoreAppend {
+    store: Arc<dyn Store>,
+    streamed: Streamed,
+    target: Target,
+    traced: Traced,
+}
+
+#[async_trait]
+impl Append for StoreAppend {
+    async fn write(&mut self, piece: &[u8]) -> Result<()> {
+        self.streamed.write(piece).await.map_err(failure)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(UidValidity, Uid)> {
+        let folder = self.target.folder.clone();
+        let content = self.streamed.finish().await.map_err(failure)?;
+        let size = content.body.len();
+        let commit = Commit { content: Some(Content { ..content }), deliver: vec![self.target], ..Commit::default() };
+        let outcome = match self.store.commit(commit).await {
+            Ok(done) => match done.delivered.first() {
+                Some(Delivered::Message { uid_validity, uid }) => Ok((*uid_validity, *uid)),
+                // Only a commit with a duplicate key can find one.
+                Some(Delivered::Duplicate) | None => Err(Failure::Unavailable),
+            },
+            Err(error) => Err(failure(error)),
+        };
+        self.traced.record(Action::Append, &folder, Some(size), outcome.as_ref().map(|_| ()));
+        outcome
+    }
+}
+
+struct StoreFolder {
+    store: Arc<dyn Store>,
+    mailbox: MailboxId,
+    folder: FolderId,
+    name: FolderName,
+    view: watch::Receiver<Arc<View>>,
+    traced: Traced,
+}
+
+impl StoreFolder {
+    /// Traces a copy or a move and puts it in IMAP's words.
+    fn copied(&self, to: &FolderName, outcome: store::Result<store::Copied>) -> Result<Copied> {
+        let outcome = outcome
+            .map(|done| Copied { uid_validity: done.uid_validity, uids: done.uids })
+            .map_err(failure);
+        let quantity = outcome.as_ref().ok().map(|done| done.uids.len() as u64);
+        self.traced.record(Action::Copy, to, quantity, outcome.as_ref().map(|_| ()));
+        outcome
+    }
+}
+
+#[async_trait]
+impl OpenFolder for StoreFolder {
+    fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    async fn structures(&self, bodies: &[u64]) -> Result<Vec<Option<Structure>>> {
+        let encoded = self.store.structures(self.mailbox, bodies).await.map_err(failure)?;
+        encoded
+            .into_iter()
+            .map(|bytes| match bytes {
+                None => Ok(None),
+                Some(bytes) => Structure::decode(&bytes).map(Some).map_err(|error| {
+                    tracing::error!("a stored structure cannot be read: {error}");
+                    Failure::Unavailable
+                }),
+            })
+            .collect()
+    }
+
+    async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>> {
+        let body = self.store.body(self.mailbox, body).await.map_err(failure)?;
+        Ok(body.map(|body| Box::new(StoreBody(body)) as Box<dyn MessageBody>))
+    }
+
+    async fn set_flags(&self, change: FlagChange) -> Result<()> {
+        let change = store::FlagChange {
+            uids: change.uids,
+            how: match change.how {
+                FlagOperation::Replace => store::FlagOperation::Replace,
+                FlagOperation::Add => store::FlagOperation::Add,
+                FlagOperation::Remove => store::FlagOperation::Remove,
+            },
+            flags: change.flags,
+            keywords: change.keywords,
+            unchanged_since: None,
+        };
+        self.store.set_flags(self.mailbox, self.folder, change).await.map(drop).map_err(failure)
+    }
+
+    async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {
+        let gone = self.store.expunge(self.mailbox, self.folder, uids).await.map_err(failure);
+        let quantity = gone.as_ref().ok().map(|uids| uids.len() as u64);
+        if quantity != Some(0) {
+            self.traced.record(Action::Expunge, &self.name, quantity, gone.as_ref().map(|_| ()));
+        }
+        gone
+    }
+
+    async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+        self.copied(to, self.store.copy(self.mailbox, self.folder, uids, to).await)
+    }
+
+    async fn move_to(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+        self.copied(to, self.store.move_messages(self.mailbox, self.folder, uids, to).await)
+    }
+}
+
+struct StoreBody(store::Body);
+
+#[async_trait]
+impl MessageBody for StoreBody {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {
+        self.0.read(offset, len).await.map_err(failure)
+    }
+}

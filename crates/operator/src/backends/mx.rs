@@ -1,0 +1,287 @@
+//! Mail from other operators, by mutual TLS (OPE-MTLS, OPE-LIST).
+//!
+//! Invariants: a peer speaks for a domain only if the DN of its valid certificate stands beside that domain in the white list;
+//! nothing is relayed: a recipient is one of ours or is refused; a message we acknowledged and whose 250 was lost comes again
+//! and is recognised (OPE-QUEUE).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mail::{Flags, FolderName, header};
+use mssante::Domain;
+use smtp::backend::{Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction};
+use smtp::{Enhanced, MailFrom, Rcpt, Reply, ReversePath};
+use store::{Commit, Delivered, MailboxId, Store, Target};
+use trust::clock::Clock;
+use trust::dn::Dn;
+use trust::tls::CertificateFault;
+use trust::white_list::{Keeper, WhiteList};
+
+use super::incoming::{Gate, Incoming, message_number, received_field, reply};
+use crate::access::seconds;
+use crate::traces::{Action, Trace, Tracer, Who};
+
+/// The operator interface.
+pub struct MxBackend {
+    /// What all its connections share.
+    pub service: Arc<Mx>,
+}
+
+/// What the operator interface needs.
+pub struct Mx {
+    /// Where mail goes.
+    pub store: Arc<dyn Store>,
+    /// Who may write.
+    pub white_list: Arc<Keeper>,
+    /// The domains that are ours.
+    pub domains: Vec<Domain>,
+    /// The name in Received.
+    pub hostname: String,
+    /// The largest message, in octets.
+    pub limit: u64,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where traces go.
+    pub tracer: Tracer,
+}
+
+const NO_LIST: Reply = Reply::fixed(451, Some(Enhanced(4, 4, 3)), "The white list of the trust space is not available yet, try again later");
+const UNLISTED: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The DN of your certificate is not on the white list of the MSSante trust space");
+const NOT_YOUR_DOMAIN: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The sender's domain is not one of those the white list gives to your certificate");
+const NO_RELAY: Reply = Reply::fixed(550, Some(Enhanced(5, 7, 1)), "Relaying denied: not a domain of this operator");
+
+/// What a fault of a client certificate is answered.
+fn fault_reply(fault: CertificateFault) -> Reply {
+    match fault {
+        CertificateFault::Missing => Reply::CERTIFICATE_REQUIRED,
+        CertificateFault::CrlUnavailable => Reply::fixed(
+            451,
+            Some(Enhanced(4, 7, 5)),
+            "Your certificate cannot be checked now: no valid revocation list at hand, try again later",
+        ),
+        other => Reply::new(550, Enhanced(5, 7, 1), format!("Your client certificate is refused: {other}")),
+    }
+}
+
+#[async_trait]
+impl Backend for MxBackend {
+    fn mechanisms(&self) -> &[Mechanism] {
+        &[]
+    }
+
+    async fn authenticate(&self, _peer: &Peer, _credentials: Credentials) -> Result<Arc<dyn Sender>, AuthFailure> {
+        Err(AuthFailure::Refused)
+    }
+
+    async fn identify(&self, peer: &Peer) -> Result<Arc<dyn Sender>, Reply> {
+        let service = &self.service;
+        let presented = peer.tls.peer.as_ref().map(|p| p.subject.clone());
+        let outcome = match (peer.tls.client(), service.white_list.current()) {
+            (Err(fault), _) => Err(fault_reply(fault)),
+            (Ok(_), None) => Err(NO_LIST),
+            (Ok(certificate), Some(list)) if list.domains_of(&certificate.subject).next().is_none() => Err(UNLISTED),
+            (Ok(certificate), Some(_)) => Ok(certificate.subject.clone()),
+        };
+        if let Err(answer) = &outcome {
+            let who = presented.map_or(Who::Unknown, |dn| Who::Operator(dn.to_string()));
+            service.tracer.record(Trace {
+                peer: Some(peer.address.to_string()),
+                connection: Some(peer.connection),
+                ..Trace::new(who, Action::OperatorPresents, false).answer(answer)
+            });
+        }
+        let subject = outcome?;
+        Ok(Arc::new(OtherOperator { service: service.clone(), subject: Arc::new(subject) }))
+    }
+}
+
+/// An operator whose certificate is listed.
+struct OtherOperator {
+    service: Arc<Mx>,
+    subject: Arc<Dn>,
+}
+
+impl Mx {
+    fn refused(&self, subject: &Dn, peer: &Peer, from: &ReversePath, to: Option<&str>, answer: &Reply) {
+        self.tracer.record(Trace {
+            with: std::iter::once(from.to_string()).chain(to.map(String::from)).collect(),
+            peer: Some(peer.address.to_string()),
+            connection: Some(peer.connection),
+            ..Trace::new(Who::Operator(subject.to_string()), Action::Receive, false).answer(answer)
+        });
+    }
+
+    fn list(&self) -> Result<Arc<WhiteList>, Reply> {
+        self.white_list.current().ok_or(NO_LIST)
+    }
+}
+
+#[async_trait]
+impl Sender for OtherOperator {
+    async fn mail_from(&self, peer: &Peer, from: &MailFrom) -> Result<Box<dyn Transaction>, Reply> {
+        let allowed = match &from.path {
+            // A notice has no sender: the certificate is listed, and that is all there is to check.
+            ReversePath::Null => Ok(()),
+            ReversePath::Address(address) => match self.service.list() {
+                Ok(list) if list.allows(address.domain().as_str(), &self.subject) => Ok(()),
+                Ok(_) => Err(NOT_YOUR_DOMAIN),
+                Err(answer) => Err(answer),
+            },
+            ReversePath::Other(_) => Err(NOT_YOUR_DOMAIN),
+        };
+        if let Err(answer) = allowed {
+            self.service.refused(&self.subject, peer, &from.path, None, &answer);
+            return Err(answer);
+        }
+        Ok(Box::new(Delivery {
+            service: self.service.clone(),
+            subject: self.subject.clone(),
+            peer: peer.clone(),
+            from: from.clone(),
+            to: Vec::new(),
+        }))
+    }
+}
+
+struct Delivery {
+    service: Arc<Mx>,
+    subject: Arc<Dn>,
+    peer: Peer,
+    from: MailFrom,
+    to: Vec<(MailboxId, String)>,
+}
+
+impl Delivery {
+    /// The mailbox of a recipient, or why it gets nothing.
+    async fn find(&self, to: &Rcpt) -> Result<(MailboxId, String), Reply> {
+        let service = &self.service;
+        let address = match &to.path {
+            smtp::ForwardPath::Address(address) => address.clone(),
+            smtp::ForwardPath::Postmaster => {
+                format!("postmaster@{}", service.domains[0]).parse().map_err(|_| Reply::NO_SUCH_MAILBOX)?
+            }
+            smtp::ForwardPath::Other(_) => return Err(NO_RELAY),
+        };
+        if !service.domains.contains(address.domain()) {
+            return Err(NO_RELAY);
+        }
+        let mailbox = service.store.mailbox(&address).await.map_err(|e| reply(&e))?.ok_or(Reply::NO_SUCH_MAILBOX)?;
+        let (quota, usage) = (mailbox.quota, mailbox.usage);
+        let coming = self.from.size.unwrap_or(0);
+        let full = quota.octets.is_some_and(|most| usage.octets + coming > most)
+            || quota.messages.is_some_and(|most| usage.messages >= most);
+        if full {
+            return Err(reply(&store::StoreError::OverQuota));
+        }
+        Ok((mailbox.id, mailbox.address.to_string()))
+    }
+}
+
+#[async_trait]
+impl Transaction for Delivery {
+    async fn rcpt(&mut self, to: &Rcpt) -> Result<(), Reply> {
+        match self.find(to).await {
+            Ok(found) => {
+                if !self.to.contains(&found) {
+                    self.to.push(found);
+                }
+                Ok(())
+            }
+            Err(answer) => {
+                self.service.refused(&self.subject, &self.peer, &self.from.path, Some(&to.path.to_string()), &answer);
+                Err(answer)
+            }
+        }
+    }
+
+    async fn begin_data(self: Box<Self>) -> Result<Box<dyn MessageSink>, Reply> {
+        let service = &self.service;
+        let number = message_number();
+        let now = seconds(service.clock.as_ref());
+        let only_for = match self.to.as_slice() {
+            [(_, only)] => Some(only.as_str()),
+            _ => None,
+        };
+        let trace = received_field(&self.peer, &service.hostname, false, self.from.smtputf8, &number, only_for, now);
+        let gate = TraceGate { front: format!("Return-Path: <{}>\r\n{trace}", self.from.path), message_id: None, relayed: false };
+        let incoming = Incoming::new(service.store.spool(), gate, service.limit);
+        Ok(Box::new(Arriving { delivery: *self, incoming, number, now }))
+    }
+}
+
+/// Puts the trace fields in front, and notes what recognises the message if it comes again.
+struct TraceGate {
+    front: String,
+    message_id: Option<String>,
+    relayed: bool,
+}
+
+impl Gate for TraceGate {
+    fn pass(&mut self, block: &[u8]) -> Result<Vec<u8>, Reply> {
+        self.message_id = header::find(block, "Message-ID");
+        self.relayed = header::find(block, "Received").is_some();
+        Ok(std::mem::take(&mut self.front).into_bytes())
+    }
+}
+
+struct Arriving {
+    delivery: Delivery,
+    incoming: Incoming<TraceGate>,
+    number: String,
+    now: i64,
+}
+
+#[async_trait]
+impl MessageSink for Arriving {
+    async fn write(&mut self, piece: &[u8]) -> Result<(), Reply> {
+        self.incoming.write(piece).await
+    }
+
+    async fn commit(self: Box<Self>, _received: Received) -> Result<Accepted, Reply> {
+        let Arriving { delivery, incoming, number, now } = *self;
+        let service = &delivery.service;
+        let outcome = async {
+            let arrived = incoming.finish().await?;
+            let size = arrived.content.body.len();
+            let target = |(mailbox, _): &(MailboxId, String)| Target {
+                mailbox: *mailbox,
+                folder: FolderName::inbox(),
+                flags: Flags::NONE,
+                keywords: Vec::new(),
+                internal_date: now,
+            };
+            // The very same octets with the number and time of another server's Received and a Message-ID: it is the same
+            // message again, not another one that looks like it.
+            let again = arrived.gate.relayed && arrived.gate.message_id.is_some();
+            let commit = Commit {
+                content: Some(arrived.content),
+                deliver: delivery.to.iter().map(target).collect(),
+                duplicate_key: again.then_some(arrived.digest),
+                ..Commit::default()
+            };
+            let done = service.store.commit(commit).await.map_err(|e| reply(&e))?;
+            Ok((size, arrived.gate.message_id, done.delivered))
+        };
+        match outcome.await {
+            Ok((size, message, delivered)) => {
+                let duplicate = delivered.iter().all(|d| matches!(d, Delivered::Duplicate));
+                let answer = if duplicate { format!("{number} (already received)") } else { number.clone() };
+                service.tracer.record(Trace {
+                    with: std::iter::once(delivery.from.path.to_string()).chain(delivery.to.iter().map(|(_, a)| a.clone())).collect(),
+                    message,
+                    quantity: Some(size),
+                    peer: Some(delivery.peer.address.to_string()),
+                    connection: Some(delivery.peer.connection),
+                    ..Trace::new(Who::Operator(delivery.subject.to_string()), Action::Receive, true).answer(answer)
+                });
+                Ok(Accepted { id: number })
+            }
+            Err(answer) => {
+                service.refused(&delivery.subject, &delivery.peer, &delivery.from.path, None, &answer);
+                Err(answer)
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Mail from our own people: submission (RFC 6409) with the duties of the API LPS.
+//!
+//! Invariants: the sender is the authenticated mailbox, in the envelope (or `<>`, for receipts, RFC 8098) and in the one From
+//! field; a recipient outside the white list is refused at RCPT and can never be queued (OPE-LIST); what is answered 250 is on
+//! disk, in the mailboxes of ours it was for and in the queue for the others, in one commit.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mail::date::{Moment, format_rfc5322};
+use mail::header::{self, Writer, parse_addresses};
+use mail::{Flags, FolderName};
+use mssante::{Address, Domain};
+use smtp::backend::{
+    Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
+};
+use smtp::{BodyType, Enhanced, MailFrom, Notify, Rcpt, Reply, Ret, ReversePath};
+use store::{Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Store, Target};
+use trust::clock::Clock;
+use trust::white_list::Keeper;
+
+use super::incoming::{Arrived, Gate, Incoming, message_number, received_field, reply};
+use crate::access::{Access, Denied, From, Opened, seconds};
+use crate::notices::{Notices, Subject};
+use crate::queue::QueueHandle;
+use crate::traces::{Action, Trace, Tracer};
+
+/// What submission needs, shared by all its connections.
+pub struct Submission {
+    /// Who decides who sends.
+    pub access: Arc<Access>,
+    /// Where mail goes.
+    pub store: Arc<dyn Store>,
+    /// Who may be written to.
+    pub white_list: Arc<Keeper>,
+    /// The domains that are ours.
+    pub domains: Vec<Domain>,
+    /// The name in Received.
+    pub hostname: String,
+    /// The largest message, in octets.
+    pub limit: u64,
+    /// The largest message to Mon espace santé, in octets (OPE-PATIENT).
+    pub patient_limit: u64,
+    /// How long a message is tried, in seconds.
+    pub expire: i64,
+    /// Told of new entries.
+    pub queue: QueueHandle,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where traces go.
+    pub tracer: Tracer,
+}
+
+/// Submission for one entry point.
+pub struct SubmissionBackend {
+    /// The service.
+    pub service: Arc<Submission>,
+    /// What the entry point offers: XOAUTH2, or EXTERNAL.
+    pub mechanisms: Vec<Mechanism>,
+}
+
+#[async_trait]
+impl Backend for SubmissionBackend {
+    fn mechanisms(&self) -> &[Mechanism] {
+        &self.mechanisms
+    }
+
+    async fn authenticate(&self, peer: &Peer, credentials: Credentials) -> Result<Arc<dyn Sender>, AuthFailure> {
+        let from = From { action: Action::OpenSubmission, peer: peer.address, connection: peer.connection };
+        let access = &self.service.access;
+        let opened = match credentials {
+            Credentials::XOAuth2(response) => access.by_token(&response, &from).await,
+            Credentials::External(authzid) => access.by_certificate(&authzid, &peer.tls, &from).await,
+        };
+        match opened {
+            Ok(opened) => Ok(Arc::new(Author { service: self.service.clone(), opened: Arc::new(opened) })),
+            Err(Denied::Refused) => Err(AuthFailure::Refused),
+            Err(Denied::Unavailable) => Err(AuthFailure::Unavailable),
+        }
+    }
+
+    async fn identify(&self, _peer: &Peer) -> Result<Arc<dyn Sender>, Reply> {
+        Err(Reply::AUTH_REQUIRED)
+    }
+}
+
+/// Somebody authenticated.
+struct Author {
+    service: Arc<Submission>,
+    opened: Arc<Opened>,
+}
+
+const NOT_YOUR_ADDRESS: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The sender must be the mailbox you authenticated for");
+
+#[async_trait]
+impl Sender for Author {
+    async fn mail_from(&self, peer: &Peer, from: &MailFrom) -> Result<Box<dyn Transaction>, Reply> {
+        let own = &self.opened.mailbox.address;
+        let allowed = match &from.path {
+            ReversePath::Null => true,
+            ReversePath::Address(address) => address == own,
+            ReversePath::Other(_) => false,
+        };
+        if !allowed {
+            self.service.refused(&self.opened, peer, &NOT_YOUR_ADDRESS, None);
+            return Err(NOT_YOUR_ADDRESS);
+        }
+        Ok(Box::new(Draft {
+            service: self.service.clone(),
+            opened: self.opened.clone(),
+            peer: peer.clone(),
+            from: from.clone(),
+            local: Vec::new(),
+            remote: Vec::new(),
+        }))
+    }
+}
+
+impl Submission {
+    fn refused(&self, opened: &Opened, peer: &Peer, answer: &Reply, to: Option<&str>) {
+        self.tracer.record(Trace {
+            capacity: Some(opened.capacity.label()),
+            with: to.into_iter().map(String::from).collect(),
+            peer: Some(peer.address.to_string()),
+            connection: Some(peer.connection),
+            ..Trace::new(opened.who.clone(), Action::Submit, false).mailbox(&opened.mailbox.address).answer(answer)
+        });
+    }
+
+    /// Where a recipient is, or why it cannot be written to.
+    async fn route(&self, address: &Address, announced: Option<u64>) -> Result<Route, Reply> {
+        if self.domains.contains(address.domain()) {
+            let found = self.store.mailbox(address).await.map_err(|e| reply(&e))?;
+            return found.map(|m| Route::Local(m.id)).ok_or(Reply::NO_SUCH_MAILBOX);
+        }
+        let Some(list) = self.white_list.current() else { return Err(NO_LIST) };
+        if !list.is_listed(address.domain().as_str()) {
+            return Err(OUTSIDE);
+        }
+        if address.is_patient() {
+            if address.ins().is_none() {
+                return Err(BAD_INS);
+            }
+            if announced.is_some_and(|size| size > self.patient_limit) {
+                return Err(TOO_BIG_FOR_PATIENT);
+            }
+        }
+        Ok(Route::Remote)
+    }
+}
+
+const NO_LIST: Reply = Reply::fixed(451, Some(Enhanced(4, 4, 3)), "The white list of the trust space is not available yet, try again later");
+const OUTSIDE: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The recipient's domain is not on the white list of the MSSante trust space: mail never leaves it");
+const BAD_INS: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 1, 3)), "The patient's address is not an INS with a right key: check the matricule");
+const TOO_BIG_FOR_PATIENT: Reply = Reply::fixed(552, Some(Enhanced(5, 3, 4)), "Mon espace sante takes no message above 25 MB");
+
+enum Route {
+    Local(MailboxId),
+    Remote,
+}
+
+/// A recipient of ours.
+struct Local {
+    mailbox: MailboxId,
+    rcpt: NewQueueRecipient,
+}
+
+/// A transaction.
+struct Draft {
+    service: Arc<Submission>,
+    opened: Arc<Opened>,
+    peer: Peer,
+    from: MailFrom,
+    local: Vec<Local>,
+    remote: Vec<NewQueueRecipient>,
+}
+
+#[async_trait]
+impl Transaction for Draft {
+    async fn rcpt(&mut self, to: &Rcpt) -> Result<(), Reply> {
+        let Some(address) = to.path.address() else {
+            self.service.refused(&self.opened, &self.peer, &OUTSIDE, Some(&to.path.to_string()));
+            return Err(OUTSIDE);
+        };
+        let known = |r: &NewQueueRecipient| r.address == *address;
+        if self.local.iter().any(|l| known(&l.rcpt)) || self.remote.iter().any(known) {
+            return Ok(());
+        }
+        let rcpt = NewQueueRecipient {
+            address: address.clone(),
+            notify: notify(to.notify),
+            original: to.orcpt.as_ref().map(ToString::to_string),
+        };
+        match self.service.route(address, self.from.size).await {
+            Ok(Route::Local(mailbox)) => self.local.push(Local { mailbox, rcpt }),
+            Ok(Route::Remote) => self.remote.push(rcpt),
+            Err(answer) => {
+                self.service.refused(&self.opened, &self.peer, &answer, Some(&address.to_string()));
+                return Err(answer);
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin_data(self: Box<Self>) -> Result<Box<dyn MessageSink>, Reply> {
+        let service = &self.service;
+        let to_patient = self.remote.iter().any(|r| r.address.is_patient());
+        let limit = if to_patient { service.patient_limit.min(service.limit) } else { service.limit };
+        let number = message_number();
+        let recipients = self.local.iter().map(|l| &l.rcpt).chain(&self.remote);
+        let mut addresses = recipients.map(|r| r.address.to_string());
+        let only_for = addresses.next().filter(|_| addresses.next().is_none());
+        drop(addresses);
+        let now = seconds(service.clock.as_ref());
+        let trace_field =
+            received_field(&self.peer, &service.hostname, true, self.from.smtputf8, &number, only_for.as_deref(), now);
+        let gate = AuthorGate {
+            own: self.opened.mailbox.address.clone(),
+            trace_field,
+            number: number.clone(),
+            hostname: service.hostname.clone(),
+            now,
+            message_id: None,
+        };
+        let incoming = Incoming::new(service.store.spool(), gate, limit);
+        Ok(Box::new(Submitting { draft: *self, incoming, number, now }))
+    }
+}
+
+fn notify(asked: Option<Notify>) -> store::Notify {
+    match asked {
+        None => store::Notify::default(),
+        Some(Notify::Never) => store::Notify { success: false, failure: false, delay: false, explicit: true },
+        Some(Notify::When { success, failure, delay }) => store::Notify { success, failure, delay, explicit: true },
+    }
+}
+
+/// Checks the header: one From field, and in it the author's own address and no other.
+struct AuthorGate {
+    own: Address,
+    trace_field: String,
+    number: String,
+    hostname: String,
+    now: i64,
+    message_id: Option<String>,
+}
+
+const FROM_NOT_YOURS: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The From field must hold one address: the mailbox you authenticated for");
+const ONE_FROM: Reply = Reply::fixed(550, Some(Enhanced(5, 6, 0)), "The message must have exactly one From field");
+
+impl Gate for AuthorGate {
+    fn pass(&mut self, block: &[u8]) -> Result<Vec<u8>, Reply> {
+        if header::count(block, "From") != 1 || header::count(block, "Sender") > 1 {
+            return Err(ONE_FROM);
+        }
+        for name in ["From", "Sender"] {
+            let Some(value) = header::find(block, name) else { continue };
+            // `clean`: nothing was skipped or guessed, so every reader understands the field as we do.
+            let list = parse_addresses(&value, 2);
+            let own = match list.addresses.as_slice() {
+                [only] => only.address().and_then(|a| a.parse::<Address>().ok()).is_some_and(|a| a == self.own),
+                _ => false,
+            };
+            if !list.clean || !own {
+                return Err(FROM_NOT_YOURS);
+            }
+        }
+        self.message_id = header::find(block, "Message-ID");
+        let mut front = self.trace_field.clone().into_bytes();
+        let mut added = Writer::new();
+        // RFC 6409 §8.2, §8.3: a submission server adds what a lazy client left out.
+        if self.message_id.is_none() {
+            let made = format!("<{}@{}>", self.number, self.hostname);
+            added.raw("Message-ID", &made).expect("made of printable characters");
+            self.message_id = Some(made);
+        }
+        if header::find(block, "Date").is_none() {
+            added.raw("Date", &format_rfc5322(Moment::utc(self.now))).expect("made of printable characters");
+        }
+        front.extend_from_slice(&added.finish());
+        Ok(front)
+    }
+}
+
+struct Submitting {
+    draft: Draft,
+    incoming: Incoming<AuthorGate>,
+    number: String,
+    now: i64,
+}
+
+#[async_trait]
+impl MessageSink for Submitting {
+    async fn write(&mut self, piece: &[u8]) -> Result<(), Reply> {
+        self.incoming.write(piece).await
+    }
+
+    async fn commit(self: Box<Self>, received: Received) -> Result<Accepted, Reply> {
+        let Submitting { draft, incoming, number, now } = *self;
+        let service = draft.service.clone();
+        let outcome = match incoming.finish().await {
+            Ok(arrived) => draft.store(arrived, received, &number, now).await,
+            Err(answer) => Err(answer),
+        };
+        if let Err(answer) = &outcome {
+            service.refused(&draft.opened, &draft.peer, answer, None);
+        }
+        outcome
+    }
+}
+
+impl Draft {
+    async fn store(&self, arrived: Arrived<AuthorGate>, received: Received, number: &str, now: i64) -> Result<Accepted, Reply> {
+        let service = &self.service;
+        let target = |local: &Local| Target {
+            mailbox: local.mailbox,
+            folder: FolderName::inbox(),
+            flags: Flags::NONE,
+            keywords: Vec::new(),
+            internal_date: now,
+        };
+        let size = arrived.content.body.len();
+        let enqueue = (!self.remote.is_empty()).then(|| NewQueueEntry {
+            sender: Some(self.opened.mailbox.id),
+            return_path: self.from.path.address().cloned(),
+            parameters: MailParameters {
+                return_full: self.from.ret.map(|ret| ret == Ret::Full),
+                envelope_id: self.from.envid.as_ref().map(ToString::to_string),
+                eight_bit: received.eight_bit || self.from.body == BodyType::EightBit,
+                utf8: self.from.smtputf8,
+            },
+            recipients: self.remote.clone(),
+            accepted_at: now,
+            expires_at: now + service.expire,
+        });
+        let commit = Commit {
+            content: Some(arrived.content),
+            deliver: self.local.iter().map(target).collect(),
+            enqueue,
+            ..Commit::default()
+        };
+        let done = service.store.commit(commit).await.map_err(|e| reply(&e))?;
+        if let Some(id) = done.queued {
+            service.queue.added(id, self.remote.iter().map(|r| r.address.domain().clone()).collect(), now);
+        }
+        let recipients = self.local.iter().map(|l| &l.rcpt).chain(&self.remote);
+        service.tracer.record(Trace {
+            capacity: Some(self.opened.capacity.label()),
+            with: recipients.map(|r| r.address.to_string()).collect(),
+            message: arrived.gate.message_id.clone(),
+            quantity: Some(size),
+            peer: Some(self.peer.address.to_string()),
+            connection: Some(self.peer.connection),
+            ..Trace::new(self.opened.who.clone(), Action::Submit, true).mailbox(&self.opened.mailbox.address).answer(number)
+        });
+        self.tell_of_success(arrived.gate.message_id.as_deref(), now).await;
+        Ok(Accepted { id: number.to_owned() })
+    }
+
+    /// DSN for our own recipients whose delivery was to be told (RFC 3461). The mail is delivered: trouble here is only logged.
+    async fn tell_of_success(&self, message_id: Option<&str>, now: i64) {
+        let told: Vec<NewQueueRecipient> =
+            self.local.iter().filter(|l| l.rcpt.notify.success).map(|l| l.rcpt.clone()).collect();
+        let Some(return_path) = self.from.path.address().filter(|_| !told.is_empty()) else { return };
+        let notices = Notices { hostname: &self.service.hostname, tracer: &self.service.tracer };
+        let subject = Subject {
+            to: return_path,
+            envelope_id: self.from.envid.as_ref().map(|e| e.as_str()),
+            message_id,
+            accepted_at: now,
+            original: None,
+        };
+        let commit = match notices.delivered(&subject, &told, self.opened.mailbox.id, self.service.store.spool(), now).await {
+            Ok(commit) => commit,
+            Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
+        };
+        if let Err(error) = self.service.store.commit(commit).await {
+            tracing::warn!("a delivery notice could not be delivered: {error}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The outgoing queue: what is to be relayed, when, and by how many connections (OPE-QUEUE).
+//!
+//! The store holds the truth; here is only the timetable, made again from the store at start. One dispatcher gives due entries
+//! to the lane of their domain; a lane has a few workers, each with a connection it keeps while there is work.
+//!
+//! Invariants: an entry is in the hands of at most one worker per domain at a time; what an attempt changes is one commit, and
+//! only then is the next attempt planned; stopping loses nothing, since nothing lives here alone.
+//!
+//! * [`attempt`]: one attempt for the recipients of one entry in one domain;
+//! * [`route`]: where a domain's servers are;
+//! * [`schedule`]: when to try again.
+
+mod attempt;
+mod connection;
+mod reader;
+pub mod route;
+pub mod schedule;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mssante::Domain;
+use smtp::client::Settings;
+use store::{QueueId, Store};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trust::clock::Clock;
+use trust::white_list::Keeper;
+
+use crate::access::seconds;
+use crate::traces::Tracer;
+use connection::Connections;
+use route::Router;
+use schedule::Schedule;
+
+/// How often the clock is looked at: a test's clock moves without telling.
+const TICK: Duration = Duration::from_millis(500);
+/// An idle worker keeps its connection this long for the next message to the same domain.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What the queue needs.
+pub struct QueueConfig {
+    /// Where entries are.
+    pub store: Arc<dyn Store>,
+    /// Who may be written to, and who may answer for them.
+    pub white_list: Arc<Keeper>,
+    /// Finds servers.
+    pub router: Router,
+    /// Our name, certificate and time-outs.
+    pub settings: Settings,
+    /// Where connections leave from.
+    pub hostname: String,
+    /// When to try again.
+    pub schedule: Schedule,
+    /// Connections at once to one domain.
+    pub connections_per_domain: usize,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where traces go.
+    pub tracer: Tracer,
+}
+
+/// Tells the queue of new entries. Cheap to clone.
+#[derive(Clone)]
+pub struct QueueHandle(mpsc::UnboundedSender<Event>);
+
+impl QueueHandle {
+    /// A new entry is in the store, for recipients in these domains.
+    pub fn added(&self, id: QueueId, mut domains: Vec<Domain>, now: i64) {
+        domains.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        domains.dedup();
+        for domain in domains {
+            // The queue is gone only when the process is going: the entry is in the store and is found at the next start.
+            let _ = self.0.send(Event::Due { at: now, id, domain });
+        }
+    }
+}
+
+enum Event {
+    /// To be tried at a moment (seconds since 1970).
+    Due { at: i64, id: QueueId, domain: Domain },
+    /// A worker asks for work for its domain.
+    Ask { domain: Domain, answer: tokio::sync::oneshot::Sender<QueueId> },
+    /// A worker went without having been given work.
+    Gone { domain: Domain },
+}
+
+/// The waiting entries of one domain.
+#[derive(Default)]
+struct Lane {
+    ready: VecDeque<QueueId>,
+    /// Workers alive.
+    workers: usize,
+    /// Workers waiting for work.
+    asking: VecDeque<tokio::sync::oneshot::Sender<QueueId>>,
+}
+
+/// Makes the handle and the queue, to be run with [`Queue::run`].
+pub fn queue() -> (QueueHandle, Queue) {
+    let (sender, events) = mpsc::unbounded_channel();
+    (QueueHandle(sender.clone()), Queue { sender, events })
+}
+
+/// The dispatcher.
+pub struct Queue {
+    sender: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Queue {
+    /// Runs until `shutdown`: first takes what the store holds, then what comes. Attempts under way are finished.
+    pub async fn run(mut self, config: QueueConfig, shutdown: CancellationToken) {
+        let config = Arc::new(config);
+        let mut timetable: BinaryHeap<Reverse<(i64, QueueId, String)>> = BinaryHeap::new();
+        let mut lanes: HashMap<String, Lane> = HashMap::new();
+        let workers = TaskTracker::new();
+        self.load(&config, &mut timetable, &shutdown).await;
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = tick.tick() => {}
+                event = self.events.recv() => match event {
+                    Some(Event::Due { at, id, domain }) => timetable.push(Reverse((at, id, domain.to_string()))),
+                    Some(Event::Ask { domain, answer }) => {
+                        let lane = lanes.entry(domain.to_string()).or_default();
+                        hand_out(lane, answer);
+                    }
+                    Some(Event::Gone { domain }) => {
+                        if let Some(lane) = lanes.get_mut(domain.as_str()) {
+                            lane.workers -= 1;
+                            // Work that came just as the worker left still needs one.
+                            if lane.workers == 0 && !lane.ready.is_empty() {
+                                lane.workers = 1;
+                                self.hire(domain, &config, &workers, &shutdown);
+                            } else if lane.workers == 0 {
+                                lanes.remove(domain.as_str());
+                            }
+                        }
+                    }
+                    // We hold a sender ourselves.
+                    None => break,
+                },
+            }
+            let now = seconds(config.clock.as_ref());
+            while timetable.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
+                let Some(Reverse((_, id, name))) = timetable.pop() else { break };
+                let lane = lanes.entry(name.clone()).or_default();
+                lane.ready.push_back(id);
+                while !lane.ready.is_empty()
+                    && let Some(answer) = lane.asking.pop_front()
+                {
+                    hand_out(lane, answer);
+                }
+                if !lane.ready.is_empty() && lane.workers < config.connections_per_domain {
+                    let Ok(domain) = name.parse::<Domain>() else { continue };
+                    lane.workers += 1;
+                    self.hire(domain, &config, &workers, &shutdown);
+                }
+            }
+        }
+        // Askers learn that there is no more work; whoever is in an attempt ends it.
+        lanes.clear();
+        workers.close();
+        workers.wait().await;
+    }
+
+    /// Everything the store still has, retried until the store answers.
+    async fn load(&self, config: &QueueConfig, timetable: &mut BinaryHeap<Reverse<(i64, QueueId, String)>>, shutdown: &CancellationToken) {
+        loop {
+            match config.store.queue().await {
+                Ok(entries) => {
+                    for entry in entries {
+                        let mut due: HashMap<&str, i64> = HashMap::new();
+                        for recipient in &entry.recipients {
+                            let at = due.entry(recipient.address.domain().as_str()).or_insert(recipient.next_attempt);
+                            *at = (*at).min(recipient.next_attempt);
+                        }
+                        for (domain, at) in due {
+                            timetable.push(Reverse((at, entry.id, domain.to_owned())));
+                        }
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!("the queue cannot be read: {error}");
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn hire(&self, domain: Domain, config: &Arc<QueueConfig>, workers: &TaskTracker, shutdown: &CancellationToken) {
+        let worker = Worker { domain, config: config.clone(), events: self.sender.clone(), shutdown: shutdown.clone() };
+        workers.spawn(worker.run());
+    }
+}
+
+/// Gives an asking worker the next entry, or keeps its question. A worker that stopped asking leaves the entry in the lane.
+fn hand_out(lane: &mut Lane, answer: tokio::sync::oneshot::Sender<QueueId>) {
+    match lane.ready.pop_front() {
+        None => lane.asking.push_back(answer),
+        Some(id) => {
+            if answer.send(id).is_err() {
+                lane.ready.push_front(id);
+            }
+        }
+    }
+}
+
+/// Carries one domain's mail over one connection.
+struct Worker {
+    domain: Domain,
+    config: Arc<QueueConfig>,
+    events: mpsc::UnboundedSender<Event>,
+    shutdown: CancellationToken,
+}
+
+/// Says that a worker is gone, however it goes: a panic in an attempt must not leave its lane without one.
+struct Leave(Domain, mpsc::UnboundedSender<Event>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let _ = self.1.send(Event::Gone { domain: self.0.clone() });
+    }
+}
+
+impl Worker {
+    async fn run(self) {
+        let leave = Leave(self.domain.clone(), self.events.clone());
+        let mut connections = Connections::default();
+        loop {
+            let (answer, mut question) = tokio::sync::oneshot::channel();
+            if self.events.send(Event::Ask { domain: self.domain.clone(), answer }).is_err() {
+                break;
+            }
+            let id = tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                id = &mut question => match id {
+                    Ok(id) => id,
+                    Err(_) => break,
+                },
+                () = tokio::time::sleep(LINGER) => {
+                    // Work may have been given in this very moment: once closed, either it is here or the lane keeps it.
+                    question.close();
+                    match question.try_recv() {
+                        Ok(id) => id,
+                        Err(_) => break,
+                    }
+                }
+            };
+            let next = attempt::attempt(&self.config, &mut connections, id, &self.domain).await;
+            if let Some(at) = next {
+                let _ = self.events.send(Event::Due { at, id, domain: self.domain.clone() });
+            }
+        }
+        connections.quit().await;
+        drop(leave);
+    }
+}

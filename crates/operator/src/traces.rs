@@ -1,0 +1,285 @@
+//! Functional traces (TRACE): who did what to which mailbox, when, and what was answered. Never content, never a subject.
+//!
+//! One JSON object a line in `DATA/traces/AAAA-MM-JJ.jsonl` (UTC days, mode 0600), written by a thread of its own so that no
+//! session waits for it. The same event goes to the log without the names of people.
+//!
+//! Invariants: a trace names people, so it never goes to the log; a trace that cannot be written is counted and logged, and
+//! never stops the mail.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use trust::clock::Clock;
+
+/// Traces waiting to be written; beyond it they are dropped and counted: a dead disk must not stop the mail.
+const WAITING: usize = 10_000;
+/// Traces reach the file at most this late.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// Who did it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// A professional, by national identifier.
+    Person(String),
+    /// A structure's application, by the structure's identifier.
+    Application(String),
+    /// Another operator, by the DN of its certificate.
+    Operator(String),
+    /// The administrator, from the command line.
+    Administrator(String),
+    /// This server by itself.
+    Server,
+    /// Somebody who did not prove who they are.
+    Unknown,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A mailbox was opened over IMAP.
+    OpenImap,
+    /// A mailbox was opened for submission.
+    OpenSubmission,
+    /// An operator presented itself on the operator interface.
+    OperatorPresents,
+    /// A message was submitted.
+    Submit,
+    /// A message came from another operator.
+    Receive,
+    /// A message was relayed to another operator, or not.
+    Relay,
+    /// A notice of non-delivery, delay or delivery was made.
+    Notice,
+    /// A message was put into a folder by a client.
+    Append,
+    /// Messages were copied or moved.
+    Copy,
+    /// Messages were deleted.
+    Expunge,
+    /// A folder was made, renamed, deleted.
+    Folder,
+    /// A mailbox was made or deleted, or a right given or ended.
+    Administer,
+}
+
+/// One trace.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trace {
+    /// Who.
+    pub who: Who,
+    /// What.
+    pub action: Action,
+    /// Whether it was done.
+    pub done: bool,
+    /// The mailbox it was done to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
+    /// As what: titulaire, délégataire…
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<&'static str>,
+    /// The other addresses concerned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
+    /// Message-ID, or our queue number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Octets of the message, or number of messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<u64>,
+    /// What was answered, or why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Where from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Connection number, as in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<u64>,
+}
+
+impl Trace {
+    /// A trace with nothing but who, what and whether.
+    pub fn new(who: Who, action: Action, done: bool) -> Self {
+        Trace {
+            who,
+            action,
+            done,
+            mailbox: None,
+            capacity: None,
+            with: Vec::new(),
+            message: None,
+            quantity: None,
+            answer: None,
+            peer: None,
+            connection: None,
+        }
+    }
+
+    /// To which mailbox.
+    pub fn mailbox(mut self, address: impl ToString) -> Self {
+        self.mailbox = Some(address.to_string());
+        self
+    }
+
+    /// What was answered.
+    pub fn answer(mut self, answer: impl ToString) -> Self {
+        self.answer = Some(answer.to_string());
+        self
+    }
+
+    /// How many octets or messages.
+    pub fn quantity(mut self, quantity: u64) -> Self {
+        self.quantity = Some(quantity);
+        self
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    #[serde(flatten)]
+    trace: &'a Trace,
+}
+
+/// Writes traces. Cheap to clone.
+#[derive(Clone)]
+pub struct Tracer {
+    sender: Option<SyncSender<(OffsetDateTime, Trace)>>,
+    clock: Arc<dyn Clock>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Tracer {
+    /// Opens the trace folder and starts the thread that writes. Join the handle after the last `Tracer` is dropped.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn start(folder: &Path, keep_days: u64, clock: Arc<dyn Clock>) -> std::io::Result<(Self, JoinHandle<()>)> {
+        std::fs::create_dir_all(folder)?;
+        let (sender, receiver) = sync_channel(WAITING);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Writer { folder: folder.to_owned(), keep_days, open: None, lost: lost.clone() };
+        let thread = std::thread::Builder::new().name("traces".into()).spawn(move || writer.run(&receiver))?;
+        Ok((Tracer { sender: Some(sender), clock, lost }, thread))
+    }
+
+    /// One that writes nothing.
+    pub fn silent(clock: Arc<dyn Clock>) -> Self {
+        Tracer { sender: None, clock, lost: Arc::default() }
+    }
+
+    /// Records a trace. Never waits.
+    pub fn record(&self, trace: Trace) {
+        tracing::info!(target: "trace", action = ?trace.action, done = trace.done, connection = trace.connection, quantity = trace.quantity, "trace");
+        let Some(sender) = &self.sender else { return };
+        let now = OffsetDateTime::from(self.clock.now());
+        if sender.try_send((now, trace)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many traces could not be written since the start.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+struct Writer {
+    folder: PathBuf,
+    keep_days: u64,
+    open: Option<(time::Date, BufWriter<File>)>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<(OffsetDateTime, Trace)>) {
+        loop {
+            match receiver.recv_timeout(FLUSH) {
+                Ok((at, trace)) => {
+                    if let Err(e) = self.write(at, &trace) {
+                        self.open = None;
+                        self.lost.fetch_add(1, Ordering::Relaxed);
+                        tracing::error!("a trace could not be written: {e}");
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.flush(),
+                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some((_, file)) = &mut self.open {
+            if let Err(e) = file.flush() {
+                self.open = None;
+                tracing::error!("traces could not be written: {e}");
+            }
+        }
+    }
+
+    fn write(&mut self, at: OffsetDateTime, trace: &Trace) -> std::io::Result<()> {
+        let day = at.date();
+        if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
+            self.flush();
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(format!("{day}.jsonl")))?;
+            self.open = Some((day, BufWriter::new(file)));
+            self.forget_old(day);
+        }
+        let (_, file) = self.open.as_mut().expect("opened just above");
+        let at = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+        serde_json::to_writer(&mut *file, &Line { at, trace })?;
+        file.write_all(b"\n")
+    }
+
+    fn forget_old(&self, today: time::Date) {
+        let format = time::macros::format_description!("[year]-[month]-[day]");
+        let Ok(files) = std::fs::read_dir(&self.folder) else { return };
+        for file in files.flatten() {
+            let name = file.file_name();
+            let day = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| time::Date::parse(n, &format).ok());
+            if day.is_some_and(|day| (today - day).whole_days() > self.keep_days as i64) {
+                if let Err(e) = std::fs::remove_file(file.path()) {
+                    tracing::warn!("an old trace file could not be removed: {e}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_by_day_kept_so_long_and_no_longer() {
+        // TRACE
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("2020-01-01.jsonl"), "").expect("writable");
+        let clock: Arc<dyn Clock> = Arc::new(trust::clock::SystemClock);
+        let (tracer, thread) = Tracer::start(folder.path(), 183, clock.clone()).expect("starts");
+        tracer.record(
+            Trace::new(Who::Person("899700000017".into()), Action::Submit, true).mailbox("a@b.mssante.fr").quantity(12),
+        );
+        drop(tracer);
+        thread.join().expect("no panic");
+        assert!(!folder.path().join("2020-01-01.jsonl").exists());
+        let today = OffsetDateTime::from(clock.now()).date();
+        let text = std::fs::read_to_string(folder.path().join(format!("{today}.jsonl"))).expect("written");
+        let line: serde_json::Value = serde_json::from_str(text.trim()).expect("JSON");
+        assert_eq!(line["who"]["person"], "899700000017");
+        assert_eq!(line["action"], "submit");
+        assert_eq!(line["mailbox"], "a@b.mssante.fr");
+        assert_eq!(line["quantity"], 12);
+    }
+}
