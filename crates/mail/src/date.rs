@@ -15,9 +15,7 @@ pub struct Moment {
 
 /// First and last years understood.
 const YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 /// Longest `Date:` read: dates have some 31 characters, comments included far less than this.
 const MAX_TEXT: usize = 512;
@@ -25,10 +23,7 @@ const MAX_TEXT: usize = 512;
 impl Moment {
     /// A moment told in UTC.
     pub const fn utc(unix: i64) -> Moment {
-        Moment {
-            unix,
-            offset_minutes: 0,
-        }
+        Moment { unix, offset_minutes: 0 }
     }
 
     /// The day in the zone it was told in.
@@ -37,7 +32,7 @@ impl Moment {
     }
 
     /// The date and time in its zone, brought into the years understood.
-    fn local(self) -> OffsetDateTime {
+    pub(crate) fn local(self) -> OffsetDateTime {
         // A day is left before the end of 9999, so that no offset leaves the years that `time` can hold.
         let first = -2_208_988_800 - 86_400;
         let last = 253_402_300_799 - 86_400;
@@ -53,10 +48,7 @@ impl Moment {
     fn new(date: Date, clock: Time, offset_minutes: i16) -> Option<Moment> {
         let offset = UtcOffset::from_whole_seconds(i32::from(offset_minutes) * 60).ok()?;
         let unix = date.with_time(clock).assume_offset(offset).unix_timestamp();
-        Some(Moment {
-            unix,
-            offset_minutes,
-        })
+        Some(Moment { unix, offset_minutes })
     }
 }
 
@@ -81,10 +73,7 @@ pub fn parse_rfc5322(text: &str) -> Option<Moment> {
         joined.push_str(word.trim());
     }
     let mut words = joined.split_ascii_whitespace().peekable();
-    if words
-        .peek()
-        .is_some_and(|w| DAYS.iter().any(|d| name_is(w, d)))
-    {
+    if words.peek().is_some_and(|w| DAYS.iter().any(|d| name_is(w, d))) {
         words.next();
     }
     let day = number(words.next()?, 1..=2)?;
@@ -113,21 +102,12 @@ pub fn format_rfc5322(moment: Moment) -> String {
     let t = moment.local();
     let weekday = DAYS[usize::from(t.weekday().number_days_from_monday())];
     let month = MONTHS[usize::from(u8::from(t.month())) - 1];
-    format!(
-        "{weekday}, {} {month} {:04} {}",
-        t.day(),
-        t.year(),
-        clock_and_zone(t)
-    )
+    format!("{weekday}, {} {month} {:04} {}", t.day(), t.year(), clock_and_zone(t))
 }
 
 /// Reads an IMAP `date-time` without its quotes: `17-Jul-1996 02:44:25 -0700`, the day padded with a blank or a zero.
 pub fn parse_imap_date_time(text: &str) -> Option<Moment> {
-    if !text.is_ascii()
-        || text.len() != 26
-        || text.as_bytes()[11] != b' '
-        || text.as_bytes()[20] != b' '
-    {
+    if !text.is_ascii() || text.len() != 26 || text.as_bytes()[11] != b' ' || text.as_bytes()[20] != b' ' {
         return None;
     }
     let (date, rest) = text.split_at(11);
@@ -140,12 +120,7 @@ pub fn parse_imap_date_time(text: &str) -> Option<Moment> {
 pub fn format_imap_date_time(moment: Moment) -> String {
     let t = moment.local();
     let month = MONTHS[usize::from(u8::from(t.month())) - 1];
-    format!(
-        "{:>2}-{month}-{:04} {}",
-        t.day(),
-        t.year(),
-        clock_and_zone(t)
-    )
+    format!("{:>2}-{month}-{:04} {}", t.day(), t.year(), clock_and_zone(t))
 }
 
 /// Reads an IMAP `date` without quotes: `1-Feb-1994`.
@@ -155,26 +130,14 @@ pub fn parse_imap_date(text: &str) -> Option<Date> {
 
 /// Writes an IMAP `date`.
 pub fn format_imap_date(date: Date) -> String {
-    format!(
-        "{}-{}-{:04}",
-        date.day(),
-        MONTHS[usize::from(u8::from(date.month())) - 1],
-        date.year()
-    )
+    format!("{}-{}-{:04}", date.day(), MONTHS[usize::from(u8::from(date.month())) - 1], date.year())
 }
 
 fn clock_and_zone(t: OffsetDateTime) -> String {
     let minutes = t.offset().whole_minutes();
     let sign = if minutes < 0 { '-' } else { '+' };
     let minutes = minutes.abs();
-    format!(
-        "{:02}:{:02}:{:02} {sign}{:02}{:02}",
-        t.hour(),
-        t.minute(),
-        t.second(),
-        minutes / 60,
-        minutes % 60
-    )
+    format!("{:02}:{:02}:{:02} {sign}{:02}{:02}", t.hour(), t.minute(), t.second(), minutes / 60, minutes % 60)
 }
 
 fn imap_date(text: &str) -> Option<Date> {
@@ -229,12 +192,7 @@ fn clock(text: &str, hour_digits: std::ops::RangeInclusive<usize>) -> Option<Tim
     if parts.next().is_some() || second > 60 {
         return None;
     }
-    Time::from_hms(
-        u8::try_from(hour).ok()?,
-        u8::try_from(minute).ok()?,
-        u8::try_from(second.min(59)).ok()?,
-    )
-    .ok()
+    Time::from_hms(u8::try_from(hour).ok()?, u8::try_from(minute).ok()?, u8::try_from(second.min(59)).ok()?).ok()
 }
 
 fn numeric_zone(text: &str) -> Option<i16> {
@@ -296,29 +254,14 @@ mod tests {
 
     #[test]
     fn dates_of_the_rfc() {
-        let wanted = Some(Moment {
-            unix: 880_127_706,
-            offset_minutes: -360,
-        });
+        let wanted = Some(Moment { unix: 880_127_706, offset_minutes: -360 });
         assert_eq!(parse_rfc5322("Fri, 21 Nov 1997 09:55:06 -0600"), wanted);
         assert_eq!(parse_rfc5322("21 Nov 97 09:55:06 CST"), wanted);
-        assert_eq!(
-            parse_rfc5322("Fri, 21 Nov 1997 09(comment):   55  :  06 (a \\) b) -0600"),
-            wanted
-        );
+        assert_eq!(parse_rfc5322("Fri, 21 Nov 1997 09(comment):   55  :  06 (a \\) b) -0600"), wanted);
         assert_eq!(parse_rfc5322("Friday , 21 nov 1997 09:55:06 -0600"), wanted);
-        assert_eq!(
-            parse_rfc5322("1 Jan 2020 00:00 Z"),
-            Some(Moment::utc(1_577_836_800))
-        );
-        assert_eq!(
-            parse_rfc5322("1 Jan 120 0:00"),
-            Some(Moment::utc(1_577_836_800))
-        );
-        assert_eq!(
-            parse_rfc5322("31 Dec 1998 23:59:60 +0000"),
-            Some(Moment::utc(915_148_799))
-        );
+        assert_eq!(parse_rfc5322("1 Jan 2020 00:00 Z"), Some(Moment::utc(1_577_836_800)));
+        assert_eq!(parse_rfc5322("1 Jan 120 0:00"), Some(Moment::utc(1_577_836_800)));
+        assert_eq!(parse_rfc5322("31 Dec 1998 23:59:60 +0000"), Some(Moment::utc(915_148_799)));
         for bad in [
             "",
             "Fri",
@@ -342,20 +285,12 @@ mod tests {
     #[test]
     fn dates_of_imap() {
         let m = parse_imap_date_time("17-Jul-1996 02:44:25 -0700").expect("valid");
-        assert_eq!(
-            m,
-            Moment {
-                unix: 837_596_665,
-                offset_minutes: -420
-            }
-        );
+        assert_eq!(m, Moment { unix: 837_596_665, offset_minutes: -420 });
         assert_eq!(format_imap_date_time(m), "17-Jul-1996 02:44:25 -0700");
         assert_eq!(format_rfc5322(m), "Wed, 17 Jul 1996 02:44:25 -0700");
         assert_eq!(m.date().to_string(), "1996-07-17");
         assert_eq!(
-            parse_imap_date_time(" 7-Jul-1996 02:44:25 +0000")
-                .map(format_imap_date_time)
-                .as_deref(),
+            parse_imap_date_time(" 7-Jul-1996 02:44:25 +0000").map(format_imap_date_time).as_deref(),
             Some(" 7-Jul-1996 02:44:25 +0000")
         );
         for bad in [
@@ -367,12 +302,7 @@ mod tests {
         ] {
             assert_eq!(parse_imap_date_time(bad), None, "{bad}");
         }
-        assert_eq!(
-            parse_imap_date("1-Feb-1994")
-                .map(format_imap_date)
-                .as_deref(),
-            Some("1-Feb-1994")
-        );
+        assert_eq!(parse_imap_date("1-Feb-1994").map(format_imap_date).as_deref(), Some("1-Feb-1994"));
         assert_eq!(parse_imap_date("30-Feb-1994"), None);
         assert_eq!(parse_imap_date("1-Feb-94"), None);
     }

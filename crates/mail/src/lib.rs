@@ -5,6 +5,7 @@
 //! * [`folder`]: folder names and special uses;
 //! * [`date`]: the dates of messages and of IMAP;
 //! * [`header`]: header fields, address lists, encoded words;
+//! * [`report`]: delivery status notifications;
 //! * [`sequence`]: sets of message numbers;
 //! * [`mime`]: the structure of a message (ENVELOPE, BODYSTRUCTURE, where each part lies), computed once while it streams in.
 #![deny(missing_docs)]
@@ -14,6 +15,7 @@ pub mod flags;
 pub mod folder;
 pub mod header;
 pub mod mime;
+pub mod report;
 pub mod sequence;
 pub mod view;
 

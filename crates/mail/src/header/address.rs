@@ -50,15 +50,8 @@ pub struct AddressList {
 
 /// Reads an address list (unfolded), at most `max` elements; the time taken is linear.
 pub fn parse_addresses(value: &str, max: usize) -> AddressList {
-    let mut parser = Parser {
-        clean: true,
-        max,
-        ..Parser::default()
-    };
-    let mut lexer = Lexer {
-        text: value,
-        clean: true,
-    };
+    let mut parser = Parser { clean: true, max, ..Parser::default() };
+    let mut lexer = Lexer { text: value, clean: true };
     while let Some(token) = lexer.next() {
         parser.token(token);
     }
@@ -92,30 +85,13 @@ impl Lexer<'_> {
             }
             '[' => {
                 let (text, used) = self.until(']', None);
-                (
-                    Token::Word {
-                        text: format!("[{text}]"),
-                        quoted: false,
-                    },
-                    used,
-                )
+                (Token::Word { text: format!("[{text}]"), quoted: false }, used)
             }
             '<' | '>' | '@' | ',' | ';' | ':' => (Token::Special(first), 1),
             _ => {
-                let used = self
-                    .text
-                    .find(is_delimiter)
-                    .unwrap_or(self.text.len())
-                    .max(first.len_utf8());
-                self.clean &= !matches!(first, ')' | ']' | '\\')
-                    && !self.text[..used].contains(char::is_control);
-                (
-                    Token::Word {
-                        text: self.text[..used].to_owned(),
-                        quoted: false,
-                    },
-                    used,
-                )
+                let used = self.text.find(is_delimiter).unwrap_or(self.text.len()).max(first.len_utf8());
+                self.clean &= !matches!(first, ')' | ']' | '\\') && !self.text[..used].contains(char::is_control);
+                (Token::Word { text: self.text[..used].to_owned(), quoted: false }, used)
             }
         };
         self.text = &self.text[used..];
@@ -150,24 +126,7 @@ impl Lexer<'_> {
 }
 
 fn is_delimiter(c: char) -> bool {
-    matches!(
-        c,
-        '"' | '('
-            | ')'
-            | '['
-            | ']'
-            | '<'
-            | '>'
-            | '@'
-            | ','
-            | ';'
-            | ':'
-            | '\\'
-            | ' '
-            | '\t'
-            | '\r'
-            | '\n'
-    )
+    matches!(c, '"' | '(' | ')' | '[' | ']' | '<' | '>' | '@' | ',' | ';' | ':' | '\\' | ' ' | '\t' | '\r' | '\n')
 }
 
 /// Tokens of one address kept: a long name has dozens; bounds the memory of a hostile one.
@@ -223,8 +182,7 @@ impl Parser {
                 self.keep(token);
             }
             '@' => {
-                self.in_route |=
-                    self.in_angle && matches!(self.element.last(), Some(Token::Special('<')));
+                self.in_route |= self.in_angle && matches!(self.element.last(), Some(Token::Special('<')));
                 self.keep(token);
             }
             ':' => {
@@ -257,10 +215,7 @@ impl Parser {
             self.clean = false;
             self.push(Address::GroupEnd);
         }
-        AddressList {
-            addresses: self.out,
-            clean: self.clean && lexer_clean,
-        }
+        AddressList { addresses: self.out, clean: self.clean && lexer_clean }
     }
 
     /// Ends an address.
@@ -274,11 +229,7 @@ impl Parser {
         }
         let address = match element.iter().position(|t| is(t, '<')) {
             Some(open) => {
-                let close = element
-                    .iter()
-                    .skip(open)
-                    .position(|t| is(t, '>'))
-                    .map(|i| open + i);
+                let close = element.iter().skip(open).position(|t| is(t, '>')).map(|i| open + i);
                 let after = close.map_or(&[][..], |c| &element[c + 1..]);
                 self.clean &= after.iter().all(|t| matches!(t, Token::Comment(_)));
                 let mut inner = &element[open + 1..close.unwrap_or(element.len())];
@@ -293,24 +244,12 @@ impl Parser {
                 }
                 let (_, local, domain) = self.addr_spec(inner);
                 let name = words(&element[..open]);
-                let name = (!name.is_empty())
-                    .then_some(name)
-                    .or_else(|| comment(&element));
-                Address::Mailbox {
-                    name,
-                    route,
-                    local,
-                    domain,
-                }
+                let name = (!name.is_empty()).then_some(name).or_else(|| comment(&element));
+                Address::Mailbox { name, route, local, domain }
             }
             None => {
                 let (name, local, domain) = self.addr_spec(&element);
-                Address::Mailbox {
-                    name: name.or_else(|| comment(&element)),
-                    route: None,
-                    local,
-                    domain,
-                }
+                Address::Mailbox { name: name.or_else(|| comment(&element)), route: None, local, domain }
             }
         };
         self.push(address);
@@ -322,22 +261,11 @@ impl Parser {
         let mut left = glued(halves.next().unwrap_or(&[]));
         let mut right = halves.next().map(glued).unwrap_or_default();
         let (local, local_ok) = left.pop().unwrap_or_default();
-        let domain = if right.is_empty() {
-            String::new()
-        } else {
-            right.remove(0).0
-        };
-        let stray = tokens
-            .iter()
-            .any(|t| matches!(t, Token::Special(c) if *c != '@'));
-        self.clean &=
-            halves.next().is_none() && left.is_empty() && right.is_empty() && local_ok && !stray;
+        let domain = if right.is_empty() { String::new() } else { right.remove(0).0 };
+        let stray = tokens.iter().any(|t| matches!(t, Token::Special(c) if *c != '@'));
+        self.clean &= halves.next().is_none() && left.is_empty() && right.is_empty() && local_ok && !stray;
         self.clean &= is_domain(&domain);
-        let name = left
-            .into_iter()
-            .map(|(word, _)| word)
-            .collect::<Vec<_>>()
-            .join(" ");
+        let name = left.into_iter().map(|(word, _)| word).collect::<Vec<_>>().join(" ");
         ((!name.is_empty()).then_some(name), local, domain)
     }
 }
@@ -387,17 +315,9 @@ fn glued(tokens: &[Token]) -> Vec<(String, bool)> {
             continue;
         };
         let starts = !quoted && text.starts_with('.');
-        let inner = if *quoted {
-            text
-        } else {
-            text.trim_start_matches('.')
-        };
+        let inner = if *quoted { text } else { text.trim_start_matches('.') };
         let ends = !quoted && text.ends_with('.');
-        let middle = if *quoted {
-            inner
-        } else {
-            inner.trim_end_matches('.')
-        };
+        let middle = if *quoted { inner } else { inner.trim_end_matches('.') };
         let dots = text.len() - middle.len();
         let well = match middle {
             _ if *quoted => true,
@@ -434,17 +354,9 @@ fn is_dot_atom(text: &str) -> bool {
 /// A host name (letters of RFC 6532 too) or an address literal.
 fn is_domain(text: &str) -> bool {
     if let Some(literal) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
-        return !literal.is_empty()
-            && literal
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b'[' && b != b']');
+        return !literal.is_empty() && literal.bytes().all(|b| b.is_ascii_graphic() && b != b'[' && b != b']');
     }
-    text.split('.').all(|label| {
-        !label.is_empty()
-            && label
-                .chars()
-                .all(|c| c.is_alphanumeric() || c == '-' || c == '_')
-    })
+    text.split('.').all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_'))
 }
 
 #[cfg(test)]

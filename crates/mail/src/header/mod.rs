@@ -42,18 +42,10 @@ impl Field<'_> {
 
 /// Header bytes as text: UTF-8, else windows-1252; without CR, LF and NUL, trimmed.
 pub(crate) fn text(raw: &[u8]) -> String {
-    let kept: Vec<u8> = raw
-        .iter()
-        .copied()
-        .filter(|b| !matches!(b, b'\r' | b'\n' | 0))
-        .collect();
+    let kept: Vec<u8> = raw.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n' | 0)).collect();
     let text = String::from_utf8(kept).unwrap_or_else(|e| charset::windows_1252(e.as_bytes()));
     let trimmed = text.trim_matches([' ', '\t']);
-    if trimmed.len() == text.len() {
-        text
-    } else {
-        trimmed.to_owned()
-    }
+    if trimmed.len() == text.len() { text } else { trimmed.to_owned() }
 }
 
 /// The fields of a header block, in order; stops at the empty line. Lines that are no field are passed over.
@@ -89,11 +81,7 @@ impl<'b> Iterator for Fields<'b> {
                 continue;
             };
             if let Some(name) = field_name(&line[..colon]) {
-                return Some(Field {
-                    name,
-                    raw: &line[colon + 1..],
-                    range: start..end,
-                });
+                return Some(Field { name, raw: &line[colon + 1..], range: start..end });
             }
         }
     }
@@ -102,11 +90,7 @@ impl<'b> Iterator for Fields<'b> {
 /// Where the line that starts at `start` ends, its LF included; `None` at the end of the block.
 fn line_end(block: &[u8], start: usize) -> Option<usize> {
     let rest = block.get(start..).filter(|r| !r.is_empty())?;
-    Some(
-        rest.iter()
-            .position(|b| *b == b'\n')
-            .map_or(block.len(), |i| start + i + 1),
-    )
+    Some(rest.iter().position(|b| *b == b'\n').map_or(block.len(), |i| start + i + 1))
 }
 
 fn is_blank(line: &[u8]) -> bool {
@@ -115,9 +99,7 @@ fn is_blank(line: &[u8]) -> bool {
 
 /// A field name: printable ASCII without colon; obsolete syntax allows blanks after it.
 fn field_name(bytes: &[u8]) -> Option<&str> {
-    let name = std::str::from_utf8(bytes)
-        .ok()?
-        .trim_end_matches([' ', '\t']);
+    let name = std::str::from_utf8(bytes).ok()?.trim_end_matches([' ', '\t']);
     (!name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())).then_some(name)
 }
 
@@ -180,12 +162,7 @@ mod tests {
     #[test]
     fn reads_fields() {
         let fields: Vec<(&str, String)> = Fields::new(BLOCK).map(|f| (f.name, f.value())).collect();
-        let wanted = [
-            ("Subject", "one two"),
-            ("X-A", "1"),
-            ("To", "c@d"),
-            ("x-a", "é2"),
-        ];
+        let wanted = [("Subject", "one two"), ("X-A", "1"), ("To", "c@d"), ("x-a", "é2")];
         assert_eq!(fields, wanted.map(|(n, v)| (n, v.to_owned())));
         assert_eq!(find(BLOCK, "x-a").as_deref(), Some("1"));
         assert_eq!(count(BLOCK, "X-A"), 2);
@@ -200,10 +177,7 @@ mod tests {
         assert_eq!(count(&without, "X-A"), 0);
         assert_eq!(without.len(), BLOCK.len() - 8 - 9);
         assert!(without.ends_with(b"\r\n\r\nNot: a field\r\n"));
-        assert_eq!(
-            select(BLOCK, &["subject", "to"], false),
-            b"Subject: one\r\n two\r\nTo:\r\n\tc@d\r\n"
-        );
+        assert_eq!(select(BLOCK, &["subject", "to"], false), b"Subject: one\r\n two\r\nTo:\r\n\tc@d\r\n");
         assert_eq!(select(b"A: 1\nB: 2", &["a"], true), b"B: 2\r\n");
     }
 

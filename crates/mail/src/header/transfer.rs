@@ -61,10 +61,7 @@ impl TransferDecoder {
         TransferDecoder(match transfer {
             Transfer::Identity => State::Identity,
             Transfer::Base64 => State::Base64 { bits: 0, count: 0 },
-            Transfer::QuotedPrintable => State::Quoted {
-                escape: Escape::None,
-                blanks: Vec::new(),
-            },
+            Transfer::QuotedPrintable => State::Quoted { escape: Escape::None, blanks: Vec::new() },
         })
     }
 
@@ -89,10 +86,7 @@ impl TransferDecoder {
     pub fn finish(self, out: &mut Vec<u8>) {
         match self.0 {
             State::Identity => {}
-            State::Base64 {
-                mut bits,
-                mut count,
-            } => base64(b'=', &mut bits, &mut count, out),
+            State::Base64 { mut bits, mut count } => base64(b'=', &mut bits, &mut count, out),
             State::Quoted { escape, blanks } => match escape {
                 Escape::None => out.extend_from_slice(&blanks),
                 Escape::Started => out.push(b'='),
@@ -190,9 +184,7 @@ fn quoted(octet: u8, escape: &mut Escape, blanks: &mut Vec<u8>, out: &mut Vec<u8
 
 /// The value of a hexadecimal digit.
 pub(crate) fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|d| u8::try_from(d).ok())
+    char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok())
 }
 
 #[cfg(test)]
@@ -220,10 +212,7 @@ mod tests {
             (b"end=", "end="),
             (b"keep  me", "keep  me"),
         ] {
-            assert_eq!(
-                decode(Transfer::QuotedPrintable, text, 3),
-                wanted.as_bytes()
-            );
+            assert_eq!(decode(Transfer::QuotedPrintable, text, 3), wanted.as_bytes());
         }
     }
 
@@ -231,10 +220,7 @@ mod tests {
     fn base64_tolerant() {
         assert_eq!(decode(Transfer::Base64, b"aG Vs\r\nbG8=", 2), b"hello");
         assert_eq!(decode(Transfer::Base64, b"aGVsbG8", 2), b"hello");
-        assert_eq!(
-            decode(Transfer::Base64, b"aGVsbG8=aGVsbG8=", 5),
-            b"hellohello"
-        );
+        assert_eq!(decode(Transfer::Base64, b"aGVsbG8=aGVsbG8=", 5), b"hellohello");
     }
 
     proptest! {

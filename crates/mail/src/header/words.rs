@@ -42,8 +42,7 @@ pub fn decode_words(text: &str) -> String {
 fn flush(out: &mut String, pending: &mut Option<(&str, Vec<u8>)>) {
     if let Some((charset, octets)) = pending.take() {
         out.push_str(
-            &decode_charset(charset, &octets)
-                .unwrap_or_else(|| String::from_utf8_lossy(&octets).into_owned()),
+            &decode_charset(charset, &octets).unwrap_or_else(|| String::from_utf8_lossy(&octets).into_owned()),
         );
     }
 }
@@ -89,11 +88,7 @@ impl<'t> Word<'t> {
             }
             _ => return None,
         }
-        Some(Word {
-            charset,
-            octets,
-            length,
-        })
+        Some(Word { charset, octets, length })
     }
 }
 

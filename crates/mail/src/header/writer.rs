@@ -34,8 +34,7 @@ impl Writer {
     /// Adds a field of free text, in encoded words when it is not plain ASCII.
     pub fn text(&mut self, name: &str, value: &str) -> Result<&mut Self, HeaderError> {
         check(name, value)?;
-        let plain =
-            value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !value.contains("=?");
+        let plain = value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !value.contains("=?");
         if plain && value.split(' ').all(|w| w.len() + name.len() + 3 <= HARD) {
             return self.raw(name, value);
         }
@@ -54,9 +53,7 @@ impl Writer {
         while !rest.is_empty() {
             // A word with the blanks before it; a line is cut before the blanks, so that unfolding gives the value back.
             let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-            let word = rest[blanks..]
-                .find([' ', '\t'])
-                .map_or(rest.len(), |i| blanks + i);
+            let word = rest[blanks..].find([' ', '\t']).map_or(rest.len(), |i| blanks + i);
             if column + word > SOFT && blanks > 0 {
                 self.0.extend_from_slice(b"\r\n");
                 column = 0;
@@ -80,10 +77,7 @@ impl Writer {
 }
 
 fn check(name: &str, value: &str) -> Result<(), HeaderError> {
-    if name.is_empty()
-        || name.len() > 76
-        || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
-    {
+    if name.is_empty() || name.len() > 76 || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
         return Err(HeaderError::Name);
     }
     if value.chars().any(|c| c.is_control() && c != '\t') {
@@ -101,8 +95,7 @@ mod tests {
     #[test]
     fn writes() {
         let mut w = Writer::new();
-        w.text("Subject", "Compte rendu d'hospitalisation")
-            .expect("plain");
+        w.text("Subject", "Compte rendu d'hospitalisation").expect("plain");
         w.text("X-Long", &"mot ".repeat(40)).expect("folded");
         w.text("Comments", "été").expect("encoded");
         let text = String::from_utf8(w.finish()).expect("ASCII");
@@ -121,10 +114,7 @@ mod tests {
         for name in ["", "a b", "a:", "a\r\nb", "é"] {
             assert_eq!(w.raw(name, "v").err(), Some(HeaderError::Name));
         }
-        assert_eq!(
-            w.raw("A", &"x".repeat(2000)).err(),
-            Some(HeaderError::TooLong)
-        );
+        assert_eq!(w.raw("A", &"x".repeat(2000)).err(), Some(HeaderError::TooLong));
         assert!(w.finish().is_empty());
     }
 

@@ -4,28 +4,17 @@ use super::*;
 use proptest::prelude::*;
 
 fn mailbox(name: Option<&str>, local: &str, domain: &str) -> Address {
-    Address::Mailbox {
-        name: name.map(str::to_owned),
-        route: None,
-        local: local.into(),
-        domain: domain.into(),
-    }
+    Address::Mailbox { name: name.map(str::to_owned), route: None, local: local.into(), domain: domain.into() }
 }
 
 #[test]
 fn clean_lists() {
     for (text, wanted) in [
         ("a@b.c", vec![mailbox(None, "a", "b.c")]),
-        (
-            "\"Martin, Marie\" <marie.martin@x.fr>",
-            vec![mailbox(Some("Martin, Marie"), "marie.martin", "x.fr")],
-        ),
+        ("\"Martin, Marie\" <marie.martin@x.fr>", vec![mailbox(Some("Martin, Marie"), "marie.martin", "x.fr")]),
         (
             "=?utf-8?Q?L=C3=A9a?= M. <l@x>, , b@y (Bob (x))",
-            vec![
-                mailbox(Some("=?utf-8?Q?L=C3=A9a?= M."), "l", "x"),
-                mailbox(Some("Bob (x)"), "b", "y"),
-            ],
+            vec![mailbox(Some("=?utf-8?Q?L=C3=A9a?= M."), "l", "x"), mailbox(Some("Bob (x)"), "b", "y")],
         ),
         (
             "Team: a@b, \"c d\"@e; , f@g",
@@ -37,17 +26,8 @@ fn clean_lists() {
                 mailbox(None, "f", "g"),
             ],
         ),
-        (
-            "undisclosed-recipients:;",
-            vec![
-                Address::GroupStart("undisclosed-recipients".into()),
-                Address::GroupEnd,
-            ],
-        ),
-        (
-            "john . q @ host . org",
-            vec![mailbox(None, "john.q", "host.org")],
-        ),
+        ("undisclosed-recipients:;", vec![Address::GroupStart("undisclosed-recipients".into()), Address::GroupEnd]),
+        ("john . q @ host . org", vec![mailbox(None, "john.q", "host.org")]),
         (
             "<@r1,@r2:a@[127.0.0.1]>",
             vec![Address::Mailbox {
@@ -61,14 +41,7 @@ fn clean_lists() {
         ("Léa <léa@é.fr>", vec![mailbox(Some("Léa"), "léa", "é.fr")]),
         ("", vec![]),
     ] {
-        assert_eq!(
-            parse_addresses(text, 100),
-            AddressList {
-                addresses: wanted,
-                clean: true
-            },
-            "{text}"
-        );
+        assert_eq!(parse_addresses(text, 100), AddressList { addresses: wanted, clean: true }, "{text}");
     }
 }
 
@@ -108,20 +81,14 @@ fn doubtful_lists_are_told() {
     }
     let list = parse_addresses("a@b,c@d", 1);
     assert_eq!((list.addresses.len(), list.clean), (1, false));
-    assert_eq!(
-        parse_addresses("<a@b, c@d", 9).addresses,
-        [mailbox(None, "a", "b"), mailbox(None, "c", "d")]
-    );
+    assert_eq!(parse_addresses("<a@b, c@d", 9).addresses, [mailbox(None, "a", "b"), mailbox(None, "c", "d")]);
 }
 
 #[test]
 fn writes_addresses() {
     let text = |a: &Address| a.address();
     assert_eq!(text(&mailbox(None, "a.b", "c")).as_deref(), Some("a.b@c"));
-    assert_eq!(
-        text(&mailbox(None, "a \"b", "c")).as_deref(),
-        Some("\"a \\\"b\"@c")
-    );
+    assert_eq!(text(&mailbox(None, "a \"b", "c")).as_deref(), Some("\"a \\\"b\"@c"));
     assert_eq!(text(&mailbox(None, "a", "")), None);
     assert_eq!(text(&Address::GroupEnd), None);
 }
