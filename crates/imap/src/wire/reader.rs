@@ -178,7 +178,8 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
             }
             let mut line = self.finish();
             if line.ends_with(b"\r\n") {
-                line.truncate(line.len() - 2);
+                let text = line.len() - 2;
+                line.truncate(text);
                 return Ok(Line::Text(line));
             }
             return Ok(Line::Refused(Refusal::BareLineFeed));
@@ -259,7 +260,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         let line = &self.command[self.line..];
         let (line, end) = match line.strip_suffix(b"\r\n") {
             Some(line) => (line, Ok(())),
-            None => (&line[..line.len() - 1], Err(Refusal::BareLineFeed)),
+            None => (line.strip_suffix(b"\n").unwrap_or(line), Err(Refusal::BareLineFeed)),
         };
         let literal = announced(line);
         let without_end = self.line + line.len();
