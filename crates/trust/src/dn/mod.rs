@@ -303,7 +303,9 @@ fn entry_text(entry: &X509NameEntryRef) -> Result<String, DnError> {
     if entry.data().len() > 4 * MAX_LENGTH {
         return Err(DnError::TooLong);
     }
-    entry.data().to_string().map_err(|_| DnError::NotText)
+    let text = entry.data().to_string().map_err(|_| DnError::NotText)?;
+    // what stands for bytes that are not text: two different names would become equal
+    if text.contains(char::REPLACEMENT_CHARACTER) { Err(DnError::NotText) } else { Ok(text) }
 }
 
 impl FromStr for Dn {

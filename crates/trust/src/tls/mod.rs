@@ -35,7 +35,7 @@ pub use profile::{ClientCertificates, Profile, ServerTls, Suite, Tls13, TlsVersi
 pub use stream::{TlsInfo, TlsStream};
 pub use verify::{Usage, verify_chain};
 
-pub(crate) use peer::system_time;
+pub(crate) use peer::{system_time, unix};
 
 use std::time::Duration;
 
