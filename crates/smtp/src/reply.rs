@@ -220,9 +220,13 @@ impl Reply {
     pub const LONG_TEXT_LINE: Self = Self::fixed(554, e(5, 6, 0), "Message refused: a line is longer than 998 octets");
     pub const BARE_LINE_END_IN_COMMAND: Self = Self::fixed(521, e(5, 5, 2), "A bare CR or LF in a command; closing");
     pub const INJECTION: Self = Self::fixed(554, e(5, 5, 1), "Data sent before TLS; closing");
+    pub const INJECTION_AFTER_DATA: Self = Self::fixed(554, e(5, 5, 1), "Data sent before the answer to DATA; closing");
+    pub const NUL_IN_MESSAGE: Self = Self::fixed(554, e(5, 6, 0), "Message refused: it holds a NUL");
+    pub const CHUNK_TOO_BIG: Self = Self::fixed(421, e(4, 3, 4), "Chunk too big to be read; closing");
     pub const CERTIFICATE_REQUIRED: Self = Self::fixed(550, e(5, 7, 1), "No client certificate: this is an operator interface with mutual TLS");
     pub const UNKNOWN_PARAMETER: Self = Self::fixed(555, e(5, 5, 4), "MAIL FROM or RCPT TO parameter not recognised");
     pub const EIGHT_BIT_UNSUPPORTED: Self = Self::fixed(554, e(5, 6, 3), "The next server takes no 8-bit content");
+    pub const SMTPUTF8_UNSUPPORTED: Self = Self::fixed(553, e(5, 6, 7), "The next server takes no non-ASCII address");
     pub const SMTPUTF8_NEEDED: Self = Self::fixed(553, e(5, 6, 7), "A non-ASCII address needs SMTPUTF8");
 }
 

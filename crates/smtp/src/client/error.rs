@@ -70,9 +70,6 @@ pub enum ClientError {
     /// The caller's check refused the certificate.
     #[error("the server is not the one expected: {0}")]
     Untrusted(String),
-    /// Something came in clear after the answer to STARTTLS (OPE-18).
-    #[error("the server sent something in clear after STARTTLS")]
-    Injected,
     /// What the peer says is not SMTP.
     #[error("protocol error of the server at {stage}: {what}")]
     Protocol {
@@ -115,7 +112,6 @@ impl ClientError {
             | ClientError::NoStartTls
             | ClientError::Tls(_)
             | ClientError::Untrusted(_)
-            | ClientError::Injected
             | ClientError::Protocol { .. }
             | ClientError::NoMechanism
             | ClientError::Body(_) => true,
@@ -126,10 +122,7 @@ impl ClientError {
     /// relay may give up early and tell the sender why (OPE-11, OPE-12).
     #[must_use]
     pub fn is_trust(&self) -> bool {
-        matches!(
-            self,
-            ClientError::NoStartTls | ClientError::Tls(_) | ClientError::Untrusted(_) | ClientError::Injected
-        )
+        matches!(self, ClientError::NoStartTls | ClientError::Tls(_) | ClientError::Untrusted(_))
     }
 
     /// What is wrong with the server's certificate, when that is the trouble.

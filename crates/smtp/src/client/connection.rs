@@ -1,0 +1,59 @@
+//! From nothing to a connection inside TLS with a server that is the one expected.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::session::Session;
+use super::{Check, ClientError, Settings, Stage};
+use crate::wire::{Socket, Wire};
+
+pub(super) async fn open(
+    address: SocketAddr,
+    host: &str,
+    settings: &Settings,
+    check: Check<'_>,
+) -> Result<Session, ClientError> {
+    let times = settings.timeouts;
+    let tcp = match timeout(times.connect, TcpStream::connect(address)).await {
+        Err(_) => return Err(ClientError::Timeout(Stage::Connect)),
+        Ok(connected) => connected.map_err(ClientError::Connect)?,
+    };
+    // What we say is whole groups: waiting for more to say only costs time.
+    tcp.set_nodelay(true).map_err(ClientError::Connect)?;
+    let mut session = Session::new(Wire::new(Socket::Plain(tcp)), times);
+
+    let greeting = session.reply(Stage::Greeting, times.greeting).await?;
+    if greeting.code() != 220 {
+        return Err(ClientError::Refused { stage: Stage::Greeting, reply: greeting });
+    }
+    session.ehlo(&settings.helo).await?;
+    if !session.extensions.starttls {
+        session.quit().await;
+        return Err(ClientError::NoStartTls);
+    }
+    forget_early_words(&mut session);
+    let ready = session.command("STARTTLS\r\n", Stage::StartTls, times.command).await?;
+    if ready.code() != 220 {
+        return Err(ClientError::Refused { stage: Stage::StartTls, reply: ready });
+    }
+    forget_early_words(&mut session);
+    let tcp = session.wire.take_plain().ok_or(ClientError::Closed(Stage::StartTls))?;
+    let stream = settings.connector.connect(host, tcp).await?;
+    // Before anything else is said: not even EHLO is for a server that is not the one expected (OPE-LIST).
+    check(stream.info()).map_err(ClientError::Untrusted)?;
+    session.set_tls(stream.shared_info());
+    session.wire.upgrade(stream);
+    session.ehlo(&settings.helo).await?;
+    Ok(session)
+}
+
+/// Drops what the server, or someone between, sent before it was asked (OPE-18).
+fn forget_early_words(session: &mut Session) {
+    let early = session.wire.lines.pending().len();
+    if early > 0 {
+        tracing::warn!(octets = early, "SMTP server spoke before its turn, in clear: ignored");
+        session.wire.lines.consume(early);
+    }
+}
