@@ -17,9 +17,11 @@
 pub mod body;
 pub mod contract;
 mod error;
+pub mod limits;
 pub mod memory;
 pub mod model;
 pub mod sqlite;
+mod views;
 
 use std::sync::Arc;
 

@@ -1,1 +1,455 @@
-//! Under way.
+//! The embedded engine: SQLite with one writer that commits for everybody, bodies beside.
+//!
+//! A data folder holds `lock` (a server holds it locked), `store.db` with its log, `bodies/` (large messages, one file each)
+//! and `spool/` (messages on their way in). It is readable by its owner only.
+//!
+//! * [`schema`]: tables, versions, opening; * [`writer`]: the group committer; * [`deliver`], [`messages`], [`folders`],
+//!   [`queue`], [`register`]: what requests do; * [`reads`]: the connections that read; * [`files`]: large bodies;
+//!   * [`upkeep`]: what is done when nobody waits.
+
+mod deliver;
+mod files;
+mod folders;
+mod messages;
+mod queue;
+mod reads;
+mod register;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use mail::{FolderName, SpecialUse, Uid, View};
+use mssante::{Address, NationalId};
+use tokio::sync::{Semaphore, watch};
+
+use crate::body::SpooledContent;
+use crate::limits::MAX_MESSAGE;
+use crate::views::{Change, Views};
+use crate::*;
+use deliver::{Message as NewMessage, Octets, Prepared, keepers};
+use files::{Files, make_private, sync_folder};
+use reads::Readers;
+use upkeep::Notes;
+use writer::{Message, Request, Tx, Writer};
+
+pub(crate) use messages::system_only;
+
+/// Requests that may wait for the writer; beyond, callers wait for a place: bounds the memory that waiting takes.
+const WAITING: usize = 4096;
+
+/// How often a view is loaded beside the writer before it is loaded by it: beside, nobody waits, but a folder that receives
+/// all the time changes meanwhile.
+const LOADS_BESIDE: usize = 3;
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full,
+            _ if error.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+                // The log's index could not grow.
+                StoreError::Full
+            }
+            _ => StoreError::Io(error.to_string()),
+        }
+    }
+}
+
+/// The durable engine.
+pub struct Sqlite {
+    readers: Readers,
+    files: Files,
+    spool: Arc<Path>,
+    views: Arc<Views>,
+    notes: Arc<Notes>,
+    places: Arc<Semaphore>,
+    inbox: RwLock<Option<Sender<Message>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Only the register may be used: opened beside a server.
+    admin: bool,
+    /// Held, and let go, with the store.
+    lock: Mutex<Option<File>>,
+}
+
+impl Sqlite {
+    /// Opens the data folder for a server, making it on first use. Blocking.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when another server has it open or a newer version wrote it; [`StoreError::Full`],
+    /// [`StoreError::Io`].
+    pub fn open(folder: &Path) -> Result<Self> {
+        make_private(folder)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Unusable(format!("another server uses {}", folder.display())));
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        let store = Self::start(folder, Some(lock))?;
+        for leftover in std::fs::read_dir(&store.spool)? {
+            std::fs::remove_file(leftover?.path())?;
+        }
+        let reader = schema::open_reader(&folder.join(DATABASE))?;
+        store.files.remove_orphans(|name| reads::is_named(&reader, name))?;
+        Ok(store)
+    }
+
+    /// Opens the data folder beside a server, for its register of mailboxes only: other methods answer
+    /// [`StoreError::Unusable`]. Blocking.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`], but never because of a server.
+    pub fn open_admin(folder: &Path) -> Result<Self> {
+        make_private(folder)?;
+        Self::start(folder, None)
+    }
+
+    fn start(folder: &Path, lock: Option<File>) -> Result<Self> {
+        let admin = lock.is_none();
+        let spool = folder.join("spool");
+        make_private(&spool)?;
+        let files = Files::open(folder.join("bodies"))?;
+        let path = folder.join(DATABASE);
+        let conn = schema::open_writer(&path, admin)?;
+        let data_version = conn.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        sync_folder(folder)?;
+        let (sender, inbox) = mpsc::channel();
+        let (views, notes) = (Arc::<Views>::default(), Arc::<Notes>::default());
+        let writer = Writer {
+            conn,
+            inbox,
+            views: views.clone(),
+            files: files.clone(),
+            notes: notes.clone(),
+            data_version,
+            upkeep: !admin,
+        };
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.serve())?;
+        Ok(Sqlite {
+            readers: Readers::new(&path),
+            files,
+            spool: spool.into(),
+            views,
+            notes,
+            places: Arc::new(Semaphore::new(WAITING)),
+            inbox: RwLock::new(Some(sender)),
+            writer: Mutex::new(Some(thread)),
+            admin,
+            lock: Mutex::new(lock),
+        })
+    }
+
+    /// Has the writer do something in its next commit.
+    async fn write<T, F>(&self, octets: usize, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (request, answer) = Request::new(run, octets, place);
+        {
+            // The value is an option: consistent whatever panics.
+            let inbox = self.inbox.read().unwrap_or_else(PoisonError::into_inner);
+            let inbox = inbox.as_ref().ok_or(StoreError::Closed)?;
+            inbox.send(Message::Job(Box::new(request))).map_err(|_| StoreError::Closed)?;
+        }
+        // A request nobody answered was dropped with the writer: it may or may not be on disk, and is not acknowledged.
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Mail is a server's business.
+    fn served(&self) -> Result<()> {
+        if self.admin { Err(StoreError::Unusable("opened for its register only".into())) } else { Ok(()) }
+    }
+
+    /// Puts a message where the writer can commit it from.
+    async fn prepare(&self, commit: Commit) -> Result<(Prepared, usize)> {
+        let Commit { content, deliver, enqueue, settle, duplicate_key } = commit;
+        let mut inline = 0;
+        let message = match content {
+            None => None,
+            Some(Content { body, structure }) => {
+                let size = body.len();
+                if size > MAX_MESSAGE {
+                    return Err(StoreError::Io("the message is larger than a store can hold".into()));
+                }
+                inline = structure.len();
+                let octets = match body.content {
+                    SpooledContent::Memory(octets) => {
+                        inline += octets.len();
+                        Octets::Inline(octets)
+                    }
+                    SpooledContent::File(file) => {
+                        let (files, count) = (self.files.clone(), keepers(&deliver, enqueue.is_some()));
+                        let placed = tokio::task::spawn_blocking(move || files.place(file, count))
+                            .await
+                            .map_err(|e| StoreError::Io(format!("a syncing thread ended: {e}")))??;
+                        Octets::Files(placed)
+                    }
+                };
+                Some(NewMessage { size, structure, octets })
+            }
+        };
+        Ok((Prepared { message, deliver, enqueue, settle, duplicate_key }, inline))
+    }
+
+    /// Has the writer let somebody look at a folder, if `view` is what it knows (`None`: it loads the view itself).
+    async fn open_view(&self, key: views::Key, view: Option<View>) -> Result<Option<watch::Receiver<Arc<View>>>> {
+        let views = self.views.clone();
+        self.write(0, move |tx| {
+            if let Some(receiver) = views.subscribe(key) {
+                return Ok(Some(receiver));
+            }
+            for change in &tx.effects.changes {
+                // Another session opened it in this very batch.
+                if let Change::Open(opened, sender) = change
+                    && *opened == key
+                {
+                    return Ok(Some(sender.subscribe()));
+                }
+            }
+            let now = folders::empty_view(tx.conn, key)?.ok_or(StoreError::NoSuchFolder)?;
+            let view = match view {
+                // Every change gives a MODSEQ, and UIDVALIDITY is another in a folder made anew.
+                Some(view) if view.highest_modseq == now.highest_modseq && view.uid_validity == now.uid_validity => view,
+                Some(_) => return Ok(None),
+                None => folders::load_view(tx.conn, key)?.ok_or(StoreError::NoSuchFolder)?,
+            };
+            let (sender, receiver) = watch::channel(Arc::new(view));
+            tx.effects.changes.push(Change::Open(key, sender));
+            Ok(Some(receiver))
+        })
+        .await
+    }
+}
+
+const DATABASE: &str = "store.db";
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        // The writer ends when nobody can ask any more; what was asked is done first.
+        self.inbox.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn create_mailbox(&self, new: NewMailbox) -> Result<MailboxId> {
+        self.write(0, move |tx| register::create(tx, &new)).await
+    }
+
+    async fn mailbox(&self, address: &Address) -> Result<Option<Mailbox>> {
+        let address = address.clone();
+        let mut found = self.readers.read(move |conn| register::mailbox(conn, &address)).await?;
+        if let Some(mailbox) = &mut found {
+            mailbox.last_authentication = mailbox.last_authentication.max(self.notes.get(mailbox.id));
+        }
+        Ok(found)
+    }
+
+    async fn mailboxes(&self) -> Result<Vec<Mailbox>> {
+        let mut all = self.readers.read(register::mailboxes).await?;
+        for mailbox in &mut all {
+            mailbox.last_authentication = mailbox.last_authentication.max(self.notes.get(mailbox.id));
+        }
+        Ok(all)
+    }
+
+    async fn delete_mailbox(&self, id: MailboxId) -> Result<()> {
+        self.write(0, move |tx| register::delete(tx, id)).await
+    }
+
+    async fn set_quota(&self, id: MailboxId, quota: Quota) -> Result<()> {
+        self.write(0, move |tx| register::set_quota(tx, id, quota)).await
+    }
+
+    async fn grant(&self, id: MailboxId, right: Right) -> Result<()> {
+        self.write(0, move |tx| register::grant(tx, id, &right)).await
+    }
+
+    async fn revoke(&self, id: MailboxId, person: &NationalId, at: i64) -> Result<()> {
+        let person = person.clone();
+        self.write(0, move |tx| register::revoke(tx, id, &person, at)).await
+    }
+
+    async fn rights(&self, id: MailboxId) -> Result<Vec<Right>> {
+        self.readers.read(move |conn| register::rights(conn, id)).await
+    }
+
+    async fn note_authentication(&self, id: MailboxId, at: i64) -> Result<()> {
+        self.served()?;
+        if self.inbox.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Err(StoreError::Closed);
+        }
+        self.notes.note(id, at);
+        Ok(())
+    }
+
+    async fn folders(&self, mailbox: MailboxId) -> Result<Vec<Folder>> {
+        self.served()?;
+        self.readers.read(move |conn| folders::list(conn, mailbox)).await
+    }
+
+    async fn create_folder(&self, mailbox: MailboxId, name: &FolderName, special_use: Option<SpecialUse>) -> Result<Folder> {
+        self.served()?;
+        let name = name.clone();
+        self.write(0, move |tx| folders::create(tx, mailbox, &name, special_use)).await
+    }
+
+    async fn delete_folder(&self, mailbox: MailboxId, name: &FolderName) -> Result<()> {
+        self.served()?;
+        let name = name.clone();
+        self.write(0, move |tx| folders::delete(tx, mailbox, &name)).await
+    }
+
+    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName) -> Result<()> {
+        self.served()?;
+        let (from, to) = (from.clone(), to.clone());
+        self.write(0, move |tx| folders::rename(tx, mailbox, &from, &to)).await
+    }
+
+    async fn subscribe(&self, mailbox: MailboxId, name: &FolderName, subscribed: bool) -> Result<()> {
+        self.served()?;
+        let name = name.clone();
+        self.write(0, move |tx| folders::subscribe(tx, mailbox, &name, subscribed)).await
+    }
+
+    async fn watch(&self, mailbox: MailboxId, folder: FolderId) -> Result<watch::Receiver<Arc<View>>> {
+        self.served()?;
+        let key = (mailbox, folder);
+        for _ in 0..LOADS_BESIDE {
+            if let Some(receiver) = self.views.subscribe(key) {
+                return Ok(receiver);
+            }
+            let loaded = self.readers.read(move |conn| match folders::load_view(conn, key)? {
+                Some(view) => Ok(view),
+                None => {
+                    register::must_exist(conn, mailbox)?;
+                    Err(StoreError::NoSuchFolder)
+                }
+            });
+            if let Some(receiver) = self.open_view(key, Some(loaded.await?)).await? {
+                return Ok(receiver);
+            }
+        }
+        self.open_view(key, None).await?.ok_or(StoreError::NoSuchFolder)
+    }
+
+    async fn watch_mailbox(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>> {
+        self.served()?;
+        let views = self.views.clone();
+        // In the writer, between two commits: neither a change nor the end of the mailbox can be missed.
+        self.write(0, move |tx| {
+            register::must_exist(tx.conn, mailbox)?;
+            Ok(views.subscribe_mailbox(mailbox))
+        })
+        .await
+    }
+
+    fn spool(&self) -> Spool {
+        Spool::in_folder(self.spool.clone())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        self.served()?;
+        let (prepared, octets) = self.prepare(commit).await?;
+        self.write(octets, move |tx| deliver::commit(tx, prepared)).await
+    }
+
+    async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
+        self.served()?;
+        let bodies = bodies.to_vec();
+        self.readers.read(move |conn| reads::structures(conn, mailbox, &bodies)).await
+    }
+
+    async fn body(&self, mailbox: MailboxId, body: u64) -> Result<Option<Body>> {
+        self.served()?;
+        let files = self.files.clone();
+        self.readers.read(move |conn| reads::body(conn, &files, mailbox, body)).await
+    }
+
+    async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet> {
+        self.served()?;
+        self.write(0, move |tx| messages::set_flags(tx, (mailbox, folder), &change)).await
+    }
+
+    async fn expunge(&self, mailbox: MailboxId, folder: FolderId, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {
+        self.served()?;
+        self.write(0, move |tx| messages::expunge(tx, (mailbox, folder), uids.as_deref())).await
+    }
+
+    async fn copy(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+        self.served()?;
+        let to = to.clone();
+        self.write(0, move |tx| messages::copy(tx, (mailbox, from), &uids, &to)).await
+    }
+
+    async fn move_messages(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+        self.served()?;
+        let to = to.clone();
+        self.write(0, move |tx| messages::move_some(tx, (mailbox, from), &uids, &to)).await
+    }
+
+    async fn queue(&self) -> Result<Vec<QueueEntry>> {
+        self.served()?;
+        self.readers.read(queue::all).await
+    }
+
+    async fn queue_entry(&self, id: QueueId) -> Result<Option<QueueEntry>> {
+        self.served()?;
+        self.readers.read(move |conn| queue::one(conn, id)).await
+    }
+
+    async fn queue_body(&self, id: QueueId) -> Result<Option<Body>> {
+        self.served()?;
+        let files = self.files.clone();
+        self.readers.read(move |conn| reads::queue_body(conn, &files, id)).await
+    }
+
+    async fn maintain(&self, now: i64) -> Result<()> {
+        self.served()?;
+        let notes = self.notes.take();
+        if !notes.is_empty() {
+            let written = notes.clone();
+            if let Err(error) = self.write(0, move |tx| upkeep::note_all(tx.conn, &written)).await {
+                self.notes.put_back(notes);
+                return Err(error);
+            }
+        }
+        self.write(0, move |tx| upkeep::forget_old(tx, now)).await?;
+        let files = self.files.clone();
+        self.readers.read(move |conn| files.remove_orphans(|name| reads::is_named(conn, name))).await
+    }
+
+    async fn close(&self) {
+        let sender = self.inbox.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // The thread may have ended only by a bug; joining it tells.
+            let _ = sender.send(Message::Stop);
+        }
+        self.readers.close().await;
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            let ended = tokio::task::spawn_blocking(move || writer.join().is_ok()).await;
+            if !matches!(ended, Ok(true)) {
+                tracing::error!("the writer did not end well");
+            }
+        }
+        self.places.close();
+        self.views.forget_all();
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}

@@ -1,0 +1,143 @@
+//! What the writer does when nobody waits: garbage, dates of authentication, old traces.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::writer::Tx;
+use crate::{DUPLICATE_MEMORY, MailboxId, Result};
+
+/// How far behind the dates of authentication may be on disk (MSS-14, MSS-19: days matter, not seconds).
+pub(super) const NOTE_DELAY: Duration = Duration::from_secs(50);
+
+/// Bodies given back in one transaction: a few milliseconds, so that nobody waits for upkeep.
+const SLICE: i64 = 200;
+
+/// Expunged UIDs remembered per folder: a client away for longer compares its whole list once.
+const EXPUNGED_KEPT: i64 = 10_000;
+
+/// Dates of authentication not yet on disk.
+#[derive(Default)]
+pub(super) struct Notes(Mutex<HashMap<MailboxId, i64>>);
+
+impl Notes {
+    /// A map of numbers stays consistent whatever panics.
+    fn lock(&self) -> MutexGuard<'_, HashMap<MailboxId, i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a date; the latest wins.
+    pub(super) fn note(&self, mailbox: MailboxId, at: i64) {
+        let mut notes = self.lock();
+        let noted = notes.entry(mailbox).or_insert(at);
+        *noted = at.max(*noted);
+    }
+
+    /// The date noted and not yet written.
+    pub(super) fn get(&self, mailbox: MailboxId) -> Option<i64> {
+        self.lock().get(&mailbox).copied()
+    }
+
+    pub(super) fn take(&self) -> HashMap<MailboxId, i64> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    pub(super) fn put_back(&self, notes: HashMap<MailboxId, i64>) {
+        for (mailbox, at) in notes {
+            self.note(mailbox, at);
+        }
+    }
+}
+
+/// Writes dates of authentication, inside a transaction.
+pub(super) fn note_all(conn: &Connection, notes: &HashMap<MailboxId, i64>) -> Result<()> {
+    let mut update = conn.prepare_cached(
+        "UPDATE mailbox SET last_authentication = max(coalesce(last_authentication, ?2), ?2) WHERE id = ?1",
+    )?;
+    for (mailbox, at) in notes {
+        update.execute(params![mailbox.0 as i64, at])?;
+    }
+    Ok(())
+}
+
+/// Writes dates of authentication, in one transaction of its own.
+pub(super) fn write_notes(conn: &Connection, notes: &HashMap<MailboxId, i64>) -> Result<()> {
+    let tx = conn.unchecked_transaction()?;
+    note_all(&tx, notes)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Gives back some bodies nobody names; answers whether there may be more.
+pub(super) fn collect_some(tx: &mut Tx<'_>) -> Result<bool> {
+    let garbage: Vec<(i64, i64)> = {
+        let mut select = tx.conn.prepare_cached("SELECT mailbox, body FROM garbage LIMIT ?1")?;
+        let rows = select.query_map([SLICE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    for (mailbox, body) in &garbage {
+        if *body == 0 {
+            // All that is left of a mailbox: a slice of it becomes plain garbage, until nothing is left.
+            let moved = tx
+                .conn
+                .prepare_cached(
+                    "INSERT INTO garbage SELECT mailbox, id FROM body WHERE mailbox = ?1
+                     AND id NOT IN (SELECT body FROM garbage WHERE mailbox = ?1) ORDER BY id LIMIT ?2",
+                )?
+                .execute(params![mailbox, SLICE])?;
+            if moved == 0 {
+                tx.conn.prepare_cached("DELETE FROM garbage WHERE mailbox = ?1 AND body = 0")?.execute([mailbox])?;
+            }
+            continue;
+        }
+        give_back(tx, *mailbox, *body)?;
+        tx.conn
+            .prepare_cached("DELETE FROM garbage WHERE mailbox = ?1 AND body = ?2")?
+            .execute(params![mailbox, body])?;
+    }
+    Ok(!garbage.is_empty())
+}
+
+/// Removes a body nobody names.
+pub(super) fn give_back(tx: &mut Tx<'_>, mailbox: i64, body: i64) -> Result<()> {
+    let file: Option<Option<String>> = tx
+        .conn
+        .prepare_cached("DELETE FROM body WHERE mailbox = ?1 AND id = ?2 RETURNING file")?
+        .query_row(params![mailbox, body], |row| row.get(0))
+        .optional()?;
+    match file {
+        Some(Some(name)) => tx.effects.unnamed.push(name),
+        Some(None) => {
+            tx.conn
+                .prepare_cached("DELETE FROM content WHERE mailbox = ?1 AND body = ?2")?
+                .execute(params![mailbox, body])?;
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Forgets duplicate keys and expunged UIDs that are too old to matter.
+pub(super) fn forget_old(tx: &mut Tx<'_>, now: i64) -> Result<()> {
+    tx.conn.prepare_cached("DELETE FROM duplicate WHERE at < ?1")?.execute([now.saturating_sub(DUPLICATE_MEMORY)])?;
+    let crowded: Vec<(i64, i64)> = {
+        let mut select =
+            tx.conn.prepare_cached("SELECT mailbox, folder FROM expunged GROUP BY mailbox, folder HAVING count(*) > ?1")?;
+        let rows = select.query_map([EXPUNGED_KEPT], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    for (mailbox, folder) in crowded {
+        // Whole MODSEQs only: a client is told all of a change or none.
+        tx.conn
+            .prepare_cached(
+                "DELETE FROM expunged WHERE mailbox = ?1 AND folder = ?2 AND modseq <= (
+                     SELECT modseq FROM expunged WHERE mailbox = ?1 AND folder = ?2
+                     ORDER BY modseq DESC, uid DESC LIMIT 1 OFFSET ?3)",
+            )?
+            .execute(params![mailbox, folder, EXPUNGED_KEPT])?;
+    }
+    tx.effects.garbage = true;
+    Ok(())
+}

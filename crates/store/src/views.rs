@@ -1,0 +1,197 @@
+//! The pictures of folders that sessions look at, kept up to date by whoever commits.
+//!
+//! Invariants:
+//! * only the committer calls [`Views::publish`], after a commit and before it is answered, in the order of the commits;
+//! * a view is kept while a receiver lives; a sender without receivers is forgotten at the next occasion;
+//! * a folder or mailbox that is gone drops its sender: receivers see the channel closed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mail::{Entry, Flags, Keywords, ModSeq, Uid, View};
+use tokio::sync::watch;
+
+use crate::{FolderId, MailboxId};
+
+/// A folder, anywhere.
+pub(crate) type Key = (MailboxId, FolderId);
+
+/// Something a commit changed that somebody may be looking at.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A message came.
+    Push(Key, Entry),
+    /// Flags of messages changed.
+    Flags(Key, Vec<(Uid, Flags)>, ModSeq),
+    /// Messages went (ascending).
+    Remove(Key, Vec<Uid>, ModSeq),
+    /// The folder knows more keywords.
+    Keywords(Key, Keywords, ModSeq),
+    /// The folder is gone.
+    FolderGone(Key),
+    /// The set of folders of the mailbox changed, or one of their properties.
+    Folders(MailboxId),
+    /// The mailbox is gone.
+    MailboxGone(MailboxId),
+    /// Somebody looks at the folder from now on; the sender holds what it showed before this commit.
+    Open(Key, watch::Sender<Arc<View>>),
+}
+
+impl Change {
+    fn mailbox(&self) -> MailboxId {
+        match self {
+            Change::Push((mailbox, _), _)
+            | Change::Flags((mailbox, _), ..)
+            | Change::Remove((mailbox, _), ..)
+            | Change::Keywords((mailbox, _), ..)
+            | Change::FolderGone((mailbox, _))
+            | Change::Open((mailbox, _), _)
+            | Change::Folders(mailbox)
+            | Change::MailboxGone(mailbox) => *mailbox,
+        }
+    }
+}
+
+/// How many senders may lie about before those without receivers are swept.
+const SWEEP_AT: usize = 1024;
+
+/// The registry.
+#[derive(Default)]
+pub(crate) struct Views {
+    folders: Mutex<HashMap<Key, watch::Sender<Arc<View>>>>,
+    mailboxes: Mutex<HashMap<MailboxId, watch::Sender<u64>>>,
+}
+
+/// The maps stay consistent whatever panics: every change of them is one insertion or removal.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Views {
+    /// The view of a folder somebody looks at already.
+    pub(crate) fn subscribe(&self, key: Key) -> Option<watch::Receiver<Arc<View>>> {
+        lock(&self.folders).get(&key).map(watch::Sender::subscribe)
+    }
+
+    /// The counter of a mailbox; the caller has seen that the mailbox exists.
+    pub(crate) fn subscribe_mailbox(&self, mailbox: MailboxId) -> watch::Receiver<u64> {
+        let mut mailboxes = lock(&self.mailboxes);
+        if mailboxes.len() >= SWEEP_AT && mailboxes.len().is_power_of_two() {
+            mailboxes.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        mailboxes.entry(mailbox).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// Mailboxes somebody looks at.
+    pub(crate) fn mailboxes(&self) -> Vec<MailboxId> {
+        let mut ids: Vec<MailboxId> = lock(&self.folders).keys().map(|(mailbox, _)| *mailbox).collect();
+        ids.extend(lock(&self.mailboxes).keys());
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Forgets everything: receivers see their channels closed and have to open again.
+    pub(crate) fn forget_all(&self) {
+        lock(&self.folders).clear();
+        lock(&self.mailboxes).clear();
+    }
+
+    /// Shows what commits changed.
+    pub(crate) fn publish(&self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut touched: Vec<MailboxId> = Vec::new();
+        {
+            let mut folders = lock(&self.folders);
+            let mut working: HashMap<Key, View> = HashMap::new();
+            for change in changes {
+                if !matches!(change, Change::Open(..)) {
+                    touched.push(change.mailbox());
+                }
+                apply(&mut folders, &mut working, change);
+            }
+            for (key, view) in working {
+                if let Some(sender) = folders.get(&key) {
+                    if sender.receiver_count() == 0 {
+                        folders.remove(&key);
+                    } else {
+                        sender.send_replace(Arc::new(view));
+                    }
+                }
+            }
+            if folders.len() >= SWEEP_AT && folders.len().is_power_of_two() {
+                folders.retain(|_, sender| sender.receiver_count() > 0);
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        let mut mailboxes = lock(&self.mailboxes);
+        for mailbox in touched {
+            if let Some(sender) = mailboxes.get(&mailbox) {
+                if sender.receiver_count() == 0 {
+                    mailboxes.remove(&mailbox);
+                } else {
+                    sender.send_modify(|count| *count += 1);
+                }
+            }
+        }
+    }
+
+    /// Drops the counter of a mailbox that is gone, after [`Views::publish`] showed it.
+    pub(crate) fn forget_mailbox(&self, mailbox: MailboxId) {
+        lock(&self.folders).retain(|(owner, _), _| *owner != mailbox);
+        lock(&self.mailboxes).remove(&mailbox);
+    }
+}
+
+fn apply(folders: &mut HashMap<Key, watch::Sender<Arc<View>>>, working: &mut HashMap<Key, View>, change: Change) {
+    let key = match &change {
+        Change::Push(key, _) | Change::Flags(key, ..) | Change::Remove(key, ..) | Change::Keywords(key, ..) => *key,
+        Change::FolderGone(key) => {
+            working.remove(key);
+            folders.remove(key);
+            return;
+        }
+        Change::Open(..) => {
+            if let Change::Open(key, sender) = change {
+                folders.insert(key, sender);
+            }
+            return;
+        }
+        Change::MailboxGone(mailbox) => {
+            working.retain(|(owner, _), _| owner != mailbox);
+            folders.retain(|(owner, _), _| owner != mailbox);
+            return;
+        }
+        Change::Folders(_) => return,
+    };
+    let view = match working.entry(key) {
+        std::collections::hash_map::Entry::Occupied(view) => view.into_mut(),
+        std::collections::hash_map::Entry::Vacant(place) => {
+            let Some(sender) = folders.get(&key) else { return };
+            // Cloned in its own statement: the borrow of the channel must not outlive it.
+            let view = View::clone(&sender.borrow());
+            place.insert(view)
+        }
+    };
+    match change {
+        Change::Push(_, entry) => view.push(entry),
+        Change::Flags(_, messages, modseq) => {
+            for (uid, flags) in messages {
+                view.update(uid, flags, modseq);
+            }
+            view.highest_modseq = view.highest_modseq.max(modseq);
+        }
+        Change::Remove(_, uids, modseq) => {
+            view.remove(&uids);
+            view.highest_modseq = view.highest_modseq.max(modseq);
+        }
+        Change::Keywords(_, keywords, modseq) => {
+            view.keywords = keywords;
+            view.highest_modseq = view.highest_modseq.max(modseq);
+        }
+        Change::FolderGone(_) | Change::Folders(_) | Change::MailboxGone(_) | Change::Open(..) => {}
+    }
+}
