@@ -1,0 +1,15 @@
+//! Distinguished names: what is read can be written and read again, and is the same entity.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use trust::Dn;
+
+fuzz_target!(|text: &str| {
+    if let Ok(name) = text.parse::<Dn>() {
+        let written = name.to_string();
+        let again: Dn = written.parse().expect("its own text");
+        assert_eq!(again.attributes(), name.attributes(), "{written}");
+        assert!(again.same_entity(&name));
+        assert_eq!(again.canonical(), name.canonical());
+    }
+});
