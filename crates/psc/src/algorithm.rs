@@ -29,16 +29,8 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm known.
-    pub const ALL: [Self; 8] = [
-        Self::Rs256,
-        Self::Rs384,
-        Self::Rs512,
-        Self::Ps256,
-        Self::Ps384,
-        Self::Ps512,
-        Self::Es256,
-        Self::Es384,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Rs256, Self::Rs384, Self::Rs512, Self::Ps256, Self::Ps384, Self::Ps512, Self::Es256, Self::Es384];
 
     /// The registered name, as it stands in `alg`.
     pub fn name(self) -> &'static str {
@@ -56,9 +48,7 @@ impl Algorithm {
 
     /// The algorithm of this exact name; names are case-sensitive (RFC 7515 §4.1.1).
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name() == name)
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
     pub(crate) fn library(self) -> jsonwebtoken::Algorithm {

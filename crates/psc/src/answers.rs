@@ -22,9 +22,7 @@ pub(crate) async fn introspect(
         .post(endpoint.url.clone())
         .basic_auth(&endpoint.client_id, Some(endpoint.client_secret.expose()))
         .form(&[("token", token), ("token_type_hint", "access_token")]);
-    let answer = fetch::exchange(request, MAX_ANSWER)
-        .await
-        .ok_or(Outage::Introspection)?;
+    let answer = fetch::exchange(request, MAX_ANSWER).await.ok_or(Outage::Introspection)?;
     // 401 and 403 speak of our credentials, not of the token: nobody is refused for our own fault.
     if answer.status != StatusCode::OK {
         return Err(Outage::Introspection.into());
@@ -48,9 +46,7 @@ pub(crate) async fn userinfo(
     config: &VerifierConfig,
     keys: &Arc<JwksCache>,
 ) -> Result<Claimed, TokenError> {
-    let answer = fetch::exchange(http.get(url.clone()).bearer_auth(token), MAX_ANSWER)
-        .await
-        .ok_or(Outage::Userinfo)?;
+    let answer = fetch::exchange(http.get(url.clone()).bearer_auth(token), MAX_ANSWER).await.ok_or(Outage::Userinfo)?;
     match answer.status {
         StatusCode::OK => {}
         // RFC 6750 §3.1: invalid_token.
@@ -71,20 +67,10 @@ pub(crate) async fn userinfo(
 }
 
 /// A userinfo answer as a JWS: same keys, same algorithms, same strictness as a token.
-async fn signed(
-    body: &[u8],
-    config: &VerifierConfig,
-    keys: &Arc<JwksCache>,
-) -> Result<Map<String, Value>, TokenError> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| Refusal::BadAnswer)?
-        .trim_ascii();
-    let jws =
-        jws::parse_answer(text, &config.algorithms, MAX_ANSWER).map_err(|_| Refusal::BadAnswer)?;
-    keys.keys_for(&jws.key_id)
-        .await?
-        .verify(&jws)
-        .map_err(|_| Refusal::BadAnswer)?;
+async fn signed(body: &[u8], config: &VerifierConfig, keys: &Arc<JwksCache>) -> Result<Map<String, Value>, TokenError> {
+    let text = std::str::from_utf8(body).map_err(|_| Refusal::BadAnswer)?.trim_ascii();
+    let jws = jws::parse_answer(text, &config.algorithms, MAX_ANSWER).map_err(|_| Refusal::BadAnswer)?;
+    keys.keys_for(&jws.key_id).await?.verify(&jws).map_err(|_| Refusal::BadAnswer)?;
     match jws.payload.get("iss") {
         None => Ok(jws.payload),
         Some(Value::String(iss)) if *iss == config.issuer => Ok(jws.payload),
@@ -93,16 +79,7 @@ async fn signed(
 }
 
 /// Claims that both documents hold must be equal.
-fn same(
-    said: &Map<String, Value>,
-    token: &Map<String, Value>,
-    names: &[&str],
-) -> Result<(), Refusal> {
-    let differs =
-        |name: &&str| matches!((said.get(*name), token.get(*name)), (Some(a), Some(b)) if a != b);
-    if names.iter().any(differs) {
-        Err(Refusal::IdentityMismatch)
-    } else {
-        Ok(())
-    }
+fn same(said: &Map<String, Value>, token: &Map<String, Value>, names: &[&str]) -> Result<(), Refusal> {
+    let differs = |name: &&str| matches!((said.get(*name), token.get(*name)), (Some(a), Some(b)) if a != b);
+    if names.iter().any(differs) { Err(Refusal::IdentityMismatch) } else { Ok(()) }
 }

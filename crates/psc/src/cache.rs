@@ -64,13 +64,7 @@ struct Held {
 
 impl JwksCache {
     pub fn new(url: Url, http: reqwest::Client, clock: SharedClock) -> Arc<Self> {
-        Arc::new(Self {
-            url,
-            http,
-            clock,
-            state: Mutex::default(),
-            fetching: tokio::sync::Mutex::new(()),
-        })
+        Arc::new(Self { url, http, clock, state: Mutex::default(), fetching: tokio::sync::Mutex::new(()) })
     }
 
     /// The set to verify a token of this `kid` with; it may still lack the key, and then PSC does too.
@@ -135,17 +129,10 @@ impl JwksCache {
             }
         }
         let answer = fetch::exchange(self.http.get(self.url.clone()), MAX_JWKS).await;
-        let keys = answer
-            .filter(|answer| answer.status.is_success())
-            .and_then(|answer| KeySet::parse(&answer.body));
+        let keys = answer.filter(|answer| answer.status.is_success()).and_then(|answer| KeySet::parse(&answer.body));
         match keys {
             // An empty set is what a broken PSC serves, not a withdrawal of all keys: keep what is held.
-            Some(keys) if !keys.is_empty() => {
-                self.state().held = Some(Held {
-                    keys: Arc::new(keys),
-                    fetched: begun,
-                })
-            }
+            Some(keys) if !keys.is_empty() => self.state().held = Some(Held { keys: Arc::new(keys), fetched: begun }),
             _ => tracing::warn!(target: "psc", "the JWKS cannot be fetched or holds no usable key"),
         }
     }

@@ -43,9 +43,7 @@ pub(crate) fn check(
     {
         return Err(Refusal::BadClient);
     }
-    let session = ["sid", "session_state"]
-        .into_iter()
-        .find_map(|name| payload.get(name).and_then(Value::as_str));
+    let session = ["sid", "session_state"].into_iter().find_map(|name| payload.get(name).and_then(Value::as_str));
     Ok(Claims {
         expires_at,
         acr: acr.map(str::to_owned),
@@ -59,28 +57,15 @@ pub(crate) fn check(
 fn check_type(header_type: Option<&str>, payload: &Map<String, Value>) -> Result<(), Refusal> {
     let header_ok = header_type.is_none_or(|kind| {
         // RFC 7515 §4.1.9: a media type, hence case-insensitive, `application/` may be left out.
-        ["JWT", "at+jwt", "application/at+jwt"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(kind))
+        ["JWT", "at+jwt", "application/at+jwt"].iter().any(|known| known.eq_ignore_ascii_case(kind))
     });
     let payload_ok = payload.get("typ").and_then(Value::as_str) == Some("Bearer");
-    if header_ok && payload_ok {
-        Ok(())
-    } else {
-        Err(Refusal::BadType)
-    }
+    if header_ok && payload_ok { Ok(()) } else { Err(Refusal::BadType) }
 }
 
-fn check_times(
-    payload: &Map<String, Value>,
-    config: &VerifierConfig,
-    now: i64,
-) -> Result<i64, Refusal> {
+fn check_times(payload: &Map<String, Value>, config: &VerifierConfig, now: i64) -> Result<i64, Refusal> {
     let skew = seconds(config.skew);
-    let exp = payload
-        .get("exp")
-        .and_then(Value::as_i64)
-        .ok_or(Refusal::BadExpiry)?;
+    let exp = payload.get("exp").and_then(Value::as_i64).ok_or(Refusal::BadExpiry)?;
     if exp <= 0 || exp > now.saturating_add(seconds(MAX_LIFETIME)) {
         return Err(Refusal::BadExpiry);
     }
@@ -114,19 +99,11 @@ fn check_audience(aud: Option<&Value>, profile: &Audience) -> Result<(), Refusal
         None => may_be_absent,
         Some(Value::String(one)) => accepted.contains(one),
         Some(Value::Array(many)) => {
-            many.iter().all(Value::is_string)
-                && many
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .any(|one| accepted.contains(one))
+            many.iter().all(Value::is_string) && many.iter().filter_map(Value::as_str).any(|one| accepted.contains(one))
         }
         Some(_) => false,
     };
-    if ok {
-        Ok(())
-    } else {
-        Err(Refusal::BadAudience)
-    }
+    if ok { Ok(()) } else { Err(Refusal::BadAudience) }
 }
 
 /// `Some(None)` when the claim is absent, `None` when it is there and not a text.

@@ -61,11 +61,7 @@ impl VerifierConfig {
         if self.skew > MAX_SKEW {
             return Err(ConfigError::Skew);
         }
-        let urls = [
-            Some(&self.jwks_uri),
-            self.introspection.as_ref().map(|i| &i.url),
-            self.userinfo.as_ref(),
-        ];
+        let urls = [Some(&self.jwks_uri), self.introspection.as_ref().map(|i| &i.url), self.userinfo.as_ref()];
         if urls.into_iter().flatten().any(|url| !is_safe(url)) {
             return Err(ConfigError::Insecure);
         }

@@ -21,24 +21,14 @@ pub(crate) struct Answer {
 /// may quote the address, and their detail changes nothing in what is answered.
 pub(crate) async fn exchange(request: RequestBuilder, limit: usize) -> Option<Answer> {
     let mut response = request.timeout(EXCHANGE_TIMEOUT).send().await.ok()?;
-    if response
-        .content_length()
-        .is_some_and(|length| length > limit as u64)
-    {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
         return None;
     }
     let media_type = response
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|value| {
-            value
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_ascii_lowercase()
-        })
+        .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
         .unwrap_or_default();
     let status = response.status();
     let mut body = Vec::new();
@@ -48,9 +38,5 @@ pub(crate) async fn exchange(request: RequestBuilder, limit: usize) -> Option<An
         }
         body.extend_from_slice(&chunk);
     }
-    Some(Answer {
-        status,
-        media_type,
-        body,
-    })
+    Some(Answer { status, media_type, body })
 }

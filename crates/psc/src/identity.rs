@@ -85,15 +85,8 @@ fn other_ids(claims: &Map<String, Value>) -> Result<Claimed, Refusal> {
     };
     for origin in ORIGINS {
         let mut person = None;
-        for entry in list
-            .iter()
-            .filter(|entry| entry.get("origine").and_then(Value::as_str) == Some(origin))
-        {
-            match entry
-                .get("identifiant")
-                .and_then(Value::as_str)
-                .and_then(|text| text.parse().ok())
-            {
+        for entry in list.iter().filter(|entry| entry.get("origine").and_then(Value::as_str) == Some(origin)) {
+            match entry.get("identifiant").and_then(Value::as_str).and_then(|text| text.parse().ok()) {
                 Some(id) => agree(&mut person, id)?,
                 None => return Ok(Claimed::Malformed),
             }
@@ -158,14 +151,9 @@ mod tests {
     fn order_of_sources() {
         assert_eq!(of(json!({"SubjectNameID": A})), person(A));
         assert_eq!(of(json!({"preferred_username": A})), person(A));
+        assert_eq!(of(json!({"sub": format!("f:550dc1c8-d97b-4b1e-ac8c-8eb4471cf9dd:{A}")})), person(A));
         assert_eq!(
-            of(json!({"sub": format!("f:550dc1c8-d97b-4b1e-ac8c-8eb4471cf9dd:{A}")})),
-            person(A)
-        );
-        assert_eq!(
-            of(
-                json!({"sub": "0d1f", "otherIds": [{"identifiant": A, "origine": "RPPS", "qualite": 1}]})
-            ),
+            of(json!({"sub": "0d1f", "otherIds": [{"identifiant": A, "origine": "RPPS", "qualite": 1}]})),
             person(A)
         );
         assert_eq!(
@@ -174,16 +162,11 @@ mod tests {
         );
         // Another register's number of the same person is no disagreement.
         assert_eq!(
-            of(
-                json!({"SubjectNameID": A, "otherIds": [{"identifiant": "0012345678", "origine": "ADELI"}]})
-            ),
+            of(json!({"SubjectNameID": A, "otherIds": [{"identifiant": "0012345678", "origine": "ADELI"}]})),
             person(A)
         );
         assert_eq!(of(json!({"sub": "0d1f"})), Ok(Claimed::Nobody));
-        assert_eq!(
-            of(json!({"otherIds": [{"identifiant": "x", "origine": "Autre"}]})),
-            Ok(Claimed::Nobody)
-        );
+        assert_eq!(of(json!({"otherIds": [{"identifiant": "x", "origine": "Autre"}]})), Ok(Claimed::Nobody));
     }
 
     // JWT-18, JWT-19
@@ -199,26 +182,12 @@ mod tests {
             json!("8997000000"),
             json!("899700000017\n"),
         ] {
-            assert_eq!(
-                of(json!({"SubjectNameID": bad, "preferred_username": A})),
-                Ok(Claimed::Malformed),
-                "{bad}"
-            );
-            assert_eq!(
-                of(json!({"preferred_username": bad})),
-                Ok(Claimed::Malformed),
-                "{bad}"
-            );
+            assert_eq!(of(json!({"SubjectNameID": bad, "preferred_username": A})), Ok(Claimed::Malformed), "{bad}");
+            assert_eq!(of(json!({"preferred_username": bad})), Ok(Claimed::Malformed), "{bad}");
         }
         assert_eq!(of(json!({"sub": [A]})), Ok(Claimed::Malformed));
-        assert_eq!(
-            of(json!({"SubjectNameID": A, "preferred_username": B})),
-            Err(Refusal::IdentityMismatch)
-        );
-        assert_eq!(
-            of(json!({"SubjectNameID": A, "sub": format!("f:u:{B}")})),
-            Err(Refusal::IdentityMismatch)
-        );
+        assert_eq!(of(json!({"SubjectNameID": A, "preferred_username": B})), Err(Refusal::IdentityMismatch));
+        assert_eq!(of(json!({"SubjectNameID": A, "sub": format!("f:u:{B}")})), Err(Refusal::IdentityMismatch));
     }
 
     #[test]
@@ -229,18 +198,9 @@ mod tests {
         assert!(join(Claimed::Nobody, vec![p(A)]).is_ok());
         assert!(join(Claimed::Malformed, vec![p(A)]).is_ok());
         assert_eq!(join(p(A), vec![p(B)]), Err(Refusal::IdentityMismatch));
-        assert_eq!(
-            join(Claimed::Nobody, vec![p(A), p(B)]),
-            Err(Refusal::IdentityMismatch)
-        );
-        assert_eq!(
-            join(p(A), vec![Claimed::Malformed]),
-            Err(Refusal::BadIdentity)
-        );
-        assert_eq!(
-            join(Claimed::Malformed, vec![Claimed::Nobody]),
-            Err(Refusal::BadIdentity)
-        );
+        assert_eq!(join(Claimed::Nobody, vec![p(A), p(B)]), Err(Refusal::IdentityMismatch));
+        assert_eq!(join(p(A), vec![Claimed::Malformed]), Err(Refusal::BadIdentity));
+        assert_eq!(join(Claimed::Malformed, vec![Claimed::Nobody]), Err(Refusal::BadIdentity));
         assert_eq!(join(Claimed::Nobody, vec![]), Err(Refusal::NoIdentity));
     }
 
@@ -254,9 +214,6 @@ mod tests {
             expires_at: SystemTime::UNIX_EPOCH,
         };
         let shown = format!("{identity:?}");
-        assert!(
-            !shown.contains("8997") && !shown.contains("8a75"),
-            "{shown}"
-        );
+        assert!(!shown.contains("8997") && !shown.contains("8a75"), "{shown}");
     }
 }

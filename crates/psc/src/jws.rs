@@ -32,21 +32,14 @@ pub(crate) fn parse<'a>(token: &'a str, allowed: &[Algorithm]) -> Result<Jws<'a>
 }
 
 /// The same for a signed answer of PSC, which may be longer than a token.
-pub(crate) fn parse_answer<'a>(
-    token: &'a str,
-    allowed: &[Algorithm],
-    limit: usize,
-) -> Result<Jws<'a>, Refusal> {
+pub(crate) fn parse_answer<'a>(token: &'a str, allowed: &[Algorithm], limit: usize) -> Result<Jws<'a>, Refusal> {
     if token.len() > limit {
         return Err(Refusal::TooLong);
     }
     let mut segments = token.split('.');
-    let (Some(header), Some(payload), Some(signature), None) = (
-        segments.next(),
-        segments.next(),
-        segments.next(),
-        segments.next(),
-    ) else {
+    let (Some(header), Some(payload), Some(signature), None) =
+        (segments.next(), segments.next(), segments.next(), segments.next())
+    else {
         return Err(Refusal::NotAJws);
     };
     let header_json = decode(header)?;
@@ -69,9 +62,7 @@ pub(crate) fn parse_answer<'a>(
 
 /// Strict decoding: the engine refuses padding, white space, the standard alphabet and non-zero trailing bits.
 fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD
-        .decode(segment)
-        .map_err(|_| Refusal::BadEncoding)
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Refusal::BadEncoding)
 }
 
 fn read_header(
@@ -128,9 +119,7 @@ mod tests {
     // JWT-10, JWT-11
     #[test]
     fn algorithm_names_are_exact_and_asymmetric() {
-        for alg in [
-            "none", "None", "NONE", "nOnE", "HS256", "rs256", "RS256 ", "RS384", "",
-        ] {
+        for alg in ["none", "None", "NONE", "nOnE", "HS256", "rs256", "RS256 ", "RS384", ""] {
             let token = with_header(&format!(r#"{{"alg":"{alg}","kid":"k"}}"#));
             assert_eq!(refusal(&token), Some(Refusal::BadAlgorithm), "{alg}");
         }
@@ -140,11 +129,7 @@ mod tests {
             r#"{"alg":["RS256"],"kid":"k"}"#,
             r#"{"ALG":"RS256","kid":"k"}"#,
         ] {
-            assert_eq!(
-                refusal(&with_header(header)),
-                Some(Refusal::BadAlgorithm),
-                "{header}"
-            );
+            assert_eq!(refusal(&with_header(header)), Some(Refusal::BadAlgorithm), "{header}");
         }
     }
 
@@ -152,19 +137,10 @@ mod tests {
     #[test]
     fn key_id_is_a_short_text() {
         for kid in ["", &"k".repeat(MAX_KID + 1)] {
-            assert_eq!(
-                refusal(&with_header(&format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#))),
-                Some(Refusal::BadKeyId)
-            );
+            assert_eq!(refusal(&with_header(&format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#))), Some(Refusal::BadKeyId));
         }
-        assert_eq!(
-            refusal(&with_header(r#"{"alg":"RS256"}"#)),
-            Some(Refusal::BadKeyId)
-        );
-        assert_eq!(
-            refusal(&with_header(r#"{"alg":"RS256","kid":1}"#)),
-            Some(Refusal::BadKeyId)
-        );
+        assert_eq!(refusal(&with_header(r#"{"alg":"RS256"}"#)), Some(Refusal::BadKeyId));
+        assert_eq!(refusal(&with_header(r#"{"alg":"RS256","kid":1}"#)), Some(Refusal::BadKeyId));
     }
 
     // JWT-15
@@ -175,10 +151,7 @@ mod tests {
             r#"{"alg":"RS256","kid":"k","crit":[]}"#,
             r#"{"alg":"RS256","kid":"k","b64":false}"#,
         ] {
-            assert_eq!(
-                refusal(&with_header(header)),
-                Some(Refusal::CriticalExtension)
-            );
+            assert_eq!(refusal(&with_header(header)), Some(Refusal::CriticalExtension));
         }
     }
 
@@ -190,10 +163,7 @@ mod tests {
         assert_eq!(refusal(head), Some(Refusal::NotAJws));
         assert_eq!(refusal(&format!("{good}.e.e")), Some(Refusal::NotAJws));
         assert_eq!(refusal(&format!("{good}.")), Some(Refusal::NotAJws));
-        assert_eq!(
-            refusal("5f0c2b7e-2c05-4c3d-9f93-72a96b2867a4"),
-            Some(Refusal::NotAJws)
-        );
+        assert_eq!(refusal("5f0c2b7e-2c05-4c3d-9f93-72a96b2867a4"), Some(Refusal::NotAJws));
         assert_eq!(refusal(&format!("{head}.")), Some(Refusal::Unsigned));
         for bad in [
             format!("{good}="),
@@ -205,15 +175,9 @@ mod tests {
             assert_eq!(refusal(&bad), Some(Refusal::BadEncoding), "{bad}");
         }
         // "e30" is {}; "e31" decodes to the same octets with trailing bits set.
-        assert_eq!(
-            refusal(&good.replace("e30", "e31")),
-            Some(Refusal::BadEncoding)
-        );
+        assert_eq!(refusal(&good.replace("e30", "e31")), Some(Refusal::BadEncoding));
         assert_eq!(refusal(&"a".repeat(MAX_TOKEN + 1)), Some(Refusal::TooLong));
-        assert_eq!(
-            refusal(&with_header(r#"{"alg":"HS256","alg":"RS256","kid":"k"}"#)),
-            Some(Refusal::BadJson)
-        );
+        assert_eq!(refusal(&with_header(r#"{"alg":"HS256","alg":"RS256","kid":"k"}"#)), Some(Refusal::BadJson));
     }
 
     proptest! {

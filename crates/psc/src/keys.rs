@@ -94,25 +94,15 @@ impl KeySet {
     /// Verifies the signature with the key the token names.
     pub fn verify(&self, jws: &Jws<'_>) -> Result<(), Refusal> {
         let named = self.keys.get(&jws.key_id).ok_or(Refusal::UnknownKey)?;
-        let mut fitting = named
-            .iter()
-            .filter(|key| key.fits(jws.algorithm))
-            .peekable();
+        let mut fitting = named.iter().filter(|key| key.fits(jws.algorithm)).peekable();
         if fitting.peek().is_none() {
             return Err(Refusal::UnknownKey);
         }
         let verified = fitting.any(|key| {
             let (input, algorithm) = (jws.signing_input.as_bytes(), jws.algorithm.library());
-            matches!(
-                jsonwebtoken::crypto::verify(jws.signature, input, &key.key, algorithm),
-                Ok(true)
-            )
+            matches!(jsonwebtoken::crypto::verify(jws.signature, input, &key.key, algorithm), Ok(true))
         });
-        if verified {
-            Ok(())
-        } else {
-            Err(Refusal::BadSignature)
-        }
+        if verified { Ok(()) } else { Err(Refusal::BadSignature) }
     }
 }
 
@@ -121,11 +111,7 @@ impl PublicKey {
         if raw.usage.as_deref().is_some_and(|usage| usage != "sig") {
             return None;
         }
-        if raw
-            .key_ops
-            .as_ref()
-            .is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
-        {
+        if raw.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify")) {
             return None;
         }
         let only = match raw.alg.as_deref() {
@@ -158,9 +144,7 @@ fn rsa(modulus: &str, exponent: &str) -> Option<DecodingKey> {
     let significant: &[u8] = &octets[octets.iter().position(|&b| b != 0)?..];
     let bits = significant.len() * 8 - significant[0].leading_zeros() as usize;
     // An exponent of 1 would make every signature valid; even exponents are not RSA. Usual values have 1 to 3 octets.
-    let exponent_ok = (1..=8).contains(&e.len())
-        && e.last().is_some_and(|low| low & 1 == 1)
-        && e.as_slice() != [1];
+    let exponent_ok = (1..=8).contains(&e.len()) && e.last().is_some_and(|low| low & 1 == 1) && e.as_slice() != [1];
     if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) || !exponent_ok {
         return None;
     }

@@ -17,9 +17,7 @@ pub struct Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Verifier").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -29,19 +27,10 @@ impl Verifier {
     ///
     /// # Errors
     /// [`ConfigError`] for a configuration that could not be safe.
-    pub fn new(
-        config: VerifierConfig,
-        http: reqwest::Client,
-        clock: SharedClock,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(config: VerifierConfig, http: reqwest::Client, clock: SharedClock) -> Result<Self, ConfigError> {
         config.check()?;
         let keys = JwksCache::new(config.jwks_uri.clone(), http.clone(), clock.clone());
-        Ok(Self {
-            config,
-            http,
-            clock,
-            keys,
-        })
+        Ok(Self { config, http, clock, keys })
     }
 
     /// The identity behind a token.
@@ -61,17 +50,7 @@ impl Verifier {
             said.push(answers::introspect(&self.http, endpoint, token, &jws.payload).await?);
         }
         if let Some(url) = &self.config.userinfo {
-            said.push(
-                answers::userinfo(
-                    &self.http,
-                    url,
-                    token,
-                    &jws.payload,
-                    &self.config,
-                    &self.keys,
-                )
-                .await?,
-            );
+            said.push(answers::userinfo(&self.http, url, token, &jws.payload, &self.config, &self.keys).await?);
         }
         Ok(Identity {
             national_id: identity::join(claimed, said)?,
@@ -79,17 +58,13 @@ impl Verifier {
             azp: claims.azp,
             session: claims.session,
             // Positive and at most a day ahead: checked with the claims.
-            expires_at: SystemTime::UNIX_EPOCH
-                + Duration::from_secs(claims.expires_at.unsigned_abs()),
+            expires_at: SystemTime::UNIX_EPOCH + Duration::from_secs(claims.expires_at.unsigned_abs()),
         })
     }
 }
 
 /// Seconds since 1970, 0 before.
 fn unix_seconds(instant: SystemTime) -> i64 {
-    let seconds = instant
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let seconds = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }

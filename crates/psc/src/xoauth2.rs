@@ -53,9 +53,7 @@ pub fn parse(response: &[u8]) -> Result<XOAuth2, XOAuth2Error> {
         return Err(XOAuth2Error::TooLong);
     }
     let text = std::str::from_utf8(response).map_err(|_| XOAuth2Error::BadCharacter)?;
-    let body = text
-        .strip_suffix("\x01\x01")
-        .ok_or(XOAuth2Error::Malformed)?;
+    let body = text.strip_suffix("\x01\x01").ok_or(XOAuth2Error::Malformed)?;
     let (user, auth) = body.split_once('\x01').ok_or(XOAuth2Error::Malformed)?;
     let user = user.strip_prefix("user=").ok_or(XOAuth2Error::Malformed)?;
     let auth = auth.strip_prefix("auth=").ok_or(XOAuth2Error::Malformed)?;
@@ -77,10 +75,7 @@ pub fn parse(response: &[u8]) -> Result<XOAuth2, XOAuth2Error> {
     if !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(XOAuth2Error::BadCharacter);
     }
-    Ok(XOAuth2 {
-        user: user.to_owned(),
-        token: Secret::new(token),
-    })
+    Ok(XOAuth2 { user: user.to_owned(), token: Secret::new(token) })
 }
 
 /// Builds the response a client sends (not base64-encoded).
@@ -95,18 +90,15 @@ mod tests {
     use proptest::prelude::*;
 
     /// The example of client.md §1.2.2.
-    const EXAMPLE: &str = "dXNlcj1qZWFuLmR1cG9udEBtZWRlY2luLm1zc2FudGUuZnIBYXV0aD1CZWFyZXIgZXlKaGJHY2lPaUpTVXpJMU5pSjkuZTMwLnNpZwEB";
+    const EXAMPLE: &str =
+        "dXNlcj1qZWFuLmR1cG9udEBtZWRlY2luLm1zc2FudGUuZnIBYXV0aD1CZWFyZXIgZXlKaGJHY2lPaUpTVXpJMU5pSjkuZTMwLnNpZwEB";
 
     #[test]
     fn reads_the_reference_example() {
-        let parsed =
-            parse(&STANDARD.decode(EXAMPLE).expect("the example is base64")).expect("valid");
+        let parsed = parse(&STANDARD.decode(EXAMPLE).expect("the example is base64")).expect("valid");
         assert_eq!(parsed.user, "jean.dupont@medecin.mssante.fr");
         assert_eq!(parsed.token.expose(), "eyJhbGciOiJSUzI1NiJ9.e30.sig");
-        assert!(
-            !format!("{parsed:?}").contains("eyJ"),
-            "a token reached a Debug output"
-        );
+        assert!(!format!("{parsed:?}").contains("eyJ"), "a token reached a Debug output");
     }
 
     #[test]
@@ -143,14 +135,8 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()).err(), Some(error), "{text:?}");
         }
-        assert_eq!(
-            parse(b"user=\xff\x01auth=Bearer t\x01\x01").err(),
-            Some(BadCharacter)
-        );
-        let long = format!(
-            "user=a@b\x01auth=Bearer {}\x01\x01",
-            "t".repeat(crate::MAX_TOKEN + 1)
-        );
+        assert_eq!(parse(b"user=\xff\x01auth=Bearer t\x01\x01").err(), Some(BadCharacter));
+        let long = format!("user=a@b\x01auth=Bearer {}\x01\x01", "t".repeat(crate::MAX_TOKEN + 1));
         assert_eq!(parse(long.as_bytes()).err(), Some(TooLong));
         assert_eq!(parse(&vec![b'a'; MAX_RESPONSE + 1]).err(), Some(TooLong));
     }
