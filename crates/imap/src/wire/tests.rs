@@ -138,7 +138,7 @@ fn append_stops_where_the_message_begins() {
     );
     // Nothing may follow the message, and nothing of what follows is taken for a command.
     assert_eq!(
-        all(b"a append x {1+}\r\nm (\\Seen) {9+}\r\nz LOGOUT\r\n\r\nb NOOP\r\n"),
+        all(b"a append x {1+}\r\nm (\\Seen) {10+}\r\nz LOGOUT\r\n\r\nb NOOP\r\n"),
         [append(b"a append x {1+}", 1, false), Seen::Message(b"m".to_vec(), Err(Refusal::AfterMessage)), command(b"b NOOP"), END]
     );
     assert_eq!(
