@@ -35,10 +35,7 @@ pub fn encode(name: &str) -> String {
             continue;
         }
         let run = rest.find(is_direct).unwrap_or(rest.len());
-        let units: Vec<u8> = rest[..run]
-            .encode_utf16()
-            .flat_map(u16::to_be_bytes)
-            .collect();
+        let units: Vec<u8> = rest[..run].encode_utf16().flat_map(u16::to_be_bytes).collect();
         out.push('&');
         BASE64.encode_string(units, &mut out);
         out.push('-');
@@ -80,9 +77,7 @@ pub fn decode(text: &[u8]) -> Option<String> {
         if octets.len() % 2 != 0 {
             return None;
         }
-        let units = octets
-            .chunks_exact(2)
-            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        let units = octets.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
         for c in char::decode_utf16(units) {
             let c = c.ok().filter(|c| !is_direct(*c))?;
             out.push(c);
@@ -98,14 +93,8 @@ mod tests {
 
     #[test]
     fn examples_of_the_rfc() {
-        assert_eq!(
-            encode("~peter/mail/台北/日本語"),
-            "~peter/mail/&U,BTFw-/&ZeVnLIqe-"
-        );
-        assert_eq!(
-            decode(b"~peter/mail/&U,BTFw-/&ZeVnLIqe-").as_deref(),
-            Some("~peter/mail/台北/日本語")
-        );
+        assert_eq!(encode("~peter/mail/台北/日本語"), "~peter/mail/&U,BTFw-/&ZeVnLIqe-");
+        assert_eq!(decode(b"~peter/mail/&U,BTFw-/&ZeVnLIqe-").as_deref(), Some("~peter/mail/台北/日本語"));
         assert_eq!(encode("Éléments envoyés"), "&AMk-l&AOk-ments envoy&AOk-s");
         assert_eq!(encode("R&D"), "R&-D");
         assert_eq!(decode(b"&AOk-&-").as_deref(), Some("é&"));

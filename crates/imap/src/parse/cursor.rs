@@ -48,11 +48,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn end(&self) -> Parsed<()> {
-        if self.at_end() {
-            Ok(())
-        } else {
-            Err(ErrorKind::Expected("the end of the command"))
-        }
+        if self.at_end() { Ok(()) } else { Err(ErrorKind::Expected("the end of the command")) }
     }
 
     pub fn eat(&mut self, octet: u8) -> bool {
@@ -64,11 +60,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn expect(&mut self, octet: u8, what: &'static str) -> Parsed<()> {
-        if self.eat(octet) {
-            Ok(())
-        } else {
-            Err(ErrorKind::Expected(what))
-        }
+        if self.eat(octet) { Ok(()) } else { Err(ErrorKind::Expected(what)) }
     }
 
     pub fn space(&mut self) -> Parsed<()> {
@@ -77,11 +69,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes the ASCII octets that `is` accepts.
     pub fn take_while(&mut self, is: impl Fn(u8) -> bool) -> &'a str {
-        let n = self
-            .rest
-            .iter()
-            .position(|b| !b.is_ascii() || !is(*b))
-            .unwrap_or(self.rest.len());
+        let n = self.rest.iter().position(|b| !b.is_ascii() || !is(*b)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(n);
         self.rest = rest;
         // All ASCII: never the default.
@@ -90,10 +78,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes `word`, any case, when it stands here as a whole atom.
     pub fn eat_word(&mut self, word: &str) -> bool {
-        let there = self
-            .rest
-            .get(..word.len())
-            .is_some_and(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+        let there = self.rest.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word.as_bytes()))
             && !self.rest.get(word.len()).is_some_and(|b| is_atom_char(*b));
         if there {
             self.skip(word.len());
@@ -103,10 +88,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes `text`, any case, whatever follows.
     pub fn eat_prefix(&mut self, text: &str) -> bool {
-        let there = self
-            .rest
-            .get(..text.len())
-            .is_some_and(|w| w.eq_ignore_ascii_case(text.as_bytes()));
+        let there = self.rest.get(..text.len()).is_some_and(|w| w.eq_ignore_ascii_case(text.as_bytes()));
         if there {
             self.skip(text.len());
         }
@@ -115,11 +97,7 @@ impl<'a> Cursor<'a> {
 
     pub fn atom(&mut self, what: &'static str) -> Parsed<&'a str> {
         let atom = self.take_while(is_atom_char);
-        if atom.is_empty() {
-            Err(ErrorKind::Expected(what))
-        } else {
-            Ok(atom)
-        }
+        if atom.is_empty() { Err(ErrorKind::Expected(what)) } else { Ok(atom) }
     }
 
     /// `string`: quoted or literal.
@@ -150,22 +128,14 @@ impl<'a> Cursor<'a> {
 
     fn bare(&mut self, is: impl Fn(u8) -> bool, what: &'static str) -> Parsed<Cow<'a, [u8]>> {
         let text = self.take_while(is);
-        if text.is_empty() {
-            Err(ErrorKind::Expected(what))
-        } else {
-            Ok(Cow::Borrowed(text.as_bytes()))
-        }
+        if text.is_empty() { Err(ErrorKind::Expected(what)) } else { Ok(Cow::Borrowed(text.as_bytes())) }
     }
 
     /// A quoted string. Octets above 127 are let through: whoever wants text checks that it is UTF-8.
     fn quoted(&mut self) -> Parsed<Cow<'a, [u8]>> {
         const END: ErrorKind = ErrorKind::Expected("a closing quote");
         self.skip(1);
-        let plain = self
-            .rest
-            .iter()
-            .position(|b| matches!(b, b'"' | b'\\' | b'\r' | b'\n' | 0))
-            .ok_or(END)?;
+        let plain = self.rest.iter().position(|b| matches!(b, b'"' | b'\\' | b'\r' | b'\n' | 0)).ok_or(END)?;
         let mut text = Cow::Borrowed(&self.rest[..plain]);
         self.skip(plain);
         loop {
@@ -202,10 +172,7 @@ impl<'a> Cursor<'a> {
         const WHAT: ErrorKind = ErrorKind::Expected("a literal");
         let (size, _) = self.announcement("a literal")?;
         let rest = self.rest.strip_prefix(b"\r\n").ok_or(WHAT)?;
-        let (literal, rest) = usize::try_from(size)
-            .ok()
-            .and_then(|n| rest.split_at_checked(n))
-            .ok_or(WHAT)?;
+        let (literal, rest) = usize::try_from(size).ok().and_then(|n| rest.split_at_checked(n)).ok_or(WHAT)?;
         if literal.contains(&0) {
             return Err(ErrorKind::Expected("a literal without NUL"));
         }
@@ -217,11 +184,7 @@ impl<'a> Cursor<'a> {
     pub fn space_name(&mut self) -> Parsed<Name> {
         self.space()?;
         let name = self.astring("a mailbox name")?;
-        Ok(
-            decode_name(&name).map_or(Err(FolderNameError::Forbidden), |name| {
-                FolderName::new(&name)
-            }),
-        )
+        Ok(decode_name(&name).map_or(Err(FolderNameError::Forbidden), |name| FolderName::new(&name)))
     }
 
     /// A sequence set.
@@ -236,22 +199,14 @@ impl<'a> Cursor<'a> {
     /// A number of at most `max`.
     pub fn number(&mut self, max: u64, what: &'static str) -> Parsed<u64> {
         let digits = self.take_while(|b| b.is_ascii_digit());
-        digits
-            .parse()
-            .ok()
-            .filter(|n| *n <= max)
-            .ok_or(ErrorKind::Expected(what))
+        digits.parse().ok().filter(|n| *n <= max).ok_or(ErrorKind::Expected(what))
     }
 
     /// A flag or keyword, `\` kept.
     pub fn flag(&mut self) -> Parsed<String> {
         let system = self.eat(b'\\');
         let name = self.atom("a flag")?;
-        Ok(if system {
-            format!("\\{name}")
-        } else {
-            name.to_owned()
-        })
+        Ok(if system { format!("\\{name}") } else { name.to_owned() })
     }
 
     /// `( [flag *(SP flag)] )`.
@@ -289,9 +244,5 @@ impl<'a> Cursor<'a> {
 
 /// A name or pattern as text: modified UTF-7, or UTF-8 when it has octets above 127.
 pub(super) fn decode_name(name: &[u8]) -> Option<String> {
-    if name.is_ascii() {
-        utf7::decode(name)
-    } else {
-        String::from_utf8(name.to_vec()).ok()
-    }
+    if name.is_ascii() { utf7::decode(name) } else { String::from_utf8(name.to_vec()).ok() }
 }

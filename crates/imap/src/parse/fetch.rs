@@ -26,11 +26,7 @@ pub(super) fn fetch(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
     } else {
         items.push(item(c)?);
     }
-    Ok(Command::Fetch {
-        numbers,
-        set,
-        items,
-    })
+    Ok(Command::Fetch { numbers, set, items })
 }
 
 fn macros(c: &mut Cursor<'_>) -> Option<Vec<FetchItem>> {
@@ -49,9 +45,7 @@ fn macros(c: &mut Cursor<'_>) -> Option<Vec<FetchItem>> {
 
 fn item(c: &mut Cursor<'_>) -> Parsed<FetchItem> {
     // `[` is an ATOM-CHAR, so the name of an item is only the letters, digits and dots before it.
-    let name = c
-        .take_while(|b| b.is_ascii_alphanumeric() || b == b'.')
-        .to_ascii_uppercase();
+    let name = c.take_while(|b| b.is_ascii_alphanumeric() || b == b'.').to_ascii_uppercase();
     Ok(match (name.as_str(), c.peek()) {
         ("BODY", Some(b'[')) => body(c, false)?,
         ("BODY.PEEK", Some(b'[')) => body(c, true)?,
@@ -83,46 +77,28 @@ fn body(c: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
         let count = c.number(u32::MAX.into(), WHAT)?;
         c.expect(b'>', WHAT)?;
         // Both were held below 2^32.
-        partial = u32::try_from(first)
-            .ok()
-            .zip(u32::try_from(count).ok())
-            .filter(|(_, count)| *count > 0);
+        partial = u32::try_from(first).ok().zip(u32::try_from(count).ok()).filter(|(_, count)| *count > 0);
         if partial.is_none() {
             return Err(ErrorKind::Expected(WHAT));
         }
     }
-    Ok(FetchItem::Body {
-        peek,
-        section,
-        partial,
-    })
+    Ok(FetchItem::Body { peek, section, partial })
 }
 
 /// What stands between the brackets.
 fn section(c: &mut Cursor<'_>) -> Parsed<Section> {
     let mut part = Vec::new();
     if c.peek() == Some(b']') {
-        return Ok(Section {
-            part,
-            text: SectionText::Whole,
-        });
+        return Ok(Section { part, text: SectionText::Whole });
     }
     while c.peek().is_some_and(|b| b.is_ascii_digit()) {
         if part.len() == MAX_PARTS {
             return Err(ErrorKind::TooMany("part numbers"));
         }
         let number = c.number(u32::MAX.into(), SECTION)?;
-        part.push(
-            u32::try_from(number)
-                .ok()
-                .filter(|n| *n > 0)
-                .ok_or(ErrorKind::Expected(SECTION))?,
-        );
+        part.push(u32::try_from(number).ok().filter(|n| *n > 0).ok_or(ErrorKind::Expected(SECTION))?);
         if !c.eat(b'.') {
-            return Ok(Section {
-                part,
-                text: SectionText::Whole,
-            });
+            return Ok(Section { part, text: SectionText::Whole });
         }
     }
     // The longest names first: each is the beginning of another.
@@ -146,14 +122,9 @@ fn fields(c: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     const WHAT: &str = "a list of header field names";
     let mut names = Vec::new();
     c.list(WHAT, MAX_FIELDS, "header field names", |c| {
-        let name = String::from_utf8(c.astring(WHAT)?.into_owned())
-            .map_err(|_| ErrorKind::Expected(WHAT))?;
+        let name = String::from_utf8(c.astring(WHAT)?.into_owned()).map_err(|_| ErrorKind::Expected(WHAT))?;
         names.push(name);
         Ok(())
     })?;
-    if names.is_empty() {
-        Err(ErrorKind::Expected(WHAT))
-    } else {
-        Ok(names)
-    }
+    if names.is_empty() { Err(ErrorKind::Expected(WHAT)) } else { Ok(names) }
 }

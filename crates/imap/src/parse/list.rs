@@ -46,10 +46,7 @@ pub(super) fn lsub(c: &mut Cursor<'_>) -> Parsed<Command> {
     c.space()?;
     let reference = reference(c)?;
     c.space()?;
-    Ok(Command::Lsub {
-        reference,
-        pattern: pattern(c)?,
-    })
+    Ok(Command::Lsub { reference, pattern: pattern(c)? })
 }
 
 fn select_options(c: &mut Cursor<'_>, list: &mut List) -> Parsed<()> {
@@ -67,9 +64,7 @@ fn select_options(c: &mut Cursor<'_>, list: &mut List) -> Parsed<()> {
     })?;
     // RFC 5258 §3.1: RECURSIVEMATCH qualifies another option, and REMOTE is not one it can qualify.
     if list.select_recursive && !list.select_subscribed && !list.select_special_use {
-        return Err(ErrorKind::Expected(
-            "SUBSCRIBED or SPECIAL-USE with RECURSIVEMATCH",
-        ));
+        return Err(ErrorKind::Expected("SUBSCRIBED or SPECIAL-USE with RECURSIVEMATCH"));
     }
     Ok(())
 }

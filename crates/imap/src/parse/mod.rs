@@ -83,19 +83,13 @@ type Parsed<T> = Result<T, ErrorKind>;
 /// What was expected, with the tag as soon as it is known.
 pub fn parse(command: &[u8]) -> Result<Tagged, ParseError> {
     let Some(tag) = wire::tag(command) else {
-        return Err(ParseError {
-            tag: None,
-            kind: ErrorKind::Expected("a tag"),
-        });
+        return Err(ParseError { tag: None, kind: ErrorKind::Expected("a tag") });
     };
     let mut cursor = Cursor::new(command);
     cursor.skip(tag.len());
     match body(&mut cursor) {
         Ok(command) => Ok(Tagged { tag, command }),
-        Err(kind) => Err(ParseError {
-            tag: Some(tag),
-            kind,
-        }),
+        Err(kind) => Err(ParseError { tag: Some(tag), kind }),
     }
 }
 
@@ -113,23 +107,14 @@ fn body(c: &mut Cursor<'_>) -> Parsed<Command> {
         "ENABLE" => enable(c)?,
         "ID" => id(c)?,
         "NAMESPACE" => Command::Namespace,
-        "SELECT" => Command::Select {
-            folder: c.space_name()?,
-            read_only: false,
-        },
-        "EXAMINE" => Command::Select {
-            folder: c.space_name()?,
-            read_only: true,
-        },
+        "SELECT" => Command::Select { folder: c.space_name()?, read_only: false },
+        "EXAMINE" => Command::Select { folder: c.space_name()?, read_only: true },
         "UNSELECT" => Command::Unselect,
         "CLOSE" => Command::Close,
         "CHECK" => Command::Check,
         "CREATE" => folder::create(c)?,
         "DELETE" => Command::Delete(c.space_name()?),
-        "RENAME" => Command::Rename {
-            from: c.space_name()?,
-            to: c.space_name()?,
-        },
+        "RENAME" => Command::Rename { from: c.space_name()?, to: c.space_name()? },
         "SUBSCRIBE" => Command::Subscribe(c.space_name()?),
         "UNSUBSCRIBE" => Command::Unsubscribe(c.space_name()?),
         "LIST" => Command::List(list::list(c)?),
@@ -163,23 +148,15 @@ fn numbered(c: &mut Cursor<'_>, word: &str, numbers: Numbers) -> Parsed<Command>
         "STORE" => store(c, numbers),
         "COPY" => {
             c.space()?;
-            Ok(Command::Copy {
-                numbers,
-                set: c.sequence_set()?,
-                to: c.space_name()?,
-            })
+            Ok(Command::Copy { numbers, set: c.sequence_set()?, to: c.space_name()? })
         }
         "MOVE" => {
             c.space()?;
-            Ok(Command::Move {
-                numbers,
-                set: c.sequence_set()?,
-                to: c.space_name()?,
-            })
+            Ok(Command::Move { numbers, set: c.sequence_set()?, to: c.space_name()? })
         }
-        _ if numbers == Numbers::Uid => Err(ErrorKind::Expected(
-            "COPY, EXPUNGE, FETCH, MOVE, SEARCH or STORE after UID",
-        )),
+        _ if numbers == Numbers::Uid => {
+            Err(ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, SEARCH or STORE after UID"))
+        }
         _ => Err(ErrorKind::UnknownCommand),
     }
 }
@@ -189,10 +166,7 @@ fn authenticate(c: &mut Cursor<'_>) -> Parsed<Command> {
     c.space()?;
     let mechanism = c.atom("a SASL mechanism")?.to_ascii_uppercase();
     if !c.eat(b' ') {
-        return Ok(Command::Authenticate {
-            mechanism,
-            initial: None,
-        });
+        return Ok(Command::Authenticate { mechanism, initial: None });
     }
     let initial = c.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
     if initial.is_empty() {
@@ -201,10 +175,7 @@ fn authenticate(c: &mut Cursor<'_>) -> Parsed<Command> {
     if initial.len() > MAX_INITIAL {
         return Err(ErrorKind::Expected("a shorter initial response"));
     }
-    Ok(Command::Authenticate {
-        mechanism,
-        initial: Some(Zeroizing::new(initial.to_owned())),
-    })
+    Ok(Command::Authenticate { mechanism, initial: Some(Zeroizing::new(initial.to_owned())) })
 }
 
 /// `ENABLE 1*(SP capability)` (RFC 5161).
@@ -233,11 +204,7 @@ fn id(c: &mut Cursor<'_>) -> Parsed<Command> {
     c.list(WHAT, MAX_ID_PAIRS, "ID fields", |c| {
         let field = c.string(WHAT)?.to_ascii_lowercase();
         c.space()?;
-        let value = if c.eat_word("NIL") {
-            None
-        } else {
-            Some(c.string(WHAT)?)
-        };
+        let value = if c.eat_word("NIL") { None } else { Some(c.string(WHAT)?) };
         let name = match field.as_slice() {
             b"name" => "name",
             b"version" => "version",
@@ -251,17 +218,7 @@ fn id(c: &mut Cursor<'_>) -> Parsed<Command> {
 
 /// What can be shown of a value the client made up.
 fn printable(value: &[u8]) -> String {
-    value
-        .iter()
-        .take(MAX_ID_KEPT)
-        .map(|b| {
-            if (b' '..=b'~').contains(b) {
-                char::from(*b)
-            } else {
-                '?'
-            }
-        })
-        .collect()
+    value.iter().take(MAX_ID_KEPT).map(|b| if (b' '..=b'~').contains(b) { char::from(*b) } else { '?' }).collect()
 }
 
 /// `STORE SP set SP ["+" / "-"] "FLAGS" [".SILENT"] SP flags` (RFC 3501 §6.4.6).
@@ -295,11 +252,5 @@ fn store(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
         }
         flags
     };
-    Ok(Command::Store {
-        numbers,
-        set,
-        how,
-        silent,
-        flags,
-    })
+    Ok(Command::Store { numbers, set, how, silent, flags })
 }

@@ -29,20 +29,10 @@ pub(super) fn search(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
         c.space()?;
     }
     // In another charset the text is not decoded: the server answers BADCHARSET.
-    let strict = charset
-        .as_deref()
-        .is_none_or(|name| matches!(name, "UTF-8" | "US-ASCII"));
-    let mut keys = Keys {
-        left: MAX_KEYS,
-        strict,
-    };
+    let strict = charset.as_deref().is_none_or(|name| matches!(name, "UTF-8" | "US-ASCII"));
+    let mut keys = Keys { left: MAX_KEYS, strict };
     let key = keys.all(c, MAX_DEPTH)?;
-    Ok(Command::Search {
-        numbers,
-        options,
-        charset,
-        key,
-    })
+    Ok(Command::Search { numbers, options, charset, key })
 }
 
 fn return_options(c: &mut Cursor<'_>) -> Parsed<Vec<SearchReturn>> {
@@ -89,10 +79,7 @@ impl Keys {
     }
 
     fn key(&mut self, c: &mut Cursor<'_>, depth: usize) -> Parsed<SearchKey> {
-        self.left = self
-            .left
-            .checked_sub(1)
-            .ok_or(ErrorKind::TooMany("search keys"))?;
+        self.left = self.left.checked_sub(1).ok_or(ErrorKind::TooMany("search keys"))?;
         match c.peek() {
             Some(b'(') => {
                 let depth = deeper(depth)?;
@@ -127,9 +114,7 @@ impl Keys {
             "OLD" => K::Recent(false),
             "KEYWORD" => K::Keyword(keyword(c)?, true),
             "UNKEYWORD" => K::Keyword(keyword(c)?, false),
-            "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
-                K::Header(word.to_ascii_lowercase(), self.text(c)?)
-            }
+            "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => K::Header(word.to_ascii_lowercase(), self.text(c)?),
             "HEADER" => {
                 let field = self.text(c)?.to_ascii_lowercase();
                 K::Header(field, self.text(c)?)
@@ -209,14 +194,10 @@ fn mod_seq(c: &mut Cursor<'_>) -> Parsed<SearchKey> {
     if c.peek() == Some(b'"') {
         c.string("an entry name")?;
         c.space()?;
-        if !["priv", "shared", "all"]
-            .iter()
-            .any(|kind| c.eat_word(kind))
-        {
+        if !["priv", "shared", "all"].iter().any(|kind| c.eat_word(kind)) {
             return Err(ErrorKind::Expected("priv, shared or all"));
         }
         c.space()?;
     }
-    c.number(MAX_NUMBER, "a mod-sequence")
-        .map(SearchKey::ModSeq)
+    c.number(MAX_NUMBER, "a mod-sequence").map(SearchKey::ModSeq)
 }

@@ -1,7 +1,7 @@
 //! The grammar: the examples of the RFCs, what must be refused, limits.
 
-use mail::FolderName;
 use mail::Flags;
+use mail::FolderName;
 use mail::folder::FolderNameError;
 use mail::sequence::SequenceSet;
 use proptest::prelude::*;
@@ -133,7 +133,10 @@ fn names() {
     assert_eq!(select("R&D"), Err(FolderNameError::Forbidden));
     assert_eq!(select("\"a*\""), Err(FolderNameError::Forbidden));
     assert_eq!(select("\"\""), Err(FolderNameError::Empty));
-    assert_eq!(parse(b"A1 SELECT \"\xff\"").map(|t| t.command), Ok(Command::Select { folder: Err(FolderNameError::Forbidden), read_only: false }));
+    assert_eq!(
+        parse(b"A1 SELECT \"\xff\"").map(|t| t.command),
+        Ok(Command::Select { folder: Err(FolderNameError::Forbidden), read_only: false })
+    );
     assert_eq!(read("EXAMINE x"), Command::Select { folder: name("x"), read_only: true });
     assert_eq!(read("RENAME a \"b c\""), Command::Rename { from: name("a"), to: name("b c") });
     assert_eq!(read("DELETE blurdybloop"), Command::Delete(name("blurdybloop")));
@@ -174,7 +177,13 @@ fn create_and_status() {
         Command::Create { folder: name("MySent"), special_use: strings(&["\\Sent", "\\archive"]) }
     );
     assert_eq!(read("CREATE x (USE ())"), Command::Create { folder: name("x"), special_use: vec![] });
-    for bad in ["CREATE x (USE \\Sent)", "CREATE x (USE (Sent))", "CREATE x ()", "CREATE x (USE (\\Sent)", "CREATE x USE (\\Sent)"] {
+    for bad in [
+        "CREATE x (USE \\Sent)",
+        "CREATE x (USE (Sent))",
+        "CREATE x ()",
+        "CREATE x (USE (\\Sent)",
+        "CREATE x USE (\\Sent)",
+    ] {
         refuse(bad.as_bytes());
     }
     use StatusItem as S;
@@ -182,7 +191,17 @@ fn create_and_status() {
         read("STATUS blurdybloop (UIDNEXT messages RECENT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ APPENDLIMIT)"),
         Command::Status {
             folder: name("blurdybloop"),
-            items: vec![S::UidNext, S::Messages, S::Recent, S::UidValidity, S::Unseen, S::Deleted, S::Size, S::HighestModSeq, S::AppendLimit],
+            items: vec![
+                S::UidNext,
+                S::Messages,
+                S::Recent,
+                S::UidValidity,
+                S::Unseen,
+                S::Deleted,
+                S::Size,
+                S::HighestModSeq,
+                S::AppendLimit
+            ],
         }
     );
     for bad in ["STATUS x", "STATUS x ()", "STATUS x MESSAGES", "STATUS x (MAILBOXID)", "STATUS x (MESSAGES )"] {
@@ -204,7 +223,13 @@ fn append_before_its_message() {
     );
     assert_eq!(
         read("APPEND {5}\r\nINBOX () \" 7-Jul-1996 02:44:25 -0700\" {18446744073709551615+}"),
-        Command::Append(Append { folder: name("INBOX"), flags: vec![], date: Some(836_732_665), size: u64::MAX, synchronizing: false })
+        Command::Append(Append {
+            folder: name("INBOX"),
+            flags: vec![],
+            date: Some(836_732_665),
+            size: u64::MAX,
+            synchronizing: false
+        })
     );
     for bad in [
         "APPEND x",
@@ -240,7 +265,9 @@ fn list_in_all_its_forms() {
     assert_eq!(list("\"\" {2}\r\nA%"), plain("", "A%"));
     // RFC 5258 §5, RFC 5819 §2, RFC 6154 §5.
     assert_eq!(
-        list("(SUBSCRIBED RECURSIVEMATCH) \"\" (\"INBOX\" Drafts a/%) RETURN (CHILDREN STATUS (MESSAGES UNSEEN) special-use SUBSCRIBED)"),
+        list(
+            "(SUBSCRIBED RECURSIVEMATCH) \"\" (\"INBOX\" Drafts a/%) RETURN (CHILDREN STATUS (MESSAGES UNSEEN) special-use SUBSCRIBED)"
+        ),
         List {
             select_subscribed: true,
             select_recursive: true,
@@ -276,7 +303,10 @@ fn list_in_all_its_forms() {
     let many = |n: usize| format!("LIST \"\" ({})", vec!["a"; n].join(" "));
     read(&many(MAX_PATTERNS));
     assert_eq!(refuse(many(MAX_PATTERNS + 1).as_bytes()), ErrorKind::TooMany("mailbox patterns"));
-    assert_eq!(read("LSUB \"#news.\" \"comp.mail.*\""), Command::Lsub { reference: "#news.".into(), pattern: "comp.mail.*".into() });
+    assert_eq!(
+        read("LSUB \"#news.\" \"comp.mail.*\""),
+        Command::Lsub { reference: "#news.".into(), pattern: "comp.mail.*".into() }
+    );
     refuse(b"LSUB \"\" (a b)");
 }
 
@@ -310,7 +340,15 @@ fn store_copy_move() {
     assert_eq!(read("STORE 2:4 +FLAGS (\\Deleted)"), store(FlagOperation::Add, false, &["\\Deleted"]));
     assert_eq!(read("STORE 2:4 -flags.silent \\Seen $A"), store(FlagOperation::Remove, true, &["\\Seen", "$A"]));
     assert_eq!(read("STORE 2:4 FLAGS ()"), store(FlagOperation::Replace, false, &[]));
-    for bad in ["STORE 2:4 FLAGS", "STORE 2:4 FLAGS ", "STORE 2:4 +X (\\Seen)", "STORE 2:4 FLAGS (\\)", "STORE 2:4 FLAGS (\\*)", "STORE 0 FLAGS ()", "STORE 2:4 (UNCHANGEDSINCE 3) FLAGS ()"] {
+    for bad in [
+        "STORE 2:4 FLAGS",
+        "STORE 2:4 FLAGS ",
+        "STORE 2:4 +X (\\Seen)",
+        "STORE 2:4 FLAGS (\\)",
+        "STORE 2:4 FLAGS (\\*)",
+        "STORE 0 FLAGS ()",
+        "STORE 2:4 (UNCHANGEDSINCE 3) FLAGS ()",
+    ] {
         refuse(bad.as_bytes());
     }
     for (open, close) in [("(", ")"), ("", "")] {
@@ -318,9 +356,24 @@ fn store_copy_move() {
         read(&many(MAX_FLAGS));
         assert_eq!(refuse(many(MAX_FLAGS + 1).as_bytes()), ErrorKind::TooMany("flags"));
     }
-    assert_eq!(read("UID COPY 1,3:*,*:2 MEETING"), Command::Copy { numbers: Numbers::Uid, set: set("1,3:*,*:2"), to: name("MEETING") });
-    assert_eq!(read("MOVE 42:69 foo"), Command::Move { numbers: Numbers::Sequence, set: set("42:69"), to: name("foo") });
-    for bad in ["COPY 0 x", "COPY 1: x", "COPY 4294967296 x", "COPY 99999999999999999999 x", "COPY 1;2 x", "COPY 01 x", "COPY $ x", "COPY 1"] {
+    assert_eq!(
+        read("UID COPY 1,3:*,*:2 MEETING"),
+        Command::Copy { numbers: Numbers::Uid, set: set("1,3:*,*:2"), to: name("MEETING") }
+    );
+    assert_eq!(
+        read("MOVE 42:69 foo"),
+        Command::Move { numbers: Numbers::Sequence, set: set("42:69"), to: name("foo") }
+    );
+    for bad in [
+        "COPY 0 x",
+        "COPY 1: x",
+        "COPY 4294967296 x",
+        "COPY 99999999999999999999 x",
+        "COPY 1;2 x",
+        "COPY 01 x",
+        "COPY $ x",
+        "COPY 1",
+    ] {
         refuse(bad.as_bytes());
     }
 }
@@ -344,7 +397,9 @@ fn fetch_items() {
             I::ModSeq
         ]
     );
-    let body = |peek, part: &[u32], text, partial| vec![I::Body { peek, section: Section { part: part.to_vec(), text }, partial }];
+    let body = |peek, part: &[u32], text, partial| {
+        vec![I::Body { peek, section: Section { part: part.to_vec(), text }, partial }]
+    };
     assert_eq!(items("BODY[]"), body(false, &[], SectionText::Whole, None));
     assert_eq!(items("body.peek[header]<0.4294967295>"), body(true, &[], SectionText::Header, Some((0, u32::MAX))));
     assert_eq!(items("BODY[4.2.2.1]"), body(false, &[4, 2, 2, 1], SectionText::Whole, None));
@@ -476,7 +531,9 @@ fn search_options_and_charset() {
 #[test]
 fn nesting_is_bounded() {
     let nested = |open: &str, close: &str, n: usize| format!("SEARCH {}ALL{}", open.repeat(n), close.repeat(n));
-    for (open, close, each) in [("(", ")", 1), ("NOT ", "", 1), ("OR ALL ", "", 1), ("OR ", " ALL", 1), ("NOT (", ")", 2)] {
+    for (open, close, each) in
+        [("(", ")", 1), ("NOT ", "", 1), ("OR ALL ", "", 1), ("OR ", " ALL", 1), ("NOT (", ")", 2)]
+    {
         read(&nested(open, close, MAX_DEPTH / each));
         assert_eq!(refuse(nested(open, close, MAX_DEPTH / each + 1).as_bytes()), ErrorKind::TooDeep, "{open}");
         assert_eq!(refuse(nested(open, close, 100_000).as_bytes()), ErrorKind::TooDeep, "{open}");

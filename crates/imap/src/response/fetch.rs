@@ -43,9 +43,7 @@ impl Fetch {
                 out.push(b' ');
             }
             // The store takes atoms only, yet whatever else came in must not go out.
-            let odd = |b: u8| {
-                !b.is_ascii_graphic() || matches!(b, b'(' | b')' | b'{' | b'"' | b'%' | b'*' | b']')
-            };
+            let odd = |b: u8| !b.is_ascii_graphic() || matches!(b, b'(' | b')' | b'{' | b'"' | b'%' | b'*' | b']');
             out.extend(name.bytes().map(|b| if odd(b) { b'_' } else { b }));
         }
         out.push(b')');
@@ -60,10 +58,7 @@ impl Fetch {
     /// INTERNALDATE from seconds since 1970, in UTC.
     pub fn internal_date(&mut self, out: &mut Vec<u8>, seconds: i64) {
         self.item(out, "INTERNALDATE ");
-        put(
-            out,
-            format_args!("\"{}\"", format_imap_date_time(Moment::utc(seconds))),
-        );
+        put(out, format_args!("\"{}\"", format_imap_date_time(Moment::utc(seconds))));
     }
 
     /// RFC822.SIZE.
@@ -91,13 +86,7 @@ impl Fetch {
     }
 
     /// `BODY[section]<origin> {octets}CRLF`: exactly that many octets must follow in the stream.
-    pub fn body_literal(
-        &mut self,
-        out: &mut Vec<u8>,
-        of: &Section,
-        origin: Option<u32>,
-        octets: u64,
-    ) {
+    pub fn body_literal(&mut self, out: &mut Vec<u8>, of: &Section, origin: Option<u32>, octets: u64) {
         self.item(out, "");
         section(out, of, origin);
         put(out, format_args!(" {{{octets}}}\r\n"));

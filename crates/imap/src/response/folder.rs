@@ -44,14 +44,7 @@ pub fn list(out: &mut Vec<u8>, line: &ListLine<'_>) {
         ListKind::List => "LIST",
         ListKind::Lsub => "LSUB",
     };
-    put(
-        out,
-        format_args!(
-            "* {kind} ({}) \"{}\" ",
-            line.attributes.join(" "),
-            FolderName::SEPARATOR
-        ),
-    );
+    put(out, format_args!("* {kind} ({}) \"{}\" ", line.attributes.join(" "), FolderName::SEPARATOR));
     folder_text(out, line.name);
     if line.child_subscribed {
         out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");

@@ -11,14 +11,7 @@ pub fn envelope(out: &mut Vec<u8>, envelope: &Envelope) {
     nstring(out, envelope.date.as_deref());
     out.push(b' ');
     nstring(out, envelope.subject.as_deref());
-    for list in [
-        &envelope.from,
-        &envelope.sender,
-        &envelope.reply_to,
-        &envelope.to,
-        &envelope.cc,
-        &envelope.bcc,
-    ] {
+    for list in [&envelope.from, &envelope.sender, &envelope.reply_to, &envelope.to, &envelope.cc, &envelope.bcc] {
         out.push(b' ');
         addresses(out, list);
     }
@@ -37,12 +30,7 @@ fn addresses(out: &mut Vec<u8>, list: &[Address]) {
     for one in list {
         out.push(b'(');
         match one {
-            Address::Mailbox {
-                name,
-                route,
-                local,
-                domain,
-            } => {
+            Address::Mailbox { name, route, local, domain } => {
                 nstring(out, name.as_deref());
                 out.push(b' ');
                 nstring(out, route.as_deref());

@@ -39,7 +39,10 @@ fn strings_fit_or_become_literals() {
     assert_eq!(written(|out| nstring(out, None)), "NIL");
     assert_eq!(written(|out| nstring(out, Some("NIL"))), "\"NIL\"");
     let a = |text: &str| written(|out| astring(out, text.as_bytes()));
-    assert_eq!((a("Message-ID"), a("nil"), a(""), a("a]b"), a("a:b")), ("Message-ID".into(), "\"nil\"".into(), "\"\"".into(), "\"a]b\"".into(), "\"a:b\"".into()));
+    assert_eq!(
+        (a("Message-ID"), a("nil"), a(""), a("a]b"), a("a:b")),
+        ("Message-ID".into(), "\"nil\"".into(), "\"\"".into(), "\"a]b\"".into(), "\"a:b\"".into())
+    );
     assert_eq!(written(|out| quoted(out, "a\r\n\"é")), "\"a??\\\"??\"");
 }
 
@@ -48,10 +51,18 @@ fn folders() {
     let name = FolderName::new("Éléments \"x\"").expect("valid");
     assert_eq!(written(|out| folder(out, &name)), "\"&AMk-l&AOk-ments \\\"x\\\"\"");
     let line = |line: &ListLine<'_>| written(|out| list(out, line));
-    let mut one = ListLine { kind: ListKind::List, attributes: &["\\HasNoChildren", "\\Sent"], name: "Envoyés", child_subscribed: false };
+    let mut one = ListLine {
+        kind: ListKind::List,
+        attributes: &["\\HasNoChildren", "\\Sent"],
+        name: "Envoyés",
+        child_subscribed: false,
+    };
     assert_eq!(line(&one), "* LIST (\\HasNoChildren \\Sent) \"/\" \"Envoy&AOk-s\"\r\n");
     one.child_subscribed = true;
-    assert_eq!(line(&one), "* LIST (\\HasNoChildren \\Sent) \"/\" \"Envoy&AOk-s\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n");
+    assert_eq!(
+        line(&one),
+        "* LIST (\\HasNoChildren \\Sent) \"/\" \"Envoy&AOk-s\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n"
+    );
     let root = ListLine { kind: ListKind::Lsub, attributes: &["\\Noselect"], name: "", child_subscribed: false };
     assert_eq!(line(&root), "* LSUB (\\Noselect) \"/\" \"\"\r\n");
     assert_eq!(
@@ -99,7 +110,8 @@ fn fetch_items() {
          MODSEQ (624140003) BODY[1.2.MIME]<7> NIL RFC822.HEADER {3}\r\na\r\n BODY[] {0}\r\n)\r\n"
     );
     assert_eq!(written(|out| Fetch::begin(out, 1).end(out)), "* 1 FETCH ()\r\n");
-    let label = |part: &[u32], text, origin| written(|out| section(out, &Section { part: part.to_vec(), text }, origin));
+    let label =
+        |part: &[u32], text, origin| written(|out| section(out, &Section { part: part.to_vec(), text }, origin));
     assert_eq!(label(&[], SectionText::Header, None), "BODY[HEADER]");
     assert_eq!(label(&[3], SectionText::Text, Some(0)), "BODY[3.TEXT]<0>");
     assert_eq!(
@@ -168,7 +180,11 @@ fn messages() -> impl Strategy<Value = Vec<u8>> {
     let parts = ("[ -~\r\n]{0,60}", nasty).prop_map(|(text, value)| {
         format!("Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: {value}\r\n\r\n{text}\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: {value}\r\n\r\n{text}\r\n--b--\r\n")
     });
-    prop_oneof![head.prop_map(String::into_bytes), parts.prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..300)]
+    prop_oneof![
+        head.prop_map(String::into_bytes),
+        parts.prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..300)
+    ]
 }
 
 proptest! {

@@ -53,10 +53,7 @@ pub fn astring(out: &mut Vec<u8>, text: &[u8]) {
 
 /// `quoted`, for what the grammar wants quoted; whatever does not fit becomes `?`.
 pub fn quoted(out: &mut Vec<u8>, text: &str) {
-    let text: Vec<u8> = text
-        .bytes()
-        .map(|b| if fits_quoted(b) { b } else { b'?' })
-        .collect();
+    let text: Vec<u8> = text.bytes().map(|b| if fits_quoted(b) { b } else { b'?' }).collect();
     escaped(out, &text);
 }
 

@@ -28,17 +28,9 @@ pub(super) fn announced(line: &[u8]) -> Option<Announced> {
     if inner[at] != b'{' || digits.is_empty() {
         return None;
     }
-    let size = digits
-        .iter()
-        .try_fold(0u64, |n, d| {
-            n.checked_mul(10)?.checked_add(u64::from(d - b'0'))
-        })
-        .unwrap_or(u64::MAX);
-    Some(Announced {
-        size,
-        synchronizing,
-        at,
-    })
+    let size =
+        digits.iter().try_fold(0u64, |n, d| n.checked_mul(10)?.checked_add(u64::from(d - b'0'))).unwrap_or(u64::MAX);
+    Some(Announced { size, synchronizing, at })
 }
 
 /// Whether an octet may stand in a tag (RFC 3501 `tag`: ASTRING-CHAR but `+`).
@@ -48,9 +40,7 @@ pub(crate) fn is_tag_char(b: u8) -> bool {
 
 /// The tag with which a command begins, if it has a valid one followed by a space or the end.
 pub fn tag(command: &[u8]) -> Option<String> {
-    let word = command
-        .split(|b| matches!(b, b' ' | b'\r' | b'\n'))
-        .next()?;
+    let word = command.split(|b| matches!(b, b' ' | b'\r' | b'\n')).next()?;
     if word.is_empty() || word.len() > MAX_TAG || !word.iter().copied().all(is_tag_char) {
         return None;
     }
@@ -78,34 +68,14 @@ mod tests {
 
     #[test]
     fn announcements() {
-        let some = |size, synchronizing, at| {
-            Some(Announced {
-                size,
-                synchronizing,
-                at,
-            })
-        };
+        let some = |size, synchronizing, at| Some(Announced { size, synchronizing, at });
         assert_eq!(announced(b"a {12}"), some(12, true, 2));
         assert_eq!(announced(b"a {12+}"), some(12, false, 2));
         assert_eq!(announced(b"{0}"), some(0, true, 0));
         assert_eq!(announced(b"~{7+}"), some(7, false, 1));
-        assert_eq!(
-            announced(b"{99999999999999999999999999}"),
-            some(u64::MAX, true, 0)
-        );
-        for none in [
-            &b"a {}"[..],
-            b"{+}",
-            b"{-1}",
-            b"{1-}",
-            b"{1++}",
-            b"12}",
-            b"{1} ",
-            b"\"x{1}\"",
-            b"",
-            b"}",
-            b"{1 }",
-        ] {
+        assert_eq!(announced(b"{99999999999999999999999999}"), some(u64::MAX, true, 0));
+        for none in [&b"a {}"[..], b"{+}", b"{-1}", b"{1-}", b"{1++}", b"12}", b"{1} ", b"\"x{1}\"", b"", b"}", b"{1 }"]
+        {
             assert_eq!(announced(none), None);
         }
     }
@@ -114,25 +84,16 @@ mod tests {
     fn tags() {
         assert_eq!(tag(b"a.1] NOOP").as_deref(), Some("a.1]"));
         assert_eq!(tag(b"a1").as_deref(), Some("a1"));
-        for none in [
-            &b""[..],
-            b" NOOP",
-            b"+ NOOP",
-            b"a+ NOOP",
-            b"* NOOP",
-            b"a\"b NOOP",
-            b"\xe9 NOOP",
-            b"a\0 NOOP",
-            &[b'a'; 33],
-        ] {
+        for none in
+            [&b""[..], b" NOOP", b"+ NOOP", b"a+ NOOP", b"* NOOP", b"a\"b NOOP", b"\xe9 NOOP", b"a\0 NOOP", &[b'a'; 33]]
+        {
             assert_eq!(tag(none), None);
         }
     }
 
     #[test]
     fn the_message_of_append() {
-        let message =
-            |command: &[u8]| is_message(command, announced(command).expect("a literal").at);
+        let message = |command: &[u8]| is_message(command, announced(command).expect("a literal").at);
         assert!(!message(b"a append {5}"));
         assert!(message(b"a APPEND inbox {5}"));
         assert!(message(b"a APPEND {5}\r\ninbox {5}"));

@@ -8,8 +8,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::literal::{ANNOUNCEMENT, after_word, announced, is_message, tag};
 use super::{
-    BUFFER, Event, Injected, Line, MAX_CHUNK, MAX_LITERAL_COUNT, MAX_RAW_LINE, MAX_TEXT,
-    MAX_TEXT_AUTHENTICATE, MAX_TEXT_BEFORE, Phase, Refusal,
+    BUFFER, Event, Injected, Line, MAX_CHUNK, MAX_LITERAL_COUNT, MAX_RAW_LINE, MAX_TEXT, MAX_TEXT_AUTHENTICATE,
+    MAX_TEXT_BEFORE, Phase, Refusal,
 };
 
 /// Reads commands from a client.
@@ -93,11 +93,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     /// # Errors
     /// [`Injected`] when the client sent something that it should have sent under TLS; both are then dropped.
     pub fn into_inner(self) -> Result<R, Injected> {
-        if self.has_buffered() {
-            Err(Injected)
-        } else {
-            Ok(self.inner)
-        }
+        if self.has_buffered() { Err(Injected) } else { Ok(self.inner) }
     }
 
     /// The next event.
@@ -109,11 +105,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
             match &mut self.state {
                 State::Text => {
                     if !self.available().await? {
-                        return if self.command.is_empty() {
-                            Ok(Event::End)
-                        } else {
-                            Err(eof())
-                        };
+                        return if self.command.is_empty() { Ok(Event::End) } else { Err(eof()) };
                     }
                     if let Some(event) = self.text() {
                         return Ok(event);
@@ -128,19 +120,13 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
                 }
                 // Refused without having been drawn: the client does not send it.
                 State::Message { waiting: true, .. } => self.reset(),
-                State::Message {
-                    left,
-                    waiting: false,
-                } => {
+                State::Message { left, waiting: false } => {
                     let discard = Discard::new(*left, self.phase.discard_message(), None);
                     self.state = State::Discard(discard);
                 }
                 State::Discard(_) => match self.discard().await? {
                     Err(fatal) => return Ok(Event::Fatal(fatal)),
-                    Ok(Discard {
-                        answer: Some((tag, reason)),
-                        ..
-                    }) => return Ok(Event::Refused { tag, reason }),
+                    Ok(Discard { answer: Some((tag, reason)), .. }) => return Ok(Event::Refused { tag, reason }),
                     Ok(_) => {}
                 },
             }
@@ -160,11 +146,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
                 });
             }
             if !self.available().await? {
-                return if self.command.is_empty() {
-                    Ok(Line::End)
-                } else {
-                    Err(eof())
-                };
+                return if self.command.is_empty() { Ok(Line::End) } else { Err(eof()) };
             }
             let (piece, ended) = self.piece();
             if self.command.len() + piece > MAX_RAW_LINE + 2 {
@@ -196,9 +178,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
             return Ok(Bytes::new());
         };
         *waiting = false;
-        let most = usize::try_from((*left).min(most))
-            .unwrap_or(MAX_CHUNK)
-            .min(MAX_CHUNK);
+        let most = usize::try_from((*left).min(most)).unwrap_or(MAX_CHUNK).min(MAX_CHUNK);
         if most == 0 {
             return Ok(Bytes::new());
         }
@@ -267,28 +247,17 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         let Some(literal) = literal else {
             let mut command = self.finish();
             if let Err(reason) = end {
-                return Some(Event::Refused {
-                    tag: tag(&command),
-                    reason,
-                });
+                return Some(Event::Refused { tag: tag(&command), reason });
             }
             command.truncate(without_end);
             return Some(Event::Command(command));
         };
-        let message =
-            end.is_ok() && is_message(&self.command[..without_end], self.line + literal.at);
+        let message = end.is_ok() && is_message(&self.command[..without_end], self.line + literal.at);
         if message {
             self.command.truncate(without_end);
             let head = self.finish();
-            self.state = State::Message {
-                left: literal.size,
-                waiting: literal.synchronizing,
-            };
-            return Some(Event::Append {
-                head,
-                size: literal.size,
-                synchronizing: literal.synchronizing,
-            });
+            self.state = State::Message { left: literal.size, waiting: literal.synchronizing };
+            return Some(Event::Append { head, size: literal.size, synchronizing: literal.synchronizing });
         }
         let room = self.phase.literals() - self.literals.0;
         let accepted = end.and_then(|()| match usize::try_from(literal.size) {
@@ -305,10 +274,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
             // The client reads the answer instead of a continuation, and does not send the literal.
             Err(reason) if literal.synchronizing => {
                 let command = self.finish();
-                Some(Event::Refused {
-                    tag: tag(&command),
-                    reason,
-                })
+                Some(Event::Refused { tag: tag(&command), reason })
             }
             Err(reason) => {
                 self.refuse(reason, literal.size);
@@ -332,13 +298,10 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     fn refuse(&mut self, reason: Refusal, literal: u64) {
         let line = self.line;
         let command = self.finish();
-        let mut discard =
-            Discard::new(literal, self.phase.discard(), Some((tag(&command), reason)));
+        let mut discard = Discard::new(literal, self.phase.discard(), Some((tag(&command), reason)));
         if literal == 0 {
             // An announcement may lie across the place where the limit was reached.
-            discard.tail.extend_from_slice(
-                &command[line.max(command.len().saturating_sub(ANNOUNCEMENT))..],
-            );
+            discard.tail.extend_from_slice(&command[line.max(command.len().saturating_sub(ANNOUNCEMENT))..]);
         }
         self.state = State::Discard(discard);
     }
@@ -359,17 +322,14 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
                 return Ok(Err(Refusal::TooMuch));
             };
             if discard.literal > 0 {
-                let octets = (self.end - self.start)
-                    .min(usize::try_from(discard.literal).unwrap_or(usize::MAX));
+                let octets = (self.end - self.start).min(usize::try_from(discard.literal).unwrap_or(usize::MAX));
                 discard.literal -= octets as u64;
                 discard.left = discard.left.saturating_sub(octets as u64);
                 self.consume(octets);
                 continue;
             }
             discard.text += piece as u64;
-            discard
-                .tail
-                .extend_from_slice(&self.buffer[self.start..self.start + piece]);
+            discard.tail.extend_from_slice(&self.buffer[self.start..self.start + piece]);
             let forgotten = discard.tail.len().saturating_sub(ANNOUNCEMENT);
             discard.tail.drain(..forgotten);
             match discard.left.checked_sub(piece as u64) {
@@ -377,8 +337,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
                 None => return Ok(Err(self.give_up())),
             }
             let line = discard.tail.strip_suffix(b"\n").unwrap_or_default();
-            let literal = announced(line.strip_suffix(b"\r").unwrap_or(line))
-                .filter(|l| ended && !l.synchronizing);
+            let literal = announced(line.strip_suffix(b"\r").unwrap_or(line)).filter(|l| ended && !l.synchronizing);
             if let Some(literal) = literal {
                 discard.literal = literal.size;
                 discard.tail.clear();
@@ -448,8 +407,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
             // What may be a token is not moved while it grows, which would leave copies behind.
             self.command.reserve_exact(MAX_TEXT_AUTHENTICATE + 2);
         }
-        self.command
-            .extend_from_slice(&self.buffer[self.start..self.start + octets]);
+        self.command.extend_from_slice(&self.buffer[self.start..self.start + octets]);
         self.consume(octets);
     }
 
@@ -476,9 +434,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     fn max_text(&self) -> usize {
         match self.phase {
             Phase::Authenticated => MAX_TEXT,
-            Phase::NotAuthenticated if after_word(&self.command, b"AUTHENTICATE").is_some() => {
-                MAX_TEXT_AUTHENTICATE
-            }
+            Phase::NotAuthenticated if after_word(&self.command, b"AUTHENTICATE").is_some() => MAX_TEXT_AUTHENTICATE,
             Phase::NotAuthenticated => MAX_TEXT_BEFORE,
         }
     }
@@ -486,13 +442,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
 
 impl Discard {
     fn new(literal: u64, left: u64, answer: Option<(Option<String>, Refusal)>) -> Self {
-        Discard {
-            literal,
-            tail: Vec::new(),
-            text: 0,
-            left,
-            answer,
-        }
+        Discard { literal, tail: Vec::new(), text: 0, left, answer }
     }
 }
 

@@ -139,11 +139,21 @@ fn append_stops_where_the_message_begins() {
     // Nothing may follow the message, and nothing of what follows is taken for a command.
     assert_eq!(
         all(b"a append x {1+}\r\nm (\\Seen) {10+}\r\nz LOGOUT\r\n\r\nb NOOP\r\n"),
-        [append(b"a append x {1+}", 1, false), Seen::Message(b"m".to_vec(), Err(Refusal::AfterMessage)), command(b"b NOOP"), END]
+        [
+            append(b"a append x {1+}", 1, false),
+            Seen::Message(b"m".to_vec(), Err(Refusal::AfterMessage)),
+            command(b"b NOOP"),
+            END
+        ]
     );
     assert_eq!(
         all(b"a append x {1+}\r\nm\nb NOOP\r\n"),
-        [append(b"a append x {1+}", 1, false), Seen::Message(b"m".to_vec(), Err(Refusal::AfterMessage)), command(b"b NOOP"), END]
+        [
+            append(b"a append x {1+}", 1, false),
+            Seen::Message(b"m".to_vec(), Err(Refusal::AfterMessage)),
+            command(b"b NOOP"),
+            END
+        ]
     );
     assert_eq!(
         all(b"a append x {0+}\r\n\r\nb NOOP\r\n"),
@@ -220,7 +230,12 @@ fn large_literals() {
     assert_eq!(all(input.as_bytes()), [refused("a", Refusal::LiteralTooLarge), command(b"b NOOP"), END]);
     let phase = Phase::NotAuthenticated;
     let over = MAX_LITERALS_BEFORE + 1;
-    let input = [format!("a LOGIN {{{over}+}}\r\n").into_bytes(), vec![b'\n'; over], b" {2+}\r\n\r\n {7}\r\nb NOOP\r\n".to_vec()].concat();
+    let input = [
+        format!("a LOGIN {{{over}+}}\r\n").into_bytes(),
+        vec![b'\n'; over],
+        b" {2+}\r\n\r\n {7}\r\nb NOOP\r\n".to_vec(),
+    ]
+    .concat();
     assert_eq!(run(&input, &[999], phase, true), [refused("a", Refusal::LiteralTooLarge), command(b"b NOOP"), END]);
     let input = b"a LOGIN {999999999999999999999999999+}\r\n";
     assert_eq!(run(input, &[5], phase, true), [Seen::Event(Event::Fatal(Refusal::TooMuch))]);
@@ -230,7 +245,10 @@ fn large_literals() {
     let half = MAX_LITERALS_BEFORE / 2;
     let text = "x".repeat(half);
     let input = format!("a X {{{half}+}}\r\n{text} {{{half}+}}\r\n{text} {{1}}\r\nb NOOP\r\n");
-    assert_eq!(run(input.as_bytes(), &[4096], phase, true), [refused("a", Refusal::LiteralTooLarge), command(b"b NOOP"), END]);
+    assert_eq!(
+        run(input.as_bytes(), &[4096], phase, true),
+        [refused("a", Refusal::LiteralTooLarge), command(b"b NOOP"), END]
+    );
 }
 
 #[test]
