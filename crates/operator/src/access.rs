@@ -103,7 +103,8 @@ impl Access {
             return Err(self.refused(Who::Unknown, "the certificate names no structure", None, from));
         };
         let who = Who::Application(structure.to_string());
-        let mailbox = if authzid.is_empty() { self.only_app_of(&structure).await? } else { self.mailbox(authzid).await? };
+        let mailbox =
+            if authzid.is_empty() { self.only_app_of(&structure).await? } else { self.mailbox(authzid).await? };
         let Some(mailbox) = mailbox else {
             return Err(self.refused(who, "no such mailbox", None, from));
         };

@@ -17,7 +17,12 @@ pub fn router(config: &Config) -> Router {
     let document: Arc<str> = document(config).into();
     let answer = move || {
         let document = document.clone();
-        async move { ([(header::CONTENT_TYPE, "text/xml; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")], document.to_string()) }
+        async move {
+            (
+                [(header::CONTENT_TYPE, "text/xml; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")],
+                document.to_string(),
+            )
+        }
     };
     Router::new()
         .route("/mail/config-v1.1.xml", get(answer.clone()))

@@ -39,10 +39,7 @@ pub fn of_person(mailbox: &Mailbox, rights: &[Right], person: &NationalId, now: 
     if matches!(&mailbox.holder, Holder::Person(holder) if holder == person) {
         return Some(Capacity::Holder);
     }
-    rights
-        .iter()
-        .find(|right| right.person == *person && right.holds_at(now))
-        .map(|right| Capacity::As(right.role))
+    rights.iter().find(|right| right.person == *person && right.holds_at(now)).map(|right| Capacity::As(right.role))
 }
 
 /// As what the application of `structure` may open `mailbox`, if at all.

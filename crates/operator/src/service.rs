@@ -4,7 +4,7 @@
 //! down delays nothing for long and refuses nobody for ever), the queue starts, then the ports open.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -153,12 +153,9 @@ impl Operator {
         std::fs::create_dir_all(data).map_err(setting("the data folder"))?;
         let listeners = Listeners::bind(&config.listen).await?;
         let setup = setup(&config, &clock)?;
-        let store: Arc<dyn Store> = Sqlite::open(&data.join("store"))
-            .await
-            .map(Arc::new)
-            .map_err(|error| StartError::Store { folder: data.join("store").display().to_string(), error })?;
-        let (tracer, traces) =
-            Tracer::start(&data.join("traces"), config.traces.keep_days, clock.clone()).map_err(setting("the trace folder"))?;
+        let store = open_store(data.join("store")).await?;
+        let (tracer, traces) = Tracer::start(&data.join("traces"), config.traces.keep_days, clock.clone())
+            .map_err(setting("the trace folder"))?;
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
         let white_list = keeper(&config, &setup, &clock, data)?;
@@ -268,6 +265,16 @@ impl Drop for Operator {
     }
 }
 
+/// Opens the store on a blocking thread: an upgrade of its schema may take a while.
+async fn open_store(folder: PathBuf) -> Result<Arc<dyn Store>, StartError> {
+    let shown = folder.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || Sqlite::open(&folder)).await.map_err(setting("the store"))?;
+    match opened {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(StartError::Store { folder: shown, error }),
+    }
+}
+
 fn setup<'c>(config: &'c Config, clock: &SharedClock) -> Result<Setup<'c>, StartError> {
     let anchors = Anchors::from_file(config.trust.anchors.get_ref()).map_err(setting("trust anchors"))?;
     let sources = config.trust.crl.iter().map(|source| match source.get_ref() {
@@ -286,8 +293,8 @@ fn setup<'c>(config: &'c Config, clock: &SharedClock) -> Result<Setup<'c>, Start
         ..RevocationSettings::required(anchors.clone(), sources.collect())
     };
     let revocation = Arc::new(Revocation::new(settings).map_err(setting("revocation lists"))?);
-    let identity =
-        Identity::from_files(config.tls.certificate.get_ref(), config.tls.key.get_ref()).map_err(setting("our certificate"))?;
+    let identity = Identity::from_files(config.tls.certificate.get_ref(), config.tls.key.get_ref())
+        .map_err(setting("our certificate"))?;
     let tls10_until = config.tls.tls10_tolerated_until.as_ref().and_then(|day| config::parse_day(day.get_ref()));
     Ok(Setup {
         config,
@@ -468,7 +475,8 @@ impl Opening<'_> {
             tracer: self.tracer.clone(),
         });
         let shutdown = self.shutdown.clone();
-        let serve = move |stream, address| imap::serve(stream, address, config.clone(), backend.clone(), shutdown.clone());
+        let serve =
+            move |stream, address| imap::serve(stream, address, config.clone(), backend.clone(), shutdown.clone());
         let farewell = "* BYE Too many connections, try again later\r\n";
         self.tasks.spawn(listen(listener, self.room(), farewell, self.tasks.clone(), self.shutdown.clone(), serve));
     }
@@ -489,7 +497,8 @@ impl Opening<'_> {
 
     fn smtp(&self, listener: TcpListener, config: smtp::Config, backend: Arc<dyn smtp::Backend>) {
         let (config, shutdown) = (Arc::new(config), self.shutdown.clone());
-        let serve = move |stream, address| smtp::serve(stream, address, config.clone(), backend.clone(), shutdown.clone());
+        let serve =
+            move |stream, address| smtp::serve(stream, address, config.clone(), backend.clone(), shutdown.clone());
         let farewell = "421 4.3.2 Too many connections, try again later\r\n";
         self.tasks.spawn(listen(listener, self.room(), farewell, self.tasks.clone(), self.shutdown.clone(), serve));
     }

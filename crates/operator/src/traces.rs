@@ -232,7 +232,11 @@ impl Writer {
         let day = at.date();
         if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
             self.flush();
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(format!("{day}.jsonl")))?;
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(self.folder.join(format!("{day}.jsonl")))?;
             self.open = Some((day, BufWriter::new(file)));
             self.forget_old(day);
         }
@@ -247,7 +251,8 @@ impl Writer {
         let Ok(files) = std::fs::read_dir(&self.folder) else { return };
         for file in files.flatten() {
             let name = file.file_name();
-            let day = name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| time::Date::parse(n, &format).ok());
+            let day =
+                name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| time::Date::parse(n, &format).ok());
             if day.is_some_and(|day| (today - day).whole_days() > self.keep_days as i64) {
                 if let Err(e) = std::fs::remove_file(file.path()) {
                     tracing::warn!("an old trace file could not be removed: {e}");

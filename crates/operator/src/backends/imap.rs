@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
-    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
-    FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
+    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
 };
 use mail::mime::Structure;
 use mail::{FolderName, SpecialUse, Uid, UidValidity, View};
@@ -59,7 +59,11 @@ impl Backend for ImapBackend {
         &self.mechanisms
     }
 
-    async fn authenticate(&self, peer: &Peer, credentials: Credentials) -> std::result::Result<Arc<dyn Account>, AuthFailure> {
+    async fn authenticate(
+        &self,
+        peer: &Peer,
+        credentials: Credentials,
+    ) -> std::result::Result<Arc<dyn Account>, AuthFailure> {
         let opened = match credentials {
             Credentials::XOAuth2(response) => self.access.by_token(&response, &from(peer)).await,
             Credentials::External(authzid) => self.access.by_certificate(&authzid, &peer.tls, &from(peer)).await,
@@ -109,7 +113,13 @@ struct Traced {
 }
 
 impl Traced {
-    fn record(&self, action: Action, folder: &FolderName, quantity: Option<u64>, outcome: std::result::Result<(), &Failure>) {
+    fn record(
+        &self,
+        action: Action,
+        folder: &FolderName,
+        quantity: Option<u64>,
+        outcome: std::result::Result<(), &Failure>,
+    ) {
         self.tracer.record(Trace {
             capacity: Some(self.opened.capacity.label()),
             with: vec![folder.to_string()],
@@ -159,7 +169,12 @@ impl Account for StoreAccount {
         let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
         Ok(folders
             .into_iter()
-            .map(|f| FolderInfo { name: f.name, special_use: f.special_use, subscribed: f.subscribed, selectable: f.selectable })
+            .map(|f| FolderInfo {
+                name: f.name,
+                special_use: f.special_use,
+                subscribed: f.subscribed,
+                selectable: f.selectable,
+            })
             .collect())
     }
 
@@ -217,7 +232,13 @@ impl Account for StoreAccount {
         Ok(Box::new(StoreAppend {
             store: self.store.clone(),
             streamed: Streamed::new(self.store.spool()),
-            target: Target { mailbox: self.mailbox, folder: to.folder, flags: to.flags, keywords: to.keywords, internal_date },
+            target: Target {
+                mailbox: self.mailbox,
+                folder: to.folder,
+                flags: to.flags,
+                keywords: to.keywords,
+                internal_date,
+            },
             traced: self.traced.clone(),
         }))
     }
@@ -266,9 +287,7 @@ struct StoreFolder {
 impl StoreFolder {
     /// Traces a copy or a move and puts it in IMAP's words.
     fn copied(&self, to: &FolderName, outcome: store::Result<store::Copied>) -> Result<Copied> {
-        let outcome = outcome
-            .map(|done| Copied { uid_validity: done.uid_validity, uids: done.uids })
-            .map_err(failure);
+        let outcome = outcome.map(|done| Copied { uid_validity: done.uid_validity, uids: done.uids }).map_err(failure);
         let quantity = outcome.as_ref().ok().map(|done| done.uids.len() as u64);
         self.traced.record(Action::Copy, to, quantity, outcome.as_ref().map(|_| ()));
         outcome

@@ -81,7 +81,14 @@ pub struct Arrived<G> {
 impl<G: Gate> Incoming<G> {
     /// Nothing received yet; more than `limit` octets are refused.
     pub fn new(spool: Spool, gate: G, limit: u64) -> Self {
-        Incoming { streamed: Streamed::new(spool), header: Some(Vec::new()), gate, received: Sha256::new(), octets: 0, limit }
+        Incoming {
+            streamed: Streamed::new(spool),
+            header: Some(Vec::new()),
+            gate,
+            received: Sha256::new(),
+            octets: 0,
+            limit,
+        }
     }
 
     /// The next octets.
@@ -138,7 +145,8 @@ impl<G: Gate> Incoming<G> {
     }
 }
 
-const HEADER_TOO_LONG: Reply = Reply::fixed(554, Some(Enhanced(5, 6, 0)), "The header of the message is longer than 64 KiB");
+const HEADER_TOO_LONG: Reply =
+    Reply::fixed(554, Some(Enhanced(5, 6, 0)), "The header of the message is longer than 64 KiB");
 const LOOP: Reply = Reply::fixed(554, Some(Enhanced(5, 4, 6)), "Too many hops: the message is going round");
 
 /// What went wrong in the store, in SMTP's words. Nothing was acknowledged.
@@ -163,7 +171,15 @@ pub fn message_number() -> String {
 }
 
 /// Our Received field (RFC 5321 §4.4): who gave it to us, how, under which number, for whom when there is one only.
-pub fn received_field(peer: &Peer, hostname: &str, authenticated: bool, utf8: bool, number: &str, only_for: Option<&str>, now: i64) -> String {
+pub fn received_field(
+    peer: &Peer,
+    hostname: &str,
+    authenticated: bool,
+    utf8: bool,
+    number: &str,
+    only_for: Option<&str>,
+    now: i64,
+) -> String {
     let tls = &peer.tls;
     let mut field = format!(
         "Received: from {} ([{}])\r\n\t(using {} with cipher {})\r\n\tby {hostname} with {} id {number}",

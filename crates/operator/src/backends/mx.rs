@@ -9,7 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mail::{Flags, FolderName, header};
 use mssante::Domain;
-use smtp::backend::{Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction};
+use smtp::backend::{
+    Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
+};
 use smtp::{Enhanced, MailFrom, Rcpt, Reply, ReversePath};
 use store::{Commit, Delivered, MailboxId, Store, Target};
 use trust::clock::Clock;
@@ -45,11 +47,21 @@ pub struct Mx {
     pub tracer: Tracer,
 }
 
-const NO_LIST: Reply = Reply::fixed(451, Some(Enhanced(4, 4, 3)), "The white list of the trust space is not available yet, try again later");
-const UNLISTED: Reply =
-    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The DN of your certificate is not on the white list of the MSSante trust space");
-const NOT_YOUR_DOMAIN: Reply =
-    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The sender's domain is not one of those the white list gives to your certificate");
+const NO_LIST: Reply = Reply::fixed(
+    451,
+    Some(Enhanced(4, 4, 3)),
+    "The white list of the trust space is not available yet, try again later",
+);
+const UNLISTED: Reply = Reply::fixed(
+    550,
+    Some(Enhanced(5, 7, 1)),
+    "The DN of your certificate is not on the white list of the MSSante trust space",
+);
+const NOT_YOUR_DOMAIN: Reply = Reply::fixed(
+    550,
+    Some(Enhanced(5, 7, 1)),
+    "The sender's domain is not one of those the white list gives to your certificate",
+);
 const NO_RELAY: Reply = Reply::fixed(550, Some(Enhanced(5, 7, 1)), "Relaying denied: not a domain of this operator");
 
 /// What a fault of a client certificate is answered.
@@ -205,7 +217,11 @@ impl Transaction for Delivery {
             _ => None,
         };
         let trace = received_field(&self.peer, &service.hostname, false, self.from.smtputf8, &number, only_for, now);
-        let gate = TraceGate { front: format!("Return-Path: <{}>\r\n{trace}", self.from.path), message_id: None, relayed: false };
+        let gate = TraceGate {
+            front: format!("Return-Path: <{}>\r\n{trace}", self.from.path),
+            message_id: None,
+            relayed: false,
+        };
         let incoming = Incoming::new(service.store.spool(), gate, service.limit);
         Ok(Box::new(Arriving { delivery: *self, incoming, number, now }))
     }
@@ -269,7 +285,9 @@ impl MessageSink for Arriving {
                 let duplicate = delivered.iter().all(|d| matches!(d, Delivered::Duplicate));
                 let answer = if duplicate { format!("{number} (already received)") } else { number.clone() };
                 service.tracer.record(Trace {
-                    with: std::iter::once(delivery.from.path.to_string()).chain(delivery.to.iter().map(|(_, a)| a.clone())).collect(),
+                    with: std::iter::once(delivery.from.path.to_string())
+                        .chain(delivery.to.iter().map(|(_, a)| a.clone()))
+                        .collect(),
                     message,
                     quantity: Some(size),
                     peer: Some(delivery.peer.address.to_string()),

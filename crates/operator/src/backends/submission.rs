@@ -150,12 +150,23 @@ impl Submission {
     }
 }
 
-const NO_LIST: Reply = Reply::fixed(451, Some(Enhanced(4, 4, 3)), "The white list of the trust space is not available yet, try again later");
-const OUTSIDE: Reply =
-    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The recipient's domain is not on the white list of the MSSante trust space: mail never leaves it");
-const BAD_INS: Reply =
-    Reply::fixed(550, Some(Enhanced(5, 1, 3)), "The patient's address is not an INS with a right key: check the matricule");
-const TOO_BIG_FOR_PATIENT: Reply = Reply::fixed(552, Some(Enhanced(5, 3, 4)), "Mon espace sante takes no message above 25 MB");
+const NO_LIST: Reply = Reply::fixed(
+    451,
+    Some(Enhanced(4, 4, 3)),
+    "The white list of the trust space is not available yet, try again later",
+);
+const OUTSIDE: Reply = Reply::fixed(
+    550,
+    Some(Enhanced(5, 7, 1)),
+    "The recipient's domain is not on the white list of the MSSante trust space: mail never leaves it",
+);
+const BAD_INS: Reply = Reply::fixed(
+    550,
+    Some(Enhanced(5, 1, 3)),
+    "The patient's address is not an INS with a right key: check the matricule",
+);
+const TOO_BIG_FOR_PATIENT: Reply =
+    Reply::fixed(552, Some(Enhanced(5, 3, 4)), "Mon espace sante takes no message above 25 MB");
 
 enum Route {
     Local(MailboxId),
@@ -248,8 +259,11 @@ struct AuthorGate {
     message_id: Option<String>,
 }
 
-const FROM_NOT_YOURS: Reply =
-    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The From field must hold one address: the mailbox you authenticated for");
+const FROM_NOT_YOURS: Reply = Reply::fixed(
+    550,
+    Some(Enhanced(5, 7, 1)),
+    "The From field must hold one address: the mailbox you authenticated for",
+);
 const ONE_FROM: Reply = Reply::fixed(550, Some(Enhanced(5, 6, 0)), "The message must have exactly one From field");
 
 impl Gate for AuthorGate {
@@ -314,7 +328,13 @@ impl MessageSink for Submitting {
 }
 
 impl Draft {
-    async fn store(&self, arrived: Arrived<AuthorGate>, received: Received, number: &str, now: i64) -> Result<Accepted, Reply> {
+    async fn store(
+        &self,
+        arrived: Arrived<AuthorGate>,
+        received: Received,
+        number: &str,
+        now: i64,
+    ) -> Result<Accepted, Reply> {
         let service = &self.service;
         let target = |local: &Local| Target {
             mailbox: local.mailbox,
@@ -355,7 +375,9 @@ impl Draft {
             quantity: Some(size),
             peer: Some(self.peer.address.to_string()),
             connection: Some(self.peer.connection),
-            ..Trace::new(self.opened.who.clone(), Action::Submit, true).mailbox(&self.opened.mailbox.address).answer(number)
+            ..Trace::new(self.opened.who.clone(), Action::Submit, true)
+                .mailbox(&self.opened.mailbox.address)
+                .answer(number)
         });
         self.tell_of_success(arrived.gate.message_id.as_deref(), now).await;
         Ok(Accepted { id: number.to_owned() })
@@ -374,10 +396,11 @@ impl Draft {
             accepted_at: now,
             original: None,
         };
-        let commit = match notices.delivered(&subject, &told, self.opened.mailbox.id, self.service.store.spool(), now).await {
-            Ok(commit) => commit,
-            Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
-        };
+        let commit =
+            match notices.delivered(&subject, &told, self.opened.mailbox.id, self.service.store.spool(), now).await {
+                Ok(commit) => commit,
+                Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
+            };
         if let Err(error) = self.service.store.commit(commit).await {
             tracing::warn!("a delivery notice could not be delivered: {error}");
         }

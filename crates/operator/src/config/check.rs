@@ -42,11 +42,19 @@ impl Checker<'_> {
         match read.and_then(|pem| X509::stack_from_pem(&pem).map_err(|_| "it holds no PEM certificate".to_owned())) {
             Ok(certificates) if !certificates.is_empty() => certificates,
             Ok(_) => {
-                self.say(at, format!("{} holds no PEM certificate", path.display()), "give a file with -----BEGIN CERTIFICATE-----");
+                self.say(
+                    at,
+                    format!("{} holds no PEM certificate", path.display()),
+                    "give a file with -----BEGIN CERTIFICATE-----",
+                );
                 Vec::new()
             }
             Err(e) => {
-                self.say(at, format!("{}: {e}", path.display()), "give the path of a PEM certificate file that this user may read");
+                self.say(
+                    at,
+                    format!("{}: {e}", path.display()),
+                    "give the path of a PEM certificate file that this user may read",
+                );
                 Vec::new()
             }
         }
@@ -58,7 +66,11 @@ impl Checker<'_> {
         match std::fs::metadata(path).and_then(|m| std::fs::read(path).map(|data| (m, data))) {
             Ok((metadata, data)) => {
                 if metadata.permissions().mode() & 0o007 != 0 {
-                    self.say(at, format!("{} is readable by everyone", path.display()), format!("chmod 600 {}", path.display()));
+                    self.say(
+                        at,
+                        format!("{} is readable by everyone", path.display()),
+                        format!("chmod 600 {}", path.display()),
+                    );
                 }
                 Some(data)
             }
@@ -87,7 +99,11 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
     });
     if let (Some(leaf), Some(key)) = (chain.first(), key) {
         if !leaf.public_key().is_ok_and(|public| public.public_eq(&key)) {
-            c.say(&config.tls.key, "the key is not the certificate's", "give the key the first certificate of the file was made for");
+            c.say(
+                &config.tls.key,
+                "the key is not the certificate's",
+                "give the key the first certificate of the file was made for",
+            );
         }
     }
     c.pem_certificates(&config.trust.anchors);
@@ -109,7 +125,11 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
         }
     }
     if let Err(e) = config.white_list.signer.get_ref().parse::<trust::dn::Dn>() {
-        c.say(&config.white_list.signer, format!("not a distinguished name: {e}"), "write it as CN=…,OU=…,O=…,ST=…,C=FR");
+        c.say(
+            &config.white_list.signer,
+            format!("not a distinguished name: {e}"),
+            "write it as CN=…,OU=…,O=…,ST=…,C=FR",
+        );
     }
     for (name, url) in [("white_list.url", &config.white_list.url), ("psc.jwks_uri", &config.psc.jwks_uri)] {
         if url.get_ref().scheme() != "https" {

@@ -212,8 +212,6 @@ pub struct Relay {
     pub expire_hours: Spanned<u64>,
     /// Connections at once to one domain.
     pub connections_per_domain: Spanned<usize>,
-    /// The local address connections leave from; absent: the system's choice.
-    pub source: Option<std::net::IpAddr>,
 }
 
 impl Default for Relay {
@@ -225,7 +223,6 @@ impl Default for Relay {
             delay_notice_hours: 4,
             expire_hours: Spanned::new(0..0, 120),
             connections_per_domain: Spanned::new(0..0, 4),
-            source: None,
         }
     }
 }

@@ -18,7 +18,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn at(file: &Path, text: &str, span: Range<usize>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn at(
+        file: &Path,
+        text: &str,
+        span: Range<usize>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         // An empty span at 0 is a default value: it stands on no line.
         let line = (span != (0..0)).then(|| line_of(text, span.start));
         Problem { file: file.to_owned(), line, what: what.into(), remedy: remedy.into() }

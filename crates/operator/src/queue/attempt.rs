@@ -34,7 +34,12 @@ enum Verdict {
 }
 
 /// Tries; answers when the same entry and domain are due again, if ever (seconds since 1970).
-pub(super) async fn attempt(config: &QueueConfig, connections: &mut Connections, id: QueueId, domain: &Domain) -> Option<i64> {
+pub(super) async fn attempt(
+    config: &QueueConfig,
+    connections: &mut Connections,
+    id: QueueId,
+    domain: &Domain,
+) -> Option<i64> {
     let now = seconds(config.clock.as_ref());
     let entry = match config.store.queue_entry(id).await {
         Ok(Some(entry)) => entry,
@@ -78,7 +83,9 @@ async fn relay(
     };
     let body = match config.store.queue_body(entry.id).await {
         Ok(Some(body)) => body,
-        Ok(None) => return (all(&|| Verdict::Failed { status: Enhanced(5, 3, 0), why: "the message is gone".into() }), None),
+        Ok(None) => {
+            return (all(&|| Verdict::Failed { status: Enhanced(5, 3, 0), why: "the message is gone".into() }), None);
+        }
         Err(error) => {
             connections.keep(host, client);
             let why = error.to_string();
@@ -97,7 +104,12 @@ async fn relay(
     (verdicts, Some(host))
 }
 
-async fn send(client: &mut Client, entry: &QueueEntry, due: &[QueueRecipient], mut body: BodyReader) -> Result<Delivery, ClientError> {
+async fn send(
+    client: &mut Client,
+    entry: &QueueEntry,
+    due: &[QueueRecipient],
+    mut body: BodyReader,
+) -> Result<Delivery, ClientError> {
     let parameters = &entry.parameters;
     let from = MailFrom {
         size: Some(entry.size),
@@ -125,9 +137,11 @@ async fn send(client: &mut Client, entry: &QueueEntry, due: &[QueueRecipient], m
 fn verdict(result: RecipientResult, reports: bool) -> Verdict {
     match result {
         RecipientResult::Accepted(reply) => Verdict::Relayed { reply, reports },
-        RecipientResult::Temporary(reply) => {
-            Verdict::Later { status: reply.enhanced().unwrap_or(Enhanced(4, 0, 0)), why: reply.to_string(), distrust: false }
-        }
+        RecipientResult::Temporary(reply) => Verdict::Later {
+            status: reply.enhanced().unwrap_or(Enhanced(4, 0, 0)),
+            why: reply.to_string(),
+            distrust: false,
+        },
         RecipientResult::Permanent(reply) => {
             Verdict::Failed { status: reply.enhanced().unwrap_or(Enhanced(5, 0, 0)), why: reply.to_string() }
         }
@@ -138,18 +152,26 @@ fn unreachable(error: &Unreachable) -> Verdict {
     let why = error.to_string();
     match error {
         Unreachable::Route(RouteError::None(_)) => Verdict::Failed { status: Enhanced(5, 1, 2), why },
-        Unreachable::Route(RouteError::Unknown(_)) => Verdict::Later { status: Enhanced(4, 4, 3), why, distrust: false },
-        Unreachable::Server { .. } if error.is_distrust() => Verdict::Later { status: Enhanced(4, 7, 5), why, distrust: true },
+        Unreachable::Route(RouteError::Unknown(_)) => {
+            Verdict::Later { status: Enhanced(4, 4, 3), why, distrust: false }
+        }
+        Unreachable::Server { .. } if error.is_distrust() => {
+            Verdict::Later { status: Enhanced(4, 7, 5), why, distrust: true }
+        }
         Unreachable::Server { .. } => Verdict::Later { status: Enhanced(4, 4, 1), why, distrust: false },
     }
 }
 
 fn refused(error: &ClientError) -> Verdict {
     let why = error.to_string();
+    let said = match error {
+        ClientError::Refused { reply, .. } => reply.enhanced(),
+        _ => None,
+    };
     if error.is_temporary() {
-        Verdict::Later { status: Enhanced(4, 4, 2), why, distrust: false }
+        Verdict::Later { status: said.unwrap_or(Enhanced(4, 4, 2)), why, distrust: error.is_trust() }
     } else {
-        Verdict::Failed { status: Enhanced(5, 5, 0), why }
+        Verdict::Failed { status: said.unwrap_or(Enhanced(5, 5, 0)), why }
     }
 }
 
@@ -185,13 +207,17 @@ async fn record(
                 outcomes.push((recipient.index, Outcome::Settled));
             }
             Verdict::Later { status, why, .. } => {
-                let at = config.schedule.next(now, recipient.attempts + 1, entry.id.0).min(entry.expires_at.max(now + 1));
+                let at =
+                    config.schedule.next(now, recipient.attempts + 1, entry.id.0).min(entry.expires_at.max(now + 1));
                 let late = !recipient.delay_told && now - entry.accepted_at >= config.schedule.delay_notice;
                 if late && notify.delay {
                     told.push(tell(Event::Delayed { status, why: why.clone(), until: entry.expires_at }));
                 }
                 again = Some(again.map_or(at, |other| other.min(at)));
-                outcomes.push((recipient.index, Outcome::Retry { at, error: why, delay_told: recipient.delay_told || late }));
+                outcomes.push((
+                    recipient.index,
+                    Outcome::Retry { at, error: why, delay_told: recipient.delay_told || late },
+                ));
             }
         }
     }
@@ -217,9 +243,10 @@ async fn record(
 /// A delay becomes a failure when the message has waited long enough.
 fn give_up(config: &QueueConfig, entry: &QueueEntry, verdict: Verdict, now: i64) -> Verdict {
     match verdict {
-        Verdict::Later { why, .. } if now >= entry.expires_at => {
-            Verdict::Failed { status: Enhanced(5, 4, 7), why: format!("given up after too many attempts; the last one said: {why}") }
-        }
+        Verdict::Later { why, .. } if now >= entry.expires_at => Verdict::Failed {
+            status: Enhanced(5, 4, 7),
+            why: format!("given up after too many attempts; the last one said: {why}"),
+        },
         Verdict::Later { why, distrust: true, .. } if now - entry.accepted_at >= config.schedule.distrust => {
             Verdict::Failed { status: Enhanced(5, 7, 5), why }
         }
@@ -227,7 +254,13 @@ fn give_up(config: &QueueConfig, entry: &QueueEntry, verdict: Verdict, now: i64)
     }
 }
 
-async fn commit(config: &QueueConfig, entry: &QueueEntry, outcomes: &[(u32, Outcome)], told: &[Told], now: i64) -> store::Result<Commit> {
+async fn commit(
+    config: &QueueConfig,
+    entry: &QueueEntry,
+    outcomes: &[(u32, Outcome)],
+    told: &[Told],
+    now: i64,
+) -> store::Result<Commit> {
     let settle = Some(Settlement { entry: entry.id, recipients: outcomes.to_vec() });
     // A message without a return path is itself a notice: nobody is told (RFC 5321 §6.1).
     let (Some(return_path), Some(sender), false) = (&entry.return_path, entry.sender, told.is_empty()) else {
@@ -239,7 +272,11 @@ async fn commit(config: &QueueConfig, entry: &QueueEntry, outcomes: &[(u32, Outc
         envelope_id: entry.parameters.envelope_id.as_deref(),
         message_id: None,
         accepted_at: entry.accepted_at,
-        original: config.store.queue_body(entry.id).await?.map(|body| (body, entry.parameters.return_full == Some(true))),
+        original: config
+            .store
+            .queue_body(entry.id)
+            .await?
+            .map(|body| (body, entry.parameters.return_full == Some(true))),
     };
     let notice = notices.report(&subject, told, sender, config.store.spool(), now).await?;
     Ok(Commit { settle, ..notice })

@@ -27,10 +27,7 @@ pub enum Unreachable {
 impl Unreachable {
     /// Whether the server was there and could not be trusted, rather than not there.
     pub fn is_distrust(&self) -> bool {
-        matches!(
-            self,
-            Unreachable::Server { error: ClientError::NoStartTls | ClientError::Tls(_) | ClientError::Untrusted(_) | ClientError::Injected, .. }
-        )
+        matches!(self, Unreachable::Server { error, .. } if error.is_trust())
     }
 }
 
@@ -43,7 +40,12 @@ impl Connections {
     ///
     /// # Errors
     /// [`Unreachable`], of the server that came nearest.
-    pub async fn get(&mut self, config: &QueueConfig, domain: &Domain, list: &WhiteList) -> Result<(String, Client), Unreachable> {
+    pub async fn get(
+        &mut self,
+        config: &QueueConfig,
+        domain: &Domain,
+        list: &WhiteList,
+    ) -> Result<(String, Client), Unreachable> {
         if let Some((host, client)) = self.0.take() {
             // The list may have changed since the connection was opened.
             let still = client.tls().peer.as_ref().is_some_and(|p| list.allows(domain.as_str(), &p.subject));

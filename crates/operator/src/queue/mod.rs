@@ -169,7 +169,12 @@ impl Queue {
     }
 
     /// Everything the store still has, retried until the store answers.
-    async fn load(&self, config: &QueueConfig, timetable: &mut BinaryHeap<Reverse<(i64, QueueId, String)>>, shutdown: &CancellationToken) {
+    async fn load(
+        &self,
+        config: &QueueConfig,
+        timetable: &mut BinaryHeap<Reverse<(i64, QueueId, String)>>,
+        shutdown: &CancellationToken,
+    ) {
         loop {
             match config.store.queue().await {
                 Ok(entries) => {

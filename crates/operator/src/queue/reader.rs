@@ -44,7 +44,10 @@ impl AsyncRead for BodyReader {
             this.reading = None;
             this.piece = piece.map_err(io::Error::other)?;
             if this.piece.is_empty() {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stored message is shorter than it says")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the stored message is shorter than it says",
+                )));
             }
             this.offset += this.piece.len() as u64;
         }
