@@ -46,7 +46,8 @@ fn attribute_type(text: &str, at: usize) -> Option<(&str, usize)> {
     let rest = text.get(at..)?;
     let begin = spaces(rest);
     let name = &rest[begin..];
-    let length = name.bytes().take(MAX_TYPE + 1).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.')).count();
+    let length =
+        name.bytes().take(MAX_TYPE + 1).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.')).count();
     if length == 0 || length > MAX_TYPE {
         return None;
     }

@@ -21,7 +21,13 @@ fn certificate_name(entries: &[(&str, &str)]) -> Dn {
 
 /// The subject of an operator's certificate, in the order of the certificate.
 fn operator() -> Dn {
-    certificate_name(&[("C", "FR"), ("ST", "Paris (75)"), ("O", "EXEMPLE"), ("OU", "1750000001"), ("CN", "smtp.exemple.fr")])
+    certificate_name(&[
+        ("C", "FR"),
+        ("ST", "Paris (75)"),
+        ("O", "EXEMPLE"),
+        ("OU", "1750000001"),
+        ("CN", "smtp.exemple.fr"),
+    ])
 }
 
 // OPE-LIST: every way the white list writes a name finds the certificate
@@ -87,15 +93,23 @@ fn quotes_and_separators_inside_values() {
 
 #[test]
 fn double_ou_and_structure_id() {
-    let authority = "CN=TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS,OU=IGC-SANTE TEST,OU=0002 187512751,O=ASIP-SANTE,C=FR";
+    let authority =
+        "CN=TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS,OU=IGC-SANTE TEST,OU=0002 187512751,O=ASIP-SANTE,C=FR";
     assert_eq!(value(authority, AttributeType::OrganizationalUnit), "IGC-SANTE TEST|0002 187512751");
     assert_eq!(dn(authority).structure_id(), None);
-    assert!(dn(authority).same_entity(&dn("OU=0002 187512751,OU=IGC-SANTE TEST,O=ASIP-SANTE,C=FR,CN=TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS")));
-    assert!(!dn(authority).same_entity(&dn("OU=IGC-SANTE TEST,O=ASIP-SANTE,C=FR,CN=TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS")));
+    assert!(dn(authority).same_entity(&dn(
+        "OU=0002 187512751,OU=IGC-SANTE TEST,O=ASIP-SANTE,C=FR,CN=TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS"
+    )));
+    assert!(
+        !dn(authority)
+            .same_entity(&dn("OU=IGC-SANTE TEST,O=ASIP-SANTE,C=FR,CN=TEST AC IGC-SANTE ELEMENTAIRE ORGANISATIONS"))
+    );
     assert_eq!(operator().structure_id(), Some("1750000001"));
     assert_eq!(dn("CN=a,OU=318751275100020").structure_id(), Some("318751275100020"));
     assert_eq!(dn("CN=a,OU=10B0057881,OU=service").structure_id(), Some("10B0057881"));
-    for other in ["CN=a,OU=175000001", "CN=a,OU=2750000001", "CN=a,OU=31875127510002X", "CN=a,OU=1750000001,OU=1750000002"] {
+    for other in
+        ["CN=a,OU=175000001", "CN=a,OU=2750000001", "CN=a,OU=31875127510002X", "CN=a,OU=1750000001,OU=1750000002"]
+    {
         assert_eq!(dn(other).structure_id(), None, "{other}");
     }
 }
@@ -141,7 +155,13 @@ fn embedded_nul_in_a_certificate() {
 
 #[test]
 fn types_known_by_several_names() {
-    let card = certificate_name(&[("C", "FR"), ("SN", "DUPONT"), ("GN", "JEAN"), ("CN", "899700000017"), ("emailAddress", "a@b.fr")]);
+    let card = certificate_name(&[
+        ("C", "FR"),
+        ("SN", "DUPONT"),
+        ("GN", "JEAN"),
+        ("CN", "899700000017"),
+        ("emailAddress", "a@b.fr"),
+    ]);
     assert!(card.same_entity(&dn("CN=899700000017,SURNAME=Dupont,givenName=Jean,C=FR,E=a@b.fr")));
     let unknown = certificate_name(&[("1.2.250.1.99.1", "x"), ("CN", "a")]);
     assert!(unknown.same_entity(&dn("CN=a,1.2.250.1.99.1=x")));
@@ -154,7 +174,8 @@ fn any_value() -> impl Strategy<Value = String> {
 fn any_dn() -> impl Strategy<Value = Dn> {
     let kind = prop::sample::select(vec!["CN", "OU", "O", "ST", "L", "C", "SN", "emailAddress", "1.2.3.4", "X-Y"]);
     prop::collection::vec((kind, any_value()), 1..7).prop_map(|attributes| {
-        let attributes = attributes.into_iter().map(|(kind, value)| Attribute { kind: AttributeType::from_name(kind), value });
+        let attributes =
+            attributes.into_iter().map(|(kind, value)| Attribute { kind: AttributeType::from_name(kind), value });
         Dn::new(attributes.collect()).expect("within the limits")
     })
 }

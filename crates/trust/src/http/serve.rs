@@ -96,8 +96,13 @@ pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Ro
 }
 
 /// One connection, to its end or to the end of the request under way at shutdown.
-async fn connection<S>(stream: S, peer: SocketAddr, tls: Option<Arc<TlsInfo>>, router: Router, shutdown: CancellationToken)
-where
+async fn connection<S>(
+    stream: S,
+    peer: SocketAddr,
+    tls: Option<Arc<TlsInfo>>,
+    router: Router,
+    shutdown: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {

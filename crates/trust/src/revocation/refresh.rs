@@ -83,7 +83,9 @@ impl Revocation {
     /// Writes a list to the cache folder, whole or not at all. A failure costs only the survival to a restart: it is logged.
     pub(super) fn save(&self, key: &IssuerKey) {
         let Some(dir) = &self.settings.cache_dir else { return };
-        let Some(list) = self.lists.read().unwrap_or_else(PoisonError::into_inner).get(key).map(Arc::clone) else { return };
+        let Some(list) = self.lists.read().unwrap_or_else(PoisonError::into_inner).get(key).map(Arc::clone) else {
+            return;
+        };
         let target = dir.join(format!("{}.crl", key.hex()));
         let draft = dir.join(format!("{}.part", key.hex()));
         let written = std::fs::File::create(&draft)

@@ -66,6 +66,13 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.accept_within(stream, HANDSHAKE_TIMEOUT).await
+    }
+
+    pub(super) async fn accept_within<S>(&self, stream: S, limit: Duration) -> Result<TlsStream<S>, HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let current = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let settings = &current.settings;
         let mut ssl = Ssl::new(&current.context)?;
@@ -87,7 +94,7 @@ impl Acceptor {
             }
         };
         let mut tls = SslStream::new(ssl, stream)?;
-        match timeout(HANDSHAKE_TIMEOUT, Pin::new(&mut tls).accept()).await {
+        match timeout(limit, Pin::new(&mut tls).accept()).await {
             Err(_) => return Err(HandshakeError::TimedOut),
             Ok(Err(error)) => {
                 let error = examination

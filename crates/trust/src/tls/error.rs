@@ -94,7 +94,9 @@ impl HandshakeError {
     pub(super) fn from_ssl(error: openssl::ssl::Error) -> HandshakeError {
         let reasons: Vec<i32> = error
             .ssl_error()
-            .map(|stack| stack.errors().iter().filter(|e| e.library_code() == ERR_LIB_SSL).map(|e| e.reason_code()).collect())
+            .map(|stack| {
+                stack.errors().iter().filter(|e| e.library_code() == ERR_LIB_SSL).map(|e| e.reason_code()).collect()
+            })
             .unwrap_or_default();
         for reason in reasons {
             if reason == PEER_DID_NOT_RETURN_A_CERTIFICATE {

@@ -152,7 +152,10 @@ pub struct PeerCertificate {
 
 impl PeerCertificate {
     /// Reads a certificate; `verdict` is what the verification found.
-    pub(super) fn read(certificate: &X509Ref, verdict: Result<(), CertificateFault>) -> Result<PeerCertificate, ErrorStack> {
+    pub(super) fn read(
+        certificate: &X509Ref,
+        verdict: Result<(), CertificateFault>,
+    ) -> Result<PeerCertificate, ErrorStack> {
         let subject = Dn::from_x509(certificate.subject_name());
         let issuer = Dn::from_x509(certificate.issuer_name());
         // A name we cannot read must not pass for an acceptable one (embedded NUL, hundreds of attributes).

@@ -9,8 +9,8 @@ use openssl::dh::Dh;
 use openssl::error::ErrorStack;
 use openssl::pkey::Params;
 use openssl::ssl::{
-    ClientHelloResponse, SslCipherRef, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
-    SslVersion,
+    ClientHelloResponse, SslCipherRef, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+    SslSessionCacheMode, SslVersion,
 };
 
 use super::{Anchors, Identity, TlsError};
@@ -31,6 +31,9 @@ const TOLERATED: &str = "ECDHE-RSA-AES256-SHA:ECDHE-RSA-AES128-SHA:DHE-RSA-AES25
 const TLS13: &str = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
 /// Groups of at least 256 bits (elliptic) or 2048 bits (finite field; TLS 1.3 only, TLS 1.2 takes [`ffdhe2048`]).
 const GROUPS: &str = "X25519:P-256:P-384:P-521:ffdhe2048:ffdhe3072:ffdhe4096";
+/// Signatures of the key exchange: never SHA-1, whatever the security level (TLS-12).
+const SIGNATURES: &str = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:\
+                          RSA+SHA256:RSA+SHA384:RSA+SHA512";
 /// OpenSSL security level of 112 bits: RSA and DH of 2048 bits, no SHA-1 signature.
 const LEVEL: u32 = 2;
 /// Level at which OpenSSL 3 still speaks TLS 1.0. Key sizes and digests are then checked by [`super::verify`].
@@ -199,8 +202,12 @@ fn common(method: SslMethod, profile: Profile, tls13: Tls13) -> Result<SslContex
     })?;
     context.set_ciphersuites(TLS13)?;
     context.set_groups_list(GROUPS)?;
+    context.set_sigalgs_list(SIGNATURES)?;
     context.set_options(
-        SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION | SslOptions::SINGLE_DH_USE | SslOptions::SINGLE_ECDH_USE,
+        SslOptions::NO_COMPRESSION
+            | SslOptions::NO_RENEGOTIATION
+            | SslOptions::SINGLE_DH_USE
+            | SslOptions::SINGLE_ECDH_USE,
     );
     context.set_mode(SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::RELEASE_BUFFERS);
     context.set_verify_depth(MAX_CHAIN);

@@ -88,7 +88,12 @@ impl Examination {
 }
 
 /// Our own checks, on a chain that OpenSSL has accepted: leaf first, root last.
-fn complete(chain: &StackRef<X509>, usage: Usage, now: SystemTime, revocation: &Revocation) -> Result<(), CertificateFault> {
+fn complete(
+    chain: &StackRef<X509>,
+    usage: Usage,
+    now: SystemTime,
+    revocation: &Revocation,
+) -> Result<(), CertificateFault> {
     let leaf = chain.get(0).ok_or(CertificateFault::UnknownAuthority)?;
     let usages = usages(leaf);
     let meant = match usage {
@@ -128,9 +133,9 @@ fn strong_key(certificate: &X509Ref) -> Result<(), CertificateFault> {
 fn strong_digest(certificate: &X509Ref) -> Result<(), CertificateFault> {
     let algorithm = certificate.signature_algorithm().object().nid();
     // algorithms with a built-in digest (RSA-PSS, Ed25519) have none here; OpenSSL's security level judges them
-    let weak = algorithm
-        .signature_algorithms()
-        .is_some_and(|found| matches!(found.digest, Nid::MD5 | Nid::SHA1 | Nid::MD5_SHA1 | Nid::MD4 | Nid::MD2 | Nid::RIPEMD160));
+    let weak = algorithm.signature_algorithms().is_some_and(|found| {
+        matches!(found.digest, Nid::MD5 | Nid::SHA1 | Nid::MD5_SHA1 | Nid::MD4 | Nid::MD2 | Nid::RIPEMD160)
+    });
     if weak { Err(CertificateFault::Weak) } else { Ok(()) }
 }
 
