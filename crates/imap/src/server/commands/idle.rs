@@ -1,0 +1,52 @@
+//! IDLE (RFC 2177): the client is told what happens as it happens, until it says DONE.
+//!
+//! A waiting session costs its pictures and a timer; its buffers are given back.
+
+use tokio::time::Instant;
+
+use super::super::Ended;
+use super::super::reply::{Outcome, Reply};
+use super::super::selected::{Expunges, Selected};
+use super::super::session::Session;
+use crate::command::Numbers;
+use crate::wire::Line;
+
+pub(in super::super) async fn run(session: &mut Session) -> Outcome {
+    let (limit, why) = session.patience();
+    let mut keep_alive = Instant::now() + session.config.keep_alive;
+    session.out.put(b"+ Waiting\r\n");
+    loop {
+        if let Some(selected) = &mut session.selected {
+            // A command is in progress and it names no number: everything may be told.
+            selected.tell(&mut session.out, Expunges::Tell, Numbers::Sequence).await?;
+        }
+        session.out.flush().await?;
+        tokio::select! {
+            line = session.reader.line() => {
+                return match line.map_err(|_| Ended::Gone)? {
+                    Line::Text(line) if line.eq_ignore_ascii_case(b"DONE") => Ok(Reply::ok("Done")),
+                    Line::Text(_) | Line::Refused(_) => Ok(Reply::bad("Expected DONE")),
+                    Line::Fatal(_) => Err(Ended::Bye("Too much data that cannot be used").into()),
+                    Line::End => Err(Ended::Gone.into()),
+                };
+            }
+            () = changed(session.selected.as_mut()) => {}
+            () = tokio::time::sleep_until(keep_alive.min(limit)) => {
+                if Instant::now() >= limit {
+                    return Err(Ended::Bye(why).into());
+                }
+                keep_alive = Instant::now() + session.config.keep_alive;
+                session.out.put(b"* OK Still here\r\n");
+            }
+            () = session.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping").into()),
+        }
+    }
+}
+
+/// Waits for something new in the folder, if there is one.
+async fn changed(selected: Option<&mut Selected>) {
+    match selected {
+        Some(selected) => selected.changed().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,30 @@
+//! SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2). When it fails, no folder is selected.
+
+use super::super::reply::{Outcome, Reply};
+use super::super::selected::{Selected, permanent_flags};
+use super::super::session::Session;
+use super::existing;
+use crate::backend::Account;
+use crate::command::Name;
+
+pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, folder: Name, read_only: bool) -> Outcome {
+    if session.selected.take().is_some() {
+        // RFC 9051 §7.1: what follows is about the new folder.
+        session.out.line(format_args!("* OK [CLOSED] The folder open before is closed"));
+    }
+    let name = existing(folder)?;
+    let folder = account.open(&name).await?;
+    let selected = Selected::new(name, folder, read_only);
+    let view = &selected.told;
+    let out = &mut session.out;
+    permanent_flags(out, &view.keywords, read_only);
+    out.line(format_args!("* {} EXISTS", view.len()));
+    out.line(format_args!("* 0 RECENT"));
+    if let Some(first) = view.first_unseen() {
+        out.line(format_args!("* OK [UNSEEN {}] First message not seen", first + 1));
+    }
+    out.line(format_args!("* OK [UIDVALIDITY {}] Epoch of the UIDs", view.uid_validity.0));
+    out.line(format_args!("* OK [UIDNEXT {}] Next UID", view.uid_next.0));
+    session.selected = Some(selected);
+    Ok(Reply::ok("Done").code(if read_only { "READ-ONLY" } else { "READ-WRITE" }))
+}

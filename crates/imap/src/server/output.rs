@@ -1,0 +1,144 @@
+//! What goes to the client: gathered in a small buffer, written with back-pressure.
+//!
+//! Invariants: never more than [`HIGH_WATER`] octets and one piece of a message wait here; nothing is read from the
+//! store for a client that does not take what it was given; a client that takes nothing for the write time-out is
+//! dropped; the buffer of a session that waits is given back.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+use super::Ended;
+
+/// Octets gathered before they are written: several TLS records, so that `FETCH 1:* (FLAGS)` costs few system calls.
+pub(super) const HIGH_WATER: usize = 48 * 1024;
+/// A piece at least this long goes to the socket without being copied here first.
+const DIRECT: usize = 16 * 1024;
+/// Capacity kept between commands: most answers fit; thousands of waiting sessions must stay small.
+const KEPT: usize = 2 * 1024;
+
+/// The way to the client: boxed, so that commands need no type parameter.
+pub(super) type Sink = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// The way out.
+pub(super) struct Output {
+    sink: Sink,
+    buffer: Vec<u8>,
+    time_out: Duration,
+    shutdown: CancellationToken,
+}
+
+impl Output {
+    pub(super) fn new(sink: Sink, time_out: Duration, shutdown: CancellationToken) -> Self {
+        Output { sink, buffer: Vec::new(), time_out, shutdown }
+    }
+
+    /// The buffer, to which a response is written whole or up to a literal's octets; follow with [`Output::room`].
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Octets as they are.
+    pub(super) fn put(&mut self, octets: &[u8]) {
+        self.buffer.extend_from_slice(octets);
+    }
+
+    /// Formatted text, nothing added.
+    pub(super) fn text(&mut self, text: fmt::Arguments<'_>) {
+        // Writing to a vector cannot fail.
+        let _ = Adapter(&mut self.buffer).write_fmt(text);
+    }
+
+    /// Formatted text and a line end.
+    pub(super) fn line(&mut self, text: fmt::Arguments<'_>) {
+        self.text(text);
+        self.put(b"\r\n");
+    }
+
+    /// Writes out what was gathered when it is a lot.
+    pub(super) async fn room(&mut self) -> Result<(), Ended> {
+        if self.buffer.len() >= HIGH_WATER { self.write_buffer().await } else { Ok(()) }
+    }
+
+    /// A piece of a message.
+    pub(super) async fn piece(&mut self, piece: &[u8]) -> Result<(), Ended> {
+        if piece.len() < DIRECT {
+            self.put(piece);
+            return self.room().await;
+        }
+        self.write_buffer().await?;
+        write_all(&mut self.sink, piece, self.time_out, &self.shutdown).await
+    }
+
+    /// Writes everything out: at the end of each command and before waiting for anything of the client.
+    pub(super) async fn flush(&mut self) -> Result<(), Ended> {
+        self.write_buffer().await?;
+        limited(self.sink.flush(), self.time_out, &self.shutdown).await?;
+        if self.buffer.capacity() > KEPT {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Says the last word, whatever the state of the session, and closes.
+    pub(super) async fn close(&mut self) {
+        /// Long enough for the last line, short enough not to hold a stop of the server.
+        const LAST_WORD: Duration = Duration::from_secs(2);
+        let _ = tokio::time::timeout(LAST_WORD, async {
+            self.sink.write_all(&self.buffer).await?;
+            self.sink.shutdown().await
+        })
+        .await;
+        self.buffer = Vec::new();
+    }
+
+    async fn write_buffer(&mut self) -> Result<(), Ended> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let done = write_all(&mut self.sink, &self.buffer, self.time_out, &self.shutdown).await;
+        self.buffer.clear();
+        done
+    }
+}
+
+/// Lets `write!` reach a vector.
+struct Adapter<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Adapter<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+async fn write_all(sink: &mut Sink, mut octets: &[u8], time_out: Duration, shutdown: &CancellationToken) -> Result<(), Ended> {
+    while !octets.is_empty() {
+        // Progress starts the time-out anew: slow is allowed, stopped is not.
+        let n = limited(sink.write(octets), time_out, shutdown).await?;
+        if n == 0 {
+            return Err(Ended::Gone);
+        }
+        octets = &octets[n..];
+    }
+    Ok(())
+}
+
+/// One step of writing. A client that is not ready to take anything does not hold a stop of the server.
+async fn limited<T>(
+    step: impl Future<Output = std::io::Result<T>>,
+    time_out: Duration,
+    shutdown: &CancellationToken,
+) -> Result<T, Ended> {
+    tokio::select! {
+        biased;
+        done = tokio::time::timeout(time_out, step) => match done {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) => Err(Ended::Gone),
+            Err(_) => Err(Ended::Stalled),
+        },
+        () = shutdown.cancelled() => Err(Ended::Stalled),
+    }
+}

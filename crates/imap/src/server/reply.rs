@@ -1,0 +1,113 @@
+//! The tagged answer to a command, and the one table from [`Failure`] to response codes.
+
+use std::borrow::Cow;
+
+use crate::backend::Failure;
+
+/// OK, NO or BAD.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Status {
+    Ok,
+    No,
+    Bad,
+}
+
+impl Status {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "OK",
+            Status::No => "NO",
+            Status::Bad => "BAD",
+        }
+    }
+}
+
+/// A tagged answer without its tag.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Reply {
+    pub(super) status: Status,
+    /// Response code without brackets.
+    pub(super) code: Option<Cow<'static, str>>,
+    pub(super) text: Cow<'static, str>,
+}
+
+impl Reply {
+    pub(super) fn ok(text: &'static str) -> Self {
+        Reply { status: Status::Ok, code: None, text: text.into() }
+    }
+
+    pub(super) fn no(text: &'static str) -> Self {
+        Reply { status: Status::No, code: None, text: text.into() }
+    }
+
+    pub(super) fn bad(text: &'static str) -> Self {
+        Reply { status: Status::Bad, code: None, text: text.into() }
+    }
+
+    /// With a response code (RFC 3501 §7.1, RFC 5530).
+    pub(super) fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Somebody else removed messages this command named (RFC 5530 `EXPUNGEISSUED`).
+    pub(super) fn expunge_issued() -> Self {
+        Reply::no("Some of the messages are gone, NOOP tells which").code("EXPUNGEISSUED")
+    }
+
+    /// The folder was selected by EXAMINE.
+    pub(super) fn read_only() -> Self {
+        Reply::no("The folder is open read-only").code("CANNOT")
+    }
+
+    /// A failure where a message was to go: a folder that is missing can be created (RFC 3501 §6.3.11, §6.4.7).
+    pub(super) fn to_folder(failure: Failure) -> Self {
+        match failure {
+            Failure::NonExistent => Reply::no("No such folder").code("TRYCREATE"),
+            other => other.into(),
+        }
+    }
+}
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NonExistent => Reply::no("No such folder").code("NONEXISTENT"),
+            Failure::AlreadyExists => Reply::no("The folder exists already").code("ALREADYEXISTS"),
+            Failure::Cannot(why) => Reply::no(why).code("CANNOT"),
+            Failure::NoPermission => Reply::no("Not allowed").code("NOPERM"),
+            Failure::OverQuota => Reply::no("The mailbox is over its quota").code("OVERQUOTA"),
+            Failure::Limit(which) => Reply::no(which).code("LIMIT"),
+            Failure::Unavailable => Reply::no("Temporarily unavailable, try again later").code("UNAVAILABLE"),
+        }
+    }
+}
+
+/// Why a command ended before its end: a NO or BAD to tell, or the session is over.
+pub(super) enum Stop {
+    /// Tell this.
+    Reply(Reply),
+    /// Nothing more can be told.
+    Ended(super::Ended),
+}
+
+impl From<Reply> for Stop {
+    fn from(reply: Reply) -> Self {
+        Stop::Reply(reply)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Reply(failure.into())
+    }
+}
+
+impl From<super::Ended> for Stop {
+    fn from(ended: super::Ended) -> Self {
+        Stop::Ended(ended)
+    }
+}
+
+/// What carrying out a command gives.
+pub(super) type Outcome = Result<Reply, Stop>;

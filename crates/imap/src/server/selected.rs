@@ -1,0 +1,226 @@
+//! The folder a session has open, as its client knows it.
+//!
+//! [`Selected::told`] is the picture the client has been told of: sequence numbers are positions in it. The store's own picture
+//! ([`Selected::latest`]) runs ahead. [`Selected::tell`] brings the client forward where RFC 3501 §7.4.1 and §5.5 allow:
+//!
+//! * EXPUNGE changes numbers, so it is held back during FETCH, STORE and SEARCH by sequence number and while no command is
+//!   in progress; while one is held back, EXISTS is too, since the count would not fit the client's numbers;
+//! * flag changes of messages the client knows are told always, and then marked in `told` so as not to be told twice.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mail::sequence::{Number, SequenceSet};
+use mail::{Entry, Flags, FolderName, Keywords, Uid, View};
+use tokio::sync::watch;
+
+use super::Ended;
+use super::output::Output;
+use super::reply::Reply;
+use crate::backend::OpenFolder;
+use crate::command::Numbers;
+use crate::response::Fetch;
+
+/// Whether EXPUNGE may be sent now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Expunges {
+    /// Yes.
+    Tell,
+    /// Not now.
+    Hold,
+}
+
+/// A selected folder.
+pub(super) struct Selected {
+    pub(super) name: FolderName,
+    pub(super) folder: Arc<dyn OpenFolder>,
+    /// What the client knows.
+    pub(super) told: Arc<View>,
+    /// EXAMINE.
+    pub(super) read_only: bool,
+    views: watch::Receiver<Arc<View>>,
+}
+
+impl Selected {
+    /// Opens the folder for the client: what there is now is what it will be told by SELECT.
+    pub(super) fn new(name: FolderName, folder: Arc<dyn OpenFolder>, read_only: bool) -> Self {
+        let mut views = folder.view();
+        let told = views.borrow_and_update().clone();
+        Selected { name, folder, told, read_only, views }
+    }
+
+    /// The store's picture of this moment.
+    pub(super) fn latest(&self) -> Arc<View> {
+        self.views.borrow().clone()
+    }
+
+    /// Waits until there is something new.
+    pub(super) async fn changed(&mut self) {
+        if self.views.changed().await.is_err() {
+            // The store let the folder go: nothing will ever change.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells the client what happened since it was told last. With [`Numbers::Uid`] each FETCH carries the UID.
+    pub(super) async fn tell(&mut self, out: &mut Output, expunges: Expunges, numbers: Numbers) -> Result<(), Ended> {
+        let latest = self.views.borrow_and_update().clone();
+        if Arc::ptr_eq(&latest, &self.told) {
+            return Ok(());
+        }
+        if latest.uid_validity != self.told.uid_validity {
+            // Another folder took the place: no number the client has means anything any more.
+            return Err(Ended::Bye("The folder was replaced, open it again"));
+        }
+        if latest.keywords != self.told.keywords {
+            permanent_flags(out, &latest.keywords, self.read_only);
+        }
+        let difference = latest.difference(&self.told);
+        let hold = !difference.expunged.is_empty() && expunges == Expunges::Hold;
+        if !hold {
+            // From the last to the first: no number moves before it is told.
+            for position in difference.expunged.iter().rev() {
+                out.line(format_args!("* {} EXPUNGE", position + 1));
+                out.room().await?;
+            }
+            if difference.added > 0 {
+                out.line(format_args!("* {} EXISTS", latest.len()));
+            }
+        }
+        for position in &difference.changed {
+            // Both positions exist: the difference is of these two views.
+            let Some(entry) = latest.get(*position).copied() else { continue };
+            let Ok(known) = self.told.position(entry.uid) else { continue };
+            let same = self.told.get(known).is_some_and(|old| old.flags == entry.flags);
+            if !same {
+                let number = if hold { known } else { *position };
+                flags_response(out, number, &entry, &latest.keywords, numbers);
+                out.room().await?;
+            }
+            if hold {
+                self.mark(&entry);
+            }
+        }
+        if hold {
+            self.mark_keywords(&latest.keywords);
+        } else {
+            self.told = latest;
+        }
+        Ok(())
+    }
+
+    /// The client has been told of this state of a message by other means.
+    pub(super) fn mark(&mut self, entry: &Entry) {
+        if self.told.find(entry.uid).is_some_and(|old| old != entry) {
+            Arc::make_mut(&mut self.told).update(entry.uid, entry.flags, entry.modseq);
+        }
+    }
+
+    /// The client has been told of these keywords by other means.
+    pub(super) fn mark_keywords(&mut self, keywords: &Keywords) {
+        if self.told.keywords != *keywords {
+            Arc::make_mut(&mut self.told).keywords = keywords.clone();
+        }
+    }
+
+    /// Where the messages of a set are in what the client knows.
+    ///
+    /// A sequence number beyond the last message is the client's error, unless the range names `*`: `1:*` of an empty
+    /// folder is asked by many and means nothing wrong. UIDs that are not there are passed over (RFC 3501 §6.4.8).
+    pub(super) fn positions(&self, set: &SequenceSet, numbers: Numbers) -> Result<Positions, Reply> {
+        let ranges = match numbers {
+            Numbers::Sequence => {
+                let len = u32::try_from(self.told.len()).unwrap_or(u32::MAX);
+                let beyond = set.ranges().iter().any(|(from, to)| match (from, to) {
+                    (Number::Value(from), Number::Value(to)) => from.get().max(to.get()) > len,
+                    _ => false,
+                });
+                if beyond {
+                    return Err(Reply::bad("No message has that number"));
+                }
+                let resolved = set.resolve(len).up_to(len);
+                resolved.ranges().iter().map(|r| *r.start() as usize - 1..*r.end() as usize).collect()
+            }
+            Numbers::Uid => {
+                let last = self.told.last().map_or(0, |e| e.uid.0);
+                let resolved = set.resolve(last);
+                let place = |uid: u32| self.told.position(Uid(uid));
+                resolved
+                    .ranges()
+                    .iter()
+                    .map(|r| {
+                        let from = place(*r.start()).unwrap_or_else(|next| next);
+                        let to = place(*r.end()).map_or_else(|next| next, |at| at + 1);
+                        from..to
+                    })
+                    .filter(|r| !r.is_empty())
+                    .collect()
+            }
+        };
+        Ok(Positions(ranges))
+    }
+
+    /// The UIDs of these messages that are still there, ascending, and whether any is gone.
+    pub(super) fn present(&self, positions: &Positions) -> (Vec<Uid>, bool) {
+        let latest = self.latest();
+        let whole = Arc::ptr_eq(&latest, &self.told);
+        let mut gone = false;
+        let mut uids = Vec::with_capacity(positions.count());
+        for entry in positions.iter().filter_map(|p| self.told.get(p)) {
+            if whole || latest.find(entry.uid).is_some() {
+                uids.push(entry.uid);
+            } else {
+                gone = true;
+            }
+        }
+        (uids, gone)
+    }
+}
+
+/// Positions (from 0) in a view: ascending ranges, so that `1:*` costs nothing to keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Positions(Vec<Range<usize>>);
+
+impl Positions {
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().flat_map(Clone::clone)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(ExactSizeIterator::len).sum()
+    }
+}
+
+/// `* n FETCH (FLAGS (…))`, with the UID in answers to UID commands.
+pub(super) fn flags_response(out: &mut Output, position: usize, entry: &Entry, keywords: &Keywords, numbers: Numbers) {
+    let buffer = out.buffer();
+    let mut fetch = Fetch::begin(buffer, sequence(position));
+    if numbers == Numbers::Uid {
+        fetch.uid(buffer, entry.uid);
+    }
+    fetch.flags(buffer, entry.flags.names(keywords));
+    fetch.end(buffer);
+}
+
+/// The sequence number of a position. A folder has fewer messages than there are UIDs, which have 32 bits.
+pub(super) fn sequence(position: usize) -> u32 {
+    u32::try_from(position + 1).unwrap_or(u32::MAX)
+}
+
+/// `* FLAGS` and `* OK [PERMANENTFLAGS]`: every flag there is, and whether new keywords can be made.
+pub(super) fn permanent_flags(out: &mut Output, keywords: &Keywords, read_only: bool) {
+    let mut names = String::new();
+    for name in Flags::SYSTEM.iter().map(|(_, name)| *name).chain(keywords.names().iter().map(|name| &**name)) {
+        if !names.is_empty() {
+            names.push(' ');
+        }
+        names.push_str(name);
+    }
+    out.line(format_args!("* FLAGS ({names})"));
+    if read_only {
+        out.line(format_args!("* OK [PERMANENTFLAGS ()] Nothing can be changed"));
+    } else {
+        let new = if keywords.has_room() { " \\*" } else { "" };
+        out.line(format_args!("* OK [PERMANENTFLAGS ({names}{new})] Flags that last"));
+    }
+}

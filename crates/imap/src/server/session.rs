@@ -1,0 +1,337 @@
+//! A session under TLS: the loop of commands and the states of RFC 3501 §3.
+//!
+//! Not authenticated: no account. Authenticated: an account. Selected: an account and a folder. The handlers get what their
+//! state has and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::ReadHalf;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use trust::tls::TlsStream;
+
+use super::output::Output;
+use super::reply::{Outcome, Reply, Status, Stop};
+use super::selected::{Expunges, Selected};
+use super::{Config, Ended, auth, capability, commands};
+use crate::backend::{Account, Backend, Peer};
+use crate::command::{Command, Numbers, Tagged};
+use crate::parse::parse;
+use crate::wire::{CommandReader, Event, Phase};
+
+/// What reads from the client.
+pub(super) type Reader = CommandReader<ReadHalf<TlsStream<TcpStream>>>;
+
+/// A connection under TLS.
+pub(super) struct Session {
+    pub(super) config: Arc<Config>,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) peer: Peer,
+    pub(super) shutdown: CancellationToken,
+    pub(super) reader: Reader,
+    pub(super) out: Output,
+    pub(super) account: Option<Arc<dyn Account>>,
+    pub(super) selected: Option<Selected>,
+    /// Refused authentications.
+    pub(super) refused: u32,
+    /// When a client that is not authenticated is dropped.
+    pub(super) login_deadline: Instant,
+    session_deadline: Option<Instant>,
+    /// BAD answers in a row.
+    bad: u32,
+}
+
+impl Session {
+    pub(super) fn new(
+        tls: TlsStream<TcpStream>,
+        peer: Peer,
+        config: Arc<Config>,
+        backend: Arc<dyn Backend>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (reader, writer) = tokio::io::split(tls);
+        let now = Instant::now();
+        Session {
+            backend,
+            peer,
+            reader: CommandReader::new(reader, Phase::NotAuthenticated),
+            out: Output::new(Box::new(writer), config.stall_timeout, shutdown.clone()),
+            shutdown,
+            account: None,
+            selected: None,
+            refused: 0,
+            login_deadline: now + config.login_timeout,
+            session_deadline: config.max_session.map(|longest| now + longest),
+            bad: 0,
+            config,
+        }
+    }
+
+    /// Serves to the end.
+    pub(super) async fn run(mut self) -> Ended {
+        if let Some(account) = self.backend.preauthenticate(&self.peer).await {
+            self.enter(account);
+        }
+        let ended = self.talk().await;
+        if let Ended::Bye(why) = ended {
+            self.out.line(format_args!("* BYE {why}"));
+        }
+        // A client that takes nothing may be in the middle of a literal: there a word would be taken for mail.
+        if ended != Ended::Stalled {
+            self.out.close().await;
+        }
+        ended
+    }
+
+    /// The session is authenticated.
+    pub(super) fn enter(&mut self, account: Arc<dyn Account>) {
+        tracing::debug!(connection = self.peer.connection, "imap: authenticated");
+        self.account = Some(account);
+        self.reader.set_phase(Phase::Authenticated);
+    }
+
+    /// What CAPABILITY says now.
+    pub(super) fn capabilities(&self) -> String {
+        match &self.account {
+            Some(account) => capability::after_login(account.append_limit()),
+            None => capability::before_login(self.backend.mechanisms()),
+        }
+    }
+
+    /// When waiting for the client is over, and what it is told then.
+    pub(super) fn patience(&self) -> (Instant, &'static str) {
+        let idle = match self.account {
+            Some(_) => (Instant::now() + self.config.idle_timeout, "Idle for too long"),
+            None => (self.login_deadline, "Not authenticated in time"),
+        };
+        match self.session_deadline {
+            Some(end) if end < idle.0 => (end, "The session lasted long enough, connect again"),
+            _ => idle,
+        }
+    }
+
+    async fn talk(&mut self) -> Ended {
+        loop {
+            if let Err(ended) = self.step().await {
+                return ended;
+            }
+        }
+    }
+
+    /// One event of the client.
+    async fn step(&mut self) -> Result<(), Ended> {
+        let (limit, why) = self.patience();
+        let event = tokio::select! {
+            biased;
+            event = self.reader.next() => event.map_err(|_| Ended::Gone)?,
+            () = tokio::time::sleep_until(limit) => return Err(Ended::Bye(why)),
+            () = self.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping")),
+        };
+        if self.shutdown.is_cancelled() {
+            return Err(Ended::Bye("The server is stopping"));
+        }
+        match event {
+            Event::End => Err(Ended::Gone),
+            Event::Fatal(_) => Err(Ended::Bye("Too much data that cannot be used")),
+            Event::Continue => {
+                self.out.put(b"+ Go on\r\n");
+                self.out.flush().await
+            }
+            Event::Refused { tag, reason } => {
+                self.out.line(format_args!("{} BAD {reason}", tag.as_deref().unwrap_or("*")));
+                self.flush_after(Status::Bad).await
+            }
+            Event::Append { head: line, .. } | Event::Command(line) => match parse(&line) {
+                Ok(tagged) => {
+                    drop(line);
+                    // Boxed, so that a session that waits does not keep room for the largest command.
+                    Box::pin(self.command(tagged)).await
+                }
+                Err(error) => {
+                    self.out.line(format_args!("{} BAD {}", error.tag.as_deref().unwrap_or("*"), error.kind));
+                    self.flush_after(Status::Bad).await
+                }
+            },
+        }
+    }
+
+    /// Carries out a command, tells what happened meanwhile, answers.
+    async fn command(&mut self, Tagged { tag, command }: Tagged) -> Result<(), Ended> {
+        let began = Instant::now();
+        let name = name(&command);
+        let (expunges, numbers) = afterwards(&command);
+        let outcome = self.execute(&tag, command).await;
+        let reply = match outcome {
+            Ok(reply) | Err(Stop::Reply(reply)) => reply,
+            Err(Stop::Ended(Ended::Logout)) => {
+                self.out.line(format_args!("* BYE Until next time"));
+                self.out.line(format_args!("{tag} OK Done"));
+                self.out.flush().await?;
+                return Err(Ended::Logout);
+            }
+            Err(Stop::Ended(ended)) => return Err(ended),
+        };
+        if let Some(selected) = &mut self.selected {
+            selected.tell(&mut self.out, expunges, numbers).await?;
+        }
+        match &reply.code {
+            Some(code) => self.out.line(format_args!("{tag} {} [{code}] {}", reply.status.name(), reply.text)),
+            None => self.out.line(format_args!("{tag} {} {}", reply.status.name(), reply.text)),
+        }
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!(connection = self.peer.connection, command = name, status = reply.status.name(), micros, "imap: command");
+        self.flush_after(reply.status).await?;
+        if self.account.is_none() && self.refused >= self.config.max_login_attempts {
+            return Err(Ended::Bye("Too many refused attempts"));
+        }
+        Ok(())
+    }
+
+    async fn flush_after(&mut self, status: Status) -> Result<(), Ended> {
+        self.out.flush().await?;
+        self.bad = if status == Status::Bad { self.bad + 1 } else { 0 };
+        if self.bad >= self.config.max_bad_commands { Err(Ended::Bye("Too many errors")) } else { Ok(()) }
+    }
+
+    /// What every state has; the rest needs an account.
+    async fn execute(&mut self, tag: &str, command: Command) -> Outcome {
+        match command {
+            Command::Capability => {
+                let list = self.capabilities();
+                self.out.line(format_args!("* CAPABILITY {list}"));
+                Ok(Reply::ok("Done"))
+            }
+            Command::Noop => Ok(Reply::ok("Done")),
+            Command::Id(fields) => Ok(commands::id::run(&mut self.out, self.peer.connection, &fields)),
+            Command::Logout => Err(Ended::Logout.into()),
+            Command::StartTls => Ok(Reply::bad("TLS is up already")),
+            Command::Authenticate { mechanism, initial } => Box::pin(auth::run(self, &mechanism, initial)).await,
+            Command::Login => {
+                self.refused += 1;
+                Ok(Reply::no("LOGIN is disabled, use AUTHENTICATE").code("CANNOT"))
+            }
+            command => match self.account.clone() {
+                Some(account) => self.execute_authenticated(tag, account, command).await,
+                None => Ok(Reply::bad("Authenticate first")),
+            },
+        }
+    }
+
+    async fn execute_authenticated(&mut self, tag: &str, account: Arc<dyn Account>, command: Command) -> Outcome {
+        let account = &*account;
+        match command {
+            Command::Enable(names) => Ok(commands::enable::run(&mut self.out, &names)),
+            Command::Namespace => Ok(commands::namespace::run(&mut self.out)),
+            Command::Select { folder, read_only } => {
+                Box::pin(commands::select::run(self, account, folder, read_only)).await
+            }
+            Command::Create { folder, special_use } => Box::pin(commands::create::run(account, folder, &special_use)).await,
+            Command::Delete(folder) => Box::pin(commands::delete::run(account, folder)).await,
+            Command::Rename { from, to } => Box::pin(commands::rename::run(account, from, to)).await,
+            Command::Subscribe(folder) => Box::pin(commands::subscribe::run(account, folder, true)).await,
+            Command::Unsubscribe(folder) => Box::pin(commands::subscribe::run(account, folder, false)).await,
+            Command::List(list) => Box::pin(commands::list::run(&mut self.out, account, &list)).await,
+            Command::Lsub { reference, pattern } => {
+                Box::pin(commands::lsub::run(&mut self.out, account, &reference, &pattern)).await
+            }
+            Command::Status { folder, items } => Box::pin(commands::status::run(&mut self.out, account, folder, &items)).await,
+            Command::Append(append) => Box::pin(commands::append::run(self, account, append)).await,
+            Command::Idle => Box::pin(commands::idle::run(self)).await,
+            command => {
+                let Session { out, selected, shutdown, .. } = self;
+                let Some(selected) = selected else { return Ok(Reply::bad("Select a folder first")) };
+                match command {
+                    Command::Check => Ok(Reply::ok("Done")),
+                    Command::Unselect => {
+                        self.selected = None;
+                        Ok(Reply::ok("Done"))
+                    }
+                    Command::Close => {
+                        Box::pin(commands::close::run(selected)).await?;
+                        self.selected = None;
+                        Ok(Reply::ok("Done"))
+                    }
+                    Command::Search { numbers, options, charset, key } => {
+                        let request = commands::search::Request { numbers, options, charset, key };
+                        Box::pin(commands::search::run(out, selected, shutdown, tag, request)).await
+                    }
+                    Command::Fetch { numbers, set, items } => {
+                        Box::pin(commands::fetch::run(out, selected, numbers, &set, &items)).await
+                    }
+                    Command::Store { numbers, set, how, silent, flags } => {
+                        let change = commands::store::Change { how, silent, flags };
+                        Box::pin(commands::store::run(out, selected, numbers, &set, change)).await
+                    }
+                    Command::Copy { numbers, set, to } => {
+                        Box::pin(commands::copy::run(out, selected, numbers, &set, to)).await
+                    }
+                    Command::Move { numbers, set, to } => {
+                        Box::pin(commands::r#move::run(out, selected, numbers, &set, to)).await
+                    }
+                    Command::Expunge(set) => Box::pin(commands::expunge::run(selected, set.as_ref())).await,
+                    // Every other command was taken care of above.
+                    _ => Ok(Reply::bad("Not in this state")),
+                }
+            }
+        }
+    }
+}
+
+/// Longest time for a continuation line in the middle of a command: part of [`Config::stall_timeout`]'s promise.
+pub(super) fn stall(config: &Config) -> Duration {
+    config.stall_timeout
+}
+
+/// What may be told when a command is over (RFC 3501 §7.4.1).
+fn afterwards(command: &Command) -> (Expunges, Numbers) {
+    match command {
+        Command::Fetch { numbers: Numbers::Sequence, .. }
+        | Command::Store { numbers: Numbers::Sequence, .. }
+        | Command::Search { numbers: Numbers::Sequence, .. } => (Expunges::Hold, Numbers::Sequence),
+        Command::Fetch { numbers, .. }
+        | Command::Store { numbers, .. }
+        | Command::Search { numbers, .. }
+        | Command::Copy { numbers, .. }
+        | Command::Move { numbers, .. } => (Expunges::Tell, *numbers),
+        Command::Expunge(Some(_)) => (Expunges::Tell, Numbers::Uid),
+        _ => (Expunges::Tell, Numbers::Sequence),
+    }
+}
+
+/// The command's name, for events.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Capability => "CAPABILITY",
+        Command::Noop => "NOOP",
+        Command::Logout => "LOGOUT",
+        Command::StartTls => "STARTTLS",
+        Command::Authenticate { .. } => "AUTHENTICATE",
+        Command::Login => "LOGIN",
+        Command::Enable(_) => "ENABLE",
+        Command::Id(_) => "ID",
+        Command::Namespace => "NAMESPACE",
+        Command::Select { read_only: false, .. } => "SELECT",
+        Command::Select { read_only: true, .. } => "EXAMINE",
+        Command::Unselect => "UNSELECT",
+        Command::Close => "CLOSE",
+        Command::Check => "CHECK",
+        Command::Create { .. } => "CREATE",
+        Command::Delete(_) => "DELETE",
+        Command::Rename { .. } => "RENAME",
+        Command::Subscribe(_) => "SUBSCRIBE",
+        Command::Unsubscribe(_) => "UNSUBSCRIBE",
+        Command::List(_) => "LIST",
+        Command::Lsub { .. } => "LSUB",
+        Command::Status { .. } => "STATUS",
+        Command::Append(_) => "APPEND",
+        Command::Idle => "IDLE",
+        Command::Search { .. } => "SEARCH",
+        Command::Fetch { .. } => "FETCH",
+        Command::Store { .. } => "STORE",
+        Command::Copy { .. } => "COPY",
+        Command::Move { .. } => "MOVE",
+        Command::Expunge(_) => "EXPUNGE",
+    }
+}

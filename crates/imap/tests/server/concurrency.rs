@@ -1,0 +1,130 @@
+//! Two sessions on one folder: RFC 3501 §7.4.1, §5.5; RFC 2180; RFC 5530 EXPUNGEISSUED; RFC 2177.
+
+use crate::support::{Server, one, with};
+
+async fn two() -> (Server, crate::support::Client, crate::support::Client) {
+    let server = Server::start().await;
+    for n in 1..=4 {
+        server.mailbox.deliver("INBOX", &format!("Subject: {n}\n\nbody {n}\n"));
+    }
+    let (a, b) = (server.inbox().await, server.inbox().await);
+    (server, a, b)
+}
+
+#[tokio::test]
+async fn changes_of_one_are_told_to_the_other() {
+    let (server, mut a, mut b) = two().await;
+    a.transact("OK", "STORE 1 +FLAGS (\\Flagged $New)").await;
+    let lines = b.transact("OK", "NOOP").await;
+    one(&lines, "* FLAGS (");
+    one(&lines, "* 1 FETCH (FLAGS (\\Flagged $New))");
+    assert_eq!(b.transact("OK", "NOOP").await.len(), 1, "told once");
+    server.mailbox.deliver("INBOX", "Subject: 5\n\nnew\n");
+    one(&a.transact("OK", "NOOP").await, "* 5 EXISTS");
+    // New mail can be had in the very command that learns of it.
+    let lines = b.transact("OK", "UID FETCH 5:* (FLAGS)").await;
+    assert_eq!(&lines[..2], ["* 5 EXISTS", "* 5 FETCH (UID 5 FLAGS ())"]);
+}
+
+#[tokio::test]
+async fn expunges_are_held_back_while_numbers_are_in_use() {
+    let (server, mut a, mut b) = two().await;
+    a.transact("OK", "STORE 2 +FLAGS.SILENT (\\Deleted)").await;
+    a.transact("OK", "EXPUNGE").await;
+    server.mailbox.deliver("INBOX", "Subject: 5\n\nnew\n");
+    // FETCH, STORE and SEARCH by number: the old numbers hold, nothing that changes them is told.
+    for command in ["FETCH 4 (UID FLAGS)", "STORE 4 +FLAGS (\\Seen)", "SEARCH UID 4"] {
+        let lines = b.transact("OK", command).await;
+        assert!(with(&lines, "EXPUNGE").is_empty() && with(&lines, "EXISTS").is_empty(), "{lines:?}");
+        assert!(with(&lines, "4").len() > 1, "{lines:?}");
+    }
+    // Changes of flags by others are told under the old numbers, once.
+    a.transact("OK", "UID STORE 3 +FLAGS (\\Flagged)").await;
+    let lines = b.transact("OK", "FETCH 1 (UID)").await;
+    one(&lines, "* 3 FETCH (FLAGS (\\Flagged))");
+    let lines = b.transact("OK", "NOOP").await;
+    assert_eq!(&lines[..lines.len() - 1], ["* 2 EXPUNGE", "* 4 EXISTS"]);
+    let lines = b.transact("OK", "FETCH 3 (UID FLAGS)").await;
+    assert_eq!(lines[0], "* 3 FETCH (UID 4 FLAGS (\\Seen))");
+}
+
+#[tokio::test]
+async fn uid_commands_may_tell_expunges() {
+    let (server, _a, mut b) = two().await;
+    server.mailbox.remove("INBOX", &[1]);
+    let lines = b.transact("OK", "UID FETCH 4 (FLAGS)").await;
+    assert_eq!(&lines[..2], ["* 4 FETCH (FLAGS () UID 4)", "* 1 EXPUNGE"].map(|l| l.replace("FLAGS () UID 4", "UID 4 FLAGS ()")));
+}
+
+#[tokio::test]
+async fn what_is_gone_is_expunge_issued() {
+    let (server, _a, mut b) = two().await;
+    server.mailbox.remove("INBOX", &[2]);
+    let lines = b.transact("NO [EXPUNGEISSUED]", "FETCH 1:3 (BODY.PEEK[])").await;
+    assert_eq!(with(&lines, "FETCH (BODY[]").len(), 2, "{lines:?}");
+    let lines = b.transact("NO [EXPUNGEISSUED]", "FETCH 2 (ENVELOPE)").await;
+    assert_eq!(lines.len(), 1);
+    // What the client already knows can be told again.
+    let lines = b.transact("OK", "FETCH 2 (FLAGS UID)").await;
+    assert_eq!(lines[0], "* 2 FETCH (FLAGS () UID 2)");
+    let lines = b.transact("NO [EXPUNGEISSUED]", "STORE 1:3 +FLAGS (\\Seen)").await;
+    assert_eq!(with(&lines, "FETCH").len(), 2);
+    assert_eq!(b.transact("OK", "SEARCH ALL").await[0], "* SEARCH 1 3 4");
+    b.transact("NO [EXPUNGEISSUED]", "COPY 1:2 Sent").await;
+    assert!(server.mailbox.view("Sent").is_empty(), "all or none");
+}
+
+#[tokio::test]
+async fn by_uid_what_is_gone_is_passed_over() {
+    let (server, _a, mut b) = two().await;
+    server.mailbox.remove("INBOX", &[2]);
+    let lines = b.transact("OK", "UID FETCH 1:3 (BODY.PEEK[])").await;
+    assert_eq!(with(&lines, "BODY[]").len(), 2);
+    one(&lines, "* 2 EXPUNGE");
+}
+
+#[tokio::test]
+async fn silent_hides_only_ones_own_change() {
+    let (_server, mut a, mut b) = two().await;
+    a.transact("OK", "STORE 1 +FLAGS.SILENT (\\Answered)").await;
+    let lines = b.transact("OK", "STORE 1:2 +FLAGS.SILENT (\\Seen)").await;
+    // Told before the change, as the client reckons from there.
+    assert_eq!(with(&lines, "FETCH"), ["* 1 FETCH (FLAGS (\\Answered))"]);
+    assert_eq!(b.transact("OK", "NOOP").await.len(), 1);
+    assert_eq!(with(&a.transact("OK", "NOOP").await, "FETCH").len(), 2);
+}
+
+#[tokio::test]
+async fn idle_is_told_as_things_happen() {
+    let (server, mut a, mut b) = two().await;
+    let tag = b.send("IDLE").await;
+    assert!(b.line().await.starts_with("+ "));
+    server.mailbox.deliver("INBOX", "Subject: 5\n\nnew\n");
+    assert_eq!(b.line().await, "* 5 EXISTS");
+    a.transact("OK", "STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    assert_eq!(b.line().await, "* 1 FETCH (FLAGS (\\Deleted))");
+    a.transact("OK", "EXPUNGE").await;
+    assert_eq!(b.line().await, "* 1 EXPUNGE");
+    b.raw("DONE\r\n").await;
+    assert_eq!(b.answer(&tag, "OK").await.len(), 1);
+    // What was not told is told when IDLE begins.
+    server.mailbox.deliver("INBOX", "Subject: 6\n\nnew\n");
+    let tag = a.send("IDLE").await;
+    let (first, second) = (a.line().await, a.line().await);
+    assert!([&first, &second].iter().any(|l| l.contains("EXISTS")), "{first} {second}");
+    a.raw("NOOP\r\n").await;
+    a.answer(&tag, "BAD").await;
+    a.transact("OK", "NOOP").await;
+}
+
+#[tokio::test]
+async fn idle_without_a_folder_and_through_silence() {
+    let configure = |c: &mut imap::Config| c.keep_alive = std::time::Duration::from_millis(20);
+    let server = Server::with(crate::support::Options { configure, ..Default::default() }).await;
+    let mut imap = server.login().await;
+    let tag = imap.send("IDLE").await;
+    assert!(imap.line().await.starts_with("+ "));
+    assert!(imap.line().await.starts_with("* OK"));
+    imap.raw("done\r\n").await;
+    imap.answer(&tag, "OK").await;
+}

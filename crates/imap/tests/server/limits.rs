@@ -1,0 +1,106 @@
+//! Bad input, patience and endings.
+
+use std::time::Duration;
+
+use crate::support::{Options, Server, one, with};
+
+#[tokio::test]
+async fn errors_are_told_and_counted() {
+    let server = Server::start().await;
+    let mut imap = server.inbox().await;
+    imap.transact("BAD", "NONSENSE").await;
+    imap.raw("* x\r\n").await;
+    assert!(imap.line().await.starts_with("* BAD"));
+    imap.transact("BAD", &format!("SEARCH SUBJECT {}", "a".repeat(100_000))).await;
+    imap.transact("BAD", "SEARCH SUBJECT {99999999}").await;
+    imap.transact("OK", "NOOP").await;
+    for _ in 0..19 {
+        imap.transact("BAD", "NONSENSE").await;
+    }
+    imap.transact("OK", "NOOP").await;
+    for _ in 0..20 {
+        imap.transact("BAD", "NONSENSE").await;
+    }
+    assert!(one(&imap.closes().await, "* BYE").contains("errors"));
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_not_kept() {
+    let server = Server::start().await;
+    let mut imap = server.plain().await;
+    let piece = "a".repeat(16 * 1024);
+    // More than is ever forgotten: the connection ends, before or after the client is done.
+    for _ in 0..8 {
+        imap.raw(&piece).await;
+    }
+    one(&imap.closes().await, "* BYE");
+}
+
+#[tokio::test]
+async fn stopping_says_bye() {
+    let server = Server::start().await;
+    let (mut plain, mut waiting, mut idling) = (server.plain().await, server.inbox().await, server.inbox().await);
+    idling.send("IDLE").await;
+    idling.line().await;
+    server.shutdown.cancel();
+    for imap in [&mut plain, &mut waiting, &mut idling] {
+        one(&imap.closes().await, "* BYE");
+    }
+}
+
+#[tokio::test]
+async fn patience_has_an_end() {
+    let configure = |c: &mut imap::Config| {
+        c.idle_timeout = Duration::from_millis(200);
+        c.max_session = Some(Duration::from_millis(500));
+    };
+    let server = Server::with(Options { configure, ..Options::default() }).await;
+    let mut imap = server.inbox().await;
+    assert!(one(&imap.closes().await, "* BYE").contains("Idle"));
+    // IDLE is patient for as long as any command. LPS-SESSION: the longest session counts whatever the client does.
+    let mut imap = server.inbox().await;
+    let started = std::time::Instant::now();
+    loop {
+        imap.raw("x NOOP\r\n").await;
+        let line = imap.line().await;
+        if line.starts_with("* BYE") {
+            assert!(line.contains("long enough"), "{line}");
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "the session never ended");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A client that takes nothing does not keep its session.
+#[tokio::test]
+async fn a_client_that_never_reads_is_dropped() {
+    let configure = |c: &mut imap::Config| c.stall_timeout = Duration::from_millis(300);
+    let server = Server::with(Options { configure, ..Options::default() }).await;
+    let (_, len) = server.mailbox.deliver_large(30 * 1024 * 1024);
+    let mut imap = server.inbox().await;
+    imap.send("FETCH 1 BODY.PEEK[]").await;
+    let mut read = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        match server.mailbox.octets_read.load(std::sync::atomic::Ordering::SeqCst) {
+            now if now == read => break,
+            now => read = now,
+        }
+    }
+    assert!(read < len);
+    // What was on its way comes, then the end, and no word in the middle of the literal.
+    let rest = imap.rest().await;
+    assert!((rest.len() as u64) < len && !rest.windows(5).any(|w| w == b"* BYE"));
+}
+
+#[tokio::test]
+async fn commands_may_be_pipelined() {
+    let server = Server::start().await;
+    server.mailbox.deliver("INBOX", "Subject: one\n\nbody\n");
+    let mut imap = server.login().await;
+    imap.raw("a SELECT INBOX\r\nb FETCH 1 FLAGS\r\nc NOOP\r\nd LOGOUT\r\n").await;
+    let lines = imap.closes().await;
+    let tagged: Vec<&str> = with(&lines, " OK ").into_iter().filter(|l| !l.starts_with('*')).map(|l| &l[..1]).collect();
+    assert_eq!(tagged, ["a", "b", "c", "d"]);
+}

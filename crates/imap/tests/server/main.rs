@@ -1,0 +1,14 @@
+//! The server driven over real sockets and TLS by a typed client.
+
+mod support;
+
+mod append;
+mod authentication;
+mod concurrency;
+mod fetch;
+mod folders;
+mod imaplib;
+mod limits;
+mod messages;
+mod search;
+mod starttls;

@@ -1,0 +1,390 @@
+//! A mail service in memory: one mailbox, the semantics of [`imap::backend`], counters that tests look at.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use imap::backend::{
+    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
+    FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
+};
+use mail::mime::Structure;
+use mail::{Entry, Flags, FolderName, Keywords, ModSeq, SpecialUse, Uid, UidValidity, View};
+use tokio::sync::watch;
+
+/// The largest message taken.
+pub const APPEND_LIMIT: u64 = 30 * 1024 * 1024;
+
+/// A message's octets.
+enum Octets {
+    Real(Bytes),
+    /// A header and so many times `x`, which takes no memory.
+    Synthetic { header: Bytes, len: u64 },
+    Gone,
+}
+
+struct Folder {
+    view: watch::Sender<Arc<View>>,
+    subscribed: AtomicBool,
+    special_use: Option<SpecialUse>,
+}
+
+#[derive(Default)]
+struct Bodies {
+    next: u64,
+    octets: BTreeMap<u64, (Arc<Octets>, Option<Structure>)>,
+}
+
+/// The mailbox.
+pub struct Mailbox {
+    folders: Mutex<BTreeMap<FolderName, Arc<Folder>>>,
+    bodies: Mutex<Bodies>,
+    validity: AtomicU64,
+    /// Octets of messages read.
+    pub octets_read: AtomicU64,
+    /// Structures asked for.
+    pub structures_read: AtomicUsize,
+    /// Appends refuse with [`Failure::Unavailable`] after their first piece.
+    pub disk_full: AtomicBool,
+}
+
+/// What a test's server has behind it.
+pub struct Memory {
+    pub mailbox: Arc<Mailbox>,
+    pub mechanisms: Vec<Mechanism>,
+    pub preauthenticated: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no test panics while it holds a lock")
+}
+
+impl Mailbox {
+    pub fn new() -> Arc<Self> {
+        let mailbox = Mailbox {
+            folders: Mutex::default(),
+            bodies: Mutex::default(),
+            validity: AtomicU64::new(100),
+            octets_read: AtomicU64::new(0),
+            structures_read: AtomicUsize::new(0),
+            disk_full: AtomicBool::new(false),
+        };
+        mailbox.make(&FolderName::inbox(), None);
+        mailbox.make(&FolderName::new("Sent").expect("valid"), Some(SpecialUse::Sent));
+        Arc::new(mailbox)
+    }
+
+    fn make(&self, name: &FolderName, special_use: Option<SpecialUse>) {
+        let validity = UidValidity(self.validity.fetch_add(1, Ordering::SeqCst) as u32);
+        let view = View::empty(validity, Uid(1), ModSeq(1), Keywords::default());
+        let (view, _) = watch::channel(Arc::new(view));
+        lock(&self.folders).insert(name.clone(), Arc::new(Folder { view, subscribed: AtomicBool::new(true), special_use }));
+    }
+
+    fn folder(&self, name: &FolderName) -> Result<Arc<Folder>> {
+        lock(&self.folders).get(name).cloned().ok_or(Failure::NonExistent)
+    }
+
+    fn put(&self, folder: &Folder, octets: Octets, structure: Structure, flags: Flags, keywords: &[String], date: i64) -> Uid {
+        let size = structure.size() as u32;
+        let body = {
+            let mut bodies = lock(&self.bodies);
+            bodies.next += 1;
+            let body = bodies.next;
+            bodies.octets.insert(body, (Arc::new(octets), Some(structure)));
+            body
+        };
+        let mut given = Uid(0);
+        folder.change(|view| {
+            let flags = keywords.iter().filter_map(|k| view.keywords.intern(k)).fold(flags, Flags::with);
+            given = view.uid_next;
+            let modseq = ModSeq(view.highest_modseq.0 + 1);
+            view.push(Entry { uid: given, size, flags, modseq, internal_date: date, body });
+        });
+        given
+    }
+
+    /// A message arrives, as by delivery.
+    pub fn deliver(&self, folder: &str, message: &str) -> Uid {
+        self.deliver_at(folder, message, Flags::NONE, 1_700_000_000)
+    }
+
+    pub fn deliver_at(&self, folder: &str, message: &str, flags: Flags, date: i64) -> Uid {
+        let folder = self.folder(&FolderName::new(folder).expect("valid")).expect("exists");
+        let message = message.replace('\n', "\r\n");
+        let structure = Structure::of(message.as_bytes());
+        self.put(&folder, Octets::Real(message.into()), structure, flags, &[], date)
+    }
+
+    /// A large message that takes no memory here.
+    pub fn deliver_large(&self, body: u64) -> (Uid, u64) {
+        let folder = self.folder(&FolderName::inbox()).expect("exists");
+        let header = Bytes::from_static(b"Subject: large\r\n\r\n");
+        let mut structure = Structure::of(&header);
+        let len = header.len() as u64 + body;
+        structure.root.body.end = len;
+        (self.put(&folder, Octets::Synthetic { header, len }, structure, Flags::NONE, &[], 0), len)
+    }
+
+    /// Another session removes messages.
+    pub fn remove(&self, folder: &str, uids: &[u32]) {
+        let folder = self.folder(&FolderName::new(folder).expect("valid")).expect("exists");
+        let uids: Vec<Uid> = uids.iter().copied().map(Uid).collect();
+        let bodies: Vec<u64> = uids.iter().filter_map(|u| folder.view.borrow().find(*u).map(|e| e.body)).collect();
+        folder.change(|view| {
+            view.remove(&uids);
+        });
+        for body in bodies {
+            lock(&self.bodies).octets.insert(body, (Arc::new(Octets::Gone), None));
+        }
+    }
+
+    /// The picture of a folder.
+    pub fn view(&self, folder: &str) -> Arc<View> {
+        self.folder(&FolderName::new(folder).expect("valid")).expect("exists").view.borrow().clone()
+    }
+}
+
+impl Folder {
+    fn change(&self, how: impl FnOnce(&mut View)) {
+        self.view.send_modify(|shared| {
+            let mut view = View::clone(shared);
+            how(&mut view);
+            view.highest_modseq = view.highest_modseq.max(ModSeq(shared.highest_modseq.0 + 1));
+            *shared = Arc::new(view);
+        });
+    }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    fn mechanisms(&self) -> &[Mechanism] {
+        &self.mechanisms
+    }
+
+    async fn authenticate(&self, _: &Peer, credentials: Credentials) -> std::result::Result<Arc<dyn Account>, AuthFailure> {
+        match credentials {
+            Credentials::XOAuth2(response) => match response.as_slice() {
+                b"user=marie@alpha\x01auth=Bearer good\x01\x01" => Ok(Arc::new(Session(Arc::clone(&self.mailbox)))),
+                b"user=marie@alpha\x01auth=Bearer down\x01\x01" => Err(AuthFailure::Unavailable),
+                _ => Err(AuthFailure::Refused),
+            },
+            Credentials::External(identity) if identity.is_empty() || identity == "labo@alpha" => {
+                Ok(Arc::new(Session(Arc::clone(&self.mailbox))))
+            }
+            Credentials::External(_) => Err(AuthFailure::Refused),
+        }
+    }
+
+    async fn preauthenticate(&self, _: &Peer) -> Option<Arc<dyn Account>> {
+        self.preauthenticated.then(|| Arc::new(Session(Arc::clone(&self.mailbox))) as Arc<dyn Account>)
+    }
+}
+
+struct Session(Arc<Mailbox>);
+
+#[async_trait]
+impl Account for Session {
+    fn address(&self) -> &str {
+        "marie@alpha"
+    }
+
+    fn append_limit(&self) -> u64 {
+        APPEND_LIMIT
+    }
+
+    async fn folders(&self) -> Result<Vec<FolderInfo>> {
+        let info = |(name, folder): (&FolderName, &Arc<Folder>)| FolderInfo {
+            name: name.clone(),
+            special_use: folder.special_use,
+            subscribed: folder.subscribed.load(Ordering::SeqCst),
+            selectable: true,
+        };
+        Ok(lock(&self.0.folders).iter().map(info).collect())
+    }
+
+    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<()> {
+        if self.0.folder(name).is_ok() {
+            return Err(Failure::AlreadyExists);
+        }
+        self.0.make(name, special_use);
+        Ok(())
+    }
+
+    async fn delete(&self, name: &FolderName) -> Result<()> {
+        lock(&self.0.folders).remove(name).map(|_| ()).ok_or(Failure::NonExistent)
+    }
+
+    async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()> {
+        let mut folders = lock(&self.0.folders);
+        if folders.contains_key(to) {
+            return Err(Failure::AlreadyExists);
+        }
+        let folder = folders.remove(from).ok_or(Failure::NonExistent)?;
+        folders.insert(to.clone(), folder);
+        Ok(())
+    }
+
+    async fn subscribe(&self, name: &FolderName, subscribed: bool) -> Result<()> {
+        self.0.folder(name)?.subscribed.store(subscribed, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn status(&self, name: &FolderName) -> Result<FolderStatus> {
+        let view = self.0.folder(name)?.view.borrow().clone();
+        Ok(FolderStatus {
+            messages: view.len() as u32,
+            unseen: view.unseen() as u32,
+            deleted: view.deleted() as u32,
+            size: view.octets(),
+            uid_next: view.uid_next,
+            uid_validity: view.uid_validity,
+            highest_modseq: view.highest_modseq,
+        })
+    }
+
+    async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>> {
+        Ok(Arc::new(Open { mailbox: Arc::clone(&self.0), folder: self.0.folder(name)? }))
+    }
+
+    async fn append(&self, to: AppendTo) -> Result<Box<dyn Append>> {
+        self.0.folder(&to.folder)?;
+        Ok(Box::new(Incoming { mailbox: Arc::clone(&self.0), to, octets: Vec::new() }))
+    }
+}
+
+struct Incoming {
+    mailbox: Arc<Mailbox>,
+    to: AppendTo,
+    octets: Vec<u8>,
+}
+
+#[async_trait]
+impl Append for Incoming {
+    async fn write(&mut self, piece: &[u8]) -> Result<()> {
+        self.octets.extend_from_slice(piece);
+        if self.mailbox.disk_full.load(Ordering::SeqCst) { Err(Failure::Unavailable) } else { Ok(()) }
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(UidValidity, Uid)> {
+        assert_eq!(self.octets.len() as u64, self.to.size, "all of the message, and nothing else, was written");
+        let folder = self.mailbox.folder(&self.to.folder)?;
+        let structure = Structure::of(&self.octets);
+        let (flags, date) = (self.to.flags, self.to.internal_date.unwrap_or(1_700_000_000));
+        let uid = self.mailbox.put(&folder, Octets::Real(self.octets.into()), structure, flags, &self.to.keywords, date);
+        Ok((folder.view.borrow().uid_validity, uid))
+    }
+}
+
+struct Open {
+    mailbox: Arc<Mailbox>,
+    folder: Arc<Folder>,
+}
+
+impl Open {
+    fn transfer(&self, uids: &[Uid], to: &FolderName) -> Result<Copied> {
+        let target = self.mailbox.folder(to)?;
+        let here = self.folder.view.borrow().clone();
+        let mut copied = Vec::new();
+        for entry in uids.iter().filter_map(|u| here.find(*u)) {
+            let names: Vec<String> = entry.flags.names(&here.keywords).map(str::to_owned).collect();
+            target.change(|view| {
+                let uid = view.uid_next;
+                let flag = |n: &String| Flags::system(n).or_else(|| view.keywords.intern(n));
+                let flags = names.iter().filter_map(flag).fold(Flags::NONE, Flags::with);
+                view.push(Entry { uid, flags, modseq: ModSeq(view.highest_modseq.0 + 1), ..*entry });
+                copied.push((uid, entry.uid));
+            });
+        }
+        let uid_validity = target.view.borrow().uid_validity;
+        Ok(Copied { uid_validity, uids: copied })
+    }
+}
+
+#[async_trait]
+impl OpenFolder for Open {
+    fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.folder.view.subscribe()
+    }
+
+    async fn structures(&self, bodies: &[u64]) -> Result<Vec<Option<Structure>>> {
+        self.mailbox.structures_read.fetch_add(bodies.len(), Ordering::SeqCst);
+        let kept = lock(&self.mailbox.bodies);
+        Ok(bodies.iter().map(|b| kept.octets.get(b).and_then(|(_, s)| s.clone())).collect())
+    }
+
+    async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>> {
+        let octets = lock(&self.mailbox.bodies).octets.get(&body).map(|(o, _)| Arc::clone(o));
+        let reading = |octets| Box::new(Reading { mailbox: Arc::clone(&self.mailbox), octets }) as Box<dyn MessageBody>;
+        Ok(octets.filter(|o| !matches!(**o, Octets::Gone)).map(reading))
+    }
+
+    async fn set_flags(&self, change: FlagChange) -> Result<()> {
+        self.folder.change(|view| {
+            let named = change.keywords.iter().filter_map(|k| view.keywords.intern(k)).fold(change.flags, Flags::with);
+            let modseq = ModSeq(view.highest_modseq.0 + 1);
+            for uid in &change.uids {
+                let Some(entry) = view.find(*uid).copied() else { continue };
+                let flags = match change.how {
+                    FlagOperation::Replace => named,
+                    FlagOperation::Add => entry.flags.with(named),
+                    FlagOperation::Remove => entry.flags.without(named),
+                };
+                view.update(*uid, flags, modseq);
+            }
+        });
+        Ok(())
+    }
+
+    async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {
+        let mut gone = Vec::new();
+        self.folder.change(|view| {
+            let goes = |e: &&Entry| e.flags.contains(Flags::DELETED) && uids.as_ref().is_none_or(|u| u.contains(&e.uid));
+            gone = view.iter().filter(goes).map(|e| e.uid).collect();
+            view.remove(&gone);
+        });
+        Ok(gone)
+    }
+
+    async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+        self.transfer(&uids, to)
+    }
+
+    async fn move_to(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+        let moved = self.transfer(&uids, to)?;
+        self.folder.change(|view| {
+            view.remove(&uids);
+        });
+        Ok(moved)
+    }
+}
+
+struct Reading {
+    mailbox: Arc<Mailbox>,
+    octets: Arc<Octets>,
+}
+
+#[async_trait]
+impl MessageBody for Reading {
+    fn len(&self) -> u64 {
+        match &*self.octets {
+            Octets::Real(octets) => octets.len() as u64,
+            Octets::Synthetic { len, .. } => *len,
+            Octets::Gone => 0,
+        }
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {
+        assert!(len <= 64 * 1024, "more was asked for than the contract allows");
+        let end = (offset + len as u64).min(self.len());
+        self.mailbox.octets_read.fetch_add(end - offset, Ordering::SeqCst);
+        Ok(match &*self.octets {
+            Octets::Real(octets) => octets.slice(offset as usize..end as usize),
+            Octets::Synthetic { header, .. } if offset < header.len() as u64 => header.slice(offset as usize..),
+            Octets::Synthetic { .. } => vec![b'x'; (end - offset) as usize].into(),
+            Octets::Gone => Bytes::new(),
+        })
+    }
+}
