@@ -98,7 +98,7 @@ impl Access {
         if let Err(fault) = &certificate.verdict {
             return Err(self.refused(Who::Unknown, &fault.to_string(), None, from));
         }
-        let structure = certificate.subject.structure_id().and_then(|id| StructureId::lenient(&id).ok());
+        let structure = certificate.subject.structure_id().and_then(|id| StructureId::lenient(id).ok());
         let Some(structure) = structure else {
             return Err(self.refused(Who::Unknown, "the certificate names no structure", None, from));
         };

@@ -220,12 +220,11 @@ impl Writer {
     }
 
     fn flush(&mut self) {
-        if let Some((_, file)) = &mut self.open {
-            if let Err(e) = file.flush() {
+        if let Some((_, file)) = &mut self.open
+            && let Err(e) = file.flush() {
                 self.open = None;
                 tracing::error!("traces could not be written: {e}");
             }
-        }
     }
 
     fn write(&mut self, at: OffsetDateTime, trace: &Trace) -> std::io::Result<()> {
@@ -253,11 +252,10 @@ impl Writer {
             let name = file.file_name();
             let day =
                 name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| time::Date::parse(n, &format).ok());
-            if day.is_some_and(|day| (today - day).whole_days() > self.keep_days as i64) {
-                if let Err(e) = std::fs::remove_file(file.path()) {
+            if day.is_some_and(|day| (today - day).whole_days() > self.keep_days as i64)
+                && let Err(e) = std::fs::remove_file(file.path()) {
                     tracing::warn!("an old trace file could not be removed: {e}");
                 }
-            }
         }
     }
 }

@@ -124,7 +124,7 @@ async fn send(
         .iter()
         .map(|r| Rcpt {
             path: ForwardPath::Address(r.address.clone()),
-            notify: r.notify.explicit.then(|| match (r.notify.success, r.notify.failure, r.notify.delay) {
+            notify: r.notify.explicit.then_some(match (r.notify.success, r.notify.failure, r.notify.delay) {
                 (false, false, false) => Notify::Never,
                 (success, failure, delay) => Notify::When { success, failure, delay },
             }),
