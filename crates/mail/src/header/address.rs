@@ -106,6 +106,7 @@ impl Lexer<'_> {
         while let Some((at, c)) = chars.next() {
             if c == '\\' {
                 if let Some((_, escaped)) = chars.next() {
+                    self.clean &= !escaped.is_control();
                     out.push(escaped);
                 }
                 continue;
@@ -118,6 +119,7 @@ impl Lexer<'_> {
                     return (out, at + c.len_utf8());
                 }
             }
+            self.clean &= !c.is_control() || c == '\t';
             out.push(c);
         }
         self.clean = false;
@@ -354,7 +356,8 @@ fn is_dot_atom(text: &str) -> bool {
 /// A host name (letters of RFC 6532 too) or an address literal.
 fn is_domain(text: &str) -> bool {
     if let Some(literal) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
-        return !literal.is_empty() && literal.bytes().all(|b| b.is_ascii_graphic() && b != b'[' && b != b']');
+        return !literal.is_empty()
+            && literal.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'[' | b']' | b'\\'));
     }
     text.split('.').all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_'))
 }

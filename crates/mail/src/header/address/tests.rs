@@ -75,6 +75,8 @@ fn doubtful_lists_are_told() {
         "a@b:c",
         "a\0@b",
         "a@b!",
+        "a@[1\\\\2]",
+        "\"a\0\"@b",
         "a .. b@c",
     ] {
         assert!(!parse_addresses(text, 100).clean, "{text}");
