@@ -18,7 +18,7 @@ use openssl::sign::{RsaPssSaltlen, Signer};
 use psc::{Identity, Introspection, Refusal, Secret, TokenError, Verifier, VerifierConfig};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 use trust::{Clock, ManualClock};
 
@@ -31,23 +31,33 @@ pub fn b64(octets: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
-/// The keys of the tests, made once.
+type Key = LazyLock<PKey<Private>>;
+
+/// The keys of the tests, each made at its first use: making an RSA key is the slowest thing here.
 pub struct Keys {
-    pub main: PKey<Private>,
-    pub second: PKey<Private>,
-    pub ec: PKey<Private>,
-    pub foreign: PKey<Private>,
-    pub weak: PKey<Private>,
+    pub main: Key,
+    pub second: Key,
+    pub ec: Key,
+    pub foreign: Key,
+    pub weak: Key,
+}
+
+fn rsa(bits: u32) -> PKey<Private> {
+    PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap()
 }
 
 pub fn keys() -> &'static Keys {
-    static KEYS: OnceLock<Keys> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let rsa = |bits| PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-        let ec = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
-        Keys { main: rsa(2048), second: rsa(2048), ec, foreign: rsa(2048), weak: rsa(1024) }
-    })
+    static KEYS: Keys = Keys {
+        main: LazyLock::new(|| rsa(2048)),
+        second: LazyLock::new(|| rsa(2048)),
+        ec: LazyLock::new(|| {
+            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+            PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+        }),
+        foreign: LazyLock::new(|| rsa(2048)),
+        weak: LazyLock::new(|| rsa(1024)),
+    };
+    &KEYS
 }
 
 pub fn jwk(kid: &str, key: &PKey<Private>) -> Value {

@@ -13,9 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::{
-    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
-};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -32,6 +30,9 @@ pub const ALERT_AGE: Duration = Duration::from_secs(48 * 3600);
 
 /// First pause after a failure; it doubles up to the regular interval.
 const FIRST_RETRY: Duration = Duration::from_secs(60);
+
+/// The same while no list is held: nothing can be sent or received, so the publisher's return must be seen soon.
+const FIRST_RETRY_EMPTY: Duration = Duration::from_secs(5);
 
 /// How far in the future a list may be dated. One dated later would make every true list look like a replay.
 const MAX_FUTURE: Duration = Duration::from_secs(3600);
@@ -135,10 +136,7 @@ impl Keeper {
 
     /// The list in force; `None` until a first one could be had (then nothing can be decided: a temporary failure).
     pub fn current(&self) -> Option<Arc<WhiteList>> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How things stand.
@@ -150,9 +148,7 @@ impl Keeper {
             domains: list.as_ref().map_or(0, |list| list.len()),
             skipped: list.as_ref().map_or(0, |list| list.skipped_total()),
             confirmed_at: state.confirmed_at,
-            age: state
-                .confirmed_at
-                .map(|at| self.clock.now().duration_since(at).unwrap_or_default()),
+            age: state.confirmed_at.map(|at| self.clock.now().duration_since(at).unwrap_or_default()),
             failures: state.failures,
             last_error: state.last_error.clone(),
         }
@@ -204,10 +200,11 @@ impl Keeper {
     fn pause(&self) -> Duration {
         let regular = self.config.refresh_every;
         let failures = self.state().failures;
+        let first = if self.current().is_some() { FIRST_RETRY } else { FIRST_RETRY_EMPTY };
         let pause = match failures {
             0 => regular,
             // Beyond 16 doublings the interval has long been reached.
-            failures => regular.min(FIRST_RETRY * 2_u32.pow((failures - 1).min(16))),
+            failures => regular.min(first * 2_u32.pow((failures - 1).min(16))),
         };
         let mut random = [128_u8];
         // Without randomness the pause is the plain one: jitter is a courtesy.
@@ -220,12 +217,7 @@ impl Keeper {
     }
 
     async fn fetch(&self) -> Result<bool, KeeperError> {
-        let response = self
-            .http
-            .get(self.config.url.clone())
-            .headers(self.conditions())
-            .send()
-            .await;
+        let response = self.http.get(self.config.url.clone()).headers(self.conditions()).send().await;
         let response = response.map_err(HttpError::from)?;
         match response.status() {
             StatusCode::NOT_MODIFIED if self.current().is_some() => return Ok(false),
@@ -236,11 +228,7 @@ impl Keeper {
         let last_modified = response.headers().get(LAST_MODIFIED).cloned();
         let document = read_limited(response, MAX_DOCUMENT).await?;
 
-        let (policy, path, now) = (
-            self.config.policy.clone(),
-            self.config.path.clone(),
-            self.clock.now(),
-        );
+        let (policy, path, now) = (self.config.policy.clone(), self.config.path.clone(), self.clock.now());
         let held = self.current().map(|list| list.generated_at());
         // Some hundred milliseconds of parsing and a synced write: not on the threads that serve sessions.
         let checked = tokio::task::spawn_blocking(move || {
@@ -269,10 +257,8 @@ impl Keeper {
             return headers;
         }
         let state = self.state();
-        let pairs: [(HeaderName, &Option<HeaderValue>); 2] = [
-            (IF_NONE_MATCH, &state.etag),
-            (IF_MODIFIED_SINCE, &state.last_modified),
-        ];
+        let pairs: [(HeaderName, &Option<HeaderValue>); 2] =
+            [(IF_NONE_MATCH, &state.etag), (IF_MODIFIED_SINCE, &state.last_modified)];
         for (name, value) in pairs {
             if let Some(value) = value {
                 headers.insert(name, value.clone());
@@ -291,11 +277,7 @@ impl Keeper {
     fn report(&self, outcome: &Result<bool, KeeperError>) {
         let status = self.status();
         match outcome {
-            Ok(true) => tracing::info!(
-                domains = status.domains,
-                skipped = status.skipped,
-                "new white list in force"
-            ),
+            Ok(true) => tracing::info!(domains = status.domains, skipped = status.skipped, "new white list in force"),
             Ok(false) => tracing::debug!("white list unchanged"),
             Err(error) if status.age.is_none_or(|age| age >= ALERT_AGE) => {
                 tracing::error!(%error, failures = status.failures, "white list not confirmed for more than 48 h, or never");
@@ -320,11 +302,7 @@ impl Keeper {
 }
 
 /// What a list must be besides authentic.
-fn acceptable(
-    list: &WhiteList,
-    held: Option<SystemTime>,
-    now: SystemTime,
-) -> Result<(), KeeperError> {
+fn acceptable(list: &WhiteList, held: Option<SystemTime>, now: SystemTime) -> Result<(), KeeperError> {
     if held.is_some_and(|held| list.generated_at() < held) {
         return Err(KeeperError::Older);
     }
@@ -347,21 +325,14 @@ fn check_copy(
 ) -> Result<WhiteList, ListError> {
     let strict = WhiteList::from_xml(document, policy, now);
     let date = match strict {
-        Err(ListError::Signature(SignatureError::Certificate(
-            CertificateFault::CrlUnavailable,
-        ))) => now,
-        Err(ListError::Signature(SignatureError::Certificate(CertificateFault::Expired))) => {
-            written.min(now)
-        }
+        Err(ListError::Signature(SignatureError::Certificate(CertificateFault::CrlUnavailable))) => now,
+        Err(ListError::Signature(SignatureError::Certificate(CertificateFault::Expired))) => written.min(now),
         other => return other,
     };
     let policy = match policy {
         SignaturePolicy::Required(signer) => {
             let revocation = Arc::new(Revocation::none());
-            SignaturePolicy::Required(RequiredSigner {
-                revocation,
-                ..signer.clone()
-            })
+            SignaturePolicy::Required(RequiredSigner { revocation, ..signer.clone() })
         }
         other => other.clone(),
     };

@@ -10,10 +10,7 @@ use super::support::{list, now, pki, policy, signed, signed_by};
 
 /// Whether xmlsec1 is there; says so when it is not (`./test` installs it).
 fn xmlsec1_is_there() -> bool {
-    let there = Command::new("xmlsec1")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
+    let there = Command::new("xmlsec1").arg("--version").output().is_ok_and(|output| output.status.success());
     if !there {
         eprintln!("SKIPPED: xmlsec1 is not installed");
     }
@@ -21,16 +18,9 @@ fn xmlsec1_is_there() -> bool {
 }
 
 fn xmlsec1(folder: &Path, arguments: &[&str]) -> bool {
-    let output = Command::new("xmlsec1")
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = Command::new("xmlsec1").current_dir(folder).args(arguments).output().unwrap();
     if !output.status.success() {
-        eprintln!(
-            "xmlsec1 {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        eprintln!("xmlsec1 {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
     output.status.success()
 }
@@ -43,31 +33,13 @@ fn xmlsec1_accepts_what_we_sign() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(
-        folder.path().join("root.pem"),
-        pki().root.certificate.to_pem().unwrap(),
-    )
-    .unwrap();
-    let verify = [
-        "--verify",
-        "--trusted-pem",
-        "root.pem",
-        "--verification-time",
-        TIME,
-        "list.xml",
-    ];
+    std::fs::write(folder.path().join("root.pem"), pki().root.certificate.to_pem().unwrap()).unwrap();
+    let verify = ["--verify", "--trusted-pem", "root.pem", "--verification-time", TIME, "list.xml"];
     for document in [signed(), signed_by(&pki().ec_signer, &list(Duration::ZERO))] {
         std::fs::write(folder.path().join("list.xml"), &document).unwrap();
         assert!(xmlsec1(folder.path(), &verify));
-        std::fs::write(
-            folder.path().join("list.xml"),
-            document.replacen("alpha", "omega", 1),
-        )
-        .unwrap();
-        assert!(
-            !xmlsec1(folder.path(), &verify),
-            "the oracle accepts anything"
-        );
+        std::fs::write(folder.path().join("list.xml"), document.replacen("alpha", "omega", 1)).unwrap();
+        assert!(!xmlsec1(folder.path(), &verify), "the oracle accepts anything");
     }
 }
 
@@ -78,42 +50,22 @@ fn we_accept_what_xmlsec1_signs() {
     }
     let folder = tempfile::tempdir().unwrap();
     let signer = &pki().signer;
-    std::fs::write(
-        folder.path().join("key.pem"),
-        signer.key.private_key_to_pem_pkcs8().unwrap(),
-    )
-    .unwrap();
-    std::fs::write(
-        folder.path().join("signer.pem"),
-        signer.certificate.to_pem().unwrap(),
-    )
-    .unwrap();
-    let template = format!(
-        "<Signature xmlns=\"http://www.w3.org/2000/09/xmldsig#\"><SignedInfo>\
+    std::fs::write(folder.path().join("key.pem"), signer.key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    std::fs::write(folder.path().join("signer.pem"), signer.certificate.to_pem().unwrap()).unwrap();
+    let template = "<Signature xmlns=\"http://www.w3.org/2000/09/xmldsig#\"><SignedInfo>\
          <CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>\
          <SignatureMethod Algorithm=\"http://www.w3.org/2001/04/xmldsig-more#rsa-sha512\"/><Reference URI=\"\"><Transforms>\
          <Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/></Transforms>\
          <DigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha512\"/><DigestValue/></Reference></SignedInfo>\
-         <SignatureValue/><KeyInfo><X509Data/></KeyInfo></Signature></ListeBlancheMSSante>"
-    );
-    let document = list(Duration::ZERO).replace("</ListeBlancheMSSante>", &template);
+         <SignatureValue/><KeyInfo><X509Data/></KeyInfo></Signature></ListeBlancheMSSante>";
+    let document = list(Duration::ZERO).replace("</ListeBlancheMSSante>", template);
     std::fs::write(folder.path().join("template.xml"), document).unwrap();
     assert!(xmlsec1(
         folder.path(),
-        &[
-            "--sign",
-            "--privkey-pem",
-            "key.pem,signer.pem",
-            "--output",
-            "list.xml",
-            "template.xml"
-        ]
+        &["--sign", "--privkey-pem", "key.pem,signer.pem", "--output", "list.xml", "template.xml"]
     ));
     let signed = std::fs::read_to_string(folder.path().join("list.xml")).unwrap();
     let read = WhiteList::from_xml(signed.as_bytes(), &policy(), now()).unwrap();
     assert_eq!(read.len(), 2);
-    assert_eq!(
-        fault(&signed.replacen("alpha", "omega", 1), &policy()),
-        Some(SignatureError::Invalid)
-    );
+    assert_eq!(fault(&signed.replacen("alpha", "omega", 1), &policy()), Some(SignatureError::Invalid));
 }
