@@ -11,6 +11,8 @@ mod cursor;
 mod fetch;
 mod folder;
 mod list;
+#[cfg(test)]
+mod robust;
 mod search;
 #[cfg(test)]
 mod tests;
