@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_message_ends_at_its_dot_and_is_unstuffed() {
         assert_eq!(read(b".\r\n"), (vec![], None, Some(3)));
-        assert_eq!(read(b"a\r\n..b\r\n.\r\nMAIL"), (b"a\r\n.b\r\n".to_vec(), None, Some(12)));
+        assert_eq!(read(b"a\r\n..b\r\n.\r\nMAIL"), (b"a\r\n.b\r\n".to_vec(), None, Some(11)));
         assert_eq!(read(b".a\r\n...\r\n.\r\n"), (b"a\r\n..\r\n".to_vec(), None, Some(12)));
         assert_eq!(read(b"a\r\n.\r").2, None);
     }
@@ -242,8 +242,7 @@ mod tests {
         let alphabet = [b'\r', b'\n', b'.'];
         for length in 1..=6u32 {
             for index in 0..3usize.pow(length) {
-                let middle: Vec<u8> =
-                    (0..length).map(|digit| alphabet[index / 3usize.pow(digit) % 3]).collect();
+                let middle: Vec<u8> = (0..length).map(|digit| alphabet[index / 3usize.pow(digit) % 3]).collect();
                 let mut message = b"a".to_vec();
                 message.extend_from_slice(&middle);
                 message.extend_from_slice(b"MAIL FROM:<x@y.fr>\r\n.\r\n");

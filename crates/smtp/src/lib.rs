@@ -22,8 +22,7 @@ mod verbs;
 pub mod wire;
 
 pub use backend::{
-    Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender,
-    Transaction,
+    Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
 pub use envelope::{BodyType, ForwardPath, MailFrom, Notify, Orcpt, Rcpt, Ret, ReversePath, Xtext};
 pub use reply::{Enhanced, Reply};

@@ -183,10 +183,12 @@ impl Reply {
     pub const SHUTTING_DOWN: Self = Self::fixed(421, e(4, 3, 2), "Service shutting down, try again later");
     pub const TOO_SLOW: Self = Self::fixed(421, e(4, 4, 2), "Timed out");
     pub const TOO_MANY_ERRORS: Self = Self::fixed(421, e(4, 7, 0), "Too many errors");
-    pub const TOO_MANY_MESSAGES: Self = Self::fixed(421, e(4, 7, 0), "Too many messages on this connection, open another");
+    pub const TOO_MANY_MESSAGES: Self =
+        Self::fixed(421, e(4, 7, 0), "Too many messages on this connection, open another");
     pub const TOO_BUSY: Self = Self::fixed(421, e(4, 3, 2), "Too many connections, try again later");
     pub const TRY_AGAIN: Self = Self::fixed(451, e(4, 3, 0), "Temporary trouble, try again later");
-    pub const TOO_MANY_RECIPIENTS: Self = Self::fixed(452, e(4, 5, 3), "Too many recipients, send to the others separately");
+    pub const TOO_MANY_RECIPIENTS: Self =
+        Self::fixed(452, e(4, 5, 3), "Too many recipients, send to the others separately");
     pub const STORAGE_FULL: Self = Self::fixed(452, e(4, 3, 1), "Not enough storage, try again later");
     pub const AUTH_UNAVAILABLE: Self = Self::fixed(454, e(4, 7, 0), "Temporary authentication failure");
     pub const TLS_UNAVAILABLE: Self = Self::fixed(454, e(4, 7, 0), "TLS not available now");
@@ -216,14 +218,16 @@ impl Reply {
     pub const MAILBOX_FULL: Self = Self::fixed(552, e(5, 2, 2), "Mailbox full");
     pub const NOT_ALLOWED: Self = Self::fixed(550, e(5, 7, 1), "Not allowed");
     pub const MESSAGE_TOO_BIG: Self = Self::fixed(552, e(5, 3, 4), "Message size exceeds the limit");
-    pub const BARE_LINE_ENDS: Self = Self::fixed(554, e(5, 6, 0), "Message refused: a bare CR or LF where only CRLF may end a line");
+    pub const BARE_LINE_ENDS: Self =
+        Self::fixed(554, e(5, 6, 0), "Message refused: a bare CR or LF where only CRLF may end a line");
     pub const LONG_TEXT_LINE: Self = Self::fixed(554, e(5, 6, 0), "Message refused: a line is longer than 998 octets");
     pub const BARE_LINE_END_IN_COMMAND: Self = Self::fixed(521, e(5, 5, 2), "A bare CR or LF in a command; closing");
     pub const INJECTION: Self = Self::fixed(554, e(5, 5, 1), "Data sent before TLS; closing");
     pub const INJECTION_AFTER_DATA: Self = Self::fixed(554, e(5, 5, 1), "Data sent before the answer to DATA; closing");
     pub const NUL_IN_MESSAGE: Self = Self::fixed(554, e(5, 6, 0), "Message refused: it holds a NUL");
     pub const CHUNK_TOO_BIG: Self = Self::fixed(421, e(4, 3, 4), "Chunk too big to be read; closing");
-    pub const CERTIFICATE_REQUIRED: Self = Self::fixed(550, e(5, 7, 1), "No client certificate: this is an operator interface with mutual TLS");
+    pub const CERTIFICATE_REQUIRED: Self =
+        Self::fixed(550, e(5, 7, 1), "No client certificate: this is an operator interface with mutual TLS");
     pub const UNKNOWN_PARAMETER: Self = Self::fixed(555, e(5, 5, 4), "MAIL FROM or RCPT TO parameter not recognised");
     pub const EIGHT_BIT_UNSUPPORTED: Self = Self::fixed(554, e(5, 6, 3), "The next server takes no 8-bit content");
     pub const SMTPUTF8_UNSUPPORTED: Self = Self::fixed(553, e(5, 6, 7), "The next server takes no non-ASCII address");

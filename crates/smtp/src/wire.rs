@@ -137,10 +137,7 @@ impl Lines {
     /// Cuts one line of at most `limit` octets, CRLF included.
     pub fn cut(&mut self, limit: usize) -> Cut {
         let pending = &self.buffer[self.start..];
-        let end = pending[self.searched..]
-            .iter()
-            .position(|b| matches!(b, b'\r' | b'\n'))
-            .map(|at| at + self.searched);
+        let end = pending[self.searched..].iter().position(|b| matches!(b, b'\r' | b'\n')).map(|at| at + self.searched);
         let Some(end) = end else {
             self.searched = pending.len();
             return self.unfinished(limit);

@@ -100,7 +100,9 @@ impl RecipientResult {
     #[must_use]
     pub fn reply(&self) -> &Reply {
         match self {
-            RecipientResult::Accepted(reply) | RecipientResult::Temporary(reply) | RecipientResult::Permanent(reply) => reply,
+            RecipientResult::Accepted(reply)
+            | RecipientResult::Temporary(reply)
+            | RecipientResult::Permanent(reply) => reply,
         }
     }
 
@@ -137,7 +139,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]; the connection is closed.
-    pub async fn connect(address: SocketAddr, host: &str, settings: &Settings, check: Check<'_>) -> Result<Client, ClientError> {
+    pub async fn connect(
+        address: SocketAddr,
+        host: &str,
+        settings: &Settings,
+        check: Check<'_>,
+    ) -> Result<Client, ClientError> {
         let session = connection::open(address, host, settings, check).await?;
         Ok(Client { session })
     }

@@ -324,7 +324,9 @@ enum Line {
 fn command_limit(head: &[u8]) -> usize {
     match head.get(..5) {
         Some(verb) if verb.eq_ignore_ascii_case(b"AUTH ") => MAX_AUTH_COMMAND,
-        Some(verb) if verb.eq_ignore_ascii_case(b"MAIL ") || verb.eq_ignore_ascii_case(b"RCPT ") => MAX_ENVELOPE_COMMAND,
+        Some(verb) if verb.eq_ignore_ascii_case(b"MAIL ") || verb.eq_ignore_ascii_case(b"RCPT ") => {
+            MAX_ENVELOPE_COMMAND
+        }
         _ => MAX_COMMAND,
     }
 }

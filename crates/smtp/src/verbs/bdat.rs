@@ -30,16 +30,18 @@ pub(crate) async fn bdat(session: &mut Session, size: u64, last: bool) -> Flow {
     }
     let mut chunks = match session.open.take() {
         Some(Open::Chunks(chunks)) => chunks,
-        Some(Open::Envelope { transaction, recipients, .. }) if recipients > 0 => match transaction.begin_data().await {
-            Ok(sink) => {
-                let decoder = Decoder::chunks(session.config.max_text_line);
-                Chunks { intake: Intake::new(session, sink, decoder), count: 0 }
+        Some(Open::Envelope { transaction, recipients, .. }) if recipients > 0 => {
+            match transaction.begin_data().await {
+                Ok(sink) => {
+                    let decoder = Decoder::chunks(session.config.max_text_line);
+                    Chunks { intake: Intake::new(session, sink, decoder), count: 0 }
+                }
+                Err(reply) => {
+                    skip(session, size).await?;
+                    return session.answer(&reply).await;
+                }
             }
-            Err(reply) => {
-                skip(session, size).await?;
-                return session.answer(&reply).await;
-            }
-        },
+        }
         other => {
             let reply = if other.is_some() { Reply::RCPT_FIRST } else { Reply::MAIL_FIRST };
             session.open = other;

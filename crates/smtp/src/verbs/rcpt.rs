@@ -18,7 +18,8 @@ pub(crate) async fn rcpt(session: &mut Session, to: Rcpt) -> Flow {
         return session.error(&Reply::SMTPUTF8_NEEDED).await;
     }
     if *recipients >= max_recipients {
-        return count_refused(session, &Reply::TOO_MANY_RECIPIENTS).await;
+        // Not counted among the refused: a client with a long list does nothing wrong.
+        return session.answer(&Reply::TOO_MANY_RECIPIENTS).await;
     }
     match transaction.rcpt(&to).await {
         Ok(()) => {
