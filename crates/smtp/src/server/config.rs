@@ -20,7 +20,8 @@ pub enum Role {
 pub struct Timeouts {
     /// Between two commands once it may send: 5 minutes (RFC 5321 §4.5.3.2.7).
     pub command: Duration,
-    /// Between two commands before it may (TLS and, on a submission, AUTH): one minute, since anyone can connect.
+    /// Between two commands before it may (AUTH on a submission, a good certificate on an MX): one minute, since anyone can
+    /// connect.
     pub before_auth: Duration,
     /// From the connection until it may send, whatever it says meanwhile.
     pub before_auth_total: Duration,

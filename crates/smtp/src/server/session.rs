@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use trust::tls::TlsInfo;
 use zeroize::Zeroizing;
 
-use super::{Config, Role};
+use super::Config;
 use crate::backend::{Backend, Peer, Sender, Transaction};
 use crate::command::{self, Command};
 use crate::reply::Reply;
@@ -184,12 +184,9 @@ impl Session {
         }
     }
 
-    /// Whether the peer may send.
+    /// Whether it is known who sends: since AUTH on a submission, since the first MAIL on an MX.
     pub(crate) fn may_send(&self) -> bool {
-        match self.config.role {
-            Role::Submission => self.sender.is_some(),
-            Role::Mx => self.tls.is_some(),
-        }
+        self.sender.is_some()
     }
 
     /// The peer, for the backend; `None` before TLS or EHLO.
