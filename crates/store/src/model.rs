@@ -248,7 +248,7 @@ pub struct FlagsSet {
 pub struct Copied {
     /// UIDVALIDITY of the folder they went to.
     pub uid_validity: UidValidity,
-    /// UIDs there and here, in order.
+    /// For each message, in order: the UID it had where it was, and the one it has where it went.
     pub uids: Vec<(Uid, Uid)>,
 }
 

@@ -39,7 +39,7 @@ pub(super) fn copy_uid(copied: &Copied) -> Option<String> {
     if copied.uids.is_empty() {
         return None;
     }
-    let from = uid_list(copied.uids.iter().map(|(_, here)| *here));
-    let to = uid_list(copied.uids.iter().map(|(there, _)| *there));
+    let from = uid_list(copied.uids.iter().map(|(was, _)| *was));
+    let to = uid_list(copied.uids.iter().map(|(_, is)| *is));
     Some(format!("COPYUID {} {from} {to}", copied.uid_validity.0))
 }

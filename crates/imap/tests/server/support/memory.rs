@@ -295,7 +295,7 @@ impl Open {
                 let flag = |n: &String| Flags::system(n).or_else(|| view.keywords.intern(n));
                 let flags = names.iter().filter_map(flag).fold(Flags::NONE, Flags::with);
                 view.push(Entry { uid, flags, modseq: ModSeq(view.highest_modseq.0 + 1), ..*entry });
-                copied.push((uid, entry.uid));
+                copied.push((entry.uid, uid));
             });
         }
         let uid_validity = target.view.borrow().uid_validity;
@@ -382,8 +382,13 @@ impl MessageBody for Reading {
         self.mailbox.octets_read.fetch_add(end - offset, Ordering::SeqCst);
         Ok(match &*self.octets {
             Octets::Real(octets) => octets.slice(offset as usize..end as usize),
-            Octets::Synthetic { header, .. } if offset < header.len() as u64 => header.slice(offset as usize..),
-            Octets::Synthetic { .. } => vec![b'x'; (end - offset) as usize].into(),
+            Octets::Synthetic { header, .. } => {
+                let mut octets = vec![b'x'; (end - offset) as usize];
+                for (octet, at) in octets.iter_mut().zip(offset..end) {
+                    *octet = header.get(at as usize).copied().unwrap_or(b'x');
+                }
+                octets.into()
+            }
             Octets::Gone => Bytes::new(),
         })
     }
