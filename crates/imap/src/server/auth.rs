@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Ended;
 use super::reply::{Outcome, Reply, Stop};
-use super::session::{Session, stall};
+use super::session::Session;
 use crate::backend::{AuthFailure, Credentials, Mechanism};
 use crate::wire::Line;
 
@@ -61,12 +61,14 @@ pub(super) async fn run(session: &mut Session, mechanism: &str, initial: Option<
             session.enter(account);
             Ok(Reply::ok("Authenticated").code(format!("CAPABILITY {}", session.capabilities())))
         }
-        Err(AuthFailure::Unavailable) => {
-            Ok(Reply::no("Cannot be checked now, try again later").code("UNAVAILABLE"))
-        }
+        Err(AuthFailure::Unavailable) => Ok(Reply::no("Cannot be checked now, try again later").code("UNAVAILABLE")),
         Err(AuthFailure::Refused) => {
             session.refused += 1;
-            tracing::info!(connection = session.peer.connection, mechanism = mechanism.name(), "imap: authentication refused");
+            tracing::info!(
+                connection = session.peer.connection,
+                mechanism = mechanism.name(),
+                "imap: authentication refused"
+            );
             tokio::time::sleep(session.config.failure_delay).await;
             if mechanism == Mechanism::XOAuth2 {
                 let challenge = BASE64.encode(CHALLENGE);
@@ -84,7 +86,7 @@ pub(super) async fn run(session: &mut Session, mechanism: &str, initial: Option<
 /// Sends the challenge and waits for the client's line.
 async fn answer(session: &mut Session) -> Result<Zeroizing<Vec<u8>>, Stop> {
     session.out.flush().await?;
-    let limit = session.login_deadline.min(Instant::now() + stall(&session.config));
+    let limit = session.login_deadline.min(Instant::now() + session.config.stall_timeout);
     let line = tokio::select! {
         line = session.reader.line() => line.map_err(|_| Ended::Gone)?,
         () = tokio::time::sleep_until(limit) => return Err(Ended::Bye("Not authenticated in time").into()),

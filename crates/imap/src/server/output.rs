@@ -62,8 +62,11 @@ impl Output {
         if self.buffer.len() >= HIGH_WATER { self.write_buffer().await } else { Ok(()) }
     }
 
-    /// A piece of a message.
+    /// A piece of a message. A stop of the server does not wait for the rest of it.
     pub(super) async fn piece(&mut self, piece: &[u8]) -> Result<(), Ended> {
+        if self.shutdown.is_cancelled() {
+            return Err(Ended::Stalled);
+        }
         if piece.len() < DIRECT {
             self.put(piece);
             return self.room().await;
@@ -114,7 +117,12 @@ impl fmt::Write for Adapter<'_> {
     }
 }
 
-async fn write_all(sink: &mut Sink, mut octets: &[u8], time_out: Duration, shutdown: &CancellationToken) -> Result<(), Ended> {
+async fn write_all(
+    sink: &mut Sink,
+    mut octets: &[u8],
+    time_out: Duration,
+    shutdown: &CancellationToken,
+) -> Result<(), Ended> {
     while !octets.is_empty() {
         // Progress starts the time-out anew: slow is allowed, stopped is not.
         let n = limited(sink.write(octets), time_out, shutdown).await?;

@@ -33,10 +33,12 @@ pub(super) async fn run(
         };
         if let Err(Ended::Bye(why)) = ended {
             // The client may not read: nobody waits for it, the socket's own buffer holds this line.
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), say(&mut writer, &format!("* BYE {why}\r\n"))).await;
+            let _ =
+                tokio::time::timeout(std::time::Duration::from_secs(1), say(&mut writer, &format!("* BYE {why}\r\n")))
+                    .await;
         }
         ended?;
-        // Read once more than needed: the octets may have come since.
+        // `converse` looked already; here the reader itself vouches for it, whatever changes above.
         if reader.into_inner().is_err() {
             tracing::warn!(connection, "imap: data sent with STARTTLS, connection dropped");
             return Err(Ended::Gone);
@@ -95,7 +97,8 @@ async fn converse(
                         }
                         Command::StartTls if reader.has_buffered() => {
                             tracing::warn!("imap: commands sent together with STARTTLS");
-                            say(writer, &format!("{tag} BAD Nothing may follow STARTTLS before the handshake\r\n")).await?;
+                            say(writer, &format!("{tag} BAD Nothing may follow STARTTLS before the handshake\r\n"))
+                                .await?;
                             // What follows cannot be trusted to come from the client.
                             return Err(Ended::Bye("Data sent with STARTTLS"));
                         }

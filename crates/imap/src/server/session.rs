@@ -4,7 +4,6 @@
 //! state has and nothing else.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::ReadHalf;
 use tokio::net::TcpStream;
@@ -181,7 +180,13 @@ impl Session {
             None => self.out.line(format_args!("{tag} {} {}", reply.status.name(), reply.text)),
         }
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        tracing::debug!(connection = self.peer.connection, command = name, status = reply.status.name(), micros, "imap: command");
+        tracing::debug!(
+            connection = self.peer.connection,
+            command = name,
+            status = reply.status.name(),
+            micros,
+            "imap: command"
+        );
         self.flush_after(reply.status).await?;
         if self.account.is_none() && self.refused >= self.config.max_login_attempts {
             return Err(Ended::Bye("Too many refused attempts"));
@@ -227,7 +232,9 @@ impl Session {
             Command::Select { folder, read_only } => {
                 Box::pin(commands::select::run(self, account, folder, read_only)).await
             }
-            Command::Create { folder, special_use } => Box::pin(commands::create::run(account, folder, &special_use)).await,
+            Command::Create { folder, special_use } => {
+                Box::pin(commands::create::run(account, folder, &special_use)).await
+            }
             Command::Delete(folder) => Box::pin(commands::delete::run(account, folder)).await,
             Command::Rename { from, to } => Box::pin(commands::rename::run(account, from, to)).await,
             Command::Subscribe(folder) => Box::pin(commands::subscribe::run(account, folder, true)).await,
@@ -236,7 +243,9 @@ impl Session {
             Command::Lsub { reference, pattern } => {
                 Box::pin(commands::lsub::run(&mut self.out, account, &reference, &pattern)).await
             }
-            Command::Status { folder, items } => Box::pin(commands::status::run(&mut self.out, account, folder, &items)).await,
+            Command::Status { folder, items } => {
+                Box::pin(commands::status::run(&mut self.out, account, folder, &items)).await
+            }
             Command::Append(append) => Box::pin(commands::append::run(self, account, append)).await,
             Command::Idle => Box::pin(commands::idle::run(self)).await,
             command => {
@@ -277,11 +286,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Longest time for a continuation line in the middle of a command: part of [`Config::stall_timeout`]'s promise.
-pub(super) fn stall(config: &Config) -> Duration {
-    config.stall_timeout
 }
 
 /// What may be told when a command is over (RFC 3501 §7.4.1).

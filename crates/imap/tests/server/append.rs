@@ -10,10 +10,12 @@ const MESSAGE: &str = "Subject: hello\n\nbody\n";
 async fn both_kinds_of_literals() {
     let server = Server::start().await;
     let mut imap = server.inbox().await;
-    let lines = imap.append("OK [APPENDUID 100 1]", "INBOX (\\Seen $Urgent) \"17-Jul-1996 02:44:25 -0700\"", MESSAGE).await;
+    let lines =
+        imap.append("OK [APPENDUID 100 1]", "INBOX (\\Seen $Urgent) \"17-Jul-1996 02:44:25 -0700\"", MESSAGE).await;
     one(&lines, "* 1 EXISTS");
     let message = MESSAGE.replace('\n', "\r\n");
-    let lines = imap.transact("OK [APPENDUID 100 2]", &format!("APPEND INBOX {{{}+}}\r\n{message}", message.len())).await;
+    let lines =
+        imap.transact("OK [APPENDUID 100 2]", &format!("APPEND INBOX {{{}+}}\r\n{message}", message.len())).await;
     one(&lines, "* 2 EXISTS");
     let lines = imap.transact("OK", "FETCH 1 (FLAGS INTERNALDATE BODY.PEEK[])").await;
     let fetch = one(&lines, "* 1 FETCH");

@@ -36,7 +36,7 @@ async fn expunges_are_held_back_while_numbers_are_in_use() {
     for command in ["FETCH 4 (UID FLAGS)", "STORE 4 +FLAGS (\\Seen)", "SEARCH UID 4"] {
         let lines = b.transact("OK", command).await;
         assert!(with(&lines, "EXPUNGE").is_empty() && with(&lines, "EXISTS").is_empty(), "{lines:?}");
-        assert!(with(&lines, "4").len() > 1, "{lines:?}");
+        assert!(!with(&lines, "4").is_empty(), "{lines:?}");
     }
     // Changes of flags by others are told under the old numbers, once.
     a.transact("OK", "UID STORE 3 +FLAGS (\\Flagged)").await;
@@ -53,7 +53,10 @@ async fn uid_commands_may_tell_expunges() {
     let (server, _a, mut b) = two().await;
     server.mailbox.remove("INBOX", &[1]);
     let lines = b.transact("OK", "UID FETCH 4 (FLAGS)").await;
-    assert_eq!(&lines[..2], ["* 4 FETCH (FLAGS () UID 4)", "* 1 EXPUNGE"].map(|l| l.replace("FLAGS () UID 4", "UID 4 FLAGS ()")));
+    assert_eq!(
+        &lines[..2],
+        ["* 4 FETCH (FLAGS () UID 4)", "* 1 EXPUNGE"].map(|l| l.replace("FLAGS () UID 4", "UID 4 FLAGS ()"))
+    );
 }
 
 #[tokio::test]

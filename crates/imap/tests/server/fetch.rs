@@ -15,7 +15,9 @@ async fn start() -> (Server, crate::support::Client) {
 
 /// What comes after `{n}` CRLF, without the closing parenthesis.
 fn literal(line: &str) -> &str {
-    line.split_once("}\r\n").and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_else(|| panic!("a literal in {line}"))
+    line.split_once("}\r\n")
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or_else(|| panic!("a literal in {line}"))
 }
 
 #[tokio::test]
@@ -23,7 +25,10 @@ async fn what_the_view_knows_reads_nothing() {
     let (server, mut imap) = start().await;
     let lines = imap.transact("OK", "FETCH 1:* (FLAGS UID INTERNALDATE RFC822.SIZE)").await;
     let size = MULTIPART.replace('\n', "\r\n").len();
-    assert_eq!(lines[0], format!("* 1 FETCH (FLAGS () UID 1 INTERNALDATE \"14-Nov-2023 22:13:20 +0000\" RFC822.SIZE {size})"));
+    assert_eq!(
+        lines[0],
+        format!("* 1 FETCH (FLAGS () UID 1 INTERNALDATE \"14-Nov-2023 22:13:20 +0000\" RFC822.SIZE {size})")
+    );
     assert_eq!(server.mailbox.structures_read.load(Ordering::SeqCst), 0);
     let lines = imap.transact("OK", "FETCH 1 ALL").await;
     let envelope = one(&lines, "ENVELOPE");
@@ -60,14 +65,19 @@ async fn sections() {
         let lines = imap.transact("OK", &format!("FETCH 1 BODY.PEEK[{missing}]")).await;
         assert_eq!(lines[0], format!("* 1 FETCH (BODY[{missing}] NIL)"));
     }
-    for (partial, origin, wanted) in [("<0.4>", 0, &whole[..4]), ("<5.7>", 5, &whole[5..12]), ("<100000.5>", 100_000, "")] {
+    for (partial, origin, wanted) in
+        [("<0.4>", 0, &whole[..4]), ("<5.7>", 5, &whole[5..12]), ("<100000.5>", 100_000, "")]
+    {
         let lines = imap.transact("OK", &format!("FETCH 1 BODY.PEEK[]{partial}")).await;
         assert!(lines[0].starts_with(&format!("* 1 FETCH (BODY[]<{origin}> {{{}}}", wanted.len())), "{lines:?}");
         assert_eq!(literal(&lines[0]), wanted);
     }
     for (old, wanted) in [("RFC822.HEADER", "From:"), ("RFC822.TEXT", "--b"), ("RFC822", "From:")] {
         let lines = imap.transact("OK", &format!("FETCH 1 {old}")).await;
-        assert!(lines[0].starts_with(&format!("* 1 FETCH ({old} {{")) && literal(&lines[0]).starts_with(wanted), "{lines:?}");
+        assert!(
+            lines[0].starts_with(&format!("* 1 FETCH ({old} {{")) && literal(&lines[0]).starts_with(wanted),
+            "{lines:?}"
+        );
     }
     // Several at once keep their order.
     let lines = imap.transact("OK", "UID FETCH 1 (BODY.PEEK[1] FLAGS BODY.PEEK[2])").await;

@@ -108,7 +108,10 @@ async fn status_and_the_small_ones() {
     server.mailbox.deliver("INBOX", "Subject: one\n\nbody\n");
     let mut imap = server.login().await;
     let lines = imap.transact("OK", "STATUS INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN SIZE APPENDLIMIT)").await;
-    assert_eq!(lines[0], "* STATUS \"INBOX\" (MESSAGES 1 RECENT 0 UIDNEXT 2 UIDVALIDITY 100 UNSEEN 1 SIZE 22 APPENDLIMIT 31457280)");
+    assert_eq!(
+        lines[0],
+        "* STATUS \"INBOX\" (MESSAGES 1 RECENT 0 UIDNEXT 2 UIDVALIDITY 100 UNSEEN 1 SIZE 22 APPENDLIMIT 31457280)"
+    );
     imap.transact("NO [NONEXISTENT]", "STATUS Nothing (MESSAGES)").await;
     assert_eq!(imap.transact("OK", "NAMESPACE").await[0], r#"* NAMESPACE (("" "/")) NIL NIL"#);
     assert_eq!(imap.transact("OK", "ENABLE CONDSTORE").await[0], "* ENABLED");

@@ -35,7 +35,8 @@ print("done")
 #[tokio::test]
 async fn imaplib() {
     let server = Server::start().await;
-    let python = tokio::process::Command::new("python3").args(["-c", SCRIPT, &server.address.port().to_string(), GOOD]).output();
+    let python =
+        tokio::process::Command::new("python3").args(["-c", SCRIPT, &server.address.port().to_string(), GOOD]).output();
     let output = match python.await {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

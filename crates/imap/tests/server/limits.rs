@@ -104,3 +104,10 @@ async fn commands_may_be_pipelined() {
     let tagged: Vec<&str> = with(&lines, " OK ").into_iter().filter(|l| !l.starts_with('*')).map(|l| &l[..1]).collect();
     assert_eq!(tagged, ["a", "b", "c", "d"]);
 }
+
+/// Thousands of sessions wait: what each task takes is counted. The buffers of OpenSSL come on top.
+#[tokio::test]
+async fn a_waiting_session_is_small() {
+    let size = Server::task_size().await;
+    assert!(size < 4096, "{size} octets");
+}

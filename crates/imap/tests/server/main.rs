@@ -10,5 +10,6 @@ mod folders;
 mod imaplib;
 mod limits;
 mod messages;
+mod model;
 mod search;
 mod starttls;

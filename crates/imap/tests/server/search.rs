@@ -12,7 +12,12 @@ async fn start() -> (Server, crate::support::Client) {
     let mail = &server.mailbox;
     mail.deliver_at("INBOX", "From: =?utf-8?q?Ren=C3=A9?= MARTIN <rene@alpha.test>\nTo: Marie <marie@alpha.test>\nSubject: =?utf-8?q?R=C3=A9sultats?= du jour\nDate: Wed, 17 Jul 1996 23:30:00 -0700\nX-Mss-Nature: biologie\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nL'h=E9moglobine est =\nnormale\n", Flags::SEEN, 10 * day);
     mail.deliver_at("INBOX", "From: b@beta.test\nCc: c@beta.test\nBcc: d@beta.test\nSubject: two\nDate: Fri, 19 Jul 1996 00:00:00 +0000\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\nQ29tcHRlIHJlbmR1IMOpdMOp\n--x\nContent-Type: application/pdf; name=secret.pdf\nContent-Transfer-Encoding: base64\n\nbm9ybWFsZQ==\n--x--\n", Flags::FLAGGED, 20 * day);
-    mail.deliver_at("INBOX", &format!("Subject: three\n\n{}needle{}\n", "x".repeat(65_530), "y".repeat(70_000)), Flags::DRAFT, 20 * day + 1);
+    mail.deliver_at(
+        "INBOX",
+        &format!("Subject: three\n\n{}needle{}\n", "x".repeat(65_530), "y".repeat(70_000)),
+        Flags::DRAFT,
+        20 * day + 1,
+    );
     let mut imap = server.inbox().await;
     imap.transact("OK", "STORE 3 +FLAGS.SILENT ($Label)").await;
     (server, imap)
@@ -85,7 +90,13 @@ async fn keys() {
 #[tokio::test]
 async fn utf8_texts() {
     let (_server, mut imap) = start().await;
-    for (key, text, wanted) in [("BODY", "HÉMOGLOBINE", "1"), ("SUBJECT", "résul", "1"), ("FROM", "RENÉ", "1"), ("BODY", "été", "2"), ("TEXT", "zéro", "")] {
+    for (key, text, wanted) in [
+        ("BODY", "HÉMOGLOBINE", "1"),
+        ("SUBJECT", "résul", "1"),
+        ("FROM", "RENÉ", "1"),
+        ("BODY", "été", "2"),
+        ("TEXT", "zéro", ""),
+    ] {
         let lines = imap.transact("OK", &format!("SEARCH CHARSET UTF-8 {key} {{{}+}}\r\n{text}", text.len())).await;
         assert_eq!(lines[0].trim_end(), format!("* SEARCH {wanted}").trim_end(), "{key} {text}");
     }

@@ -38,7 +38,22 @@ async fn capabilities_change_with_tls_and_with_login() {
     imap.transact("BAD", "SELECT INBOX").await;
     let lines = imap.transact("OK [CAPABILITY IMAP4rev1 ", &format!("AUTHENTICATE XOAUTH2 {}", base64(GOOD))).await;
     let after = &lines[0];
-    for wanted in ["IDLE", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT", "ENABLE", "SPECIAL-USE", "CHILDREN", "ESEARCH", "LIST-EXTENDED", "LIST-STATUS", "STATUS=SIZE", "APPENDLIMIT=31457280", "LITERAL+"] {
+    for wanted in [
+        "IDLE",
+        "NAMESPACE",
+        "UIDPLUS",
+        "MOVE",
+        "UNSELECT",
+        "ENABLE",
+        "SPECIAL-USE",
+        "CHILDREN",
+        "ESEARCH",
+        "LIST-EXTENDED",
+        "LIST-STATUS",
+        "STATUS=SIZE",
+        "APPENDLIMIT=31457280",
+        "LITERAL+",
+    ] {
         assert!(after.contains(wanted), "{wanted} in {after}");
     }
     assert!(!after.contains("AUTH="));

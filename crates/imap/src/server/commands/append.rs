@@ -39,9 +39,7 @@ pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, 
             break;
         }
         if let Err(failure) = message.write(&piece).await {
-            // What the client still sends belongs to the message: it must not be taken for commands.
-            drop(message);
-            end(session).await?;
+            // What the client still sends belongs to the message: the reader forgets it before it reads another command.
             return Ok(Reply::to_folder(failure));
         }
     }

@@ -7,7 +7,12 @@ use super::existing;
 use crate::backend::Account;
 use crate::command::Name;
 
-pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, folder: Name, read_only: bool) -> Outcome {
+pub(in super::super) async fn run(
+    session: &mut Session,
+    account: &dyn Account,
+    folder: Name,
+    read_only: bool,
+) -> Outcome {
     if session.selected.take().is_some() {
         // RFC 9051 §7.1: what follows is about the new folder.
         session.out.line(format_args!("* OK [CLOSED] The folder open before is closed"));

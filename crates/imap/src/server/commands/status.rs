@@ -9,7 +9,12 @@ use crate::backend::{Account, FolderStatus};
 use crate::command::{Name, StatusItem};
 use crate::response;
 
-pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, folder: Name, items: &[StatusItem]) -> Outcome {
+pub(in super::super) async fn run(
+    out: &mut Output,
+    account: &dyn Account,
+    folder: Name,
+    items: &[StatusItem],
+) -> Outcome {
     let name = existing(folder)?;
     let status = account.status(&name).await?;
     write(out, &name, &status, account.append_limit(), items);
@@ -17,7 +22,13 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, folde
 }
 
 /// `* STATUS name (…)`.
-pub(super) fn write(out: &mut Output, name: &FolderName, status: &FolderStatus, append_limit: u64, items: &[StatusItem]) {
+pub(super) fn write(
+    out: &mut Output,
+    name: &FolderName,
+    status: &FolderStatus,
+    append_limit: u64,
+    items: &[StatusItem],
+) {
     let items: Vec<(StatusItem, u64)> = items
         .iter()
         .map(|item| {

@@ -76,16 +76,16 @@ impl<'f> Facts<'f> {
     }
 }
 
-/// A header read for a search.
-pub(super) struct Header(Vec<u8>);
+/// A header read for a search: names as they stand, values as they are compared.
+pub(super) struct Header(Vec<(String, String)>);
 
 impl Header {
-    pub(super) fn new(block: Vec<u8>) -> Self {
-        Header(block)
+    pub(super) fn new(block: &[u8]) -> Self {
+        Header(Fields::new(block).map(|f| (f.name.to_owned(), fold_words(&f.value()))).collect())
     }
 
     fn has(&self, name: &str, text: &str) -> bool {
-        Fields::new(&self.0).filter(|f| f.is(name)).any(|f| text.is_empty() || fold_words(&f.value()).contains(text))
+        self.0.iter().any(|(n, value)| n.eq_ignore_ascii_case(name) && value.contains(text))
     }
 }
 
@@ -245,7 +245,9 @@ fn addresses(list: &[Address]) -> String {
             Address::Mailbox { name: Some(name), local, domain, .. } => {
                 text.push_str(&format!("{separator}{} <{local}@{domain}>", mail::header::decode_words(name)));
             }
-            Address::Mailbox { name: None, local, domain, .. } => text.push_str(&format!("{separator}{local}@{domain}")),
+            Address::Mailbox { name: None, local, domain, .. } => {
+                text.push_str(&format!("{separator}{local}@{domain}"))
+            }
             Address::GroupStart(name) => text.push_str(&format!("{separator}{}:", mail::header::decode_words(name))),
             Address::GroupEnd => text.push(';'),
         }

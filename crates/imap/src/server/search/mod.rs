@@ -14,9 +14,9 @@ mod scan;
 
 use std::sync::Arc;
 
+use mail::Entry;
 use mail::header;
 use mail::mime::Structure;
-use mail::Entry;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::key::Plan;
@@ -29,7 +29,7 @@ use super::selected::Selected;
 use crate::backend::MessageBody;
 
 /// Messages judged by the view alone before other tasks get their turn.
-const TURN: usize = 4096;
+const TURN: usize = 1024;
 /// Messages whose structures are in memory at once.
 const BATCH: usize = 32;
 /// Octets of a header that are searched.
@@ -38,7 +38,7 @@ const MAX_HEADER: u64 = 512 * 1024;
 /// The positions (from 0) of the messages that match, ascending.
 pub(super) async fn run(selected: &Selected, plan: &Plan, shutdown: &CancellationToken) -> Result<Vec<u32>, Stop> {
     let mut found = Vec::new();
-    let mut undecided: Vec<(u32, Entry)> = Vec::new();
+    let mut undecided: Vec<u32> = Vec::new();
     let latest = selected.latest();
     let whole = Arc::ptr_eq(&latest, &selected.told);
     for (i, entry) in selected.told.iter().enumerate() {
@@ -52,7 +52,7 @@ pub(super) async fn run(selected: &Selected, plan: &Plan, shutdown: &Cancellatio
             // What others expunged and this client was not told of yet matches nothing (RFC 2180 §4.3).
             _ if !whole && latest.find(entry.uid).is_none() => {}
             Some(true) => found.push(position),
-            None => undecided.push((position, *entry)),
+            None => undecided.push(position),
         }
     }
     if undecided.is_empty() {
@@ -62,6 +62,8 @@ pub(super) async fn run(selected: &Selected, plan: &Plan, shutdown: &Cancellatio
         if shutdown.is_cancelled() {
             return Err(Ended::Bye("The server is stopping").into());
         }
+        let batch: Vec<(u32, Entry)> =
+            batch.iter().filter_map(|p| Some((*p, *selected.told.get(*p as usize)?))).collect();
         let bodies: Vec<u64> = batch.iter().map(|(_, e)| e.body).collect();
         let structures = selected.folder.structures(&bodies).await?;
         for ((position, entry), structure) in batch.iter().zip(structures) {
@@ -69,8 +71,8 @@ pub(super) async fn run(selected: &Selected, plan: &Plan, shutdown: &Cancellatio
             if judge_message(selected, plan, *position, entry, &structure).await? {
                 found.push(*position);
             }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     }
     found.sort_unstable();
     Ok(found)
@@ -92,7 +94,7 @@ async fn judge_message(
     let Some(body) = selected.folder.body(entry.body).await? else { return Ok(false) };
     let block;
     if plan.needs_header() {
-        block = Header::new(header_block(&*body, structure).await?);
+        block = Header::new(&header_block(&*body, structure).await?);
         facts.header = Some(&block);
         if let Some(verdict) = plan.judge(&facts) {
             return Ok(verdict);

@@ -5,10 +5,10 @@ use std::ops::Range;
 use mail::header::{Fields, Transfer, TransferDecoder, decode_charset, decode_words};
 use mail::mime::{Content, Part, Structure};
 
+use super::super::commands::fetch;
 use super::key::Sought;
 use super::{MAX_HEADER, fold};
 use crate::backend::{Failure, MessageBody};
-use super::super::commands::fetch;
 
 /// Octets read from the store at once.
 const PIECE: usize = 64 * 1024;
@@ -22,7 +22,11 @@ enum Stretch {
 }
 
 /// For each text, whether it is in the message. Stops reading once all are found.
-pub(super) async fn scan(body: &dyn MessageBody, structure: &Structure, sought: &[Sought]) -> Result<Vec<bool>, Failure> {
+pub(super) async fn scan(
+    body: &dyn MessageBody,
+    structure: &Structure,
+    sought: &[Sought],
+) -> Result<Vec<bool>, Failure> {
     let mut stretches = Vec::new();
     stretches.push(Stretch::Header { range: structure.header_range(), of_message: true });
     collect(&structure.root, &mut stretches);
@@ -90,6 +94,8 @@ async fn text(
         let whole = whole_characters(&decoded);
         search.feed(&characters(charset, &decoded[..whole]), false);
         decoded.drain(..whole);
+        // Many texts in a large piece take a while.
+        tokio::task::yield_now().await;
     }
     decoder.finish(&mut decoded);
     search.feed(&characters(charset, &decoded), false);
@@ -163,7 +169,14 @@ mod tests {
 
     #[test]
     fn characters_are_not_cut() {
-        for (octets, whole) in [(&b"abc"[..], 3), (b"", 0), (b"ab\xc3", 2), (b"ab\xc3\xa9", 2), (b"\xe2\x82", 0), (b"\x80\x80\x80\x80\x80", 5)] {
+        for (octets, whole) in [
+            (&b"abc"[..], 3),
+            (b"", 0),
+            (b"ab\xc3", 2),
+            (b"ab\xc3\xa9", 2),
+            (b"\xe2\x82", 0),
+            (b"\x80\x80\x80\x80\x80", 5),
+        ] {
             assert_eq!(whole_characters(octets), whole, "{octets:?}");
         }
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
-    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
-    FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
+    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
 };
 use mail::mime::Structure;
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, SpecialUse, Uid, UidValidity, View};
@@ -21,7 +21,10 @@ pub const APPEND_LIMIT: u64 = 30 * 1024 * 1024;
 enum Octets {
     Real(Bytes),
     /// A header and so many times `x`, which takes no memory.
-    Synthetic { header: Bytes, len: u64 },
+    Synthetic {
+        header: Bytes,
+        len: u64,
+    },
     Gone,
 }
 
@@ -80,14 +83,23 @@ impl Mailbox {
         let validity = UidValidity(self.validity.fetch_add(1, Ordering::SeqCst) as u32);
         let view = View::empty(validity, Uid(1), ModSeq(1), Keywords::default());
         let (view, _) = watch::channel(Arc::new(view));
-        lock(&self.folders).insert(name.clone(), Arc::new(Folder { view, subscribed: AtomicBool::new(true), special_use }));
+        lock(&self.folders)
+            .insert(name.clone(), Arc::new(Folder { view, subscribed: AtomicBool::new(true), special_use }));
     }
 
     fn folder(&self, name: &FolderName) -> Result<Arc<Folder>> {
         lock(&self.folders).get(name).cloned().ok_or(Failure::NonExistent)
     }
 
-    fn put(&self, folder: &Folder, octets: Octets, structure: Structure, flags: Flags, keywords: &[String], date: i64) -> Uid {
+    fn put(
+        &self,
+        folder: &Folder,
+        octets: Octets,
+        structure: Structure,
+        flags: Flags,
+        keywords: &[String],
+        date: i64,
+    ) -> Uid {
         let size = structure.size() as u32;
         let body = {
             let mut bodies = lock(&self.bodies);
@@ -164,7 +176,11 @@ impl Backend for Memory {
         &self.mechanisms
     }
 
-    async fn authenticate(&self, _: &Peer, credentials: Credentials) -> std::result::Result<Arc<dyn Account>, AuthFailure> {
+    async fn authenticate(
+        &self,
+        _: &Peer,
+        credentials: Credentials,
+    ) -> std::result::Result<Arc<dyn Account>, AuthFailure> {
         match credentials {
             Credentials::XOAuth2(response) => match response.as_slice() {
                 b"user=marie@alpha\x01auth=Bearer good\x01\x01" => Ok(Arc::new(Session(Arc::clone(&self.mailbox)))),
@@ -273,7 +289,8 @@ impl Append for Incoming {
         let folder = self.mailbox.folder(&self.to.folder)?;
         let structure = Structure::of(&self.octets);
         let (flags, date) = (self.to.flags, self.to.internal_date.unwrap_or(1_700_000_000));
-        let uid = self.mailbox.put(&folder, Octets::Real(self.octets.into()), structure, flags, &self.to.keywords, date);
+        let uid =
+            self.mailbox.put(&folder, Octets::Real(self.octets.into()), structure, flags, &self.to.keywords, date);
         Ok((folder.view.borrow().uid_validity, uid))
     }
 }
@@ -341,7 +358,8 @@ impl OpenFolder for Open {
     async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {
         let mut gone = Vec::new();
         self.folder.change(|view| {
-            let goes = |e: &&Entry| e.flags.contains(Flags::DELETED) && uids.as_ref().is_none_or(|u| u.contains(&e.uid));
+            let goes =
+                |e: &&Entry| e.flags.contains(Flags::DELETED) && uids.as_ref().is_none_or(|u| u.contains(&e.uid));
             gone = view.iter().filter(goes).map(|e| e.uid).collect();
             view.remove(&gone);
         });

@@ -4,6 +4,7 @@
 pub mod memory;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -40,17 +41,32 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { mechanisms: vec![Mechanism::XOAuth2, Mechanism::External], preauthenticated: false, configure: |_| {} }
+        Options {
+            mechanisms: vec![Mechanism::XOAuth2, Mechanism::External],
+            preauthenticated: false,
+            configure: |_| {},
+        }
     }
 }
 
+/// The certificate of the test authority, made once for all test processes: making keys takes longer than any test.
 fn identity() -> Identity {
     static IDENTITY: OnceLock<Identity> = OnceLock::new();
     let make = || {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("imap-test-identity.pem");
+        if let Some(identity) = std::fs::read(&path).ok().and_then(|pem| Identity::from_pem(&pem, &pem).ok()) {
+            return identity;
+        }
         let authority = TestAuthority::generate("http://127.0.0.1:1", SystemClock::shared()).expect("OpenSSL works");
         let organization = Organization::new("1750000001", "Alpha", "75");
         let request = LeafRequest::server("imap.alpha.test", &organization, &[], &[]);
-        authority.issue(&request).expect("a short name").identity().expect("its own key")
+        let issued = authority.issue(&request).expect("a short name");
+        let mut pem = issued.chain_pem().expect("OpenSSL works");
+        pem.extend(issued.key_pem().expect("OpenSSL works"));
+        // Written aside and renamed: tests run in processes of their own. A failure only costs time.
+        let aside = path.with_extension(std::process::id().to_string());
+        let _ = std::fs::write(&aside, &pem).and_then(|()| std::fs::rename(&aside, &path));
+        issued.identity().expect("its own key")
     };
     IDENTITY.get_or_init(make).clone()
 }
@@ -80,11 +96,23 @@ impl Server {
         Server { address, mailbox, shutdown }
     }
 
+    /// Octets that a session's task takes while it waits, what the heap holds not counted.
+    pub async fn task_size() -> usize {
+        let tls = Acceptor::new(ServerTls::new(identity(), Profile::ApiLps)).expect("a good certificate");
+        let backend = Arc::new(Memory { mailbox: Mailbox::new(), mechanisms: Vec::new(), preauthenticated: false });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let stream = TcpStream::connect(address).await.expect("listening");
+        let config = Arc::new(Config::new(tls, "imap.alpha.test"));
+        std::mem::size_of_val(&imap::serve(stream, address, config, backend, CancellationToken::new()))
+    }
+
     /// A client before TLS, greeted.
     pub async fn plain(&self) -> Client {
         let stream = TcpStream::connect(self.address).await.expect("listening");
         stream.set_nodelay(true).expect("a socket");
-        let mut client = Client { stream: BufReader::new(Box::pin(Wire::Plain(stream))), tag: 0, greeting: String::new() };
+        let mut client =
+            Client { stream: BufReader::new(Box::pin(Wire::Plain(stream))), tag: 0, greeting: String::new() };
         client.greeting = client.line().await;
         client
     }
@@ -135,7 +163,11 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>, buf: &[u8]) -> std::task::Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
         match self.get_mut() {
             Wire::Plain(s) => Pin::new(s).poll_write(cx, buf),
             Wire::Tls(s) => Pin::new(s).poll_write(cx, buf),

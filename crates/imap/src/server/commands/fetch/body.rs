@@ -54,9 +54,15 @@ pub(super) async fn prepare(
     Ok(prepared)
 }
 
-async fn locate(body: &Arc<dyn MessageBody>, section: &Section, structure: Option<&Structure>) -> Result<Option<Octets>, Failure> {
+async fn locate(
+    body: &Arc<dyn MessageBody>,
+    section: &Section,
+    structure: Option<&Structure>,
+) -> Result<Option<Octets>, Failure> {
     let (piece, fields) = match &section.text {
-        SectionText::Whole if section.part.is_empty() => return Ok(Some(Octets::Stream(Arc::clone(body), 0..body.len()))),
+        SectionText::Whole if section.part.is_empty() => {
+            return Ok(Some(Octets::Stream(Arc::clone(body), 0..body.len())));
+        }
         SectionText::Whole => (Piece::Body, None),
         SectionText::Header => (Piece::Header, None),
         SectionText::Text => (Piece::Text, None),

@@ -49,7 +49,9 @@ impl<'i> Plan<'i> {
         for item in items {
             match item {
                 FetchItem::Flags | FetchItem::Uid | FetchItem::InternalDate | FetchItem::Size | FetchItem::ModSeq => {}
-                FetchItem::Envelope | FetchItem::BodyStructure | FetchItem::BodyStructureShort => plan.structures = true,
+                FetchItem::Envelope | FetchItem::BodyStructure | FetchItem::BodyStructureShort => {
+                    plan.structures = true
+                }
                 FetchItem::Body { peek, section, .. } => {
                     plan.octets = true;
                     plan.sets_seen |= !peek;
