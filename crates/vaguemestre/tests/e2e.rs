@@ -1,0 +1,26 @@
+//! End to end: the real binary, driven by programs that nobody here wrote. Each test runs one file of `tests/e2e`, which starts a
+//! sandbox of its own on free loopback ports.
+
+use std::path::Path;
+use std::process::Command;
+
+fn python(file: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e").join(file);
+    let status = Command::new("python3")
+        .arg(&script)
+        .env("VAGUEMESTRE", env!("CARGO_BIN_EXE_vaguemestre"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .status()
+        .expect("python3 is there: ./test installs it");
+    assert!(status.success(), "{file}: {status}");
+}
+
+#[test]
+fn exchange() {
+    python("test_exchange.py");
+}
+
+#[test]
+fn imap() {
+    python("test_imap.py");
+}
