@@ -70,7 +70,11 @@ pub async fn run(server: &dyn Server, count: Count, spread: bool, size: usize) -
     let delivered = server.delivered(before + count.messages)?;
     let (elapsed, cpu) = (start.elapsed().as_secs_f64(), cpu::others() - cpu);
     if delivered != before + count.messages {
-        return Err(format!("{}: {delivered} messages in mailboxes, {} expected", server.name(), before + count.messages));
+        return Err(format!(
+            "{}: {delivered} messages in mailboxes, {} expected",
+            server.name(),
+            before + count.messages
+        ));
     }
     let messages = count.messages as f64;
     Ok(Measure {

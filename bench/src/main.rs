@@ -120,7 +120,12 @@ fn main() -> Result<(), String> {
                 }
             }
             for (server, runs) in servers.iter().zip(runs) {
-                rows.push(report::Row { server: server.name(), connections: count.connections, spread, median: report::median(runs) });
+                rows.push(report::Row {
+                    server: server.name(),
+                    connections: count.connections,
+                    spread,
+                    median: report::median(runs),
+                });
             }
         }
     }

@@ -31,7 +31,9 @@ impl Ours {
             .arg(&folder)
             .stdout(Stdio::null())
             .spawn()
-            .map_err(|e| format!("{}: {e}; build it: cargo build --release -p vaguemestre", options.binary.display()))?;
+            .map_err(|e| {
+                format!("{}: {e}; build it: cargo build --release -p vaguemestre", options.binary.display())
+            })?;
         let mut ours = Ours {
             child,
             entrance: Entrance {
@@ -50,9 +52,12 @@ impl Ours {
         };
         let (alpha, beta) = (operator("alpha")?, operator("beta")?);
         let (host, port) = (alpha["mx"]["host"].as_str().unwrap_or_default(), &alpha["mx"]["port"]);
-        ours.entrance.address = format!("{host}:{port}").parse().map_err(|e| format!("the MX of alpha in sandbox.json: {e}"))?;
+        ours.entrance.address =
+            format!("{host}:{port}").parse().map_err(|e| format!("the MX of alpha in sandbox.json: {e}"))?;
         ours.entrance.sender = format!("bench@{}", beta["domain"].as_str().unwrap_or_default());
-        let file = |key: &str| beta[key].as_str().map(|path| folder.join(path)).ok_or(format!("sandbox.json has no {key} for beta"));
+        let file = |key: &str| {
+            beta[key].as_str().map(|path| folder.join(path)).ok_or(format!("sandbox.json has no {key} for beta"))
+        };
         ours.entrance.certificate = Some((file("certificate")?, file("key")?));
         for number in 0..options.mailboxes {
             let address = format!("bench{number}@{}", alpha["domain"].as_str().unwrap_or_default());
@@ -108,7 +113,8 @@ impl Server for Ours {
 
     fn delivered(&self, _expected: usize) -> Result<usize, String> {
         // 250 means delivered: one look is enough.
-        let list: Value = serde_json::from_str(&self.mailbox(&["list", "--json"])?).map_err(|e| format!("mailbox list --json: {e}"))?;
+        let list: Value = serde_json::from_str(&self.mailbox(&["list", "--json"])?)
+            .map_err(|e| format!("mailbox list --json: {e}"))?;
         let boxes = list.as_array().ok_or("mailbox list --json: not a list")?;
         let ours = boxes.iter().filter(|b| b["address"].as_str().is_some_and(|a| a.starts_with("bench")));
         Ok(ours.filter_map(|b| b["usage"]["messages"].as_u64()).sum::<u64>() as usize)

@@ -77,9 +77,11 @@ impl Postfix {
     }
 
     fn count(&self) -> usize {
-        let files = |folder: PathBuf| std::fs::read_dir(folder).map_or(0, |files| {
-            files.flatten().filter(|f| !self.sdbox || f.file_name().to_string_lossy().starts_with("u.")).count()
-        });
+        let files = |folder: PathBuf| {
+            std::fs::read_dir(folder).map_or(0, |files| {
+                files.flatten().filter(|f| !self.sdbox || f.file_name().to_string_lossy().starts_with("u.")).count()
+            })
+        };
         let boxes = std::fs::read_dir(self.folder.join("mail")).into_iter().flatten().flatten();
         boxes
             .map(|mailbox| match self.sdbox {
@@ -129,7 +131,8 @@ fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), Strin
     std::fs::create_dir_all(folder).map_err(text)?;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(text)?;
     if let Some((uid, gid)) = owner {
-        chown(folder, Some(uid), Some(gid)).map_err(|e| format!("{}: {e}; the benchmark of Postfix runs as root", folder.display()))?;
+        chown(folder, Some(uid), Some(gid))
+            .map_err(|e| format!("{}: {e}; the benchmark of Postfix runs as root", folder.display()))?;
     }
     Ok(())
 }
@@ -207,7 +210,9 @@ fn postfix_configuration(folder: &Path, smtp: u16, lmtp: u16, certificate: &Path
     master += &service("cleanup", "unix", "n", "-", "0", "cleanup");
     master += &service("qmgr", "unix", "n", "300", "1", "qmgr");
     master += &service("tlsmgr", "unix", "-", "1000?", "1", "tlsmgr");
-    for (name, command) in [("rewrite", "trivial-rewrite"), ("bounce", "bounce"), ("defer", "bounce"), ("trace", "bounce")] {
+    for (name, command) in
+        [("rewrite", "trivial-rewrite"), ("bounce", "bounce"), ("defer", "bounce"), ("trace", "bounce")]
+    {
         master += &service(name, "unix", "-", "-", "0", command);
     }
     master += &service("verify", "unix", "-", "-", "1", "verify");

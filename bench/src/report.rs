@@ -21,7 +21,11 @@ pub fn median(runs: Vec<Measure>) -> Measure {
         figures.sort_by(f64::total_cmp);
         figures[figures.len() / 2]
     };
-    Measure { accepted_rate: of(|m| m.accepted_rate), delivered_rate: of(|m| m.delivered_rate), cpu_ms: of(|m| m.cpu_ms) }
+    Measure {
+        accepted_rate: of(|m| m.accepted_rate),
+        delivered_rate: of(|m| m.delivered_rate),
+        cpu_ms: of(|m| m.cpu_ms),
+    }
 }
 
 /// Markdown, with the machine, the commit and the ratios.
@@ -40,7 +44,8 @@ pub fn table(rows: &[Row], options: &Delivery) -> String {
     out.push_str("| connections | into | server | 250 per s | in mailboxes per s | CPU ms per message | ratio |\n|---|---|---|---|---|---|---|\n");
     for row in rows {
         let same = |other: &&Row| other.connections == row.connections && other.spread == row.spread;
-        let incumbent = rows.iter().filter(same).find(|other| other.server != "Vaguemestre" && row.server == "Vaguemestre");
+        let incumbent =
+            rows.iter().filter(same).find(|other| other.server != "Vaguemestre" && row.server == "Vaguemestre");
         let ratio = incumbent.map_or(String::new(), |other| {
             format!(
                 "{:.1} × the messages, {:.2} × the CPU",
@@ -64,7 +69,8 @@ pub fn table(rows: &[Row], options: &Delivery) -> String {
 
 fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|l| l.strip_prefix("model name")).map_or("?", |l| l.trim_start_matches(['\t', ' ', ':']));
+    let model =
+        info.lines().find_map(|l| l.strip_prefix("model name")).map_or("?", |l| l.trim_start_matches(['\t', ' ', ':']));
     let cores = info.lines().filter(|l| l.starts_with("processor")).count();
     format!("{cores} cores, {model}")
 }
