@@ -17,7 +17,7 @@ pub mod route;
 pub mod schedule;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ use schedule::Schedule;
 const TICK: Duration = Duration::from_millis(500);
 /// An idle worker keeps its connection this long for the next message to the same domain.
 const LINGER: Duration = Duration::from_secs(2);
+/// Before an entry whose attempt panicked is tried again, in seconds.
+const AFTER_PANIC: i64 = 600;
 
 /// What the queue needs.
 pub struct QueueConfig {
@@ -74,18 +76,51 @@ impl QueueHandle {
         domains.dedup();
         for domain in domains {
             // The queue is gone only when the process is going: the entry is in the store and is found at the next start.
-            let _ = self.0.send(Event::Due { at: now, id, domain });
+            let _ = self.0.send(Event::Added { at: now, id, domain });
         }
     }
 }
 
 enum Event {
-    /// To be tried at a moment (seconds since 1970).
-    Due { at: i64, id: QueueId, domain: Domain },
+    /// A new entry, to be tried at a moment (seconds since 1970).
+    Added { at: i64, id: QueueId, domain: Domain },
+    /// An attempt is over; when the next one is, if any.
+    Over { again: Option<i64>, id: QueueId, domain: Domain },
     /// A worker asks for work for its domain.
     Ask { domain: Domain, answer: tokio::sync::oneshot::Sender<QueueId> },
     /// A worker went without having been given work.
     Gone { domain: Domain },
+}
+
+/// When what is tried. An entry accepted while the store is being read at start is both read and told of: it is planned once.
+#[derive(Default)]
+struct Timetable {
+    waiting: BinaryHeap<Reverse<(i64, QueueId, String)>>,
+    /// Waiting, or in the hands of a worker.
+    known: HashSet<(QueueId, String)>,
+}
+
+impl Timetable {
+    fn plan(&mut self, at: i64, id: QueueId, domain: String) {
+        if self.known.insert((id, domain.clone())) {
+            self.waiting.push(Reverse((at, id, domain)));
+        }
+    }
+
+    fn over(&mut self, again: Option<i64>, id: QueueId, domain: String) {
+        self.known.remove(&(id, domain.clone()));
+        if let Some(at) = again {
+            self.plan(at, id, domain);
+        }
+    }
+
+    /// The next entry that is due.
+    fn due(&mut self, now: i64) -> Option<(QueueId, String)> {
+        if self.waiting.peek().is_none_or(|Reverse((at, ..))| *at > now) {
+            return None;
+        }
+        self.waiting.pop().map(|Reverse((_, id, domain))| (id, domain))
+    }
 }
 
 /// The waiting entries of one domain.
@@ -114,7 +149,7 @@ impl Queue {
     /// Runs until `shutdown`: first takes what the store holds, then what comes. Attempts under way are finished.
     pub async fn run(mut self, config: QueueConfig, shutdown: CancellationToken) {
         let config = Arc::new(config);
-        let mut timetable: BinaryHeap<Reverse<(i64, QueueId, String)>> = BinaryHeap::new();
+        let mut timetable = Timetable::default();
         let mut lanes: HashMap<String, Lane> = HashMap::new();
         let workers = TaskTracker::new();
         self.load(&config, &mut timetable, &shutdown).await;
@@ -124,7 +159,8 @@ impl Queue {
                 () = shutdown.cancelled() => break,
                 _ = tick.tick() => {}
                 event = self.events.recv() => match event {
-                    Some(Event::Due { at, id, domain }) => timetable.push(Reverse((at, id, domain.to_string()))),
+                    Some(Event::Added { at, id, domain }) => timetable.plan(at, id, domain.to_string()),
+                    Some(Event::Over { again, id, domain }) => timetable.over(again, id, domain.to_string()),
                     Some(Event::Ask { domain, answer }) => {
                         let lane = lanes.entry(domain.to_string()).or_default();
                         hand_out(lane, answer);
@@ -146,8 +182,7 @@ impl Queue {
                 },
             }
             let now = seconds(config.clock.as_ref());
-            while timetable.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
-                let Some(Reverse((_, id, name))) = timetable.pop() else { break };
+            while let Some((id, name)) = timetable.due(now) {
                 let lane = lanes.entry(name.clone()).or_default();
                 lane.ready.push_back(id);
                 while !lane.ready.is_empty()
@@ -169,12 +204,7 @@ impl Queue {
     }
 
     /// Everything the store still has, retried until the store answers.
-    async fn load(
-        &self,
-        config: &QueueConfig,
-        timetable: &mut BinaryHeap<Reverse<(i64, QueueId, String)>>,
-        shutdown: &CancellationToken,
-    ) {
+    async fn load(&self, config: &QueueConfig, timetable: &mut Timetable, shutdown: &CancellationToken) {
         loop {
             match config.store.queue().await {
                 Ok(entries) => {
@@ -185,7 +215,7 @@ impl Queue {
                             *at = (*at).min(recipient.next_attempt);
                         }
                         for (domain, at) in due {
-                            timetable.push(Reverse((at, entry.id, domain.to_owned())));
+                            timetable.plan(at, entry.id, domain.to_owned());
                         }
                     }
                     return;
@@ -236,6 +266,20 @@ impl Drop for Leave {
     }
 }
 
+/// Says that an attempt is over, however it ends: an entry must not be forgotten until the next start.
+struct Over {
+    again: Option<i64>,
+    id: QueueId,
+    domain: Domain,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let _ = self.events.send(Event::Over { again: self.again, id: self.id, domain: self.domain.clone() });
+    }
+}
+
 impl Worker {
     async fn run(self) {
         let leave = Leave(self.domain.clone(), self.events.clone());
@@ -260,10 +304,10 @@ impl Worker {
                     }
                 }
             };
-            let next = attempt::attempt(&self.config, &mut connections, id, &self.domain).await;
-            if let Some(at) = next {
-                let _ = self.events.send(Event::Due { at, id, domain: self.domain.clone() });
-            }
+            // Should the attempt panic, its entry is tried again: the pause keeps it from doing so all the time.
+            let later = seconds(self.config.clock.as_ref()) + AFTER_PANIC;
+            let mut over = Over { again: Some(later), id, domain: self.domain.clone(), events: self.events.clone() };
+            over.again = attempt::attempt(&self.config, &mut connections, id, &self.domain).await;
         }
         connections.quit().await;
         drop(leave);
