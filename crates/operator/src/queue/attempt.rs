@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use mssante::Domain;
-use smtp::client::{Client, ClientError, Delivery, Envelope, RecipientResult};
+use smtp::client::{Client, ClientError, Delivery, Envelope, RecipientResult, Stage};
 use smtp::{BodyType, Enhanced, ForwardPath, MailFrom, Notify, Rcpt, Reply, Ret, ReversePath};
 use store::{Commit, Outcome, QueueEntry, QueueId, QueueRecipient, Settlement};
 
 use super::QueueConfig;
-use super::connection::{Connections, Unreachable};
+use super::connection::{Connected, Connections, Unreachable};
 use super::reader::BodyReader;
 use super::route::RouteError;
 use crate::access::seconds;
@@ -18,10 +18,9 @@ use crate::traces::{Action, Trace, Who};
 
 /// Pause before asking the store again when it cannot answer, in seconds.
 const STORE_PAUSE: i64 = 15;
-/// A commit that records what was relayed is tried again this often: until it is recorded, the message would go again.
-const RECORD_PAUSE: Duration = Duration::from_secs(2);
-/// How often: past it the next start or attempt sends again, and the other operator recognises it if it is ours.
-const RECORD_TRIES: usize = 30;
+/// Pauses of a commit that cannot be made (a full disk): they double from the first to the longest.
+const RECORD_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_RECORD_PAUSE: Duration = Duration::from_secs(30);
 
 /// What became of one recipient.
 enum Verdict {
@@ -77,31 +76,61 @@ async fn relay(
         let why = format!("the domain {domain} is no longer on the white list of the trust space");
         return (all(&|| Verdict::Failed { status: Enhanced(5, 7, 1), why: why.clone() }), None);
     }
-    let (host, mut client) = match connections.get(config, domain, &list).await {
-        Ok(connected) => connected,
-        Err(error) => return (all(&|| unreachable(&error)), None),
-    };
-    let body = match config.store.queue_body(entry.id).await {
-        Ok(Some(body)) => body,
-        Ok(None) => {
-            return (all(&|| Verdict::Failed { status: Enhanced(5, 3, 0), why: "the message is gone".into() }), None);
+    loop {
+        let connected = match connections.get(config, domain, &list).await {
+            Ok(connected) => connected,
+            Err(error) => return (all(&|| unreachable(&error)), None),
+        };
+        let Connected { host, mut client, held } = connected;
+        let body = match config.store.queue_body(entry.id).await {
+            Ok(Some(body)) => body,
+            Ok(None) => {
+                connections.keep(host, client);
+                return (
+                    all(&|| Verdict::Failed { status: Enhanced(5, 3, 0), why: "the message is gone".into() }),
+                    None,
+                );
+            }
+            Err(error) => {
+                connections.keep(host, client);
+                let why = error.to_string();
+                return (
+                    all(&|| Verdict::Later { status: Enhanced(4, 3, 0), why: why.clone(), distrust: false }),
+                    None,
+                );
+            }
+        };
+        let sent = send(&mut client, entry, due, BodyReader::new(body)).await;
+        // A server that had enough of a connection says nothing of this message: at once again, by a new one.
+        if held && sent.as_ref().map_or_else(is_stale, is_dismissal) {
+            continue;
         }
-        Err(error) => {
-            connections.keep(host, client);
-            let why = error.to_string();
-            return (all(&|| Verdict::Later { status: Enhanced(4, 3, 0), why: why.clone(), distrust: false }), None);
-        }
-    };
-    let sent = send(&mut client, entry, due, BodyReader::new(body)).await;
-    let verdicts = match sent {
-        Ok(delivery) => {
-            connections.keep(host.clone(), client);
-            let reports = delivery.dsn;
-            delivery.recipients.into_iter().map(|result| verdict(result, reports)).collect()
-        }
-        Err(error) => all(&|| refused(&error)),
-    };
-    (verdicts, Some(host))
+        let verdicts = match sent {
+            Ok(delivery) => {
+                if !is_dismissal(&delivery) {
+                    connections.keep(host.clone(), client);
+                }
+                let reports = delivery.dsn;
+                delivery.recipients.into_iter().map(|result| verdict(result, reports)).collect()
+            }
+            Err(error) => all(&|| refused(&error)),
+        };
+        return (verdicts, Some(host));
+    }
+}
+
+/// Whether the connection was closed before the message was begun.
+fn is_stale(error: &ClientError) -> bool {
+    match error {
+        ClientError::Closed(stage) => matches!(stage, Stage::Envelope | Stage::Finish),
+        ClientError::Refused { stage: Stage::Envelope | Stage::Finish, reply } => reply.closes(),
+        _ => false,
+    }
+}
+
+/// Whether all the server said is that it closes the connection (421).
+fn is_dismissal(delivery: &Delivery) -> bool {
+    delivery.recipients.iter().all(|result| result.reply().closes())
 }
 
 async fn send(
@@ -221,7 +250,10 @@ async fn record(
             }
         }
     }
-    for attempt in 0..RECORD_TRIES {
+    // Until it is recorded nothing more goes out by this worker: an attempt made again would be a duplicate at the other
+    // operator. Only the end of the process ends the wait (the store is closed then).
+    let mut pause = RECORD_PAUSE;
+    loop {
         let commit = match commit(config, entry, &outcomes, &told, now).await {
             Ok(commit) => config.store.commit(commit).await,
             Err(error) => Err(error),
@@ -232,12 +264,12 @@ async fn record(
             Err(store::StoreError::OverQuota | store::StoreError::NoSuchMailbox) if !told.is_empty() => told.clear(),
             Err(store::StoreError::Closed) => return None,
             Err(error) => {
-                tracing::error!(attempt, "what became of a message could not be recorded: {error}");
-                tokio::time::sleep(RECORD_PAUSE).await;
+                tracing::error!("what became of a message could not be recorded, tried again in {pause:?}: {error}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_RECORD_PAUSE);
             }
         }
     }
-    Some(now + STORE_PAUSE)
 }
 
 /// A delay becomes a failure when the message has waited long enough.
@@ -267,6 +299,8 @@ async fn commit(
         return Ok(Commit { settle, ..Commit::default() });
     };
     let notices = Notices { hostname: &config.hostname, tracer: &config.tracer };
+    // RFC 3461 §4.3: RET speaks of failures; other notices give the header back.
+    let failed = told.iter().any(|told| matches!(told.event, Event::Failed { .. }));
     let subject = Subject {
         to: return_path,
         envelope_id: entry.parameters.envelope_id.as_deref(),
@@ -276,7 +310,7 @@ async fn commit(
             .store
             .queue_body(entry.id)
             .await?
-            .map(|body| (body, entry.parameters.return_full == Some(true))),
+            .map(|body| (body, failed && entry.parameters.return_full == Some(true))),
     };
     let notice = notices.report(&subject, told, sender, config.store.spool(), now).await?;
     Ok(Commit { settle, ..notice })

@@ -31,6 +31,16 @@ impl Unreachable {
     }
 }
 
+/// A connection to a server of a domain.
+pub struct Connected {
+    /// The server's name.
+    pub host: String,
+    /// The connection.
+    pub client: Client,
+    /// Kept from the message before: the server may have closed it meanwhile.
+    pub held: bool,
+}
+
 /// The connection a worker holds, if any.
 #[derive(Default)]
 pub struct Connections(Option<(String, Client)>);
@@ -45,12 +55,12 @@ impl Connections {
         config: &QueueConfig,
         domain: &Domain,
         list: &WhiteList,
-    ) -> Result<(String, Client), Unreachable> {
+    ) -> Result<Connected, Unreachable> {
         if let Some((host, client)) = self.0.take() {
             // The list may have changed since the connection was opened.
             let still = client.tls().peer.as_ref().is_some_and(|p| list.allows(domain.as_str(), &p.subject));
             if still {
-                return Ok((host, client));
+                return Ok(Connected { host, client, held: true });
             }
             client.quit().await;
         }
@@ -63,7 +73,7 @@ impl Connections {
         for host in config.router.servers(domain).await? {
             for address in &host.addresses {
                 match Client::connect(*address, &host.name, &config.settings, &check).await {
-                    Ok(client) => return Ok((host.name, client)),
+                    Ok(client) => return Ok(Connected { host: host.name, client, held: false }),
                     Err(error) => {
                         tracing::info!(%domain, host = host.name, "no connection: {error}");
                         let failed = Unreachable::Server { host: host.name.clone(), error };
