@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -204,7 +204,13 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, receiver: &Receiver<(OffsetDateTime, Trace)>) {
+        let mut flushed = Instant::now();
         loop {
+            // Under a steady load there is never a quiet moment to flush in.
+            if flushed.elapsed() >= FLUSH {
+                self.flush();
+                flushed = Instant::now();
+            }
             match receiver.recv_timeout(FLUSH) {
                 Ok((at, trace)) => {
                     if let Err(e) = self.write(at, &trace) {
@@ -221,10 +227,11 @@ impl Writer {
 
     fn flush(&mut self) {
         if let Some((_, file)) = &mut self.open
-            && let Err(e) = file.flush() {
-                self.open = None;
-                tracing::error!("traces could not be written: {e}");
-            }
+            && let Err(e) = file.flush()
+        {
+            self.open = None;
+            tracing::error!("traces could not be written: {e}");
+        }
     }
 
     fn write(&mut self, at: OffsetDateTime, trace: &Trace) -> std::io::Result<()> {
@@ -253,9 +260,10 @@ impl Writer {
             let day =
                 name.to_str().and_then(|n| n.strip_suffix(".jsonl")).and_then(|n| time::Date::parse(n, &format).ok());
             if day.is_some_and(|day| (today - day).whole_days() > self.keep_days as i64)
-                && let Err(e) = std::fs::remove_file(file.path()) {
-                    tracing::warn!("an old trace file could not be removed: {e}");
-                }
+                && let Err(e) = std::fs::remove_file(file.path())
+            {
+                tracing::warn!("an old trace file could not be removed: {e}");
+            }
         }
     }
 }
