@@ -41,7 +41,6 @@ use reads::Readers;
 use upkeep::Notes;
 use writer::{Message, Request, Tx, Writer};
 
-pub(crate) use messages::system_only;
 
 /// Requests that may wait for the writer; beyond, callers wait for a place: bounds the memory that waiting takes.
 const WAITING: usize = 4096;

@@ -1,0 +1,166 @@
+//! Rules of the outgoing queue (OPE-QUEUE).
+
+use super::*;
+use crate::body::INLINE_LIMIT;
+
+#[allow(missing_docs)]
+mod rules {
+    use super::*;
+
+    fn entry(sender: Option<MailboxId>, recipients: &[u32]) -> NewQueueEntry {
+        NewQueueEntry {
+            sender,
+            return_path: sender.map(|_| address(1)),
+            parameters: MailParameters {
+                return_full: Some(false),
+                envelope_id: Some("id+3D1".into()),
+                eight_bit: true,
+                utf8: false,
+            },
+            recipients: recipients
+                .iter()
+                .map(|n| NewQueueRecipient {
+                    address: address(*n),
+                    notify: Notify { success: true, explicit: true, ..Notify::default() },
+                    original: Some(format!("rfc822;bal{n}")),
+                })
+                .collect(),
+            accepted_at: NOW,
+            expires_at: NOW + 86_400,
+        }
+    }
+
+    fn queued(octets: &'static str, sender: Option<MailboxId>, recipients: &[u32]) -> Commit {
+        Commit { content: content(octets), enqueue: Some(entry(sender, recipients)), ..Commit::default() }
+    }
+
+    async fn enqueue(store: &Tested, octets: &'static str, recipients: &[u32]) -> QueueId {
+        store.commit(queued(octets, None, recipients)).await.expect("queued").queued.expect("has a number")
+    }
+
+    fn settled(entry: QueueId, recipients: &[u32]) -> Option<Settlement> {
+        Some(Settlement { entry, recipients: recipients.iter().map(|n| (*n, Outcome::Settled)).collect() })
+    }
+
+    pub async fn an_entry_comes_back(store: &Tested) {
+        let sender = made(store, 1).await;
+        let id = store.commit(queued("octets", Some(sender), &[2, 3])).await.expect("queued").queued.expect("a number");
+        let found = store.queue_entry(id).await.expect("read").expect("there");
+        let wanted = entry(Some(sender), &[2, 3]);
+        assert_eq!((found.id, found.sender, found.size), (id, Some(sender), 6));
+        assert_eq!((found.return_path, found.parameters), (wanted.return_path, wanted.parameters));
+        assert_eq!((found.accepted_at, found.expires_at), (NOW, NOW + 86_400));
+        assert_eq!(found.recipients.iter().map(|r| r.index).collect::<Vec<_>>(), [0, 1]);
+        let second = &found.recipients[1];
+        assert_eq!((&second.address, &second.notify), (&wanted.recipients[1].address, &wanted.recipients[1].notify));
+        assert_eq!(second.original, wanted.recipients[1].original);
+        assert_eq!((second.attempts, second.next_attempt, second.delay_told), (0, NOW, false));
+        assert_eq!(second.last_error, None);
+        let body = store.queue_body(id).await.expect("read").expect("there");
+        assert_eq!(body.read_all().await.expect("read"), "octets");
+        let notice = enqueue(store, "notice", &[2]).await;
+        let notice = store.queue_entry(notice).await.expect("read").expect("there");
+        assert_eq!((notice.sender, notice.return_path), (None, None));
+        assert!(store.queue_entry(QueueId(4242)).await.expect("read").is_none());
+        assert!(store.queue_body(QueueId(4242)).await.expect("read").is_none());
+        assert!(store.commit(queued("nobody", None, &[])).await.is_err(), "never without recipients");
+    }
+
+    pub async fn entries_come_in_order(store: &Tested) {
+        let mut ids = Vec::new();
+        for octets in ["a", "b", "c"] {
+            ids.push(enqueue(store, octets, &[1, 2]).await);
+        }
+        store.commit(Commit { settle: settled(ids[1], &[0]), ..Commit::default() }).await.expect("settled");
+        let all = store.queue().await.expect("read");
+        assert_eq!(all.iter().map(|e| e.id).collect::<Vec<_>>(), ids);
+        assert_eq!(all.iter().map(|e| e.recipients.len()).collect::<Vec<_>>(), [2, 1, 2]);
+        assert_eq!(all[1].recipients[0].index, 1, "an index is stable");
+    }
+
+    pub async fn an_entry_goes_with_its_last_recipient(store: &Tested) {
+        let id = enqueue(store, "a", &[1, 2]).await;
+        store.commit(Commit { settle: settled(id, &[1]), ..Commit::default() }).await.expect("settled");
+        assert!(store.queue_entry(id).await.expect("read").is_some());
+        store.commit(Commit { settle: settled(id, &[0]), ..Commit::default() }).await.expect("settled");
+        assert!(store.queue_entry(id).await.expect("read").is_none());
+        assert!(store.queue_body(id).await.expect("read").is_none());
+        assert!(store.queue().await.expect("read").is_empty());
+        assert!(enqueue(store, "b", &[1]).await > id, "numbers are not given twice");
+    }
+
+    pub async fn retries_are_noted(store: &Tested) {
+        let id = enqueue(store, "a", &[1, 2]).await;
+        for (n, delay_told) in [(1, false), (2, true)] {
+            let outcome = Outcome::Retry { at: NOW + n, error: format!("451 try {n}"), delay_told };
+            let settle = Some(Settlement { entry: id, recipients: vec![(1, outcome)] });
+            store.commit(Commit { settle, ..Commit::default() }).await.expect("noted");
+        }
+        let found = store.queue_entry(id).await.expect("read").expect("there");
+        let second = &found.recipients[1];
+        assert_eq!((second.attempts, second.next_attempt, second.delay_told), (2, NOW + 2, true));
+        assert_eq!(second.last_error.as_deref(), Some("451 try 2"));
+        assert_eq!(found.recipients[0].attempts, 0);
+    }
+
+    pub async fn a_settlement_and_its_notice_are_one(store: &Tested) {
+        let sender = made(store, 1).await;
+        store.set_quota(sender, Quota { octets: Some(3), messages: None }).await.expect("set");
+        let id = enqueue(store, "a", &[1]).await;
+        let notice = |octets: &'static str| Commit { settle: settled(id, &[0]), ..delivery(octets, vec![to(sender, "INBOX")]) };
+        assert!(same(&store.commit(notice("too large")).await, &StoreError::OverQuota));
+        assert!(store.queue_entry(id).await.expect("read").is_some(), "not settled without its notice");
+        store.commit(notice("dsn")).await.expect("settled");
+        assert!(store.queue_entry(id).await.expect("read").is_none());
+        assert_eq!(entries(store, sender, "INBOX").await.len(), 1);
+    }
+
+    pub async fn nothing_is_settled_twice(store: &Tested) {
+        let sender = made(store, 1).await;
+        let id = enqueue(store, "a", &[1, 2]).await;
+        let notice = |recipients: &[u32]| Commit { settle: settled(id, recipients), ..delivery("dsn", vec![to(sender, "INBOX")]) };
+        store.commit(notice(&[0])).await.expect("settled");
+        assert!(store.commit(notice(&[0])).await.is_err());
+        assert!(store.commit(notice(&[1, 0])).await.is_err());
+        assert_eq!(store.queue_entry(id).await.expect("read").expect("there").recipients.len(), 1);
+        store.commit(notice(&[1])).await.expect("settled");
+        assert!(store.commit(notice(&[1])).await.is_err());
+        assert_eq!(entries(store, sender, "INBOX").await.len(), 2, "one notice for each");
+    }
+
+    pub async fn a_refused_delivery_is_not_queued(store: &Tested) {
+        let id = made(store, 1).await;
+        let commit = Commit { enqueue: Some(entry(None, &[1])), ..delivery("a", vec![to(id, "nothing")]) };
+        assert!(same(&store.commit(commit).await, &StoreError::NoSuchFolder));
+        assert!(store.queue().await.expect("read").is_empty());
+    }
+
+    pub async fn large_entries_come_back(store: &Tested) {
+        let sender = made(store, 1).await;
+        let message = vec![b'q'; INLINE_LIMIT + 1];
+        let mut spool = store.spool();
+        spool.write(&message).await.expect("written");
+        let content = Some(Content { body: spool.finish().await.expect("finished"), structure: Vec::new() });
+        let enqueue = Some(entry(Some(sender), &[2]));
+        let commit = Commit { content, deliver: vec![to(sender, "Sent")], enqueue, ..Commit::default() };
+        let id = store.commit(commit).await.expect("queued").queued.expect("a number");
+        let open = store.queue_body(id).await.expect("read").expect("there");
+        assert_eq!(open.len(), message.len() as u64);
+        store.commit(Commit { settle: settled(id, &[0]), ..Commit::default() }).await.expect("settled");
+        assert!(open.read_all().await.expect("still readable") == message);
+        let kept = entries(store, sender, "Sent").await[0];
+        assert!(octets(store, sender, &kept).await == message, "the copy in Sent is its own");
+    }
+
+    pub async fn delivery_and_queue_in_one(store: &Tested) {
+        let (sender, local) = (made(store, 1).await, made(store, 2).await);
+        let targets = vec![to(local, "INBOX"), to(sender, "Sent")];
+        let commit = Commit { enqueue: Some(entry(Some(sender), &[7, 8])), ..delivery("all", targets) };
+        let committed = store.commit(commit).await.expect("committed");
+        assert_eq!(committed.delivered.len(), 2);
+        let body = store.queue_body(committed.queued.expect("queued")).await.expect("read").expect("there");
+        assert_eq!(body.read_all().await.expect("read"), "all");
+        assert_eq!(entries(store, local, "INBOX").await.len(), 1);
+    }
+}
+pub use rules::*;
