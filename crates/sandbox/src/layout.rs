@@ -1,0 +1,76 @@
+//! What lies where in a sandbox's folder.
+
+use std::path::{Path, PathBuf};
+
+use crate::SandboxError;
+
+/// The folder of a sandbox.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of a folder that need not exist.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Layout { root: root.into() }
+    }
+
+    /// Makes the folders, readable by their owner only: keys and mail lie there.
+    pub(crate) fn make(&self) -> Result<(), SandboxError> {
+        use std::os::unix::fs::DirBuilderExt;
+        for folder in [self.root.clone(), self.pki(), self.negative(), self.psc(), self.mes()] {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+            made.map_err(SandboxError::file(&folder))?;
+        }
+        Ok(())
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Certificates and keys.
+    pub fn pki(&self) -> PathBuf {
+        self.root.join("pki")
+    }
+
+    /// Certificates made for refusals.
+    pub fn negative(&self) -> PathBuf {
+        self.root.join("pki/negative")
+    }
+
+    /// Keys and secrets of Pro Santé Connect.
+    pub fn psc(&self) -> PathBuf {
+        self.root.join("psc")
+    }
+
+    /// What Mon espace santé receives.
+    pub fn mes(&self) -> PathBuf {
+        self.root.join("mes")
+    }
+
+    /// The folder of an operator.
+    pub fn operator(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The configuration of an operator.
+    pub fn config(&self, name: &str) -> PathBuf {
+        self.operator(name).join("vaguemestre.toml")
+    }
+
+    /// The description of the running sandbox.
+    pub fn description(&self) -> PathBuf {
+        self.root.join("sandbox.json")
+    }
+
+    pub(crate) fn ports(&self) -> PathBuf {
+        self.root.join("ports.json")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+}

@@ -1,0 +1,107 @@
+//! Access tokens made to order, from a sandbox's folder alone: `vaguemestre sandbox token`.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mssante::NationalId;
+
+use super::claims::{self, ACCESS_TTL, Login};
+use super::keys::{FOREIGN_ISSUER, Keys};
+use crate::pki::seconds;
+use crate::{Layout, SandboxError};
+
+/// How long ago an expired token ended: beyond every tolerance (JWT-02).
+const LONG_AGO: Duration = Duration::from_secs(3600);
+
+/// What is wrong with a token; otherwise it is a good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flaw {
+    /// Nothing.
+    #[default]
+    None,
+    /// It ended an hour ago (JWT-02).
+    Expired,
+    /// Well signed, by another issuer under its own name (JWT-01).
+    ForeignIssuer,
+    /// One bit of its signature is wrong (JWT-09).
+    BadSignature,
+}
+
+/// A token ordered.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Whose.
+    pub id: NationalId,
+    /// How long it lives.
+    pub ttl: Duration,
+    /// What is wrong with it.
+    pub flaw: Flaw,
+}
+
+impl Order {
+    /// A good token of the usual life.
+    pub fn of(id: NationalId) -> Order {
+        Order { id, ttl: ACCESS_TTL, flaw: Flaw::None }
+    }
+}
+
+/// Why a token cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// No sandbox was ever started there.
+    #[error("{folder} is not the folder of a sandbox; start one there first: vaguemestre sandbox --dir {folder}")]
+    NoSandbox {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// Its keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] SandboxError),
+    /// OpenSSL failed.
+    #[error("OpenSSL: {0}")]
+    OpenSsl(#[from] openssl::error::ErrorStack),
+}
+
+/// Makes a token with the keys of the sandbox in `folder`, running or not.
+///
+/// # Errors
+/// [`MintError`].
+pub fn mint(folder: &Path, order: &Order, now: SystemTime) -> Result<String, MintError> {
+    let psc = Layout::new(folder).psc();
+    if !psc.join("signing.key").exists() {
+        return Err(MintError::NoSandbox { folder: folder.to_owned() });
+    }
+    Ok(with_keys(&Keys::read(&psc)?, order, now)?)
+}
+
+/// The same with keys at hand.
+///
+/// # Errors
+/// Only if OpenSSL cannot work.
+pub fn with_keys(keys: &Keys, order: &Order, now: SystemTime) -> Result<String, openssl::error::ErrorStack> {
+    let issued = match order.flaw {
+        Flaw::Expired => now.checked_sub(LONG_AGO + order.ttl).unwrap_or(SystemTime::UNIX_EPOCH),
+        _ => now,
+    };
+    let issued = seconds(issued);
+    let login = Login::alone(order.id.as_str(), issued);
+    match order.flaw {
+        Flaw::ForeignIssuer => keys.foreign.sign(&claims::access(FOREIGN_ISSUER, &login, issued, order.ttl)),
+        Flaw::None | Flaw::Expired => keys.signing.sign(&claims::access(&keys.issuer, &login, issued, order.ttl)),
+        Flaw::BadSignature => {
+            let token = keys.signing.sign(&claims::access(&keys.issuer, &login, issued, order.ttl))?;
+            Ok(spoil(&token))
+        }
+    }
+}
+
+/// The token with one bit of its signature turned.
+fn spoil(token: &str) -> String {
+    let (input, signature) = token.rsplit_once('.').expect("a token was just made with two points");
+    let mut signature = URL_SAFE_NO_PAD.decode(signature).expect("a token was just made in base64url");
+    let middle = signature.len() / 2;
+    signature[middle] ^= 1;
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}

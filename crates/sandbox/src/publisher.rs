@@ -1,0 +1,123 @@
+//! The publisher of the white list: signed by an `ORG SIGN` certificate, dated anew every day, served over HTTPS with the
+//! validators a conditional GET needs.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use trust::SharedClock;
+use trust::white_list::{Entry, WhiteListBuilder, sign};
+
+use crate::cast::OPERATORS;
+use crate::pki::Pki;
+use crate::SandboxError;
+
+/// Where the real one is.
+pub const PATH: &str = "/listeblanchemssante.xml";
+/// How often a list is published.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// A list as published.
+struct Published {
+    xml: String,
+    etag: HeaderValue,
+    modified: HeaderValue,
+}
+
+/// Publishes the list.
+#[derive(Clone)]
+pub struct Publisher {
+    pki: Arc<Pki>,
+    clock: SharedClock,
+    current: Arc<RwLock<Arc<Published>>>,
+}
+
+impl Publisher {
+    /// With a first list.
+    ///
+    /// # Errors
+    /// When the list cannot be signed.
+    pub fn new(pki: Arc<Pki>, clock: SharedClock) -> Result<Publisher, SandboxError> {
+        let first = publish(&pki, clock.now())?;
+        Ok(Publisher { pki, clock, current: Arc::new(RwLock::new(Arc::new(first))) })
+    }
+
+    /// The document in force.
+    pub fn document(&self) -> String {
+        self.read().xml.clone()
+    }
+
+    /// Publishes a list dated now.
+    ///
+    /// # Errors
+    /// When the list cannot be signed.
+    pub fn renew(&self) -> Result<(), SandboxError> {
+        let next = publish(&self.pki, self.clock.now())?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(())
+    }
+
+    /// Renews the list every day until `shutdown`.
+    pub async fn keep_fresh(self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+            if let Err(error) = self.renew() {
+                tracing::error!("the white list could not be published: {error}");
+            }
+        }
+    }
+
+    /// The service.
+    pub fn router(&self) -> Router {
+        Router::new().route(PATH, get(serve)).with_state(self.clone())
+    }
+
+    fn read(&self) -> Arc<Published> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn publish(pki: &Pki, now: SystemTime) -> Result<Published, SandboxError> {
+    let mut list = WhiteListBuilder::new(now);
+    for (operator, dn) in OPERATORS.iter().zip(&pki.operators) {
+        list = list.with(Entry::new(operator.domain, dn.clone()));
+    }
+    list = list.with(Entry::new(mssante::PATIENT_DOMAIN, pki.mes_dn()?));
+    let (certificate, key) = &pki.signer;
+    let xml = sign(&list.to_xml(), key, certificate).map_err(SandboxError::setup("white list"))?;
+    let digest: String = openssl::sha::sha256(xml.as_bytes())[..16].iter().map(|b| format!("{b:02x}")).collect();
+    let value = |text: String| HeaderValue::try_from(text).map_err(SandboxError::setup("white list"));
+    Ok(Published { etag: value(format!("\"{digest}\""))?, modified: value(http_date(now))?, xml })
+}
+
+/// RFC 9110 §5.6.7.
+fn http_date(instant: SystemTime) -> String {
+    let format = time::macros::format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    OffsetDateTime::from(instant).format(&format).unwrap_or_default()
+}
+
+async fn serve(State(publisher): State<Publisher>, headers: HeaderMap) -> Response {
+    let list = publisher.read();
+    let validators = [(header::ETAG, list.etag.clone()), (header::LAST_MODIFIED, list.modified.clone())];
+    // RFC 9110 §13.1.3: If-Modified-Since counts only without If-None-Match. Dates are ours, given back as they were.
+    let unchanged = match (headers.get(header::IF_NONE_MATCH), headers.get(header::IF_MODIFIED_SINCE)) {
+        (Some(tags), _) => tags.to_str().is_ok_and(|tags| tags == "*" || tags.split(',').any(|tag| tag.trim() == list.etag)),
+        (None, Some(date)) => *date == list.modified,
+        (None, None) => false,
+    };
+    if unchanged {
+        return (StatusCode::NOT_MODIFIED, validators).into_response();
+    }
+    (validators, [(header::CONTENT_TYPE, "application/xml")], list.xml.clone()).into_response()
+}

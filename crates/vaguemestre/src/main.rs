@@ -1,0 +1,76 @@
+//! The `vaguemestre` command: one file per subcommand under [`commands`].
+//!
+//! Exit codes: 0 done, 1 failed (the message on standard error says what to do), 2 wrong command line. Standard output holds
+//! the answer and nothing else; the log goes to standard error.
+
+mod commands;
+mod failure;
+mod logging;
+mod runtime;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A complete MSSanté stack.
+///
+/// An operator of secure health mail (`serve`), its mailboxes (`mailbox`), and a whole test trust space on this machine (`sandbox`).
+#[derive(Debug, Parser)]
+#[command(name = "vaguemestre", version, max_term_width = 110, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done; 1 failed, standard error says why and what to do; 2 wrong command line.\n\n\
+    The log goes to standard error. RUST_LOG chooses what it holds, e.g. RUST_LOG=info or RUST_LOG=smtp=debug,info.\n\
+    No token and nobody's identifier is ever written to it.")]
+struct Cli {
+    /// How the log is written.
+    #[arg(long, global = true, value_enum, default_value_t = logging::Format::Text, value_name = "FORMAT")]
+    log_format: logging::Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a whole test trust space on this machine, or gives tokens for it.
+    Sandbox(commands::sandbox::Args),
+    /// Runs one operator from its configuration file.
+    Serve(commands::serve::Args),
+    /// Checks a configuration file and tells every problem in it.
+    CheckConfig(commands::check_config::Args),
+    /// Manages the mailboxes (BAL) of an operator, beside its running server or not.
+    Mailbox(commands::mailbox::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let quiet = match &cli.command {
+        // Beside the table that the sandbox prints, only trouble is worth a line.
+        Command::Sandbox(_) | Command::CheckConfig(_) | Command::Mailbox(_) => "warn",
+        Command::Serve(_) => "info",
+    };
+    logging::start(cli.log_format, quiet);
+    let done = match cli.command {
+        Command::Sandbox(args) => commands::sandbox::run(args),
+        Command::Serve(args) => commands::serve::run(args),
+        Command::CheckConfig(args) => commands::check_config::run(args),
+        Command::Mailbox(args) => commands::mailbox::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("vaguemestre: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}
