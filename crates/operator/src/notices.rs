@@ -1,14 +1,17 @@
 //! What senders are told of their mail: delivery status notifications into their own mailbox (RFC 3461, RFC 3464; OPE-QUEUE).
 //!
-//! Invariants: a notice is a [`Commit`] to be made together with what it tells of; it goes to the mailbox that sent, never over
-//! the network; there is none about a notice.
+//! Invariants: a notice is a [`Commit`] to be made together with what it tells of; it goes to the mailbox of ours that sent, or
+//! through the queue to the operator whose message asked for it; there is none about a notice.
 
 use mail::date::Moment;
 use mail::report::{Action, Recipient, Report, Returned, Status, TypedAddress, decode_xtext};
 use mail::{Flags, FolderName, header};
-use mssante::Address;
+use mssante::{Address, Domain};
 use smtp::Enhanced;
-use store::{Body, Commit, MailboxId, NewQueueRecipient, QueueRecipient, Spool, StoreError, Target};
+use store::{
+    Body, Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Notify, QueueRecipient, Spool,
+    StoreError, Target,
+};
 
 use crate::backends::incoming::{MAX_HEADER, Streamed, message_number};
 use crate::traces::{self, Trace, Tracer, Who};
@@ -33,6 +36,20 @@ pub struct Subject<'a> {
     pub accepted_at: i64,
     /// The message, and whether the sender wants all of it back (`RET=FULL`).
     pub original: Option<(Body, bool)>,
+}
+
+/// Where a notice goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Destination<'a> {
+    /// Into the mailbox that sent.
+    Mailbox(MailboxId),
+    /// To the sender at another operator.
+    Away {
+        /// The domain of ours that writes.
+        domain: &'a Domain,
+        /// When it is given up, seconds since 1970.
+        expires_at: i64,
+    },
 }
 
 /// What became of a recipient.
@@ -81,12 +98,12 @@ impl Notices<'_> {
         &self,
         subject: &Subject<'_>,
         told: &[Told],
-        into: MailboxId,
+        to: Destination<'_>,
         spool: Spool,
         now: i64,
     ) -> store::Result<Commit> {
         let recipients = told.iter().map(|told| of_told(told, now)).collect();
-        self.commit(subject, recipients, into, spool, now).await
+        self.commit(subject, recipients, to, spool, now).await
     }
 
     /// A notice that recipients of ours have their mail.
@@ -97,7 +114,7 @@ impl Notices<'_> {
         &self,
         subject: &Subject<'_>,
         told: &[NewQueueRecipient],
-        into: MailboxId,
+        to: Destination<'_>,
         spool: Spool,
         now: i64,
     ) -> store::Result<Commit> {
@@ -111,22 +128,26 @@ impl Notices<'_> {
             last_attempt: Some(Moment::utc(now)),
             will_retry_until: None,
         });
-        self.commit(subject, delivered.collect(), into, spool, now).await
+        self.commit(subject, delivered.collect(), to, spool, now).await
     }
 
     async fn commit(
         &self,
         subject: &Subject<'_>,
         recipients: Vec<Recipient>,
-        into: MailboxId,
+        to: Destination<'_>,
         spool: Spool,
         now: i64,
     ) -> store::Result<Commit> {
         let quantity = recipients.len() as u64;
+        let ours = match to {
+            Destination::Mailbox(_) => subject.to.domain(),
+            Destination::Away { domain, .. } => domain,
+        };
         let report = Report {
             message_id: format!("<{}@{}>", message_number(), self.hostname),
             date: Moment::utc(now),
-            from: format!("postmaster@{}", subject.to.domain()),
+            from: format!("postmaster@{ours}"),
             to: subject.to.to_string(),
             reporting_mta: self.hostname.to_owned(),
             envelope_id: subject.envelope_id.and_then(decode_xtext),
@@ -136,20 +157,41 @@ impl Notices<'_> {
         };
         let message = report.write().map_err(|e| StoreError::Io(format!("a notice cannot be written: {e}")))?;
         let mut streamed = Streamed::new(spool);
-        streamed.write(b"Return-Path: <>\r\n").await?;
+        if matches!(to, Destination::Mailbox(_)) {
+            streamed.write(b"Return-Path: <>\r\n").await?;
+        }
         streamed.write(&message).await?;
         self.tracer.record(Trace {
             message: subject.message_id.map(str::to_owned),
             ..Trace::new(Who::Server, traces::Action::Notice, true).mailbox(subject.to).quantity(quantity)
         });
-        let target = Target {
-            mailbox: into,
-            folder: FolderName::inbox(),
-            flags: Flags::NONE,
-            keywords: Vec::new(),
-            internal_date: now,
-        };
-        Ok(Commit { content: Some(streamed.finish().await?), deliver: vec![target], ..Commit::default() })
+        let content = Some(streamed.finish().await?);
+        Ok(match to {
+            Destination::Mailbox(mailbox) => {
+                let target = Target {
+                    mailbox,
+                    folder: FolderName::inbox(),
+                    flags: Flags::NONE,
+                    keywords: Vec::new(),
+                    internal_date: now,
+                };
+                Commit { content, deliver: vec![target], ..Commit::default() }
+            }
+            Destination::Away { expires_at, .. } => {
+                // RFC 3461 §6.2: nobody is told of what becomes of a notice.
+                let never = Notify { success: false, failure: false, delay: false, explicit: true };
+                let recipient = NewQueueRecipient { address: subject.to.clone(), notify: never, original: None };
+                let entry = NewQueueEntry {
+                    sender: None,
+                    return_path: None,
+                    parameters: MailParameters { eight_bit: !message.is_ascii(), ..MailParameters::default() },
+                    recipients: vec![recipient],
+                    accepted_at: now,
+                    expires_at,
+                };
+                Commit { content, enqueue: Some(entry), ..Commit::default() }
+            }
+        })
     }
 }
 

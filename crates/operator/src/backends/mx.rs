@@ -2,7 +2,7 @@
 //!
 //! Invariants: a peer speaks for a domain only if the DN of its valid certificate stands beside that domain in the white list;
 //! nothing is relayed: a recipient is one of ours or is refused; a message we acknowledged and whose 250 was lost comes again
-//! and is recognised (OPE-QUEUE).
+//! and is recognised (OPE-QUEUE); who asked to be told of success is told, since EHLO takes that duty over (RFC 3461 §5.2.2).
 
 use std::sync::Arc;
 
@@ -13,14 +13,17 @@ use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
 use smtp::{Enhanced, MailFrom, Rcpt, Reply, ReversePath};
-use store::{Commit, Delivered, MailboxId, Store, Target};
+use store::{Commit, Delivered, MailboxId, NewQueueRecipient, Store, Target};
 use trust::clock::Clock;
 use trust::dn::Dn;
 use trust::tls::CertificateFault;
 use trust::white_list::{Keeper, WhiteList};
 
 use super::incoming::{Gate, Incoming, message_number, received_field, reply};
+use super::submission::notify;
 use crate::access::seconds;
+use crate::notices::{Destination, Notices, Subject};
+use crate::queue::QueueHandle;
 use crate::traces::{Action, Trace, Tracer, Who};
 
 /// The operator interface.
@@ -41,6 +44,10 @@ pub struct Mx {
     pub hostname: String,
     /// The largest message, in octets.
     pub limit: u64,
+    /// How long a notice is tried, in seconds.
+    pub expire: i64,
+    /// Told of notices to other operators.
+    pub queue: QueueHandle,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where traces go.
@@ -162,12 +169,18 @@ struct Delivery {
     subject: Arc<Dn>,
     peer: Peer,
     from: MailFrom,
-    to: Vec<(MailboxId, String)>,
+    to: Vec<Addressee>,
+}
+
+/// A recipient of ours.
+struct Addressee {
+    mailbox: MailboxId,
+    rcpt: NewQueueRecipient,
 }
 
 impl Delivery {
     /// The mailbox of a recipient, or why it gets nothing.
-    async fn find(&self, to: &Rcpt) -> Result<(MailboxId, String), Reply> {
+    async fn find(&self, to: &Rcpt) -> Result<Addressee, Reply> {
         let service = &self.service;
         let address = match &to.path {
             smtp::ForwardPath::Address(address) => address.clone(),
@@ -187,7 +200,9 @@ impl Delivery {
         if full {
             return Err(reply(&store::StoreError::OverQuota));
         }
-        Ok((mailbox.id, mailbox.address.to_string()))
+        let original = to.orcpt.as_ref().map(ToString::to_string);
+        let rcpt = NewQueueRecipient { address: mailbox.address, notify: notify(to.notify), original };
+        Ok(Addressee { mailbox: mailbox.id, rcpt })
     }
 }
 
@@ -196,7 +211,7 @@ impl Transaction for Delivery {
     async fn rcpt(&mut self, to: &Rcpt) -> Result<(), Reply> {
         match self.find(to).await {
             Ok(found) => {
-                if !self.to.contains(&found) {
+                if !self.to.iter().any(|other| other.mailbox == found.mailbox) {
                     self.to.push(found);
                 }
                 Ok(())
@@ -213,9 +228,10 @@ impl Transaction for Delivery {
         let number = message_number();
         let now = seconds(service.clock.as_ref());
         let only_for = match self.to.as_slice() {
-            [(_, only)] => Some(only.as_str()),
+            [only] => Some(only.rcpt.address.to_string()),
             _ => None,
         };
+        let only_for = only_for.as_deref();
         let trace = received_field(&self.peer, &service.hostname, false, self.from.smtputf8, &number, only_for, now);
         let gate = TraceGate {
             front: format!("Return-Path: <{}>\r\n{trace}", self.from.path),
@@ -261,8 +277,8 @@ impl MessageSink for Arriving {
         let outcome = async {
             let arrived = incoming.finish().await?;
             let size = arrived.content.body.len();
-            let target = |(mailbox, _): &(MailboxId, String)| Target {
-                mailbox: *mailbox,
+            let target = |to: &Addressee| Target {
+                mailbox: to.mailbox,
                 folder: FolderName::inbox(),
                 flags: Flags::NONE,
                 keywords: Vec::new(),
@@ -286,20 +302,52 @@ impl MessageSink for Arriving {
                 let answer = if duplicate { format!("{number} (already received)") } else { number.clone() };
                 service.tracer.record(Trace {
                     with: std::iter::once(delivery.from.path.to_string())
-                        .chain(delivery.to.iter().map(|(_, a)| a.clone()))
+                        .chain(delivery.to.iter().map(|to| to.rcpt.address.to_string()))
                         .collect(),
-                    message,
+                    message: message.clone(),
                     quantity: Some(size),
                     peer: Some(delivery.peer.address.to_string()),
                     connection: Some(delivery.peer.connection),
                     ..Trace::new(Who::Operator(delivery.subject.to_string()), Action::Receive, true).answer(answer)
                 });
+                delivery.tell_of_success(message.as_deref(), now).await;
                 Ok(Accepted { id: number })
             }
             Err(answer) => {
                 service.refused(&delivery.subject, &delivery.peer, &delivery.from.path, None, &answer);
                 Err(answer)
             }
+        }
+    }
+}
+
+impl Delivery {
+    /// DSN for recipients whose delivery was to be told (RFC 3461). The mail is delivered: trouble here is only logged. A message
+    /// that came again is told of again: the first notice may be what was lost.
+    async fn tell_of_success(&self, message_id: Option<&str>, now: i64) {
+        let service = &self.service;
+        let told: Vec<_> = self.to.iter().filter(|to| to.rcpt.notify.success).map(|to| to.rcpt.clone()).collect();
+        let Some(return_path) = self.from.path.address().filter(|_| !told.is_empty()) else { return };
+        let notices = Notices { hostname: &service.hostname, tracer: &service.tracer };
+        let subject = Subject {
+            to: return_path,
+            envelope_id: self.from.envid.as_ref().map(|e| e.as_str()),
+            message_id,
+            accepted_at: now,
+            original: None,
+        };
+        let to = Destination::Away { domain: &service.domains[0], expires_at: now + service.expire };
+        let commit = match notices.delivered(&subject, &told, to, service.store.spool(), now).await {
+            Ok(commit) => commit,
+            Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
+        };
+        match service.store.commit(commit).await {
+            Ok(done) => {
+                if let Some(id) = done.queued {
+                    service.queue.added(id, vec![return_path.domain().clone()], now);
+                }
+            }
+            Err(error) => tracing::warn!("a delivery notice could not be queued: {error}"),
         }
     }
 }

@@ -21,7 +21,7 @@ use trust::white_list::Keeper;
 
 use super::incoming::{Arrived, Gate, Incoming, message_number, received_field, reply};
 use crate::access::{Access, Denied, From, Opened, seconds};
-use crate::notices::{Notices, Subject};
+use crate::notices::{Destination, Notices, Subject};
 use crate::queue::QueueHandle;
 use crate::traces::{Action, Trace, Tracer};
 
@@ -241,7 +241,8 @@ impl Transaction for Draft {
     }
 }
 
-fn notify(asked: Option<Notify>) -> store::Notify {
+/// NOTIFY, as the store has it.
+pub(super) fn notify(asked: Option<Notify>) -> store::Notify {
     match asked {
         None => store::Notify::default(),
         Some(Notify::Never) => store::Notify { success: false, failure: false, delay: false, explicit: true },
@@ -396,8 +397,9 @@ impl Draft {
             accepted_at: now,
             original: None,
         };
+        let to = Destination::Mailbox(self.opened.mailbox.id);
         let commit =
-            match notices.delivered(&subject, &told, self.opened.mailbox.id, self.service.store.spool(), now).await {
+            match notices.delivered(&subject, &told, to, self.service.store.spool(), now).await {
                 Ok(commit) => commit,
                 Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
             };

@@ -13,7 +13,7 @@ use super::connection::{Connected, Connections, Unreachable};
 use super::reader::BodyReader;
 use super::route::RouteError;
 use crate::access::seconds;
-use crate::notices::{Event, Notices, Subject, Told};
+use crate::notices::{Destination, Event, Notices, Subject, Told};
 use crate::traces::{Action, Trace, Who};
 
 /// Pause before asking the store again when it cannot answer, in seconds.
@@ -312,7 +312,7 @@ async fn commit(
             .await?
             .map(|body| (body, failed && entry.parameters.return_full == Some(true))),
     };
-    let notice = notices.report(&subject, told, sender, config.store.spool(), now).await?;
+    let notice = notices.report(&subject, told, Destination::Mailbox(sender), config.store.spool(), now).await?;
     Ok(Commit { settle, ..notice })
 }
 

@@ -166,7 +166,7 @@ impl Operator {
             limit: *config.limits.message_octets.get_ref(),
             patient_limit: config.limits.patient_message_octets,
             expire: seconds_of_hours(*relay.expire_hours.get_ref()),
-            queue: handle,
+            queue: handle.clone(),
             clock: clock.clone(),
             tracer: tracer.clone(),
         });
@@ -176,6 +176,8 @@ impl Operator {
             domains: config.domains().to_vec(),
             hostname: config.hostname().to_owned(),
             limit: *config.limits.message_octets.get_ref(),
+            expire: seconds_of_hours(*relay.expire_hours.get_ref()),
+            queue: handle,
             clock: clock.clone(),
             tracer: tracer.clone(),
         });
