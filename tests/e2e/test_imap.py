@@ -18,6 +18,7 @@ def message(number, subject="essai", text="Bonjour, ceci est un essai.\n"):
     mail["Message-ID"] = f"<{number}.imap@test>"
     mail.set_content(text)
     mail.add_attachment(b"%PDF-1.4\n" + b"x" * 500, maintype="application", subtype="pdf", filename="compte rendu.pdf")
+    mail.set_boundary("limite")
     return mail.as_bytes()
 
 
@@ -45,6 +46,12 @@ class Imap(SpaceTest):
         for number in range(1, count + 1):
             self.ok(self.imap.append(self.folder, flags, None, message(number)))
         return self.ok(self.imap.select(self.folder))
+
+    def remaining(self, messages, expunged):
+        """What is left when the sequence numbers told are taken away one after the other."""
+        for number in expunged:
+            del messages[int(number) - 1]
+        return messages
 
     def test_append_tells_the_uid_and_copy_and_move_tell_both(self):
         # UIDPLUS, MOVE
@@ -122,12 +129,12 @@ class Imap(SpaceTest):
         try:
             other.select(self.folder)
             self.ok(self.imap.store("1,3", "+FLAGS.SILENT", "(\\Deleted)"))
-            self.assertEqual(self.ok(self.imap.expunge()), [b"1", b"2"])
+            self.assertEqual(self.remaining([1, 2, 3, 4, 5], self.ok(self.imap.expunge())), [2, 4, 5])
             other.response("EXPUNGE")
             self.ok(other.store("5", "+FLAGS", "(\\Flagged)"))
             self.assertEqual(other.response("EXPUNGE")[1], [None])
             self.ok(other.noop())
-            self.assertEqual(other.response("EXPUNGE")[1], [b"1", b"2"])
+            self.assertEqual(self.remaining([1, 2, 3, 4, 5], other.response("EXPUNGE")[1]), [2, 4, 5])
             self.assertEqual(self.ok(other.search(None, "FLAGGED")), [b"3"])
             self.ok(self.imap.noop())
             self.assertEqual(self.ok(self.imap.search(None, "FLAGGED")), [b"3"])
