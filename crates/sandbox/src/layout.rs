@@ -66,6 +66,11 @@ impl Layout {
         self.root.join("sandbox.json")
     }
 
+    /// The white list as Mon espace santé last had it.
+    pub(crate) fn mes_list(&self) -> PathBuf {
+        self.root.join("mes-white-list.xml")
+    }
+
     pub(crate) fn ports(&self) -> PathBuf {
         self.root.join("ports.json")
     }

@@ -245,7 +245,6 @@ impl Starting {
 
     /// Mon espace santé trusts as an operator does: the published list, the published revocation lists.
     async fn mes(&self, listener: TcpListener, ports: &Ports, pki: &Pki) -> Result<(), SandboxError> {
-        let failed = SandboxError::setup("Mon espace santé");
         let anchors = pki.authority.anchors();
         let settings = RevocationSettings { clock: self.clock.clone(), ..RevocationSettings::required(anchors.clone(), crl_sources(ports)) };
         let revocation = Arc::new(Revocation::new(settings).map_err(SandboxError::setup("Mon espace santé"))?);
@@ -257,7 +256,7 @@ impl Starting {
                 name: pki.signer_dn()?,
                 revocation: revocation.clone(),
             }),
-            path: self.layout.mes().join("white-list.xml"),
+            path: self.layout.mes_list(),
             refresh_every: LIST_EVERY,
         };
         let white_list = Keeper::open(config, http, self.clock.clone());
@@ -276,7 +275,7 @@ impl Starting {
             clock: self.clock.clone(),
             ..ServerTls::new(pki.mes.clone(), Profile::Operator)
         })
-        .map_err(failed)?;
+        .map_err(SandboxError::setup("Mon espace santé"))?;
         let settings = mes::Settings { folder: self.layout.mes(), tls, white_list, clock: self.clock.clone() };
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {

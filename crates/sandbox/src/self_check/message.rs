@@ -107,9 +107,18 @@ pub(super) fn check(read: &[u8], sent: &Mail) -> Result<(), Problem> {
 pub(super) fn relay_tls(read: &[u8]) -> Option<String> {
     let end = header::end(read).unwrap_or(read.len());
     let field = header::Fields::new(&read[..end]).filter(|f| f.is("Received")).map(|f| f.value()).next()?;
+    // The suite has brackets of its own: the comment ends where they are all closed.
     let words = field.split_once("(using ")?.1;
-    let words = words.split_once(')').map_or(words, |(tls, _)| tls);
-    Some(words.replace("with cipher ", "").split_whitespace().collect::<Vec<_>>().join(" "))
+    let mut depth = 1;
+    let end = words.find(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })?;
+    Some(words[..end].replace("with cipher ", "").split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -124,11 +133,11 @@ mod tests {
         assert!(mail.subject.starts_with("XDM/1.0/DDM+"), "{}", mail.subject);
         assert_eq!(header::find(&mail.octets, "X-MSS-CODECDA").as_deref(), Some("11502-2"));
         assert_eq!(header::find(&mail.octets, "X-MSS-INS").as_deref(), Some("O"));
-        let trace = b"Received: from mx.a ([127.0.0.1])\r\n\t(using TLS 1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n\tby mx.b\r\n";
+        let trace = b"Received: from mx.a ([127.0.0.1])\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (0x1302))\r\n\tby mx.b\r\n";
         let mut read = trace.to_vec();
         read.extend_from_slice(&mail.octets);
         check(&read, &mail).expect("the same");
-        assert_eq!(relay_tls(&read).as_deref(), Some("TLS 1.3 TLS_AES_256_GCM_SHA384"));
+        assert_eq!(relay_tls(&read).as_deref(), Some("TLSv1.3 TLS_AES_256_GCM_SHA384 (0x1302)"));
         let other = compose("899700000017", &from, &to).expect("composes");
         assert!(check(&other.octets, &mail).is_err());
         let at = mail.octets.windows(7).position(|w| w == b"UEsDBBQ").expect("the zip");

@@ -301,10 +301,17 @@ impl Register {
 
     /// TRACE: who is whoever runs the command, as the system names them.
     fn trace(&self, address: &Address, answer: &str, with: Vec<String>) {
-        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-        let who = Who::Administrator(user.unwrap_or_else(|| "unknown".to_owned()));
+        let who = Who::Administrator(whoever());
         self.tracer.record(Trace { with, ..Trace::new(who, Action::Administer, true).mailbox(address).answer(answer) });
     }
+}
+
+/// The name of whoever runs the command, else their number.
+fn whoever() -> String {
+    use std::os::unix::fs::MetadataExt;
+    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let number = || std::fs::metadata("/proc/self").map(|process| format!("uid {}", process.uid())).ok();
+    named.or_else(number).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// The titulaire that a kind has: a person or a structure.
