@@ -109,6 +109,7 @@ mod rules {
         let before = (now(store, 1).await, entries(store, id, "INBOX").await);
         assert!(same(&store.commit(delivery("12345", vec![to(id, "INBOX")])).await, &StoreError::OverQuota));
         assert_eq!((now(store, 1).await, entries(store, id, "INBOX").await), before);
+        assert!(same(&store.commit(delivery("12345", vec![to(id, "nothing")])).await, &StoreError::NoSuchFolder));
         assert_eq!(put(store, id, "INBOX", "1234").await, Uid(2), "exactly the quota fits");
     }
 

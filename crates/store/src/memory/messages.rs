@@ -63,8 +63,8 @@ impl State {
                 new.push(target.mailbox);
             }
             let body = state.last_body;
-            self.grow(target.mailbox, message.octets.len() as u64, 1)?;
             let folder = self.selectable(target.mailbox, &target.folder)?;
+            self.grow(target.mailbox, message.octets.len() as u64, 1)?;
             let (uid, modseq) = self.next(target.mailbox, folder)?;
             let keywords = self.intern(target.mailbox, folder, &target.keywords)?;
             let flags = system_only(target.flags).with(keywords);

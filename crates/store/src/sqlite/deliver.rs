@@ -81,7 +81,8 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
                     None
                 } else {
                     let targets = deliver.iter().filter(|target| target.mailbox == mailbox).count();
-                    let body = grow(tx, mailbox, size * targets as u64, targets, 1)?;
+                    let body = grow(tx, mailbox, size * targets as u64, targets, 1)
+                        .or_else(|refused| Err(unknown_folder(tx, &deliver)?.unwrap_or(refused)))?;
                     let name = names.next();
                     let kept = name.as_deref().map_or(Kept::Inline(&inline), Kept::File);
                     insert_body(tx, mailbox, body, size, targets, &structure, kept)?;
@@ -105,6 +106,21 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
     tx.effects.unnamed.extend(names);
     tx.effects.placed.extend(placed);
     Ok(committed)
+}
+
+/// A folder that does not exist is told before a quota that is reached: making it is in the client's hands.
+fn unknown_folder(tx: &Tx<'_>, deliver: &[Target]) -> Result<Option<StoreError>> {
+    for target in deliver {
+        let known = tx
+            .conn
+            .prepare_cached("SELECT 1 FROM folder WHERE mailbox = ?1 AND name = ?2 AND selectable = 1")?
+            .exists(params![target.mailbox.0 as i64, target.folder.as_str()])?;
+        if !known {
+            must_exist(tx.conn, target.mailbox)?;
+            return Ok(Some(StoreError::NoSuchFolder));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the mailbox had the message; remembers that it has it now.
