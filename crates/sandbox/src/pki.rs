@@ -6,6 +6,7 @@
 //! Differences from IGC-Santé TEST, for the convenience of ordinary programs: a server's certificate also names 127.0.0.1 and the
 //! loopback address of its operator interface, so that `curl`, `imaplib` and `openssl` verify it without any name resolution.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -77,15 +78,20 @@ impl Pki {
     pub fn open(layout: &Layout, ports: &Ports, clock: SharedClock) -> Result<Pki, SandboxError> {
         let base_url = format!("http://127.0.0.1:{}", ports.crl);
         let folder = layout.pki();
-        let authority = authority(&folder, &base_url, &clock)?;
-        let impostor = authority_beside(&layout.negative().join("other-authority-ca"), &base_url, &clock)?;
-        let moved = note_base(&folder.join("distribution-point"), &base_url)?;
-
         let leaves = leaves(ports);
-        let keys = keys(&folder, &leaves)?;
+        // Making keys takes nearly all the time of a first start: on every core, from its beginning.
+        let (authority, impostor, keys) = std::thread::scope(|scope| {
+            let ours = scope.spawn(|| authority(&folder, &base_url, &clock));
+            // The authority of the same name and another key (CER-06).
+            let other = scope.spawn(|| authority(&layout.negative().join("other-authority-ca"), &base_url, &clock));
+            let keys = keys(&folder, &leaves);
+            let died = |_| SandboxError::setup("certificates")("a thread died");
+            Ok::<_, SandboxError>((ours.join().map_err(died)??, other.join().map_err(died)??, keys?))
+        })?;
+        let moved = note_base(&folder.join("distribution-point"), &base_url)?;
         for (leaf, key) in leaves.iter().zip(keys) {
             let fresh = leaf.request.validity == Validity::NotYet;
-            if moved || fresh || !is_good(&folder, leaf) {
+            if moved || fresh || !is_good(&folder, leaf, &key) {
                 let by = if leaf.impostor { &impostor } else { &authority };
                 let issued = by.certify(&leaf.request, key)?;
                 issued.save(&folder, &leaf.file)?;
@@ -191,11 +197,6 @@ fn authority(folder: &Path, base_url: &str, clock: &SharedClock) -> Result<TestA
     Ok(authority)
 }
 
-/// The authority of the same name and another key (CER-06).
-fn authority_beside(folder: &Path, base_url: &str, clock: &SharedClock) -> Result<TestAuthority, SandboxError> {
-    authority(folder, base_url, clock)
-}
-
 /// Whether the distribution point is another than at the last start.
 fn note_base(path: &Path, base_url: &str) -> Result<bool, SandboxError> {
     let same = std::fs::read_to_string(path).is_ok_and(|before| before == base_url);
@@ -205,24 +206,32 @@ fn note_base(path: &Path, base_url: &str) -> Result<bool, SandboxError> {
     Ok(!same)
 }
 
-/// The keys of the leaves: those on disk, and new ones. All the certificates for refusals share one: it is not what is wrong.
+/// Which certificates share a key: those made for refusals (the key is not what is wrong with them), and those of the services
+/// of the space, which nobody tells apart by their key.
+fn key_group(file: &str) -> &str {
+    match file {
+        SERVICES | SIGNER | MES => SERVICES,
+        _ if file.starts_with("negative/") => "negative",
+        own => own,
+    }
+}
+
+/// The keys of the leaves: those on disk, and new ones.
 fn keys(folder: &Path, leaves: &[Leaf]) -> Result<Vec<PKey<Private>>, SandboxError> {
-    let mut keys: Vec<Option<PKey<Private>>> = Vec::with_capacity(leaves.len());
+    let mut known: BTreeMap<&str, Option<PKey<Private>>> = BTreeMap::new();
     for leaf in leaves {
         let path = folder.join(format!("{}.key", leaf.file));
-        keys.push(if path.exists() { Some(read_key(&path)?) } else { None });
+        let group = known.entry(key_group(&leaf.file)).or_default();
+        if group.is_none() && path.exists() {
+            *group = Some(read_key(&path)?);
+        }
     }
-    let is_negative = |leaf: &Leaf| leaf.file.starts_with("negative/");
-    let own = leaves.iter().zip(&keys).filter(|(leaf, key)| key.is_none() && !is_negative(leaf)).count();
-    let shared = leaves.iter().zip(&keys).any(|(leaf, key)| key.is_none() && is_negative(leaf));
-    let mut new = generate(own + usize::from(shared))?;
-    let shared = if shared { new.pop() } else { None };
-    let filled = leaves.iter().zip(keys).map(|(leaf, key)| match key {
-        Some(key) => Some(key),
-        None if is_negative(leaf) => shared.clone(),
-        None => new.pop(),
-    });
-    filled.collect::<Option<_>>().ok_or_else(|| SandboxError::setup("certificates")("a key is missing"))
+    let mut new = generate(known.values().filter(|key| key.is_none()).count())?;
+    for key in known.values_mut().filter(|key| key.is_none()) {
+        *key = new.pop();
+    }
+    let found = leaves.iter().map(|leaf| known.get(key_group(&leaf.file)).cloned().flatten());
+    found.collect::<Option<_>>().ok_or_else(|| SandboxError::setup("certificates")("a key is missing"))
 }
 
 /// New RSA keys, on as many threads as there are cores.
@@ -249,9 +258,12 @@ pub(crate) fn generate(count: usize) -> Result<Vec<PKey<Private>>, SandboxError>
 }
 
 /// Whether the certificate on disk need not be made anew.
-fn is_good(folder: &Path, leaf: &Leaf) -> bool {
+fn is_good(folder: &Path, leaf: &Leaf, key: &PKey<Private>) -> bool {
     let Ok(pem) = std::fs::read(folder.join(format!("{}.pem", leaf.file))) else { return false };
     let Ok(certificate) = X509::from_pem(&pem) else { return false };
+    if !certificate.public_key().is_ok_and(|public| public.public_eq(key)) {
+        return false;
+    }
     if leaf.request.validity == Validity::Expired {
         return true;
     }

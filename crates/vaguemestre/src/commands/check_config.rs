@@ -69,3 +69,36 @@ fn summary(config: &Config) -> String {
     line("", "no problem found".to_owned());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../../../docs/vaguemestre.toml");
+    const SOURCE: &str = include_str!("../../../operator/src/config/mod.rs");
+
+    #[test]
+    fn the_documented_sample_is_right_but_for_its_files() {
+        let problems = Config::parse(SAMPLE, Path::new("docs/vaguemestre.toml"), Path::new(".")).expect_err("files are missing");
+        for problem in &problems {
+            assert!(problem.what.contains("/etc/vaguemestre/"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_documented_sample_has_every_key() {
+        let keys = SOURCE.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(key, _)| key);
+        let mut found = 0;
+        for key in keys.filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')) {
+            let starts = |line: &str| {
+                let line = line.trim_start_matches('#');
+                line.starts_with(&format!("{key} = ")) || line == format!("[{key}]") || line == format!("[psc.{key}]")
+            };
+            assert!(SAMPLE.lines().any(starts), "{key} is not in docs/vaguemestre.toml");
+            found += 1;
+        }
+        assert!(found > 40, "only {found} keys were looked for: has the source another form?");
+    }
+}
