@@ -3,10 +3,11 @@
 //! A data folder holds `lock` (a server holds it locked), `store.db` with its log, `bodies/` (large messages, one file each)
 //! and `spool/` (messages on their way in). It is readable by its owner only.
 //!
-//! * [`schema`]: tables, versions, opening; * [`writer`]: the group committer; * [`deliver`], [`messages`], [`folders`],
+//! * [`schema`]: tables, versions, opening; * [`writer`]: the group committer; * [`checkpoint`]: who empties its log; * [`deliver`], [`messages`], [`folders`],
 //!   [`queue`], [`register`]: what requests do; * [`reads`]: the connections that read; * [`files`]: large bodies;
 //!   * [`upkeep`]: what is done when nobody waits.
 
+mod checkpoint;
 mod deliver;
 mod files;
 mod folders;
@@ -35,6 +36,7 @@ use crate::body::SpooledContent;
 use crate::limits::MAX_MESSAGE;
 use crate::views::{Change, Views};
 use crate::*;
+use checkpoint::Checkpoints;
 use deliver::{Message as NewMessage, Octets, Prepared, keepers};
 use files::{Files, make_private, sync_folder};
 use reads::Readers;
@@ -131,7 +133,7 @@ impl Sqlite {
             files: files.clone(),
             notes: notes.clone(),
             data_version,
-            upkeep: !admin,
+            log: if admin { None } else { Some(Checkpoints::start(path.clone())?) },
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.serve())?;
         Ok(Sqlite {

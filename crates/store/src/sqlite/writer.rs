@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::files::{Files, Placed};
 use super::upkeep::{self, Notes};
 use crate::views::{Change, Views};
@@ -28,11 +29,6 @@ use crate::{Result, StoreError};
 const BATCH_REQUESTS: usize = 512;
 /// Octets of messages in one commit, for the same reasons.
 const BATCH_OCTETS: usize = 16 * 1024 * 1024;
-/// Octets of messages after which the log is emptied into the database: few enough that readers find pages quickly and
-/// that a start after a crash is short.
-const CHECKPOINT_OCTETS: usize = 32 * 1024 * 1024;
-/// Same in number of batches, for changes without octets.
-const CHECKPOINT_BATCHES: usize = 1000;
 /// How long an idle writer waits before it empties the log and looks at its other upkeep.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -135,14 +131,12 @@ pub(super) struct Writer {
     pub(super) notes: Arc<Notes>,
     /// `PRAGMA data_version` seen last: changes when another process writes.
     pub(super) data_version: i64,
-    /// Whether it looks after the log, garbage and notes (the server's does, the command line's does not).
-    pub(super) upkeep: bool,
+    /// Who empties the log. The server's writer looks after the log, garbage and notes; the command line's does not.
+    pub(super) log: Option<Checkpoints>,
 }
 
 /// What upkeep is due.
 struct Due {
-    octets: usize,
-    batches: usize,
     garbage: bool,
     notes_at: Instant,
 }
@@ -150,30 +144,26 @@ struct Due {
 impl Writer {
     /// Serves until told to stop, or until nobody can ask any more.
     pub(super) fn serve(mut self) {
-        let mut due = Due { octets: 0, batches: 0, garbage: true, notes_at: Instant::now() };
+        let mut due = Due { garbage: self.log.is_some(), notes_at: Instant::now() };
         loop {
-            let wait = if due.garbage && self.upkeep { Duration::ZERO } else { IDLE };
+            let wait = if due.garbage { Duration::ZERO } else { IDLE };
+            let mut idle = false;
             match self.inbox.recv_timeout(wait) {
                 Ok(Message::Job(first)) => {
-                    let stop = self.batch(first, &mut due);
-                    if due.octets >= CHECKPOINT_OCTETS || due.batches >= CHECKPOINT_BATCHES {
-                        self.checkpoint(&mut due);
-                    }
-                    if stop {
+                    if self.batch(first, &mut due) {
                         break;
                     }
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    if due.garbage && self.upkeep {
-                        due.garbage = self.guarded(upkeep::collect_some).unwrap_or(false);
-                        due.batches += 1;
-                    } else if due.batches > 0 {
-                        self.checkpoint(&mut due);
-                    }
+                Err(RecvTimeoutError::Timeout) if due.garbage => {
+                    due.garbage = self.guarded(upkeep::collect_some).unwrap_or(false);
                 }
+                Err(RecvTimeoutError::Timeout) => idle = true,
             }
-            if self.upkeep && due.notes_at.elapsed() >= upkeep::NOTE_DELAY {
+            if let Some(log) = &mut self.log {
+                log.look_after(&self.conn, idle);
+            }
+            if self.log.is_some() && due.notes_at.elapsed() >= upkeep::NOTE_DELAY {
                 due.notes_at = Instant::now();
                 self.write_notes();
             }
@@ -190,9 +180,10 @@ impl Writer {
         let committed = done.unwrap_or_else(|_| Err(StoreError::Io("the writer failed on a request".into())));
         match &committed {
             Ok(()) => {
-                due.octets += jobs.iter().map(|job| job.octets()).sum::<usize>();
-                due.batches += 1;
-                due.garbage |= effects.garbage;
+                due.garbage |= effects.garbage && self.log.is_some();
+                if let Some(log) = &mut self.log {
+                    log.note(jobs.iter().map(|job| job.octets()).sum());
+                }
                 self.make_true(effects);
             }
             Err(error) => {
@@ -288,15 +279,6 @@ impl Writer {
         }
         // When the log is what fills the disk, emptying it makes room; when it cannot be emptied, nothing is lost.
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    }
-
-    /// Empties the log into the database, after the answers.
-    fn checkpoint(&mut self, due: &mut Due) {
-        due.octets = 0;
-        due.batches = 0;
-        if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            tracing::warn!(%error, "the log could not be emptied; it stays until the next time");
-        }
     }
 
     /// One transaction of upkeep; `None` when it failed.
