@@ -7,7 +7,7 @@
 //! never stops the mail.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use trust::clock::Clock;
 const WAITING: usize = 10_000;
 /// Traces reach the file at most this late.
 const FLUSH: Duration = Duration::from_millis(500);
+
+/// Octets of traces gathered before they are written without waiting for [`FLUSH`].
+const PENDING: usize = 64 * 1024;
 
 /// Who did it.
 #[derive(Debug, Clone, Serialize)]
@@ -198,8 +201,35 @@ impl Tracer {
 struct Writer {
     folder: PathBuf,
     keep_days: u64,
-    open: Option<(time::Date, BufWriter<File>)>,
+    open: Option<Day>,
     lost: Arc<AtomicU64>,
+}
+
+/// The file of a day. Lines go to it whole and several at once: the command line appends to the same file, and whoever reads
+/// along sees no half of one.
+struct Day {
+    date: time::Date,
+    file: File,
+    pending: Vec<u8>,
+    lines: u64,
+}
+
+impl Day {
+    fn open(folder: &Path, date: time::Date) -> std::io::Result<Day> {
+        let path = folder.join(format!("{date}.jsonl"));
+        let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
+        let mut pending = Vec::new();
+        // A crash or a full disk may have left half a line: what comes now must not be glued to it.
+        if file.seek(SeekFrom::End(0))? > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                pending.push(b'\n');
+            }
+        }
+        Ok(Day { date, file, pending, lines: 0 })
+    }
 }
 
 impl Writer {
@@ -214,7 +244,6 @@ impl Writer {
             match receiver.recv_timeout(FLUSH) {
                 Ok((at, trace)) => {
                     if let Err(e) = self.write(at, &trace) {
-                        self.open = None;
                         self.lost.fetch_add(1, Ordering::Relaxed);
                         tracing::error!("a trace could not be written: {e}");
                     }
@@ -226,30 +255,38 @@ impl Writer {
     }
 
     fn flush(&mut self) {
-        if let Some((_, file)) = &mut self.open
-            && let Err(e) = file.flush()
-        {
+        let Some(day) = &mut self.open else { return };
+        if let Err(e) = day.file.write_all(&day.pending) {
+            self.lost.fetch_add(day.lines, Ordering::Relaxed);
+            tracing::error!(traces = day.lines, "traces could not be written: {e}");
             self.open = None;
-            tracing::error!("traces could not be written: {e}");
+            return;
         }
+        day.pending.clear();
+        day.lines = 0;
     }
 
     fn write(&mut self, at: OffsetDateTime, trace: &Trace) -> std::io::Result<()> {
-        let day = at.date();
-        if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
+        let date = at.date();
+        if self.open.as_ref().is_none_or(|day| day.date != date) {
             self.flush();
-            let file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(self.folder.join(format!("{day}.jsonl")))?;
-            self.open = Some((day, BufWriter::new(file)));
-            self.forget_old(day);
+            self.open = None;
+            self.open = Some(Day::open(&self.folder, date)?);
+            self.forget_old(date);
         }
-        let (_, file) = self.open.as_mut().expect("opened just above");
+        let day = self.open.as_mut().expect("opened just above");
         let at = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-        serde_json::to_writer(&mut *file, &Line { at, trace })?;
-        file.write_all(b"\n")
+        let begin = day.pending.len();
+        if let Err(e) = serde_json::to_writer(&mut day.pending, &Line { at, trace }) {
+            day.pending.truncate(begin);
+            return Err(e.into());
+        }
+        day.pending.push(b'\n');
+        day.lines += 1;
+        if day.pending.len() >= PENDING {
+            self.flush();
+        }
+        Ok(())
     }
 
     fn forget_old(&self, today: time::Date) {
@@ -292,5 +329,30 @@ mod tests {
         assert_eq!(line["action"], "submit");
         assert_eq!(line["mailbox"], "a@b.mssante.fr");
         assert_eq!(line["quantity"], 12);
+    }
+
+    #[test]
+    fn lines_are_whole_after_a_crash_and_beside_another_writer() {
+        // TRACE
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock: Arc<dyn Clock> = Arc::new(trust::clock::SystemClock);
+        let today = OffsetDateTime::from(clock.now()).date();
+        let path = folder.path().join(format!("{today}.jsonl"));
+        std::fs::write(&path, "{\"at\":\"2026").expect("writable");
+        let writers: Vec<_> =
+            (0..2).map(|_| Tracer::start(folder.path(), 183, clock.clone()).expect("starts")).collect();
+        for _ in 0..500 {
+            for (tracer, _) in &writers {
+                tracer.record(Trace::new(Who::Server, Action::Relay, true).answer("x".repeat(300)));
+            }
+        }
+        for (tracer, thread) in writers {
+            drop(tracer);
+            thread.join().expect("no panic");
+        }
+        let text = std::fs::read_to_string(&path).expect("written");
+        let whole = text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
+        let broken = text.lines().filter(|line| !line.is_empty()).count() - whole;
+        assert_eq!((whole, broken), (1000, 1), "only what the crash left is broken");
     }
 }
