@@ -116,8 +116,8 @@ impl Server for Ours {
         let list: Value = serde_json::from_str(&self.mailbox(&["list", "--json"])?)
             .map_err(|e| format!("mailbox list --json: {e}"))?;
         let boxes = list.as_array().ok_or("mailbox list --json: not a list")?;
-        let ours = boxes.iter().filter(|b| b["address"].as_str().is_some_and(|a| a.starts_with("bench")));
-        Ok(ours.filter_map(|b| b["usage"]["messages"].as_u64()).sum::<u64>() as usize)
+        let ours = boxes.iter().filter(|b| b["mailbox"].as_str().is_some_and(|a| a.starts_with("bench")));
+        Ok(ours.filter_map(|b| b["messages"].as_u64()).sum::<u64>() as usize)
     }
 }
 
