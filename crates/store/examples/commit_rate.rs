@@ -25,8 +25,13 @@ fn message() -> Result<Vec<u8>, Failure> {
 }
 
 fn commit(mailbox: MailboxId, octets: &bytes::Bytes) -> Commit {
-    let target =
-        Target { mailbox, folder: FolderName::inbox(), flags: Flags::NONE, keywords: Vec::new(), internal_date: 1_790_000_000 };
+    let target = Target {
+        mailbox,
+        folder: FolderName::inbox(),
+        flags: Flags::NONE,
+        keywords: Vec::new(),
+        internal_date: 1_790_000_000,
+    };
     let content = Content { body: Spooled::from_bytes(octets.clone()), structure: vec![b's'; STRUCTURE] };
     Commit { content: Some(content), deliver: vec![target], ..Commit::default() }
 }
@@ -141,9 +146,12 @@ async fn main() -> Result<(), Failure> {
     for spread in [true, false] {
         for writers in [1, 8, 16, 32] {
             let dir = tempfile::tempdir_in(&base)?;
-            let (rate, p99, cpu) = rate(&dir.path().join("data"), writers, spread, Duration::from_secs_f64(seconds)).await?;
+            let (rate, p99, cpu) =
+                rate(&dir.path().join("data"), writers, spread, Duration::from_secs_f64(seconds)).await?;
             let into = if spread { "64 mailboxes" } else { "one mailbox" };
-            println!("{writers:2} writers into {into}: {rate:6.0} commits/s, 99 % within {p99:.1?}, {cpu:.0} µs of processor each");
+            println!(
+                "{writers:2} writers into {into}: {rate:6.0} commits/s, 99 % within {p99:.1?}, {cpu:.0} µs of processor each"
+            );
         }
     }
     if std::env::var_os("NO_MEMORY").is_none() {

@@ -48,7 +48,7 @@ pub trait Store: Send + Sync + 'static {
     async fn mailbox(&self, address: &Address) -> Result<Option<Mailbox>>;
     /// All mailboxes in the order of their addresses.
     async fn mailboxes(&self) -> Result<Vec<Mailbox>>;
-    /// Erases a mailbox and all its mail.
+    /// Erases a mailbox and all its mail. What it sent and was accepted stays in the queue until it is settled.
     async fn delete_mailbox(&self, id: MailboxId) -> Result<()>;
     /// Changes a quota.
     async fn set_quota(&self, id: MailboxId, quota: Quota) -> Result<()>;
@@ -66,7 +66,12 @@ pub trait Store: Send + Sync + 'static {
     /// Every folder of a mailbox, by name.
     async fn folders(&self, mailbox: MailboxId) -> Result<Vec<Folder>>;
     /// Makes a folder and the missing ones above it.
-    async fn create_folder(&self, mailbox: MailboxId, name: &FolderName, special_use: Option<SpecialUse>) -> Result<Folder>;
+    async fn create_folder(
+        &self,
+        mailbox: MailboxId,
+        name: &FolderName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Folder>;
     /// Deletes a folder and its messages. One with folders under it stays as a `\NoSelect` name.
     async fn delete_folder(&self, mailbox: MailboxId, name: &FolderName) -> Result<()>;
     /// Renames a folder and those under it; INBOX gives its messages to the new folder and stays, empty (RFC 3501 §6.3.5).
@@ -74,8 +79,11 @@ pub trait Store: Send + Sync + 'static {
     /// Subscribes or not. A name that does not exist may be unsubscribed only.
     async fn subscribe(&self, mailbox: MailboxId, name: &FolderName, subscribed: bool) -> Result<()>;
     /// The picture of a folder, kept up to date as long as a receiver lives. The value is never behind an answered commit.
+    /// The channel closes when the folder or the mailbox is gone, or the store closed. Unknown and `\NoSelect` folders
+    /// are [`StoreError::NoSuchFolder`].
     async fn watch(&self, mailbox: MailboxId, folder: FolderId) -> Result<watch::Receiver<Arc<View>>>;
-    /// A receiver that changes whenever the set of folders of the mailbox, or anything in any of them, changes.
+    /// A receiver that changes whenever the set of folders of the mailbox, or anything in any of them, changes; closes with
+    /// the mailbox or the store.
     async fn watch_mailbox(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>>;
 
     // --- messages ------------------------------------------------------------------------------------------------
@@ -97,7 +105,13 @@ pub trait Store: Send + Sync + 'static {
     /// Copies messages (UIDs ascending; unknown ones are left out) into another folder of the same mailbox.
     async fn copy(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
     /// Moves messages (RFC 6851), all in one commit.
-    async fn move_messages(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
+    async fn move_messages(
+        &self,
+        mailbox: MailboxId,
+        from: FolderId,
+        uids: Vec<Uid>,
+        to: &FolderName,
+    ) -> Result<Copied>;
 
     // --- the outgoing queue --------------------------------------------------------------------------------------
 

@@ -179,6 +179,7 @@ pub struct Commit {
     pub settle: Option<Settlement>,
     /// A digest of the message as a peer sent it: a mailbox that had it in the last [`DUPLICATE_MEMORY`] does not get it
     /// again ([`Delivered::Duplicate`]): a relay that lost our 250 sends again (OPE-QUEUE: no duplicate over a crash).
+    /// The time is the target's `internal_date`. It has no say in `enqueue`.
     pub duplicate_key: Option<[u8; 16]>,
 }
 
@@ -355,7 +356,8 @@ pub struct QueueRecipient {
     pub delay_told: bool,
 }
 
-/// What became of recipients of one entry.
+/// What became of recipients of one entry. A recipient that is not open (any more) refuses the whole commit with
+/// [`StoreError::Io`](crate::StoreError::Io): its notice was sent already.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     /// The entry.

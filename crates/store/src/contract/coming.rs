@@ -88,7 +88,11 @@ mod rules {
         for (n, id) in [(1, one), (2, two)] {
             let epoch = folder(store, id, "INBOX").await.uid_validity;
             let uid = Uid(1);
-            assert_eq!(committed.delivered[n - 1], Delivered::Message { uid_validity: epoch, uid }, "nothing was used up");
+            assert_eq!(
+                committed.delivered[n - 1],
+                Delivered::Message { uid_validity: epoch, uid },
+                "nothing was used up"
+            );
         }
     }
 

@@ -28,11 +28,13 @@ mod rules {
     pub async fn flags_are_replaced_added_removed(store: &Tested) {
         let (id, inbox) = filled(store, 3).await;
         let both = Flags::SEEN.with(Flags::FLAGGED);
-        let set = async |uids: &[u32], how, flags| {
-            store.set_flags(id, inbox, change(uids, how, flags)).await.expect("set")
-        };
+        let set =
+            async |uids: &[u32], how, flags| store.set_flags(id, inbox, change(uids, how, flags)).await.expect("set");
         let done = set(&[1, 3], FlagOperation::Replace, both).await;
-        assert_eq!(done.now.iter().map(|(uid, flags, _)| (*uid, *flags)).collect::<Vec<_>>(), [(Uid(1), both), (Uid(3), both)]);
+        assert_eq!(
+            done.now.iter().map(|(uid, flags, _)| (*uid, *flags)).collect::<Vec<_>>(),
+            [(Uid(1), both), (Uid(3), both)]
+        );
         assert_eq!(flags(store, id).await, [both, Flags::NONE, both]);
         set(&[1, 2], FlagOperation::Add, Flags::DRAFT).await;
         assert_eq!(flags(store, id).await, [both.with(Flags::DRAFT), Flags::DRAFT, both]);

@@ -107,7 +107,8 @@ mod rules {
         let sender = made(store, 1).await;
         store.set_quota(sender, Quota { octets: Some(3), messages: None }).await.expect("set");
         let id = enqueue(store, "a", &[1]).await;
-        let notice = |octets: &'static str| Commit { settle: settled(id, &[0]), ..delivery(octets, vec![to(sender, "INBOX")]) };
+        let notice =
+            |octets: &'static str| Commit { settle: settled(id, &[0]), ..delivery(octets, vec![to(sender, "INBOX")]) };
         assert!(same(&store.commit(notice("too large")).await, &StoreError::OverQuota));
         assert!(store.queue_entry(id).await.expect("read").is_some(), "not settled without its notice");
         store.commit(notice("dsn")).await.expect("settled");
@@ -118,7 +119,10 @@ mod rules {
     pub async fn nothing_is_settled_twice(store: &Tested) {
         let sender = made(store, 1).await;
         let id = enqueue(store, "a", &[1, 2]).await;
-        let notice = |recipients: &[u32]| Commit { settle: settled(id, recipients), ..delivery("dsn", vec![to(sender, "INBOX")]) };
+        let notice = |recipients: &[u32]| Commit {
+            settle: settled(id, recipients),
+            ..delivery("dsn", vec![to(sender, "INBOX")])
+        };
         store.commit(notice(&[0])).await.expect("settled");
         assert!(store.commit(notice(&[0])).await.is_err());
         assert!(store.commit(notice(&[1, 0])).await.is_err());

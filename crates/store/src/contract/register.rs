@@ -50,7 +50,10 @@ mod rules {
         store.delete_mailbox(first).await.expect("deleted");
         let second = made(store, 1).await;
         assert!(second > first);
-        assert!(folder(store, second, "INBOX").await.uid_validity > epoch, "a client must not mistake it for the old one");
+        assert!(
+            folder(store, second, "INBOX").await.uid_validity > epoch,
+            "a client must not mistake it for the old one"
+        );
     }
 
     pub async fn an_erased_mailbox_is_gone_whole(store: &Tested) {
@@ -99,7 +102,10 @@ mod rules {
         store.grant(id, right(Role::Member, Some(NOW + 5))).await.expect("granted");
         store.grant(id, right(Role::Member, None)).await.expect("granted");
         store.grant(id, right(Role::Delegate, Some(NOW + 20))).await.expect("granted");
-        assert_eq!(store.rights(id).await.expect("read"), [right(Role::Member, None), right(Role::Delegate, Some(NOW + 20))]);
+        assert_eq!(
+            store.rights(id).await.expect("read"),
+            [right(Role::Member, None), right(Role::Delegate, Some(NOW + 20))]
+        );
         store.revoke(id, &person(), NOW + 30).await.expect("revoked");
         let ended = store.rights(id).await.expect("read");
         // One that ended earlier keeps its date.

@@ -150,8 +150,9 @@ impl State {
         for id in going {
             if let Some(state) = folders.get_mut(&id).map(Arc::make_mut) {
                 let moved = format!("{to}{}", &state.folder.name.as_str()[from.as_str().len()..]);
-                state.folder.name = FolderName::new(&moved)
-                    .map_err(|_| StoreError::FolderRefused("the name of a folder under it would be too long or too deep"))?;
+                state.folder.name = FolderName::new(&moved).map_err(|_| {
+                    StoreError::FolderRefused("the name of a folder under it would be too long or too deep")
+                })?;
             }
         }
         Ok(())

@@ -6,7 +6,8 @@ use mail::{Entry, Flags, FolderName, ModSeq, Uid};
 
 use super::{BodyState, Message, State};
 use crate::{
-    Commit, Copied, DUPLICATE_MEMORY, Delivered, FlagChange, FlagOperation, FlagsSet, FolderId, MailboxId, Result, StoreError,
+    Commit, Copied, DUPLICATE_MEMORY, Delivered, FlagChange, FlagOperation, FlagsSet, FolderId, MailboxId, Result,
+    StoreError,
 };
 
 fn system_only(flags: Flags) -> Flags {
@@ -58,7 +59,8 @@ impl State {
                     state.duplicates.insert(key, target.internal_date);
                 }
                 state.last_body += 1;
-                let body = BodyState { references: 0, structure: message.structure.clone(), octets: message.octets.clone() };
+                let body =
+                    BodyState { references: 0, structure: message.structure.clone(), octets: message.octets.clone() };
                 state.bodies.insert(state.last_body, Arc::new(body));
                 new.push(target.mailbox);
             }

@@ -122,7 +122,8 @@ impl State {
         self.last_validity = self.last_validity.max(created_at.min(4_000_000_000));
         self.insert_folder(id, &FolderName::inbox(), None, true)?;
         for (name, special_use) in DEFAULT_FOLDERS {
-            let name = FolderName::new(name).map_err(|_| StoreError::FolderRefused("a default folder has a bad name"))?;
+            let name =
+                FolderName::new(name).map_err(|_| StoreError::FolderRefused("a default folder has a bad name"))?;
             self.insert_folder(id, &name, Some(special_use), true)?;
         }
         Ok(id)
@@ -285,9 +286,7 @@ impl Store for Memory {
     }
 
     async fn mailbox(&self, address: &Address) -> Result<Option<Mailbox>> {
-        self.read(|state| {
-            Ok(state.boxes.values().find(|b| b.mailbox.address == *address).map(|b| b.mailbox.clone()))
-        })
+        self.read(|state| Ok(state.boxes.values().find(|b| b.mailbox.address == *address).map(|b| b.mailbox.clone())))
     }
 
     async fn mailboxes(&self) -> Result<Vec<Mailbox>> {
@@ -336,7 +335,12 @@ impl Store for Memory {
         self.read(|state| state.list(mailbox))
     }
 
-    async fn create_folder(&self, mailbox: MailboxId, name: &FolderName, special_use: Option<SpecialUse>) -> Result<Folder> {
+    async fn create_folder(
+        &self,
+        mailbox: MailboxId,
+        name: &FolderName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Folder> {
         self.change(|state| state.create_folder(mailbox, name, special_use))
     }
 
@@ -386,7 +390,10 @@ impl Store for Memory {
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
         self.read(|state| {
             let known = state.boxes.get(&mailbox);
-            Ok(bodies.iter().map(|id| known.and_then(|b| b.bodies.get(id)).map(|body| body.structure.clone())).collect())
+            Ok(bodies
+                .iter()
+                .map(|id| known.and_then(|b| b.bodies.get(id)).map(|body| body.structure.clone()))
+                .collect())
         })
     }
 
@@ -409,7 +416,13 @@ impl Store for Memory {
         self.change(|state| state.copy(mailbox, from, &uids, to))
     }
 
-    async fn move_messages(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+    async fn move_messages(
+        &self,
+        mailbox: MailboxId,
+        from: FolderId,
+        uids: Vec<Uid>,
+        to: &FolderName,
+    ) -> Result<Copied> {
         self.change(|state| state.move_messages(mailbox, from, &uids, to))
     }
 

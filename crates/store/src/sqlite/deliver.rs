@@ -135,9 +135,11 @@ fn is_duplicate(tx: &Tx<'_>, mailbox: MailboxId, key: Option<[u8; 16]>, now: i64
         must_exist(tx.conn, mailbox)?;
         return Ok(true);
     }
-    tx.conn
-        .prepare_cached("INSERT OR REPLACE INTO duplicate VALUES (?1, ?2, ?3)")?
-        .execute(params![mailbox.0 as i64, &key[..], now])?;
+    tx.conn.prepare_cached("INSERT OR REPLACE INTO duplicate VALUES (?1, ?2, ?3)")?.execute(params![
+        mailbox.0 as i64,
+        &key[..],
+        now
+    ])?;
     Ok(false)
 }
 

@@ -111,7 +111,9 @@ impl Files {
             let folder = folder?.path();
             if folder.is_dir() {
                 for file in std::fs::read_dir(folder)? {
-                    found.extend(file?.file_name().into_string().ok().filter(|name| name.len() == 32 && name.is_ascii()));
+                    found.extend(
+                        file?.file_name().into_string().ok().filter(|name| name.len() == 32 && name.is_ascii()),
+                    );
                 }
             }
         }

@@ -59,8 +59,8 @@ fn children(conn: &Connection, mailbox: MailboxId, name: &FolderName, limit: usi
     let mut select = conn.prepare_cached(
         "SELECT id, name FROM folder WHERE mailbox = ?1 AND name > ?2 || '/' AND name < ?2 || '0' ORDER BY name LIMIT ?3",
     )?;
-    let rows =
-        select.query_map(params![mailbox.0 as i64, name.as_str(), limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = select
+        .query_map(params![mailbox.0 as i64, name.as_str(), limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -72,9 +72,12 @@ pub(super) fn insert(
     special_use: Option<SpecialUse>,
     subscribed: bool,
 ) -> Result<Folder> {
-    let validity: i64 =
-        tx.conn.prepare_cached("UPDATE uid_validity SET last = last + 1 RETURNING last")?.query_row([], |row| row.get(0))?;
-    let uid_validity = UidValidity(u32::try_from(validity).map_err(|_| StoreError::FolderRefused("no UIDVALIDITY is left"))?);
+    let validity: i64 = tx
+        .conn
+        .prepare_cached("UPDATE uid_validity SET last = last + 1 RETURNING last")?
+        .query_row([], |row| row.get(0))?;
+    let uid_validity =
+        UidValidity(u32::try_from(validity).map_err(|_| StoreError::FolderRefused("no UIDVALIDITY is left"))?);
     let id: i64 = tx
         .conn
         .prepare_cached("UPDATE mailbox SET next_folder = next_folder + 1 WHERE id = ?1 RETURNING next_folder - 1")?
@@ -204,14 +207,17 @@ pub(super) fn rename(tx: &mut Tx<'_>, mailbox: MailboxId, from: &FolderName, to:
         let mut moves = vec![(i64::from(folder.id.0), to.clone())];
         for (id, name) in children(tx.conn, mailbox, from, MAX_FOLDERS)? {
             let moved = format!("{}{}", to.as_str(), &name[from.as_str().len()..]);
-            let moved = FolderName::new(&moved)
-                .map_err(|_| StoreError::FolderRefused("the name of a folder under it would be too long or too deep"))?;
+            let moved = FolderName::new(&moved).map_err(|_| {
+                StoreError::FolderRefused("the name of a folder under it would be too long or too deep")
+            })?;
             moves.push((id, moved));
         }
         for (id, name) in moves {
-            tx.conn
-                .prepare_cached("UPDATE folder SET name = ?3 WHERE mailbox = ?1 AND id = ?2")?
-                .execute(params![mailbox.0 as i64, id, name.as_str()])?;
+            tx.conn.prepare_cached("UPDATE folder SET name = ?3 WHERE mailbox = ?1 AND id = ?2")?.execute(params![
+                mailbox.0 as i64,
+                id,
+                name.as_str()
+            ])?;
         }
     }
     tx.effects.changes.push(Change::Folders(mailbox));

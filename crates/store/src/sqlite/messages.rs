@@ -116,9 +116,11 @@ pub(super) fn intern(tx: &mut Tx<'_>, key: Key, names: &[impl AsRef<str>], modse
         flags = flags.with(keywords.intern(name.as_ref()).ok_or(StoreError::TooManyKeywords)?);
     }
     if keywords.names().len() > before {
-        tx.conn
-            .prepare_cached("UPDATE folder SET keywords = ?3 WHERE mailbox = ?1 AND id = ?2")?
-            .execute(params![key.0.0 as i64, key.1.0, keywords_json(&keywords)?])?;
+        tx.conn.prepare_cached("UPDATE folder SET keywords = ?3 WHERE mailbox = ?1 AND id = ?2")?.execute(params![
+            key.0.0 as i64,
+            key.1.0,
+            keywords_json(&keywords)?
+        ])?;
         tx.effects.changes.push(Change::Keywords(key, keywords, modseq));
     }
     Ok(flags)
@@ -176,7 +178,8 @@ pub(super) fn grow(tx: &Tx<'_>, mailbox: MailboxId, octets: u64, messages: usize
         })
         .optional()?
         .ok_or(StoreError::NoSuchMailbox)?;
-    if quota_octets.is_some_and(|limit| octets_now > limit) || quota_messages.is_some_and(|limit| messages_now > limit) {
+    if quota_octets.is_some_and(|limit| octets_now > limit) || quota_messages.is_some_and(|limit| messages_now > limit)
+    {
         return Err(StoreError::OverQuota);
     }
     Ok(next as u64)
@@ -204,7 +207,9 @@ fn unreference(tx: &mut Tx<'_>, mailbox: MailboxId, entries: &[Entry]) -> Result
         if entries.len() <= AT_ONCE {
             give_back(tx, mailbox, entry.body as i64)?;
         } else {
-            tx.conn.prepare_cached("INSERT INTO garbage VALUES (?1, ?2)")?.execute(params![mailbox, entry.body as i64])?;
+            tx.conn
+                .prepare_cached("INSERT INTO garbage VALUES (?1, ?2)")?
+                .execute(params![mailbox, entry.body as i64])?;
             tx.effects.garbage = true;
         }
     }
@@ -217,9 +222,12 @@ fn delete_rows(tx: &mut Tx<'_>, key: Key, entries: &[Entry], modseq: ModSeq) -> 
         tx.conn
             .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid = ?3")?
             .execute(params![key.0.0 as i64, key.1.0, entry.uid.0])?;
-        tx.conn
-            .prepare_cached("INSERT INTO expunged VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![key.0.0 as i64, key.1.0, modseq.0 as i64, entry.uid.0])?;
+        tx.conn.prepare_cached("INSERT INTO expunged VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            key.0.0 as i64,
+            key.1.0,
+            modseq.0 as i64,
+            entry.uid.0
+        ])?;
     }
     tx.effects.changes.push(Change::Remove(key, entries.iter().map(|entry| entry.uid).collect(), modseq));
     Ok(())
@@ -278,7 +286,9 @@ pub(super) fn set_flags(tx: &mut Tx<'_>, key: Key, change: &FlagChange) -> Resul
     let mut next = answer.now.iter_mut();
     for (uid, flags) in &changed {
         tx.conn
-            .prepare_cached("UPDATE message SET flags = ?4, modseq = ?5 WHERE mailbox = ?1 AND folder = ?2 AND uid = ?3")?
+            .prepare_cached(
+                "UPDATE message SET flags = ?4, modseq = ?5 WHERE mailbox = ?1 AND folder = ?2 AND uid = ?3",
+            )?
             .execute(params![key.0.0 as i64, key.1.0, uid.0, flags.bits() as i64, modseq.0 as i64])?;
         // Both lists are in the order of the UIDs asked for.
         if let Some(now) = next.find(|(now, ..)| now == uid) {
@@ -326,13 +336,13 @@ fn duplicate_rows(tx: &mut Tx<'_>, from: Key, to: &FolderName, entries: &[Entry]
         bits.push((here, intern(tx, place.key, &[name], place.modseq)?));
     }
     let mut copied = Copied { uid_validity: place.uid_validity, uids: Vec::with_capacity(entries.len()) };
-    let mut uid = place.uid_next as u32;
-    for entry in entries {
-        let keywords = bits.iter().filter(|(here, _)| entry.flags.contains(*here)).fold(Flags::NONE, |f, (_, b)| f.with(*b));
+    // Place::take saw to it that the UIDs fit.
+    for (uid, entry) in (place.uid_next as u32..).zip(entries) {
+        let keywords =
+            bits.iter().filter(|(here, _)| entry.flags.contains(*here)).fold(Flags::NONE, |f, (_, b)| f.with(*b));
         let flags = system_only(entry.flags).with(keywords);
         insert(tx, place.key, Entry { uid: Uid(uid), flags, modseq: place.modseq, ..*entry })?;
         copied.uids.push((entry.uid, Uid(uid)));
-        uid += 1;
     }
     Ok(copied)
 }

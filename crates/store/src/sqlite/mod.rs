@@ -43,7 +43,6 @@ use reads::Readers;
 use upkeep::Notes;
 use writer::{Message, Request, Tx, Writer};
 
-
 /// Requests that may wait for the writer; beyond, callers wait for a place: bounds the memory that waiting takes.
 const WAITING: usize = 4096;
 
@@ -222,7 +221,9 @@ impl Sqlite {
             let now = folders::empty_view(tx.conn, key)?.ok_or(StoreError::NoSuchFolder)?;
             let view = match view {
                 // Every change gives a MODSEQ, and UIDVALIDITY is another in a folder made anew.
-                Some(view) if view.highest_modseq == now.highest_modseq && view.uid_validity == now.uid_validity => view,
+                Some(view) if view.highest_modseq == now.highest_modseq && view.uid_validity == now.uid_validity => {
+                    view
+                }
                 Some(_) => return Ok(None),
                 None => folders::load_view(tx.conn, key)?.ok_or(StoreError::NoSuchFolder)?,
             };
@@ -304,7 +305,12 @@ impl Store for Sqlite {
         self.readers.read(move |conn| folders::list(conn, mailbox)).await
     }
 
-    async fn create_folder(&self, mailbox: MailboxId, name: &FolderName, special_use: Option<SpecialUse>) -> Result<Folder> {
+    async fn create_folder(
+        &self,
+        mailbox: MailboxId,
+        name: &FolderName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<Folder> {
         self.served()?;
         let name = name.clone();
         self.write(0, move |tx| folders::create(tx, mailbox, &name, special_use)).await
@@ -398,7 +404,13 @@ impl Store for Sqlite {
         self.write(0, move |tx| messages::copy(tx, (mailbox, from), &uids, &to)).await
     }
 
-    async fn move_messages(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+    async fn move_messages(
+        &self,
+        mailbox: MailboxId,
+        from: FolderId,
+        uids: Vec<Uid>,
+        to: &FolderName,
+    ) -> Result<Copied> {
         self.served()?;
         let to = to.clone();
         self.write(0, move |tx| messages::move_some(tx, (mailbox, from), &uids, &to)).await

@@ -189,10 +189,12 @@ pub(super) fn revoke(tx: &mut Tx<'_>, id: MailboxId, person: &NationalId, at: i6
 
 pub(super) fn rights(conn: &Connection, id: MailboxId) -> Result<Vec<Right>> {
     must_exist(conn, id)?;
-    let mut select =
-        conn.prepare_cached("SELECT person, role, since, until FROM mailbox_right WHERE mailbox = ?1 ORDER BY person, role")?;
-    let rows = select
-        .query_map([id.0 as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?)))?;
+    let mut select = conn.prepare_cached(
+        "SELECT person, role, since, until FROM mailbox_right WHERE mailbox = ?1 ORDER BY person, role",
+    )?;
+    let rows = select.query_map([id.0 as i64], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?))
+    })?;
     rows.map(|row| {
         let (person, role, from, until) = row?;
         let role = ROLES.iter().find(|(_, number)| *number == role).ok_or_else(|| corrupt("role"))?.0;

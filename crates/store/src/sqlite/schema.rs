@@ -17,7 +17,9 @@ pub(super) const MIGRATIONS: [&str; 1] = [include_str!("v1.sql")];
 /// How long one process waits for the other's write (a server and the command line beside it).
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Octets in a page. See `examples/commit_rate.rs` for the measurements.
+/// Octets in a page. Measured with `examples/commit_rate.rs` (20 KB messages, 16 writers, 64 mailboxes), in µs of processor
+/// for each message: 195 with 4096, 175 with 8192, 209 with 16384, 447 with 32768. Smaller pages mean more calls, larger
+/// ones more octets written for each small row.
 const PAGE_SIZE: u32 = 8192;
 
 /// Page cache of the writer, in KiB: the inner pages of every tree and the leaves of the mailboxes that are receiving.
@@ -40,7 +42,7 @@ pub(super) fn open_writer(path: &Path, checkpoints: bool) -> Result<Connection> 
     let mut conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY)?;
     // Before anything is written: it cannot change afterwards.
-    conn.pragma_update(None, "page_size", page_size())?;
+    conn.pragma_update(None, "page_size", PAGE_SIZE)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(StoreError::Unusable(format!("the file system does not carry a write-ahead log (mode {mode})")));
@@ -56,11 +58,6 @@ pub(super) fn open_writer(path: &Path, checkpoints: bool) -> Result<Connection> 
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     migrate(&mut conn)?;
     Ok(conn)
-}
-
-/// The page size; `VAGUEMESTRE_STORE_PAGE_SIZE` lets the benchmark of this crate compare.
-fn page_size() -> u32 {
-    std::env::var("VAGUEMESTRE_STORE_PAGE_SIZE").ok().and_then(|v| v.parse().ok()).unwrap_or(PAGE_SIZE)
 }
 
 /// Opens a connection that only reads; the database exists.

@@ -123,8 +123,9 @@ pub(super) fn give_back(tx: &mut Tx<'_>, mailbox: i64, body: i64) -> Result<()> 
 pub(super) fn forget_old(tx: &mut Tx<'_>, now: i64) -> Result<()> {
     tx.conn.prepare_cached("DELETE FROM duplicate WHERE at < ?1")?.execute([now.saturating_sub(DUPLICATE_MEMORY)])?;
     let crowded: Vec<(i64, i64)> = {
-        let mut select =
-            tx.conn.prepare_cached("SELECT mailbox, folder FROM expunged GROUP BY mailbox, folder HAVING count(*) > ?1")?;
+        let mut select = tx
+            .conn
+            .prepare_cached("SELECT mailbox, folder FROM expunged GROUP BY mailbox, folder HAVING count(*) > ?1")?;
         let rows = select.query_map([EXPUNGED_KEPT], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<rusqlite::Result<_>>()?
     };

@@ -79,7 +79,12 @@ fn entry() -> NewQueueEntry {
 }
 
 /// Does one thing; the answer as text, so that two engines' can be compared.
-async fn run(store: &Tested, boxes: &[MailboxId], op: &Op, kept: &mut Vec<tokio::sync::watch::Receiver<Arc<mail::View>>>) -> String {
+async fn run(
+    store: &Tested,
+    boxes: &[MailboxId],
+    op: &Op,
+    kept: &mut Vec<tokio::sync::watch::Receiver<Arc<mail::View>>>,
+) -> String {
     let wanted = |(m, f): (u8, u8)| to(boxes[m as usize], FOLDERS[f as usize]);
     // An unknown folder is asked for by a number nobody has.
     let number = async |(m, f): (u8, u8)| {
@@ -102,13 +107,17 @@ async fn run(store: &Tested, boxes: &[MailboxId], op: &Op, kept: &mut Vec<tokio:
             // With several targets, several things can be wrong: which is told first is not part of the contract.
             if targets.len() > 1 && result.is_err() { "refused".into() } else { format!("{result:?}") }
         }
-        Op::Create(m, f) => format!("{:?}", store.create_folder(boxes[*m as usize], &name(FOLDERS[*f as usize]), None).await),
+        Op::Create(m, f) => {
+            format!("{:?}", store.create_folder(boxes[*m as usize], &name(FOLDERS[*f as usize]), None).await)
+        }
         Op::Delete(m, f) => format!("{:?}", store.delete_folder(boxes[*m as usize], &name(FOLDERS[*f as usize])).await),
         Op::Rename(m, f, t) => {
             let (from, to) = (name(FOLDERS[*f as usize]), name(FOLDERS[*t as usize]));
             format!("{:?}", store.rename_folder(boxes[*m as usize], &from, &to).await)
         }
-        Op::Subscribe(m, f, s) => format!("{:?}", store.subscribe(boxes[*m as usize], &name(FOLDERS[*f as usize]), *s).await),
+        Op::Subscribe(m, f, s) => {
+            format!("{:?}", store.subscribe(boxes[*m as usize], &name(FOLDERS[*f as usize]), *s).await)
+        }
         Op::Flag { at, uids: which, how, flags, keyword, since } => {
             let change = FlagChange {
                 uids: uids(which),
@@ -169,7 +178,8 @@ async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
             }
             let view = store.watch(*id, folder.id).await.expect("watched").borrow().clone();
             let bodies: Vec<u64> = view.iter().map(|e| e.body).collect();
-            all += &format!("{:?} {:?} {:?} {:?}\n", view.uid_validity, view.uid_next, view.highest_modseq, view.keywords);
+            all +=
+                &format!("{:?} {:?} {:?} {:?}\n", view.uid_validity, view.uid_next, view.highest_modseq, view.keywords);
             for entry in view.iter() {
                 all += &format!("{entry:?} {:?}\n", octets(store, *id, entry).await);
             }
@@ -178,7 +188,6 @@ async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
     }
     all
 }
-
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
