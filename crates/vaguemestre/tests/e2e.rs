@@ -24,3 +24,8 @@ fn exchange() {
 fn imap() {
     python("test_imap.py");
 }
+
+#[test]
+fn psc() {
+    python("test_psc.py");
+}
