@@ -29,3 +29,28 @@ fn imap() {
 fn psc() {
     python("test_psc.py");
 }
+
+#[test]
+fn authentication() {
+    python("test_authentication.py");
+}
+
+#[test]
+fn tls() {
+    python("test_tls.py");
+}
+
+#[test]
+fn peers() {
+    python("test_peers.py");
+}
+
+#[test]
+fn autoconfig() {
+    python("test_autoconfig.py");
+}
+
+#[test]
+fn command_line() {
+    python("test_command_line.py");
+}
