@@ -54,3 +54,8 @@ fn autoconfig() {
 fn command_line() {
     python("test_command_line.py");
 }
+
+#[test]
+fn readme() {
+    python("test_readme.py");
+}
