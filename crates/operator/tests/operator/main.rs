@@ -1,0 +1,15 @@
+//! Operators as they run, over real TLS on loopback, with a clock that the tests move: days of the queue pass in no time.
+//!
+//! * [`queueing`]: retries, back-off, expiry, results per recipient, restarts (OPE-QUEUE);
+//! * [`notices`]: what senders are told (RFC 3461, RFC 3464);
+//! * [`trusting`]: the white list before a word is said (OPE-LIST, OPE-MTLS);
+//! * [`exchange`]: two operators in one process, duplicates recognised, IMAP at the end;
+//! * [`configuration`], [`autoconfiguration`]: check-config and what mail software is told (LPS-AUTOCONF).
+
+mod autoconfiguration;
+mod configuration;
+mod exchange;
+mod notices;
+mod queueing;
+mod support;
+mod trusting;
