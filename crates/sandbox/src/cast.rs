@@ -58,9 +58,11 @@ pub const OPERATORS: [Operator; 2] = [
 ];
 
 /// Who runs the services of the space: PSC, white list, authority.
-pub const SPACE: Structure = Structure { id: "1750000009", name: "ESPACE DE CONFIANCE DE TEST", department: "Paris (75)" };
+pub const SPACE: Structure =
+    Structure { id: "1750000009", name: "ESPACE DE CONFIANCE DE TEST", department: "Paris (75)" };
 /// Who runs Mon espace santé.
-pub const MES: Structure = Structure { id: "1930000009", name: "MON ESPACE SANTE DE TEST", department: "Seine-Saint-Denis (93)" };
+pub const MES: Structure =
+    Structure { id: "1930000009", name: "MON ESPACE SANTE DE TEST", department: "Seine-Saint-Denis (93)" };
 /// Somebody with a valid certificate and no place on the white list.
 pub const OUTSIDER: Structure = Structure { id: "1590000004", name: "CLINIQUE HORS LISTE", department: "Nord (59)" };
 /// A domain that resolves and is not on the white list.
@@ -159,14 +161,49 @@ impl Mailbox {
 
 /// The mailboxes: on each operator two PER, one ORG, one APP. Marie MARTIN and Sophie LEROY use a PER and an ORG.
 pub const MAILBOXES: [Mailbox; 8] = [
-    Mailbox { operator: "alpha", local: "marie.martin", holder: Holder::Person("899700000017"), label: "Dr_Marie_MARTIN_Hopital Alpha" },
-    Mailbox { operator: "alpha", local: "paul.durand", holder: Holder::Person("899700000021"), label: "Dr_Paul_DURAND_Hopital Alpha" },
-    Mailbox { operator: "alpha", local: "cardiologie", holder: Holder::Service(&["899700000017"]), label: "Hôpital Alpha – Service Cardiologie" },
+    Mailbox {
+        operator: "alpha",
+        local: "marie.martin",
+        holder: Holder::Person("899700000017"),
+        label: "Dr_Marie_MARTIN_Hopital Alpha",
+    },
+    Mailbox {
+        operator: "alpha",
+        local: "paul.durand",
+        holder: Holder::Person("899700000021"),
+        label: "Dr_Paul_DURAND_Hopital Alpha",
+    },
+    Mailbox {
+        operator: "alpha",
+        local: "cardiologie",
+        holder: Holder::Service(&["899700000017"]),
+        label: "Hôpital Alpha – Service Cardiologie",
+    },
     Mailbox { operator: "alpha", local: "labo", holder: Holder::Application, label: "Hôpital Alpha – Laboratoire" },
-    Mailbox { operator: "beta", local: "sophie.leroy", holder: Holder::Person("899700000039"), label: "Dr_Sophie_LEROY_Maison de Sante Beta" },
-    Mailbox { operator: "beta", local: "julien.bernard", holder: Holder::Person("899700000047"), label: "Julien_BERNARD_Maison de Sante Beta" },
-    Mailbox { operator: "beta", local: "accueil", holder: Holder::Service(&["899700000039"]), label: "Maison de santé Beta – Accueil" },
-    Mailbox { operator: "beta", local: "labo", holder: Holder::Application, label: "Maison de santé Beta – Laboratoire" },
+    Mailbox {
+        operator: "beta",
+        local: "sophie.leroy",
+        holder: Holder::Person("899700000039"),
+        label: "Dr_Sophie_LEROY_Maison de Sante Beta",
+    },
+    Mailbox {
+        operator: "beta",
+        local: "julien.bernard",
+        holder: Holder::Person("899700000047"),
+        label: "Julien_BERNARD_Maison de Sante Beta",
+    },
+    Mailbox {
+        operator: "beta",
+        local: "accueil",
+        holder: Holder::Service(&["899700000039"]),
+        label: "Maison de santé Beta – Accueil",
+    },
+    Mailbox {
+        operator: "beta",
+        local: "labo",
+        holder: Holder::Application,
+        label: "Maison de santé Beta – Laboratoire",
+    },
 ];
 
 #[cfg(test)]

@@ -188,7 +188,9 @@ impl Description {
         let path = folder.join("sandbox.json");
         match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|e| SandboxError::damaged(&path, &e)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(SandboxError::NotRunning { folder: folder.to_owned() }),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                Err(SandboxError::NotRunning { folder: folder.to_owned() })
+            }
             Err(e) => Err(SandboxError::file(&path)(e)),
         }
     }

@@ -28,7 +28,8 @@ pub mod self_check;
 mod space;
 
 pub use description::{
-    ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry, PscEntry,
+    ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry,
+    PscEntry,
 };
 pub use error::SandboxError;
 pub use layout::Layout;

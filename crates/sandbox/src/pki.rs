@@ -110,9 +110,9 @@ impl Pki {
             Identity::from_files(&certificate, &key).map_err(SandboxError::setup("certificates"))
         };
         let signer_key = read_key(&folder.join(format!("{SIGNER}.key")))?;
-        let operators = OPERATORS.iter().map(|operator| {
-            identity(operator.name)?.subject().map_err(SandboxError::setup("certificates"))
-        });
+        let operators = OPERATORS
+            .iter()
+            .map(|operator| identity(operator.name)?.subject().map_err(SandboxError::setup("certificates")));
         Ok(Pki {
             services: identity(SERVICES)?,
             mes: identity(MES)?,
@@ -142,7 +142,11 @@ impl Pki {
 /// File names under `pki` (without extension) of the `ORG AUTH_CLI` of a mailbox of software.
 pub(crate) fn application_file(mailbox: &cast::Mailbox) -> String {
     // The contract has `pki/labo.pem` for the first operator's; others say whose they are.
-    if mailbox.operator == OPERATORS[0].name { mailbox.local.to_owned() } else { format!("{}-{}", mailbox.local, mailbox.operator) }
+    if mailbox.operator == OPERATORS[0].name {
+        mailbox.local.to_owned()
+    } else {
+        format!("{}-{}", mailbox.local, mailbox.operator)
+    }
 }
 
 fn leaves(ports: &Ports) -> Vec<Leaf> {

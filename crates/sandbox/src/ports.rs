@@ -237,7 +237,10 @@ mod tests {
     #[test]
     fn a_base_gives_the_documented_ports_or_says_which_is_taken() {
         let ports = above(20_000, [80, 1]).expect("room");
-        assert_eq!((ports.dns, ports.relay, ports.operators[0].imap, ports.operators[1].autoconfig), (20_000, 20_004, 20_010, 20_024));
+        assert_eq!(
+            (ports.dns, ports.relay, ports.operators[0].imap, ports.operators[1].autoconfig),
+            (20_000, 20_004, 20_010, 20_024)
+        );
         assert!(matches!(above(65_520, [80, 1]), Err(SandboxError::PortBase { .. })));
         let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = taken.local_addr().expect("bound");

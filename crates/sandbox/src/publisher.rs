@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use trust::SharedClock;
 use trust::white_list::{Entry, WhiteListBuilder, sign};
 
+use crate::SandboxError;
 use crate::cast::OPERATORS;
 use crate::pki::Pki;
-use crate::SandboxError;
 
 /// Where the real one is.
 pub const PATH: &str = "/listeblanchemssante.xml";
@@ -112,7 +112,9 @@ async fn serve(State(publisher): State<Publisher>, headers: HeaderMap) -> Respon
     let validators = [(header::ETAG, list.etag.clone()), (header::LAST_MODIFIED, list.modified.clone())];
     // RFC 9110 §13.1.3: If-Modified-Since counts only without If-None-Match. Dates are ours, given back as they were.
     let unchanged = match (headers.get(header::IF_NONE_MATCH), headers.get(header::IF_MODIFIED_SINCE)) {
-        (Some(tags), _) => tags.to_str().is_ok_and(|tags| tags == "*" || tags.split(',').any(|tag| tag.trim() == list.etag)),
+        (Some(tags), _) => {
+            tags.to_str().is_ok_and(|tags| tags == "*" || tags.split(',').any(|tag| tag.trim() == list.etag))
+        }
         (None, Some(date)) => *date == list.modified,
         (None, None) => false,
     };

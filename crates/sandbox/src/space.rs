@@ -17,7 +17,8 @@ use trust::{SharedClock, SystemClock};
 
 use crate::cast::{self, OPERATORS};
 use crate::description::{
-    ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry, PscEntry, VERSION,
+    ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry,
+    PscEntry, VERSION,
 };
 use crate::dns::NameServer;
 use crate::pki::{self, Pki};
@@ -86,7 +87,12 @@ impl Sandbox {
         loop {
             tries += 1;
             let shutdown = CancellationToken::new();
-            let starting = Starting { layout: layout.clone(), clock: clock.clone(), shutdown: shutdown.clone(), tasks: TaskTracker::new() };
+            let starting = Starting {
+                layout: layout.clone(),
+                clock: clock.clone(),
+                shutdown: shutdown.clone(),
+                tasks: TaskTracker::new(),
+            };
             match starting.run(port_base, &mut lock).await {
                 Err(error) if error.is_taken_port() && port_base.is_none() && tries < TRIES => {
                     tracing::info!("{error}; trying other ports");
@@ -143,7 +149,8 @@ impl Sandbox {
 
 fn lock(layout: &Layout) -> Result<File, SandboxError> {
     let path = layout.lock();
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(SandboxError::file(&path))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(SandboxError::file(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SandboxError::Busy { folder: layout.root().to_owned() }),
@@ -178,8 +185,11 @@ impl Starting {
         let (dns_socket, dns_listener) = (udp(reserved.dns.0)?, tcp(reserved.dns.1)?);
         let dns = NameServer::start(dns_socket, dns_listener, &ports)?;
         let publisher = Publisher::new(pki.clone(), self.clock.clone())?;
-        let https = Acceptor::new(ServerTls { clock: self.clock.clone(), ..ServerTls::new(pki.services.clone(), Profile::Https) })
-            .map_err(SandboxError::setup("HTTPS"))?;
+        let https = Acceptor::new(ServerTls {
+            clock: self.clock.clone(),
+            ..ServerTls::new(pki.services.clone(), Profile::Https)
+        })
+        .map_err(SandboxError::setup("HTTPS"))?;
         self.http(tcp(reserved.crl)?, None, trust::pki::router(pki.authority.clone()));
         self.http(tcp(reserved.white_list)?, Some(https.clone()), publisher.router());
         self.http(tcp(reserved.psc)?, Some(https), psc.router(keys.clone(), self.clock.clone()));
@@ -246,7 +256,10 @@ impl Starting {
     /// Mon espace santé trusts as an operator does: the published list, the published revocation lists.
     async fn mes(&self, listener: TcpListener, ports: &Ports, pki: &Pki) -> Result<(), SandboxError> {
         let anchors = pki.authority.anchors();
-        let settings = RevocationSettings { clock: self.clock.clone(), ..RevocationSettings::required(anchors.clone(), crl_sources(ports)) };
+        let settings = RevocationSettings {
+            clock: self.clock.clone(),
+            ..RevocationSettings::required(anchors.clone(), crl_sources(ports))
+        };
         let revocation = Arc::new(Revocation::new(settings).map_err(SandboxError::setup("Mon espace santé"))?);
         let http = trust::http::client(anchors.certificates()).map_err(SandboxError::setup("Mon espace santé"))?;
         let config = KeeperConfig {
@@ -289,7 +302,9 @@ impl Starting {
 
 /// Where the revocation lists of the space are.
 pub(crate) fn crl_sources(ports: &Ports) -> Vec<CrlSource> {
-    [trust::pki::INTERMEDIATE_CRL_PATH, trust::pki::ROOT_CRL_PATH].map(|path| CrlSource::Url(crl_url(ports, path))).into()
+    [trust::pki::INTERMEDIATE_CRL_PATH, trust::pki::ROOT_CRL_PATH]
+        .map(|path| CrlSource::Url(crl_url(ports, path)))
+        .into()
 }
 
 fn crl_url(ports: &Ports, path: &str) -> String {

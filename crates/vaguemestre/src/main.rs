@@ -18,9 +18,11 @@ use clap::{Parser, Subcommand};
 /// An operator of secure health mail (`serve`), its mailboxes (`mailbox`), and a whole test trust space on this machine (`sandbox`).
 #[derive(Debug, Parser)]
 #[command(name = "vaguemestre", version, max_term_width = 110, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done; 1 failed, standard error says why and what to do; 2 wrong command line.\n\n\
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed, standard error says why and what to do; 2 wrong command line.\n\n\
     The log goes to standard error. RUST_LOG chooses what it holds, e.g. RUST_LOG=info or RUST_LOG=smtp=debug,info.\n\
-    No token and nobody's identifier is ever written to it.")]
+    No token and nobody's identifier is ever written to it."
+)]
 struct Cli {
     /// How the log is written.
     #[arg(long, global = true, value_enum, default_value_t = logging::Format::Text, value_name = "FORMAT")]

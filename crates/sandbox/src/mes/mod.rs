@@ -19,8 +19,8 @@ use trust::SharedClock;
 use trust::tls::Acceptor;
 use trust::white_list::Keeper;
 
-pub use folder::Note;
 use folder::Folder;
+pub use folder::Note;
 
 use crate::SandboxError;
 
@@ -44,8 +44,13 @@ pub(crate) struct Settings {
 }
 
 /// Takes connections until `shutdown`.
-pub(crate) async fn serve(listener: TcpListener, settings: Settings, shutdown: CancellationToken) -> Result<(), SandboxError> {
-    let config = Arc::new(smtp::Config { max_size: MAX_MESSAGE, ..smtp::Config::new(smtp::Role::Mx, settings.tls, HOST) });
+pub(crate) async fn serve(
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: CancellationToken,
+) -> Result<(), SandboxError> {
+    let config =
+        Arc::new(smtp::Config { max_size: MAX_MESSAGE, ..smtp::Config::new(smtp::Role::Mx, settings.tls, HOST) });
     let backend: Arc<dyn smtp::Backend> = Arc::new(session::Backend {
         folder: Arc::new(Folder::open(settings.folder)?),
         white_list: settings.white_list,

@@ -16,12 +16,17 @@ use trust::white_list::{Keeper, WhiteList};
 use super::MAX_MESSAGE;
 use super::folder::{Folder, Note};
 
-const NO_LIST: Reply = Reply::fixed(451, Some(Enhanced(4, 4, 3)), "The white list is not available yet, try again later");
-const NO_CRL: Reply = Reply::fixed(451, Some(Enhanced(4, 7, 5)), "Your certificate cannot be checked now, try again later");
-const UNLISTED: Reply = Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The DN of your certificate is not on the white list");
-const NOT_YOURS: Reply = Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The sender's domain is not one of your certificate's");
+const NO_LIST: Reply =
+    Reply::fixed(451, Some(Enhanced(4, 4, 3)), "The white list is not available yet, try again later");
+const NO_CRL: Reply =
+    Reply::fixed(451, Some(Enhanced(4, 7, 5)), "Your certificate cannot be checked now, try again later");
+const UNLISTED: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The DN of your certificate is not on the white list");
+const NOT_YOURS: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 7, 1)), "The sender's domain is not one of your certificate's");
 const NO_RELAY: Reply = Reply::fixed(550, Some(Enhanced(5, 7, 1)), "Relaying denied: only patient.mssante.fr is here");
-const NO_PATIENT: Reply = Reply::fixed(550, Some(Enhanced(5, 1, 1)), "No such patient: the local part is not an INS with a right key");
+const NO_PATIENT: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 1, 1)), "No such patient: the local part is not an INS with a right key");
 
 /// The whole service.
 #[derive(Clone)]

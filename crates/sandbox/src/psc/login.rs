@@ -87,7 +87,9 @@ fn check(request: &Request) -> Result<Url, &'static str> {
     if !matches!(url.scheme(), "http" | "https") || !home || url.fragment().is_some() {
         return Err("redirect_uri doit être http(s)://127.0.0.1 ou http(s)://localhost, sans fragment");
     }
-    let long = [&request.state, &request.nonce, &request.scope, &request.acr_values].into_iter().any(|p| p.len() > MAX_PARAMETER);
+    let long = [&request.state, &request.nonce, &request.scope, &request.acr_values]
+        .into_iter()
+        .any(|p| p.len() > MAX_PARAMETER);
     if long {
         return Err("un paramètre est trop long");
     }
@@ -102,7 +104,9 @@ fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Re
     };
     let checked = challenge.and_then(|challenge| match () {
         () if request.response_type != "code" => Err(("unsupported_response_type", "response_type must be code")),
-        () if !request.scope.split(' ').any(|word| word == "openid") => Err(("invalid_scope", "scope must hold openid")),
+        () if !request.scope.split(' ').any(|word| word == "openid") => {
+            Err(("invalid_scope", "scope must hold openid"))
+        }
         () if chosen.parse::<NationalId>().is_err() => Err(("access_denied", "not a national identifier")),
         () => Ok(challenge),
     });
@@ -129,7 +133,8 @@ fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Re
     if !request.state.is_empty() {
         back.query_pairs_mut().append_pair("state", &request.state);
     }
-    (StatusCode::FOUND, [(header::LOCATION, back.to_string()), (header::CACHE_CONTROL, "no-store".to_owned())]).into_response()
+    (StatusCode::FOUND, [(header::LOCATION, back.to_string()), (header::CACHE_CONTROL, "no-store".to_owned())])
+        .into_response()
 }
 
 fn refused(why: &str) -> Response {

@@ -77,7 +77,8 @@ impl Psc {
 
     /// The service itself.
     pub fn router(&self, keys: Arc<Keys>, clock: SharedClock) -> Router {
-        let shared = Shared(Arc::new(Inner { keys, clock, addresses: self.clone(), sessions: Mutex::new(Sessions::new()) }));
+        let shared =
+            Shared(Arc::new(Inner { keys, clock, addresses: self.clone(), sessions: Mutex::new(Sessions::new()) }));
         let realm = Router::new()
             .route("/.well-known/wallet-openid-configuration", get(discovery))
             .route("/.well-known/openid-configuration", get(discovery))
@@ -181,12 +182,16 @@ struct TokenForm {
 
 /// RFC 6749 §5.2.
 fn error(status: StatusCode, code: &str, why: &str) -> Response {
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": code, "error_description": why }))).into_response()
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": code, "error_description": why })))
+        .into_response()
 }
 
 fn unknown_client() -> Response {
-    let mut response = error(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client or Invalid client credentials");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"esante-wallet\""));
+    let mut response =
+        error(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client or Invalid client credentials");
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"esante-wallet\""));
     response
 }
 
@@ -221,7 +226,13 @@ async fn token(State(shared): State<Shared>, headers: HeaderMap, Form(form): For
                 None => return refused("Session not active"),
             }
         }
-        _ => return error(StatusCode::BAD_REQUEST, "unsupported_grant_type", "authorization_code or refresh_token is expected"),
+        _ => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "authorization_code or refresh_token is expected",
+            );
+        }
     };
     match tokens(&shared, &login, now) {
         Ok(body) => ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response(),
@@ -265,7 +276,8 @@ async fn introspect(State(shared): State<Shared>, headers: HeaderMap, Form(form)
 
 /// OIDC Core §5.3.
 async fn userinfo(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let bearer =
+        headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     let claims = bearer.and_then(|token| shared.active(token.trim())).filter(|claims| claims["typ"] == "Bearer");
     match claims.as_ref().and_then(|claims| claims["SubjectNameID"].as_str()) {
         Some(id) => Json(claims::userinfo(id)).into_response(),

@@ -63,7 +63,11 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub fn new() -> Self {
-        Sessions { codes: Bounded::new(MAX_CODES), sessions: Bounded::new(MAX_SESSIONS), revoked: Bounded::new(MAX_REVOKED) }
+        Sessions {
+            codes: Bounded::new(MAX_CODES),
+            sessions: Bounded::new(MAX_SESSIONS),
+            revoked: Bounded::new(MAX_REVOKED),
+        }
     }
 
     /// Keeps a code for a minute.

@@ -97,7 +97,10 @@ impl Imap {
         let answers = self.transact(&format!("FETCH {number} (UID BODY.PEEK[])")).await?;
         let found = answers.into_iter().find(|answer| answer.line.starts_with(&format!("* {number} FETCH")));
         let answer = found.ok_or_else(|| wrong("FETCH without an answer"))?;
-        let uid = answer.line.split_once("UID ").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
+        let uid = answer
+            .line
+            .split_once("UID ")
+            .map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
         let uid = uid.and_then(|digits| digits.parse().ok()).ok_or_else(|| wrong("FETCH without a UID"))?;
         Ok((uid, answer.literal.ok_or_else(|| wrong("FETCH without a message"))?))
     }

@@ -43,7 +43,11 @@ pub(super) fn compose(sender: &str, from: &Address, to: &Address) -> Result<Mail
     let built = xdm::build(&Package {
         documents: &[CDA.as_bytes()],
         sender: Sender { name: person.name(), organization: "HOPITAL ALPHA".into(), postal_address: None, phone: None },
-        software: Software { name: "Vaguemestre".into(), version: env!("CARGO_PKG_VERSION").into(), vendor: "Vaguemestre".into() },
+        software: Software {
+            name: "Vaguemestre".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            vendor: "Vaguemestre".into(),
+        },
         source_id: SOURCE_ID,
         content_type: None,
         created: now,
@@ -71,7 +75,8 @@ pub(super) fn compose(sender: &str, from: &Address, to: &Address) -> Result<Mail
     head.raw("Content-Type", &format!("multipart/mixed; boundary=\"{boundary}\"")).map_err(text)?;
     let mut octets = head.finish();
     let zip = STANDARD.encode(&built.archive);
-    let lines: Vec<&str> = (0..zip.len()).step_by(BASE64_LINE).map(|from| &zip[from..zip.len().min(from + BASE64_LINE)]).collect();
+    let lines: Vec<&str> =
+        (0..zip.len()).step_by(BASE64_LINE).map(|from| &zip[from..zip.len().min(from + BASE64_LINE)]).collect();
     let body = format!(
         "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
          Message d'auto-contr\u{f4}le du bac \u{e0} sable. Tout y est fictif.\r\n\

@@ -76,7 +76,11 @@ impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0);
         writeln!(f, "{} <{}> wrote to {} <{}>", self.from.0, self.from.1, self.to.0, self.to.1)?;
-        writeln!(f, "  message      {} ({} octets, one CDA in an IHE_XDM.zip, read back identical)", self.subject, self.octets)?;
+        writeln!(
+            f,
+            "  message      {} ({} octets, one CDA in an IHE_XDM.zip, read back identical)",
+            self.subject, self.octets
+        )?;
         writeln!(f, "  API LPS      {}", self.submission_tls)?;
         writeln!(f, "  operators    {}", self.relay_tls)?;
         writeln!(f, "  sender's     {}", self.sender_dn)?;
@@ -108,7 +112,8 @@ pub async fn run(folder: &Path, description: &Description) -> Result<Exchange, C
     let settings = Settings { helo: "bac-a-sable.localhost".to_owned(), connector, timeouts: timeouts() };
     let submission = &sending.submission;
     let step = at("submission");
-    let mut client = Client::connect(address(submission)?, &submission.host, &settings, &|_| Ok(())).await.map_err(&step)?;
+    let mut client =
+        Client::connect(address(submission)?, &submission.host, &settings, &|_| Ok(())).await.map_err(&step)?;
     let credentials = ClientCredentials::XOAuth2 { user: from.to_string(), token: token(SENDER)? };
     client.authenticate(&credentials).await.map_err(at("submission"))?;
     let tls = client.tls();
@@ -131,7 +136,8 @@ pub async fn run(folder: &Path, description: &Description) -> Result<Exchange, C
     reader.end_idle().await?;
     let (uid, octets) = reader.fetch(number).await?;
     message::check(&octets, &mail).map_err(at("the message as read"))?;
-    let relay_tls = message::relay_tls(&octets).ok_or_else(|| at("the message as read")("no trace of the relay's TLS"))?;
+    let relay_tls =
+        message::relay_tls(&octets).ok_or_else(|| at("the message as read")("no trace of the relay's TLS"))?;
     let reader_dn = reader.server_dn()?;
     reader.delete(uid).await?;
     reader.logout().await?;
@@ -153,8 +159,10 @@ pub async fn run(folder: &Path, description: &Description) -> Result<Exchange, C
 /// The PER of somebody, and its operator.
 fn place<'d>(description: &'d Description, id: &str) -> Result<(Address, &'d OperatorEntry), CheckError> {
     let missing = || at("sandbox.json")("a person of the cast is missing");
-    let person = description.people.iter().find(|p| p.id == id && p.kind.as_deref() == Some("PER")).ok_or_else(missing)?;
-    let operator = description.operators.iter().find(|o| Some(&o.name) == person.operator.as_ref()).ok_or_else(missing)?;
+    let person =
+        description.people.iter().find(|p| p.id == id && p.kind.as_deref() == Some("PER")).ok_or_else(missing)?;
+    let operator =
+        description.operators.iter().find(|o| Some(&o.name) == person.operator.as_ref()).ok_or_else(missing)?;
     let address = person.mailbox.as_deref().ok_or_else(missing)?.parse().map_err(at("sandbox.json"))?;
     Ok((address, operator))
 }
@@ -163,8 +171,10 @@ fn place<'d>(description: &'d Description, id: &str) -> Result<(Address, &'d Ope
 async fn connector(folder: &Path, description: &Description) -> Result<Connector, CheckError> {
     let step = "certificates";
     let anchors = Anchors::from_file(&folder.join(&description.pki.ca)).map_err(at(step))?;
-    let sources = [&description.pki.crl_url, &description.pki.root_crl_url].map(|url| CrlSource::Url(url.clone())).into();
-    let revocation = Arc::new(Revocation::new(RevocationSettings::required(anchors.clone(), sources)).map_err(at(step))?);
+    let sources =
+        [&description.pki.crl_url, &description.pki.root_crl_url].map(|url| CrlSource::Url(url.clone())).into();
+    let revocation =
+        Arc::new(Revocation::new(RevocationSettings::required(anchors.clone(), sources)).map_err(at(step))?);
     if let Some((_, error)) = revocation.refresh().await.first() {
         return Err(at(step)(error));
     }

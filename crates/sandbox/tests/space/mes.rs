@@ -16,10 +16,13 @@ const FROM: &str = "marie.martin@alpha.formation.mssante.fr";
 pub async fn receives(outside: &Outside<'_>) {
     let alpha = &outside.description.operators[0];
     let good = (alpha.certificate.as_str(), alpha.key.as_str());
-    let message = b"From: <marie.martin@alpha.formation.mssante.fr>\r\nX-MSS-MES: FIN\r\nSubject: fin\r\n\r\nBonjour\r\n";
+    let message =
+        b"From: <marie.martin@alpha.formation.mssante.fr>\r\nX-MSS-MES: FIN\r\nSubject: fin\r\n\r\nBonjour\r\n";
     let patient = format!("{INS}@patient.mssante.fr");
     let wrong_key = "255069999999935@patient.mssante.fr";
-    let sent = send(outside, good, FROM, &[&patient, wrong_key, "a@beta.formation.mssante.fr"], message).await.expect("a transaction");
+    let sent = send(outside, good, FROM, &[&patient, wrong_key, "a@beta.formation.mssante.fr"], message)
+        .await
+        .expect("a transaction");
     assert!(matches!(sent[0], RecipientResult::Accepted(_)), "{sent:?}");
     assert_eq!(codes(&sent[1]), (550, "5.1.1".to_owned()));
     assert_eq!(codes(&sent[2]), (550, "5.7.1".to_owned()));
@@ -27,12 +30,24 @@ pub async fn receives(outside: &Outside<'_>) {
     assert_eq!(std::fs::read(folder.join("1.eml")).expect("stored"), message);
     let note: Note = serde_json::from_slice(&std::fs::read(folder.join("1.json")).expect("noted")).expect("JSON");
     assert!(note.fin);
-    assert_eq!((note.from.as_str(), note.to.as_str(), note.operator_dn.as_str()), (FROM, patient.as_str(), alpha.dn.as_str()));
+    assert_eq!(
+        (note.from.as_str(), note.to.as_str(), note.operator_dn.as_str()),
+        (FROM, patient.as_str(), alpha.dn.as_str())
+    );
 
     // Not a domain of this certificate; then certificates that are not good enough.
     let refused = send(outside, good, "x@beta.formation.mssante.fr", &[&patient], message).await;
     assert_eq!(refusal(refused), (550, "5.7.1".to_owned()));
-    for name in ["expired", "not-yet-valid", "revoked", "other-authority", "wrong-usage", "no-usage", "unlisted", "other-structure"] {
+    for name in [
+        "expired",
+        "not-yet-valid",
+        "revoked",
+        "other-authority",
+        "wrong-usage",
+        "no-usage",
+        "unlisted",
+        "other-structure",
+    ] {
         let negative = &outside.description.negative[name];
         let refused = send(outside, (&negative.certificate, &negative.key), FROM, &[&patient], message).await;
         let (code, _) = refusal(refused);
@@ -57,7 +72,8 @@ async fn send(
     to: &[&str],
     message: &[u8],
 ) -> Result<Vec<RecipientResult>, ClientError> {
-    let identity = Identity::from_files(&outside.folder.join(certificate), &outside.folder.join(key)).expect("a certificate");
+    let identity =
+        Identity::from_files(&outside.folder.join(certificate), &outside.folder.join(key)).expect("a certificate");
     let connector = Connector::new(ClientTls::operator(identity, outside.anchors.clone(), outside.revocation.clone()));
     let settings = Settings {
         helo: "mx.alpha.formation.mssante.fr".into(),
@@ -89,7 +105,9 @@ fn refusal(result: Result<Vec<RecipientResult>, ClientError>) -> (u16, String) {
             assert!(matches!(recipients[0], RecipientResult::Permanent(_)), "{recipients:?}");
             codes(&recipients[0])
         }
-        Err(ClientError::Refused { reply, .. }) => (reply.code(), reply.enhanced().map(|code| code.to_string()).unwrap_or_default()),
+        Err(ClientError::Refused { reply, .. }) => {
+            (reply.code(), reply.enhanced().map(|code| code.to_string()).unwrap_or_default())
+        }
         Err(other) => panic!("{other}"),
     }
 }

@@ -19,11 +19,11 @@ pub async fn resolve(description: &Description) {
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let resolver = builder.build().expect("a resolver");
 
-        for (domain, mx) in description
-            .operators
-            .iter()
-            .map(|operator| (operator.domain.clone(), Some(&operator.mx)))
-            .chain([(description.mes.domain.clone(), Some(&description.mes.mx)), ("horsliste.formation.mssante.fr".to_owned(), None)])
+        for (domain, mx) in
+            description.operators.iter().map(|operator| (operator.domain.clone(), Some(&operator.mx))).chain([
+                (description.mes.domain.clone(), Some(&description.mes.mx)),
+                ("horsliste.formation.mssante.fr".to_owned(), None),
+            ])
         {
             let found = resolver.lookup(format!("{domain}."), RecordType::MX).await.expect("an MX");
             let exchange = found.answers().iter().find_map(|record| match &record.data {

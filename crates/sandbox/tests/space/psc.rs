@@ -80,17 +80,25 @@ pub async fn login(outside: &Outside<'_>) {
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
     };
-    let page = outside.http.get(&psc.authorization_endpoint).query(&query("", REDIRECT)).send().await.expect("an answer");
+    let page =
+        outside.http.get(&psc.authorization_endpoint).query(&query("", REDIRECT)).send().await.expect("an answer");
     assert_eq!(page.status(), 200);
     let page = page.text().await.expect("a page");
     assert!(page.contains("Marie MARTIN") && page.contains("value=\"é&amp;&lt;\""), "{page}");
     for outside_the_machine in ["https://example.com/", "javascript:alert(1)", "http://127.0.0.1.example.com/"] {
-        let answer = outside.http.get(&psc.authorization_endpoint).query(&query(MARIE, outside_the_machine)).send().await;
+        let answer =
+            outside.http.get(&psc.authorization_endpoint).query(&query(MARIE, outside_the_machine)).send().await;
         assert_eq!(answer.expect("an answer").status(), 400, "{outside_the_machine}");
     }
 
     let code = || async {
-        let answer = outside.http.get(&psc.authorization_endpoint).query(&query(MARIE, REDIRECT)).send().await.expect("an answer");
+        let answer = outside
+            .http
+            .get(&psc.authorization_endpoint)
+            .query(&query(MARIE, REDIRECT))
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), 302);
         let back: url::Url = answer.headers()["location"].to_str().expect("text").parse().expect("a URL");
         let found = |name: &str| back.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -98,7 +106,8 @@ pub async fn login(outside: &Outside<'_>) {
         found("code").expect("a code")
     };
     let exchange = |form: Vec<(&'static str, String)>| async move {
-        let request = outside.http.post(&psc.token_endpoint).basic_auth(&psc.client_id, Some(&psc.client_secret)).form(&form);
+        let request =
+            outside.http.post(&psc.token_endpoint).basic_auth(&psc.client_id, Some(&psc.client_secret)).form(&form);
         let answer = request.send().await.expect("an answer");
         (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
     };
@@ -137,14 +146,22 @@ pub async fn login(outside: &Outside<'_>) {
     let fresh_access = text(&fresh, "access_token");
     assert_ne!(fresh_access, access);
     let revoke = outside.http.post(format!("{}/protocol/openid-connect/revoke", psc.issuer));
-    let form = [("token", text(&fresh, "refresh_token")), ("client_id", psc.client_id.clone()), ("client_secret", psc.client_secret.clone())];
+    let form = [
+        ("token", text(&fresh, "refresh_token")),
+        ("client_id", psc.client_id.clone()),
+        ("client_secret", psc.client_secret.clone()),
+    ];
     assert_eq!(revoke.form(&form).send().await.expect("an answer").status(), 200);
     assert_eq!(introspect(outside, psc, &fresh_access).await["active"], false);
     let refused = verifier.verify(&fresh_access).await;
     assert!(matches!(refused, Err(TokenError::Refused(Refusal::Inactive))), "{refused:?}");
     assert_eq!(exchange(refresh(text(&fresh, "refresh_token"))).await.0, 400);
 
-    let stranger = outside.http.post(&psc.introspection_endpoint).basic_auth(&psc.client_id, Some("guess")).form(&[("token", "x")]);
+    let stranger = outside
+        .http
+        .post(&psc.introspection_endpoint)
+        .basic_auth(&psc.client_id, Some("guess"))
+        .form(&[("token", "x")]);
     assert_eq!(stranger.send().await.expect("an answer").status(), 401);
 }
 

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use operator::Config;
 use operator::config::Revocation;
 
-use super::load;
+use super::{load, say};
 use crate::failure::Failure;
 
 /// See the module.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Needs no network: certificates, keys and secrets are looked at where the file says they are. Every problem \
-    is told with file, line and what to do; the exit code is then 1.\n\nExample:\n  vaguemestre check-config /etc/vaguemestre/vaguemestre.toml")]
+#[command(
+    after_help = "Needs no network: certificates, keys and secrets are looked at where the file says they are. Every problem \
+    is told with file, line and what to do; the exit code is then 1.\n\nExample:\n  vaguemestre check-config /etc/vaguemestre/vaguemestre.toml"
+)]
 pub struct Args {
     /// The configuration file.
     #[arg(value_name = "FILE")]
@@ -22,7 +24,7 @@ pub struct Args {
 /// Checks and tells.
 pub fn run(args: Args) -> Result<(), Failure> {
     let config = load(&args.file)?;
-    print!("{}", summary(&config));
+    say(summary(&config).trim_end());
     Ok(())
 }
 
@@ -81,7 +83,8 @@ mod tests {
 
     #[test]
     fn the_documented_sample_is_right_but_for_its_files() {
-        let problems = Config::parse(SAMPLE, Path::new("docs/vaguemestre.toml"), Path::new(".")).expect_err("files are missing");
+        let problems =
+            Config::parse(SAMPLE, Path::new("docs/vaguemestre.toml"), Path::new(".")).expect_err("files are missing");
         for problem in &problems {
             assert!(problem.what.contains("/etc/vaguemestre/"), "{problem}");
         }
@@ -89,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_documented_sample_has_every_key() {
-        let keys = SOURCE.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(key, _)| key);
+        let keys =
+            SOURCE.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ")).map(|(key, _)| key);
         let mut found = 0;
         for key in keys.filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')) {
             let starts = |line: &str| {

@@ -15,17 +15,19 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use trust::SystemClock;
 
-use super::{load, now};
+use super::{load, now, say};
 use crate::failure::Failure;
 use crate::runtime::block_on;
 
 /// See the module.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples (C stands for --config /etc/vaguemestre/vaguemestre.toml, or set VAGUEMESTRE_CONFIG):\n  \
+#[command(
+    after_help = "Examples (C stands for --config /etc/vaguemestre/vaguemestre.toml, or set VAGUEMESTRE_CONFIG):\n  \
     vaguemestre mailbox create C marie.martin@hopital.mssante.fr --kind PER --holder 899700000017 --label 'Dr_Marie_MARTIN'\n  \
     vaguemestre mailbox create C cardiologie@hopital.mssante.fr --kind ORG --holder 1750000001\n  \
     vaguemestre mailbox grant C cardiologie@hopital.mssante.fr --person 899700000017 --role member --until 2027-01-01\n  \
-    vaguemestre mailbox list C --json\n  vaguemestre mailbox delete C ancien@hopital.mssante.fr --yes")]
+    vaguemestre mailbox list C --json\n  vaguemestre mailbox delete C ancien@hopital.mssante.fr --yes"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -148,7 +150,8 @@ fn size(text: &str) -> Result<u64, String> {
 
 /// Does what is asked.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let path = args.config.ok_or_else(|| Failure::new("which operator? give --config FILE, or set VAGUEMESTRE_CONFIG"))?;
+    let path =
+        args.config.ok_or_else(|| Failure::new("which operator? give --config FILE, or set VAGUEMESTRE_CONFIG"))?;
     let config = load(&path)?;
     let store = Sqlite::open_admin(&config.operator.data.join("store")).map_err(|error| of_store(&error))?;
     let clock = SystemClock::shared();
@@ -178,7 +181,9 @@ struct Register {
 impl Register {
     async fn run(&self, command: Command) -> Result<(), Failure> {
         match command {
-            Command::Create { address, kind, holder, label, quota } => self.create(address, kind, &holder, label, quota).await,
+            Command::Create { address, kind, holder, label, quota } => {
+                self.create(address, kind, &holder, label, quota).await
+            }
             Command::List => self.list().await,
             Command::Show { address } => self.show(&address).await,
             Command::Grant { address, person, role, from, until } => {
@@ -190,11 +195,21 @@ impl Register {
         }
     }
 
-    async fn create(&self, address: Address, kind: MailboxKind, holder: &str, label: String, quota: Option<u64>) -> Result<(), Failure> {
+    async fn create(
+        &self,
+        address: Address,
+        kind: MailboxKind,
+        holder: &str,
+        label: String,
+        quota: Option<u64>,
+    ) -> Result<(), Failure> {
         let domains = self.config.domains();
         if !domains.contains(address.domain()) {
             let ours: Vec<&str> = domains.iter().map(|domain| domain.as_str()).collect();
-            return Err(Failure::new(format!("{address} is in no domain of this operator; its domains are {}", ours.join(", "))));
+            return Err(Failure::new(format!(
+                "{address} is in no domain of this operator; its domains are {}",
+                ours.join(", ")
+            )));
         }
         let holder = holder_of(kind, holder)?;
         let quota = Quota { octets: quota, messages: None };
@@ -208,14 +223,19 @@ impl Register {
         let mailboxes = self.store.mailboxes().await.map_err(|error| of_store(&error))?;
         if self.json {
             let all: Vec<Value> = mailboxes.iter().map(as_json).collect();
-            println!("{}", Value::from(all));
+            say(Value::from(all));
             return Ok(());
         }
-        println!("{:<44} {:<4} {:<16} {:>8} {:>12}", "mailbox", "kind", "titulaire", "messages", "octets");
+        say(format_args!("{:<44} {:<4} {:<16} {:>8} {:>12}", "mailbox", "kind", "titulaire", "messages", "octets"));
         for mailbox in &mailboxes {
             let usage = mailbox.usage;
             let (address, kind) = (mailbox.address.to_string(), mailbox.kind.code());
-            println!("{address:<44} {kind:<4} {:<16} {:>8} {:>12}", holder_text(&mailbox.holder), usage.messages, usage.octets);
+            say(format_args!(
+                "{address:<44} {kind:<4} {:<16} {:>8} {:>12}",
+                holder_text(&mailbox.holder),
+                usage.messages,
+                usage.octets
+            ));
         }
         Ok(())
     }
@@ -226,20 +246,31 @@ impl Register {
         if self.json {
             let mut value = as_json(&mailbox);
             value["rights"] = rights.iter().map(right_json).collect();
-            println!("{value}");
+            say(value);
             return Ok(());
         }
-        println!("{} ({}, {})", mailbox.address, mailbox.kind.code(), mailbox.kind.label());
-        println!("  titulaire            {}", holder_text(&mailbox.holder));
-        println!("  label                {}", if mailbox.label.is_empty() { "-" } else { &mailbox.label });
-        println!("  created              {}", date(mailbox.created_at));
-        println!("  last authentication  {}", mailbox.last_authentication.map_or_else(|| "never".to_owned(), date));
+        say(format_args!("{} ({}, {})", mailbox.address, mailbox.kind.code(), mailbox.kind.label()));
+        say(format_args!("  titulaire            {}", holder_text(&mailbox.holder)));
+        say(format_args!("  label                {}", if mailbox.label.is_empty() { "-" } else { &mailbox.label }));
+        say(format_args!("  created              {}", date(mailbox.created_at)));
+        say(format_args!(
+            "  last authentication  {}",
+            mailbox.last_authentication.map_or_else(|| "never".to_owned(), date)
+        ));
         let quota = mailbox.quota.octets.map_or_else(|| "no limit".to_owned(), |octets| format!("of {octets}"));
-        println!("  holds                {} messages, {} octets ({quota})", mailbox.usage.messages, mailbox.usage.octets);
+        say(format_args!(
+            "  holds                {} messages, {} octets ({quota})",
+            mailbox.usage.messages, mailbox.usage.octets
+        ));
         for right in &rights {
             let until = right.until.map_or_else(|| "without end".to_owned(), |until| format!("until {}", date(until)));
             let holds = if right.holds_at(now()) { "" } else { " (does not hold now)" };
-            println!("  {:<20} {} from {} {until}{holds}", role_name(right.role), right.person, date(right.from));
+            say(format_args!(
+                "  {:<20} {} from {} {until}{holds}",
+                role_name(right.role),
+                right.person,
+                date(right.from)
+            ));
         }
         Ok(())
     }
@@ -247,7 +278,9 @@ impl Register {
     async fn grant(&self, address: &Address, right: Right) -> Result<(), Failure> {
         let mailbox = self.find(address).await?;
         if mailbox.kind == MailboxKind::App {
-            return Err(Failure::new("a BAL APP is opened by its structure's certificate, by nobody else: no right can be given on it"));
+            return Err(Failure::new(
+                "a BAL APP is opened by its structure's certificate, by nobody else: no right can be given on it",
+            ));
         }
         if right.until.is_some_and(|until| until <= right.from) {
             return Err(Failure::new("the right would end before it begins: give a later --until"));
@@ -272,7 +305,9 @@ impl Register {
         let rights = self.store.rights(mailbox.id).await.map_err(|error| of_mailbox(&error, address))?;
         let at = now();
         if !rights.iter().any(|right| right.person == *person && right.until.is_none_or(|until| until > at)) {
-            return Err(Failure::new(format!("this person has no right on {address}: `vaguemestre mailbox show` lists those given")));
+            return Err(Failure::new(format!(
+                "this person has no right on {address}: `vaguemestre mailbox show` lists those given"
+            )));
         }
         self.store.revoke(mailbox.id, person, at).await.map_err(|error| of_mailbox(&error, address))?;
         self.trace(address, "revoked", vec![person.to_string()]);
@@ -283,20 +318,24 @@ impl Register {
         let mailbox = self.find(address).await?;
         if !yes {
             let messages = mailbox.usage.messages;
-            return Err(Failure::new(format!("{address} and its {messages} message(s) would be erased for good; add --yes if that is wanted")));
+            return Err(Failure::new(format!(
+                "{address} and its {messages} message(s) would be erased for good; add --yes if that is wanted"
+            )));
         }
         self.store.delete_mailbox(mailbox.id).await.map_err(|error| of_mailbox(&error, address))?;
         self.trace(address, "deleted", Vec::new());
         match self.json {
-            true => println!("{}", json!({ "deleted": address.to_string() })),
-            false => println!("{address} is deleted"),
+            true => say(json!({ "deleted": address.to_string() })),
+            false => say(format_args!("{address} is deleted")),
         }
         Ok(())
     }
 
     async fn find(&self, address: &Address) -> Result<Mailbox, Failure> {
         let found = self.store.mailbox(address).await.map_err(|error| of_store(&error))?;
-        found.ok_or_else(|| Failure::new(format!("no mailbox {address}: `vaguemestre mailbox list` lists those there are")))
+        found.ok_or_else(|| {
+            Failure::new(format!("no mailbox {address}: `vaguemestre mailbox list` lists those there are"))
+        })
     }
 
     /// TRACE: who is whoever runs the command, as the system names them.
@@ -370,7 +409,9 @@ fn of_store(error: &StoreError) -> Failure {
 
 fn of_mailbox(error: &StoreError, address: &Address) -> Failure {
     match error {
-        StoreError::MailboxExists => Failure::new(format!("{address} exists already: `vaguemestre mailbox show {address}` tells whose it is")),
+        StoreError::MailboxExists => {
+            Failure::new(format!("{address} exists already: `vaguemestre mailbox show {address}` tells whose it is"))
+        }
         StoreError::NoSuchMailbox => Failure::new(format!("no mailbox {address}")),
         other => of_store(other),
     }
@@ -385,7 +426,9 @@ mod tests {
         // BAL-KIND
         assert!(matches!(holder_of(MailboxKind::Per, "899700000017"), Ok(Holder::Person(_))));
         assert!(matches!(holder_of(MailboxKind::App, "1750000001"), Ok(Holder::Structure(_))));
-        for (kind, wrong) in [(MailboxKind::Per, "1750000001"), (MailboxKind::Org, "899700000017"), (MailboxKind::Org, "1750000002x")] {
+        for (kind, wrong) in
+            [(MailboxKind::Per, "1750000001"), (MailboxKind::Org, "899700000017"), (MailboxKind::Org, "1750000002x")]
+        {
             assert!(holder_of(kind, wrong).is_err(), "{kind} {wrong}");
         }
     }

@@ -6,11 +6,19 @@ pub mod sandbox;
 pub mod serve;
 pub mod token;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::path::Path;
 
 use operator::Config;
 
 use crate::failure::Failure;
+
+/// A line of the answer on standard output. Whoever reads it may have gone (`| head`): that is no reason to fail, and still less for
+/// a sandbox to stop.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
 
 /// Reads a configuration file; the failure tells every problem with its line and remedy.
 fn load(path: &Path) -> Result<Config, Failure> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sandbox::{Description, Options, Sandbox, self_check};
 
-use super::token;
+use super::{say, token};
 use crate::failure::Failure;
 use crate::runtime::block_on;
 use crate::signals::Signals;
@@ -18,7 +18,8 @@ pub const DIR_VARIABLE: &str = "VAGUEMESTRE_SANDBOX";
 /// See the module.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(after_help = "Runs in the foreground until Ctrl-C or SIGTERM (a second one ends the process at once), on loopback only: a \
+#[command(
+    after_help = "Runs in the foreground until Ctrl-C or SIGTERM (a second one ends the process at once), on loopback only: a \
     certificate authority, Pro Santé Connect, a name server, the white list, Mon espace santé, and two operators, alpha and beta. \
     DIR/sandbox.json, written when everything listens and removed at the stop, tells programs where everything is.\n\n\
     Everything made is kept in DIR and found again at the next start: keys, mailboxes, mail, ports when still free. Remove DIR to begin anew.\n\n\
@@ -26,7 +27,8 @@ pub const DIR_VARIABLE: &str = "VAGUEMESTRE_SANDBOX";
     TOKEN=$(vaguemestre sandbox token --id 899700000017)\n  \
     vaguemestre mailbox list --config sandbox-data/alpha/vaguemestre.toml\n\n\
     With --port-base N: N DNS, N+1 PSC, N+2 white list, N+3 revocation lists, N+4 the operator interfaces (on 127.x.y.z), \
-    N+10 to N+14 alpha's IMAP, submission, IMAP and submission for BAL APP, autoconfiguration, N+20 to N+24 beta's. docs/sandbox.md tells all.")]
+    N+10 to N+14 alpha's IMAP, submission, IMAP and submission for BAL APP, autoconfiguration, N+20 to N+24 beta's. docs/sandbox.md tells all."
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -63,13 +65,13 @@ async fn serve(args: Args) -> Result<(), Failure> {
         started = Sandbox::start(options) => started?,
         () = signals.next() => return Ok(()),
     };
-    println!("{}", table(&sandbox));
-    println!("Up in {:.2} s.", begun.elapsed().as_secs_f64());
+    say(table(&sandbox));
+    say(format_args!("Up in {:.2} s.", begun.elapsed().as_secs_f64()));
     if !args.no_self_check {
         let folder = sandbox.layout().root().to_owned();
         tokio::select! {
             checked = self_check::run(&folder, &sandbox.description) => match checked {
-                Ok(exchange) => println!("\nSelf-check: {exchange}"),
+                Ok(exchange) => say(format_args!("\nSelf-check: {exchange}")),
                 Err(error) => {
                     sandbox.stop().await;
                     return Err(Failure::new(format!("the self-check failed at {error}; RUST_LOG=debug tells more")));
@@ -81,9 +83,9 @@ async fn serve(args: Args) -> Result<(), Failure> {
             }
         }
     }
-    println!("\nCtrl-C stops it.");
+    say("\nCtrl-C stops it.");
     signals.next().await;
-    println!("Stopping.");
+    say("Stopping.");
     signals.unless_again(sandbox.stop()).await;
     Ok(())
 }
@@ -92,8 +94,14 @@ async fn serve(args: Args) -> Result<(), Failure> {
 fn table(sandbox: &Sandbox) -> String {
     let description = &sandbox.description;
     let root = sandbox.layout().root().display();
-    let mut lines = vec!["Test trust space (MSSanté), on this machine only. Nobody and nothing in it is real.".to_owned(), String::new()];
-    lines.push(format!("{:<7} {:<29} {:>11} {:>11} {:>11} {:>11}  {}", "", "domain", "IMAP", "submission", "IMAP app", "subm. app", "operator interface"));
+    let mut lines = vec![
+        "Test trust space (MSSanté), on this machine only. Nobody and nothing in it is real.".to_owned(),
+        String::new(),
+    ];
+    lines.push(format!(
+        "{:<7} {:<29} {:>11} {:>11} {:>11} {:>11}  {}",
+        "", "domain", "IMAP", "submission", "IMAP app", "subm. app", "operator interface"
+    ));
     for operator in &description.operators {
         lines.push(format!(
             "{:<7} {:<29} {:>11} {:>11} {:>11} {:>11}  {}:{}",
@@ -114,7 +122,10 @@ fn table(sandbox: &Sandbox) -> String {
     let default = std::path::absolute(DEFAULT_DIR).is_ok_and(|path| path == sandbox.layout().root());
     let dir = if default { String::new() } else { format!(" --dir {root}") };
     lines.push(format!("A token:     vaguemestre sandbox token{dir} --id {}", description.people[0].id));
-    lines.push(format!("Login page:  {} (client {})", description.psc.authorization_endpoint, description.psc.client_id));
+    lines.push(format!(
+        "Login page:  {} (client {})",
+        description.psc.authorization_endpoint, description.psc.client_id
+    ));
     lines.push(format!("White list:  {}", description.white_list));
     lines.push(format!("DNS:         {}:{} (UDP and TCP)", description.dns.host, description.dns.port));
     lines.push(format!("Patients:    <INS>@{} arrives in {root}/{}", description.mes.domain, description.mes.folder));
@@ -126,11 +137,19 @@ fn people(description: &Description) -> Vec<String> {
     let mut lines = vec![format!("{:<16} {:<13} {:<4} {}", "who", "identifier", "kind", "mailbox")];
     for person in &description.people {
         let mailbox = person.mailbox.as_deref().unwrap_or("no mailbox");
-        lines.push(format!("{:<16} {:<13} {:<4} {mailbox}", person.name, person.id, person.kind.as_deref().unwrap_or("-")));
+        lines.push(format!(
+            "{:<16} {:<13} {:<4} {mailbox}",
+            person.name,
+            person.id,
+            person.kind.as_deref().unwrap_or("-")
+        ));
     }
     for application in &description.applications {
         let (structure, certificate) = (&application.structure, &application.certificate);
-        lines.push(format!("{:<16} {structure:<13} {:<4} {}  ({certificate}, .key)", "software", application.kind, application.mailbox));
+        lines.push(format!(
+            "{:<16} {structure:<13} {:<4} {}  ({certificate}, .key)",
+            "software", application.kind, application.mailbox
+        ));
     }
     lines
 }

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use operator::{Addresses, Operator};
 use trust::SystemClock;
 
-use super::load;
+use super::{load, say};
 use crate::failure::Failure;
 use crate::runtime::block_on;
 use crate::signals::Signals;
 
 /// See the module.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Runs in the foreground until Ctrl-C or SIGTERM, which let messages under way be answered; a second one \
+#[command(
+    after_help = "Runs in the foreground until Ctrl-C or SIGTERM, which let messages under way be answered; a second one \
     ends the process at once.\n\nExamples:\n  vaguemestre serve --config /etc/vaguemestre/vaguemestre.toml\n  \
     RUST_LOG=info,smtp=debug vaguemestre serve --config vaguemestre.toml --log-format json\n\n\
-    docs/operator.md is the operator's guide; docs/vaguemestre.toml explains every key.")]
+    docs/operator.md is the operator's guide; docs/vaguemestre.toml explains every key."
+)]
 pub struct Args {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE", env = "VAGUEMESTRE_CONFIG")]
@@ -42,7 +44,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
 /// Tells on standard output where the operator listens: one line per entry point, for people and scripts that wait for it.
 fn tell(name: &str, addresses: &Addresses) {
-    println!("{name} is up");
+    say(format_args!("{name} is up"));
     let entries = [
         ("imap", addresses.imap),
         ("submission", addresses.submission),
@@ -53,7 +55,7 @@ fn tell(name: &str, addresses: &Addresses) {
     ];
     for (entry, address) in entries {
         if let Some(address) = address {
-            println!("  {entry:<15} {address}");
+            say(format_args!("  {entry:<15} {address}"));
         }
     }
 }

@@ -6,13 +6,16 @@ use std::time::{Duration, SystemTime};
 use mssante::NationalId;
 use sandbox::psc::{Flaw, Order, mint};
 
+use super::say;
 use crate::failure::Failure;
 
 /// See the module.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Made from the keys in the folder alone: works whether the sandbox runs or not, as long as it was started \
+#[command(
+    after_help = "Made from the keys in the folder alone: works whether the sandbox runs or not, as long as it was started \
     there once.\n\nExamples:\n  vaguemestre sandbox token --id 899700000017\n  vaguemestre sandbox token --dir /tmp/espace --id 899700000017 --ttl 10m\n  \
-    vaguemestre sandbox token --id 899700000017 --foreign-issuer\n\nThe last three options are for tests of refusals: at most one of them.")]
+    vaguemestre sandbox token --id 899700000017 --foreign-issuer\n\nThe last three options are for tests of refusals: at most one of them."
+)]
 pub struct Args {
     /// The folder of the sandbox.
     #[arg(long, value_name = "DIR", env = super::sandbox::DIR_VARIABLE, default_value = super::sandbox::DEFAULT_DIR)]
@@ -47,7 +50,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = digits.parse().map_err(|_| "give a number with s, m or h: 120s, 5m, 1h".to_owned())?;
     let duration = Duration::from_secs(number.saturating_mul(unit));
-    if (Duration::from_secs(1)..=LONGEST).contains(&duration) { Ok(duration) } else { Err("give between 1s and 24h".to_owned()) }
+    if (Duration::from_secs(1)..=LONGEST).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err("give between 1s and 24h".to_owned())
+    }
 }
 
 /// Prints the token.
@@ -59,7 +66,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         _ => Flaw::None,
     };
     let order = Order { id: args.id, ttl: args.ttl, flaw };
-    println!("{}", mint(&args.dir, &order, SystemTime::now())?);
+    say(mint(&args.dir, &order, SystemTime::now())?);
     Ok(())
 }
 
