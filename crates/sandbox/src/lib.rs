@@ -14,6 +14,7 @@
 #![deny(missing_docs)]
 
 pub mod cast;
+mod describe;
 mod description;
 pub mod dns;
 mod error;

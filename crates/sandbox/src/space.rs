@@ -1,6 +1,5 @@
 //! The whole space, started in order and stopped in the reverse order.
 
-use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,15 +14,12 @@ use trust::tls::{Acceptor, ClientCertificates, Profile, ServerTls};
 use trust::white_list::{Keeper, KeeperConfig, RequiredSigner, SignaturePolicy};
 use trust::{SharedClock, SystemClock};
 
-use crate::cast::{self, OPERATORS};
-use crate::description::{
-    ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry,
-    PscEntry, VERSION,
-};
+use crate::cast::OPERATORS;
+use crate::describe::describe;
+use crate::description::Description;
 use crate::dns::NameServer;
-use crate::pki::{self, Pki};
+use crate::pki::Pki;
 use crate::ports::Reserved;
-use crate::psc::keys::CLIENT_ID;
 use crate::psc::{Keys, Psc};
 use crate::publisher::{self, Publisher};
 use crate::{Layout, Ports, SandboxError, mes, operators};
@@ -301,17 +297,17 @@ impl Starting {
 }
 
 /// Where the revocation lists of the space are.
-pub(crate) fn crl_sources(ports: &Ports) -> Vec<CrlSource> {
+fn crl_sources(ports: &Ports) -> Vec<CrlSource> {
     [trust::pki::INTERMEDIATE_CRL_PATH, trust::pki::ROOT_CRL_PATH]
         .map(|path| CrlSource::Url(crl_url(ports, path)))
         .into()
 }
 
-fn crl_url(ports: &Ports, path: &str) -> String {
+pub(crate) fn crl_url(ports: &Ports, path: &str) -> String {
     format!("http://127.0.0.1:{}{path}", ports.crl)
 }
 
-fn white_list_url(ports: &Ports) -> String {
+pub(crate) fn white_list_url(ports: &Ports) -> String {
     format!("https://127.0.0.1:{}{}", ports.white_list, publisher::PATH)
 }
 
@@ -323,99 +319,4 @@ fn tcp(listener: std::net::TcpListener) -> Result<TcpListener, SandboxError> {
 fn udp(socket: std::net::UdpSocket) -> Result<UdpSocket, SandboxError> {
     let ready = socket.set_nonblocking(true).and_then(|()| UdpSocket::from_std(socket));
     ready.map_err(SandboxError::setup("ports"))
-}
-
-fn describe(ports: &Ports, pki: &Pki, psc: &Psc, keys: &Keys) -> Result<Description, SandboxError> {
-    let home = "127.0.0.1";
-    let operators = OPERATORS.iter().enumerate().map(|(index, operator)| {
-        let own = &ports.operators[index];
-        let endpoint = |port: u16, host: &str| Endpoint { host: home.to_owned(), port, name: operator.host(host) };
-        OperatorEntry {
-            name: operator.name.to_owned(),
-            domain: operator.domain.to_owned(),
-            config: format!("{}/vaguemestre.toml", operator.name),
-            dn: pki.operators[index].to_string(),
-            certificate: format!("pki/{}.pem", operator.name),
-            key: format!("pki/{}.key", operator.name),
-            imap: endpoint(own.imap, "lps"),
-            submission: endpoint(own.submission, "lps"),
-            imap_app: endpoint(own.imap_app, "app"),
-            submission_app: endpoint(own.submission_app, "app"),
-            mx: Endpoint { host: ports.mx(index as u8 + 1).to_string(), port: ports.relay, name: operator.host("mx") },
-            autoconfig: format!("https://{home}:{}/mail/config-v1.1.xml", own.autoconfig),
-        }
-    });
-    let negative = pki::NEGATIVE.iter().map(|(name, why)| {
-        let file = |extension: &str| format!("pki/negative/{name}.{extension}");
-        ((*name).to_owned(), NegativeEntry { certificate: file("pem"), key: file("key"), why: (*why).to_owned() })
-    });
-    Ok(Description {
-        version: VERSION,
-        pid: std::process::id(),
-        pki: PkiEntry {
-            ca: "pki/ca.pem".to_owned(),
-            crl_url: crl_url(ports, trust::pki::INTERMEDIATE_CRL_PATH),
-            root_crl_url: crl_url(ports, trust::pki::ROOT_CRL_PATH),
-        },
-        dns: DnsEntry { host: home.to_owned(), port: ports.dns },
-        psc: PscEntry {
-            issuer: psc.issuer(),
-            discovery: psc.discovery(),
-            jwks_uri: psc.jwks_uri(),
-            authorization_endpoint: psc.authorization_endpoint(),
-            token_endpoint: psc.token_endpoint(),
-            introspection_endpoint: psc.introspection_endpoint(),
-            userinfo_endpoint: psc.userinfo_endpoint(),
-            client_id: CLIENT_ID.to_owned(),
-            client_secret: keys.client_secret.clone(),
-        },
-        white_list: white_list_url(ports),
-        white_list_signer: pki.signer_dn()?.to_string(),
-        operators: operators.collect(),
-        people: people(),
-        applications: applications(),
-        mes: MesEntry {
-            domain: mssante::PATIENT_DOMAIN.to_owned(),
-            folder: "mes".to_owned(),
-            mx: Endpoint { host: ports.mx(3).to_string(), port: ports.relay, name: mes::HOST.to_owned() },
-            dn: pki.mes_dn()?.to_string(),
-        },
-        negative: negative.collect::<BTreeMap<_, _>>(),
-    })
-}
-
-fn people() -> Vec<PersonEntry> {
-    let mut entries = Vec::new();
-    for person in &cast::PEOPLE {
-        let entry = |mailbox: Option<&cast::Mailbox>| PersonEntry {
-            id: person.id.to_owned(),
-            name: person.name(),
-            operator: mailbox.map(|m| m.operator.to_owned()),
-            mailbox: mailbox.map(cast::Mailbox::address),
-            kind: mailbox.map(|m| m.kind().code().to_owned()),
-        };
-        let before = entries.len();
-        entries.extend(cast::MAILBOXES.iter().filter(|m| m.is_used_by(person.id)).map(|m| entry(Some(m))));
-        if entries.len() == before {
-            entries.push(entry(None));
-        }
-    }
-    entries
-}
-
-fn applications() -> Vec<ApplicationEntry> {
-    let theirs = cast::MAILBOXES.iter().filter(|m| matches!(m.holder, cast::Holder::Application));
-    theirs
-        .map(|mailbox| {
-            let file = pki::application_file(mailbox);
-            ApplicationEntry {
-                operator: mailbox.operator.to_owned(),
-                mailbox: mailbox.address(),
-                kind: mailbox.kind().code().to_owned(),
-                structure: mailbox.operator().structure.id.to_owned(),
-                certificate: format!("pki/{file}.pem"),
-                key: format!("pki/{file}.key"),
-            }
-        })
-        .collect()
 }
