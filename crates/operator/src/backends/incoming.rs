@@ -145,6 +145,12 @@ impl<G: Gate> Incoming<G> {
     }
 }
 
+/// Nothing can be decided without the white list: come back later.
+pub const NO_LIST: Reply = Reply::fixed(
+    451,
+    Some(Enhanced(4, 4, 3)),
+    "The white list of the trust space is not available yet, try again later",
+);
 const HEADER_TOO_LONG: Reply =
     Reply::fixed(554, Some(Enhanced(5, 6, 0)), "The header of the message is longer than 64 KiB");
 const LOOP: Reply = Reply::fixed(554, Some(Enhanced(5, 4, 6)), "Too many hops: the message is going round");

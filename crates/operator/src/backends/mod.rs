@@ -9,3 +9,35 @@ pub mod imap;
 pub mod incoming;
 pub mod mx;
 pub mod submission;
+
+use std::sync::Arc;
+
+use mssante::Domain;
+use store::Store;
+use trust::clock::Clock;
+use trust::white_list::Keeper;
+
+use crate::queue::QueueHandle;
+use crate::traces::Tracer;
+
+/// What everything that takes mail needs to know of the operator.
+pub struct Site {
+    /// Where mail goes.
+    pub store: Arc<dyn Store>,
+    /// Who may write and be written to.
+    pub white_list: Arc<Keeper>,
+    /// The domains that are ours; at least one.
+    pub domains: Vec<Domain>,
+    /// The name in Received.
+    pub hostname: String,
+    /// The largest message, in octets.
+    pub limit: u64,
+    /// How long a message or notice is tried, in seconds.
+    pub expire: i64,
+    /// Told of what is to be relayed.
+    pub queue: QueueHandle,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where traces go.
+    pub tracer: Tracer,
+}

@@ -8,23 +8,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mail::{Flags, FolderName, header};
-use mssante::Domain;
 use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
 use smtp::{Enhanced, MailFrom, Rcpt, Reply, ReversePath};
-use store::{Commit, Delivered, MailboxId, NewQueueRecipient, Store, Target};
-use trust::clock::Clock;
+use store::{Commit, Delivered, MailboxId, NewQueueRecipient, Target};
 use trust::dn::Dn;
 use trust::tls::CertificateFault;
-use trust::white_list::{Keeper, WhiteList};
+use trust::white_list::WhiteList;
 
-use super::incoming::{Gate, Incoming, message_number, received_field, reply};
+use super::Site;
+use super::incoming::{Gate, Incoming, NO_LIST, message_number, received_field, reply};
 use super::submission::notify;
 use crate::access::seconds;
 use crate::notices::{Destination, Notices, Subject};
-use crate::queue::QueueHandle;
-use crate::traces::{Action, Trace, Tracer, Who};
+use crate::traces::{Action, Trace, Who};
 
 /// The operator interface.
 pub struct MxBackend {
@@ -34,31 +32,10 @@ pub struct MxBackend {
 
 /// What the operator interface needs.
 pub struct Mx {
-    /// Where mail goes.
-    pub store: Arc<dyn Store>,
-    /// Who may write.
-    pub white_list: Arc<Keeper>,
-    /// The domains that are ours.
-    pub domains: Vec<Domain>,
-    /// The name in Received.
-    pub hostname: String,
-    /// The largest message, in octets.
-    pub limit: u64,
-    /// How long a notice is tried, in seconds.
-    pub expire: i64,
-    /// Told of notices to other operators.
-    pub queue: QueueHandle,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Where traces go.
-    pub tracer: Tracer,
+    /// What it shares with submission.
+    pub site: Arc<Site>,
 }
 
-const NO_LIST: Reply = Reply::fixed(
-    451,
-    Some(Enhanced(4, 4, 3)),
-    "The white list of the trust space is not available yet, try again later",
-);
 const UNLISTED: Reply = Reply::fixed(
     550,
     Some(Enhanced(5, 7, 1)),
@@ -97,7 +74,7 @@ impl Backend for MxBackend {
     async fn identify(&self, peer: &Peer) -> Result<Arc<dyn Sender>, Reply> {
         let service = &self.service;
         let presented = peer.tls.peer.as_ref().map(|p| p.subject.clone());
-        let outcome = match (peer.tls.client(), service.white_list.current()) {
+        let outcome = match (peer.tls.client(), service.site.white_list.current()) {
             (Err(fault), _) => Err(fault_reply(fault)),
             (Ok(_), None) => Err(NO_LIST),
             (Ok(certificate), Some(list)) if list.domains_of(&certificate.subject).next().is_none() => Err(UNLISTED),
@@ -105,7 +82,7 @@ impl Backend for MxBackend {
         };
         if let Err(answer) = &outcome {
             let who = presented.map_or(Who::Unknown, |dn| Who::Operator(dn.to_string()));
-            service.tracer.record(Trace {
+            service.site.tracer.record(Trace {
                 peer: Some(peer.address.to_string()),
                 connection: Some(peer.connection),
                 ..Trace::new(who, Action::OperatorPresents, false).answer(answer)
@@ -124,7 +101,7 @@ struct OtherOperator {
 
 impl Mx {
     fn refused(&self, subject: &Dn, peer: &Peer, from: &ReversePath, to: Option<&str>, answer: &Reply) {
-        self.tracer.record(Trace {
+        self.site.tracer.record(Trace {
             with: std::iter::once(from.to_string()).chain(to.map(String::from)).collect(),
             peer: Some(peer.address.to_string()),
             connection: Some(peer.connection),
@@ -133,7 +110,7 @@ impl Mx {
     }
 
     fn list(&self) -> Result<Arc<WhiteList>, Reply> {
-        self.white_list.current().ok_or(NO_LIST)
+        self.site.white_list.current().ok_or(NO_LIST)
     }
 }
 
@@ -185,14 +162,15 @@ impl Delivery {
         let address = match &to.path {
             smtp::ForwardPath::Address(address) => address.clone(),
             smtp::ForwardPath::Postmaster => {
-                format!("postmaster@{}", service.domains[0]).parse().map_err(|_| Reply::NO_SUCH_MAILBOX)?
+                format!("postmaster@{}", service.site.domains[0]).parse().map_err(|_| Reply::NO_SUCH_MAILBOX)?
             }
             smtp::ForwardPath::Other(_) => return Err(NO_RELAY),
         };
-        if !service.domains.contains(address.domain()) {
+        if !service.site.domains.contains(address.domain()) {
             return Err(NO_RELAY);
         }
-        let mailbox = service.store.mailbox(&address).await.map_err(|e| reply(&e))?.ok_or(Reply::NO_SUCH_MAILBOX)?;
+        let mailbox =
+            service.site.store.mailbox(&address).await.map_err(|e| reply(&e))?.ok_or(Reply::NO_SUCH_MAILBOX)?;
         let (quota, usage) = (mailbox.quota, mailbox.usage);
         let coming = self.from.size.unwrap_or(0);
         let full = quota.octets.is_some_and(|most| usage.octets + coming > most)
@@ -226,19 +204,20 @@ impl Transaction for Delivery {
     async fn begin_data(self: Box<Self>) -> Result<Box<dyn MessageSink>, Reply> {
         let service = &self.service;
         let number = message_number();
-        let now = seconds(service.clock.as_ref());
+        let now = seconds(service.site.clock.as_ref());
         let only_for = match self.to.as_slice() {
             [only] => Some(only.rcpt.address.to_string()),
             _ => None,
         };
         let only_for = only_for.as_deref();
-        let trace = received_field(&self.peer, &service.hostname, false, self.from.smtputf8, &number, only_for, now);
+        let trace =
+            received_field(&self.peer, &service.site.hostname, false, self.from.smtputf8, &number, only_for, now);
         let gate = TraceGate {
             front: format!("Return-Path: <{}>\r\n{trace}", self.from.path),
             message_id: None,
             relayed: false,
         };
-        let incoming = Incoming::new(service.store.spool(), gate, service.limit);
+        let incoming = Incoming::new(service.site.store.spool(), gate, service.site.limit);
         Ok(Box::new(Arriving { delivery: *self, incoming, number, now }))
     }
 }
@@ -293,14 +272,14 @@ impl MessageSink for Arriving {
                 duplicate_key: again.then_some(arrived.digest),
                 ..Commit::default()
             };
-            let done = service.store.commit(commit).await.map_err(|e| reply(&e))?;
+            let done = service.site.store.commit(commit).await.map_err(|e| reply(&e))?;
             Ok((size, arrived.gate.message_id, done.delivered))
         };
         match outcome.await {
             Ok((size, message, delivered)) => {
                 let duplicate = delivered.iter().all(|d| matches!(d, Delivered::Duplicate));
                 let answer = if duplicate { format!("{number} (already received)") } else { number.clone() };
-                service.tracer.record(Trace {
+                service.site.tracer.record(Trace {
                     with: std::iter::once(delivery.from.path.to_string())
                         .chain(delivery.to.iter().map(|to| to.rcpt.address.to_string()))
                         .collect(),
@@ -328,7 +307,7 @@ impl Delivery {
         let service = &self.service;
         let told: Vec<_> = self.to.iter().filter(|to| to.rcpt.notify.success).map(|to| to.rcpt.clone()).collect();
         let Some(return_path) = self.from.path.address().filter(|_| !told.is_empty()) else { return };
-        let notices = Notices { hostname: &service.hostname, tracer: &service.tracer };
+        let notices = Notices { hostname: &service.site.hostname, tracer: &service.site.tracer };
         let subject = Subject {
             to: return_path,
             envelope_id: self.from.envid.as_ref().map(|e| e.as_str()),
@@ -336,15 +315,15 @@ impl Delivery {
             accepted_at: now,
             original: None,
         };
-        let to = Destination::Away { domain: &service.domains[0], expires_at: now + service.expire };
-        let commit = match notices.delivered(&subject, &told, to, service.store.spool(), now).await {
+        let to = Destination::Away { domain: &service.site.domains[0], expires_at: now + service.site.expire };
+        let commit = match notices.delivered(&subject, &told, to, service.site.store.spool(), now).await {
             Ok(commit) => commit,
             Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
         };
-        match service.store.commit(commit).await {
+        match service.site.store.commit(commit).await {
             Ok(done) => {
                 if let Some(id) = done.queued {
-                    service.queue.added(id, vec![return_path.domain().clone()], now);
+                    service.site.queue.added(id, vec![return_path.domain().clone()], now);
                 }
             }
             Err(error) => tracing::warn!("a delivery notice could not be queued: {error}"),

@@ -10,45 +10,27 @@ use async_trait::async_trait;
 use mail::date::{Moment, format_rfc5322};
 use mail::header::{self, Writer, parse_addresses};
 use mail::{Flags, FolderName};
-use mssante::{Address, Domain};
+use mssante::Address;
 use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
 use smtp::{BodyType, Enhanced, MailFrom, Notify, Rcpt, Reply, Ret, ReversePath};
-use store::{Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Store, Target};
-use trust::clock::Clock;
-use trust::white_list::Keeper;
+use store::{Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Target};
 
-use super::incoming::{Arrived, Gate, Incoming, message_number, received_field, reply};
+use super::Site;
+use super::incoming::{Arrived, Gate, Incoming, NO_LIST, message_number, received_field, reply};
 use crate::access::{Access, Denied, From, Opened, seconds};
 use crate::notices::{Destination, Notices, Subject};
-use crate::queue::QueueHandle;
-use crate::traces::{Action, Trace, Tracer};
+use crate::traces::{Action, Trace};
 
 /// What submission needs, shared by all its connections.
 pub struct Submission {
+    /// What it shares with the operator interface.
+    pub site: Arc<Site>,
     /// Who decides who sends.
     pub access: Arc<Access>,
-    /// Where mail goes.
-    pub store: Arc<dyn Store>,
-    /// Who may be written to.
-    pub white_list: Arc<Keeper>,
-    /// The domains that are ours.
-    pub domains: Vec<Domain>,
-    /// The name in Received.
-    pub hostname: String,
-    /// The largest message, in octets.
-    pub limit: u64,
     /// The largest message to Mon espace santé, in octets (OPE-PATIENT).
     pub patient_limit: u64,
-    /// How long a message is tried, in seconds.
-    pub expire: i64,
-    /// Told of new entries.
-    pub queue: QueueHandle,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Where traces go.
-    pub tracer: Tracer,
 }
 
 /// Submission for one entry point.
@@ -119,7 +101,7 @@ impl Sender for Author {
 
 impl Submission {
     fn refused(&self, opened: &Opened, peer: &Peer, answer: &Reply, to: Option<&str>) {
-        self.tracer.record(Trace {
+        self.site.tracer.record(Trace {
             capacity: Some(opened.capacity.label()),
             with: to.into_iter().map(String::from).collect(),
             peer: Some(peer.address.to_string()),
@@ -130,11 +112,11 @@ impl Submission {
 
     /// Where a recipient is, or why it cannot be written to.
     async fn route(&self, address: &Address, announced: Option<u64>) -> Result<Route, Reply> {
-        if self.domains.contains(address.domain()) {
-            let found = self.store.mailbox(address).await.map_err(|e| reply(&e))?;
+        if self.site.domains.contains(address.domain()) {
+            let found = self.site.store.mailbox(address).await.map_err(|e| reply(&e))?;
             return found.map(|m| Route::Local(m.id)).ok_or(Reply::NO_SUCH_MAILBOX);
         }
-        let Some(list) = self.white_list.current() else { return Err(NO_LIST) };
+        let Some(list) = self.site.white_list.current() else { return Err(NO_LIST) };
         if !list.is_listed(address.domain().as_str()) {
             return Err(OUTSIDE);
         }
@@ -150,11 +132,6 @@ impl Submission {
     }
 }
 
-const NO_LIST: Reply = Reply::fixed(
-    451,
-    Some(Enhanced(4, 4, 3)),
-    "The white list of the trust space is not available yet, try again later",
-);
 const OUTSIDE: Reply = Reply::fixed(
     550,
     Some(Enhanced(5, 7, 1)),
@@ -219,24 +196,31 @@ impl Transaction for Draft {
     async fn begin_data(self: Box<Self>) -> Result<Box<dyn MessageSink>, Reply> {
         let service = &self.service;
         let to_patient = self.remote.iter().any(|r| r.address.is_patient());
-        let limit = if to_patient { service.patient_limit.min(service.limit) } else { service.limit };
+        let limit = if to_patient { service.patient_limit.min(service.site.limit) } else { service.site.limit };
         let number = message_number();
         let recipients = self.local.iter().map(|l| &l.rcpt).chain(&self.remote);
         let mut addresses = recipients.map(|r| r.address.to_string());
         let only_for = addresses.next().filter(|_| addresses.next().is_none());
         drop(addresses);
-        let now = seconds(service.clock.as_ref());
-        let trace_field =
-            received_field(&self.peer, &service.hostname, true, self.from.smtputf8, &number, only_for.as_deref(), now);
+        let now = seconds(service.site.clock.as_ref());
+        let trace_field = received_field(
+            &self.peer,
+            &service.site.hostname,
+            true,
+            self.from.smtputf8,
+            &number,
+            only_for.as_deref(),
+            now,
+        );
         let gate = AuthorGate {
             own: self.opened.mailbox.address.clone(),
             trace_field,
             number: number.clone(),
-            hostname: service.hostname.clone(),
+            hostname: service.site.hostname.clone(),
             now,
             message_id: None,
         };
-        let incoming = Incoming::new(service.store.spool(), gate, limit);
+        let incoming = Incoming::new(service.site.store.spool(), gate, limit);
         Ok(Box::new(Submitting { draft: *self, incoming, number, now }))
     }
 }
@@ -356,7 +340,7 @@ impl Draft {
             },
             recipients: self.remote.clone(),
             accepted_at: now,
-            expires_at: now + service.expire,
+            expires_at: now + service.site.expire,
         });
         let commit = Commit {
             content: Some(arrived.content),
@@ -364,12 +348,12 @@ impl Draft {
             enqueue,
             ..Commit::default()
         };
-        let done = service.store.commit(commit).await.map_err(|e| reply(&e))?;
+        let done = service.site.store.commit(commit).await.map_err(|e| reply(&e))?;
         if let Some(id) = done.queued {
-            service.queue.added(id, self.remote.iter().map(|r| r.address.domain().clone()).collect(), now);
+            service.site.queue.added(id, self.remote.iter().map(|r| r.address.domain().clone()).collect(), now);
         }
         let recipients = self.local.iter().map(|l| &l.rcpt).chain(&self.remote);
-        service.tracer.record(Trace {
+        service.site.tracer.record(Trace {
             capacity: Some(self.opened.capacity.label()),
             with: recipients.map(|r| r.address.to_string()).collect(),
             message: arrived.gate.message_id.clone(),
@@ -389,7 +373,7 @@ impl Draft {
         let told: Vec<NewQueueRecipient> =
             self.local.iter().filter(|l| l.rcpt.notify.success).map(|l| l.rcpt.clone()).collect();
         let Some(return_path) = self.from.path.address().filter(|_| !told.is_empty()) else { return };
-        let notices = Notices { hostname: &self.service.hostname, tracer: &self.service.tracer };
+        let notices = Notices { hostname: &self.service.site.hostname, tracer: &self.service.site.tracer };
         let subject = Subject {
             to: return_path,
             envelope_id: self.from.envid.as_ref().map(|e| e.as_str()),
@@ -398,12 +382,11 @@ impl Draft {
             original: None,
         };
         let to = Destination::Mailbox(self.opened.mailbox.id);
-        let commit =
-            match notices.delivered(&subject, &told, to, self.service.store.spool(), now).await {
-                Ok(commit) => commit,
-                Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
-            };
-        if let Err(error) = self.service.store.commit(commit).await {
+        let commit = match notices.delivered(&subject, &told, to, self.service.site.store.spool(), now).await {
+            Ok(commit) => commit,
+            Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
+        };
+        if let Err(error) = self.service.site.store.commit(commit).await {
             tracing::warn!("a delivery notice could not be delivered: {error}");
         }
     }

@@ -21,6 +21,7 @@ use trust::revocation::Revocation;
 use trust::white_list::Keeper;
 
 use crate::access::Access;
+use crate::backends::Site;
 use crate::backends::mx::Mx;
 use crate::backends::submission::Submission;
 use crate::config::Config;
@@ -157,20 +158,7 @@ impl Operator {
         };
         tasks.spawn(queue.run(queue_config, shutdown.clone()));
 
-        let submission = Arc::new(Submission {
-            access: access.clone(),
-            store: store.clone(),
-            white_list: white_list.clone(),
-            domains: config.domains().to_vec(),
-            hostname: config.hostname().to_owned(),
-            limit: *config.limits.message_octets.get_ref(),
-            patient_limit: config.limits.patient_message_octets,
-            expire: seconds_of_hours(*relay.expire_hours.get_ref()),
-            queue: handle.clone(),
-            clock: clock.clone(),
-            tracer: tracer.clone(),
-        });
-        let mx = Arc::new(Mx {
+        let site = Arc::new(Site {
             store: store.clone(),
             white_list: white_list.clone(),
             domains: config.domains().to_vec(),
@@ -181,6 +169,12 @@ impl Operator {
             clock: clock.clone(),
             tracer: tracer.clone(),
         });
+        let submission = Arc::new(Submission {
+            site: site.clone(),
+            access: access.clone(),
+            patient_limit: config.limits.patient_message_octets,
+        });
+        let mx = Arc::new(Mx { site });
         let addresses = listeners.addresses();
         let opening = Opening {
             setup: &setup,
