@@ -84,7 +84,7 @@ fn a_delay_with_the_message() {
     report.recipients[0].action = Action::Delayed;
     report.recipients[0].status = "4.4.1".parse().expect("a status");
     report.recipients[0].will_retry_until = Some(Moment::utc(1_700_400_000));
-    report.returned = Returned::Message("Subject: été\r\nMessage-ID: <m2@x>\r\n\r\n--=_avis_0_--\r\né\r\n".into());
+    report.returned = Returned::Message("Subject: été\r\nMessage-ID: <m2@x>\r\n\r\n--=_avis_r1mxalphafr_0_--\r\né\r\n".into());
     let raw = report.write().expect("sound");
     let s = Structure::of(&raw);
     let [_, _, message] = s.root.children() else { panic!("three parts") };
@@ -140,7 +140,7 @@ proptest! {
     #[test]
     fn remote_words_inject_nothing(diagnostic in "[a -=_\r\n\u{2028}é:avis0-9\u{0}]{0,900}", mta: String, envelope_id: String, address: String, returned: Vec<u8>) {
         let mut report = report();
-        report.recipients[0].diagnostic = Some(format!("550 {diagnostic}\r\n\r\nAction: delivered\r\n--=_avis_0_\r\n"));
+        report.recipients[0].diagnostic = Some(format!("550 {diagnostic}\r\n\r\nAction: delivered\r\n--=_avis_r1mxalphafr_0_\r\n"));
         report.recipients[0].remote_mta = Some(mta);
         report.recipients[0].address = address;
         report.envelope_id = Some(envelope_id);
@@ -170,4 +170,21 @@ proptest! {
         let head = "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n";
         let _ = ReadReport::parse(format!("{head}{body}").as_bytes());
     }
+}
+
+/// A message given back that holds every boundary with a number: trying them all took a minute.
+#[test]
+fn boundaries_cannot_be_foreseen() {
+    let mut hostile = b"Subject: x\r\n\r\n".to_vec();
+    for number in 0.. {
+        hostile.extend_from_slice(format!("=_avis_{number}_\r\n").as_bytes());
+        if hostile.len() > Returned::MAX / 4 {
+            break;
+        }
+    }
+    let report = Report { returned: Returned::Message(hostile), ..report() };
+    let began = std::time::Instant::now();
+    let raw = report.write().expect("sound");
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(Structure::of(&raw).root.children().len(), 3);
 }

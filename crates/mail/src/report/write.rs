@@ -20,7 +20,7 @@ impl Report {
         }
         let (status, returned) = (self.status()?, self.returned());
         let human = quoted_printable(&text::body(self));
-        let boundary = boundary(&[human.as_bytes(), &status, &returned.body]);
+        let boundary = boundary(&self.message_id, &[human.as_bytes(), &status, &returned.body]);
         let mut out = self.header(&boundary)?;
         out.extend_from_slice(b"\r\n");
         part(&mut out, &boundary, "text/plain; charset=utf-8", "quoted-printable", human.as_bytes());
@@ -168,11 +168,13 @@ fn ascii(text: &str) -> String {
     safe(text).chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
 
-/// A boundary that none of the bodies holds.
-fn boundary(bodies: &[&[u8]]) -> String {
+/// A boundary that none of the bodies holds. It bears the report's own Message-ID, which whoever wrote the message given back
+/// could not know: with numbers alone, a message that holds them all would cost one search of it for each.
+fn boundary(message_id: &str, bodies: &[&[u8]]) -> String {
+    let id: String = message_id.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     let mut number = 0u32;
     loop {
-        let boundary = format!("=_avis_{number}_");
+        let boundary = format!("=_avis_{id}_{number}_");
         let needle = boundary.as_bytes();
         if !bodies.iter().any(|b| b.windows(needle.len()).any(|w| w == needle)) {
             return boundary;
