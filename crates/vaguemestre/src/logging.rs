@@ -22,7 +22,11 @@ pub fn start(format: Format, otherwise: &str) {
         }),
         _ => EnvFilter::new(otherwise),
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log on a full disk loses lines. Told of that with `eprintln!`, which panics there, it would end whoever logs.
+        .log_internal_errors(false);
     match format {
         Format::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         Format::Json => log.json().init(),
