@@ -113,18 +113,12 @@ struct Traced {
 }
 
 impl Traced {
-    fn record(
-        &self,
-        action: Action,
-        folder: &FolderName,
-        quantity: Option<u64>,
-        outcome: std::result::Result<(), &Failure>,
-    ) {
+    fn record<T>(&self, action: Action, folder: &FolderName, quantity: Option<u64>, outcome: &Result<T>) {
         self.tracer.record(Trace {
             capacity: Some(self.opened.capacity.label()),
             with: vec![folder.to_string()],
             quantity,
-            answer: outcome.err().map(ToString::to_string),
+            answer: outcome.as_ref().err().map(ToString::to_string),
             connection: Some(self.peer.connection),
             ..Trace::new(self.opened.who.clone(), action, outcome.is_ok()).mailbox(&self.opened.mailbox.address)
         });
@@ -150,7 +144,7 @@ impl StoreAccount {
     /// Traces a change of folders.
     fn folder_changed(&self, name: &FolderName, outcome: std::result::Result<(), StoreError>) -> Result<()> {
         let outcome = outcome.map_err(failure);
-        self.traced.record(Action::Folder, name, None, outcome.as_ref().map(|()| ()));
+        self.traced.record(Action::Folder, name, None, &outcome);
         outcome
     }
 }
@@ -270,7 +264,7 @@ impl Append for StoreAppend {
             },
             Err(error) => Err(failure(error)),
         };
-        self.traced.record(Action::Append, &folder, Some(size), outcome.as_ref().map(|_| ()));
+        self.traced.record(Action::Append, &folder, Some(size), &outcome);
         outcome
     }
 }
@@ -289,7 +283,7 @@ impl StoreFolder {
     fn copied(&self, to: &FolderName, outcome: store::Result<store::Copied>) -> Result<Copied> {
         let outcome = outcome.map(|done| Copied { uid_validity: done.uid_validity, uids: done.uids }).map_err(failure);
         let quantity = outcome.as_ref().ok().map(|done| done.uids.len() as u64);
-        self.traced.record(Action::Copy, to, quantity, outcome.as_ref().map(|_| ()));
+        self.traced.record(Action::Copy, to, quantity, &outcome);
         outcome
     }
 }
@@ -338,7 +332,7 @@ impl OpenFolder for StoreFolder {
         let gone = self.store.expunge(self.mailbox, self.folder, uids).await.map_err(failure);
         let quantity = gone.as_ref().ok().map(|uids| uids.len() as u64);
         if quantity != Some(0) {
-            self.traced.record(Action::Expunge, &self.name, quantity, gone.as_ref().map(|_| ()));
+            self.traced.record(Action::Expunge, &self.name, quantity, &gone);
         }
         gone
     }
