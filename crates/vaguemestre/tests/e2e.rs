@@ -59,3 +59,23 @@ fn command_line() {
 fn readme() {
     python("test_readme.py");
 }
+
+#[test]
+fn bad_input() {
+    python("test_bad_input.py");
+}
+
+#[test]
+fn crash() {
+    python("test_crash.py");
+}
+
+#[test]
+fn queue() {
+    python("test_queue.py");
+}
+
+#[test]
+fn full() {
+    python("test_full.py");
+}
