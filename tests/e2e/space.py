@@ -208,9 +208,13 @@ class SpaceTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
+        output = cls.space.output()
         status = cls.space.close()
         if status != 0:
             raise AssertionError(f"the sandbox ended with {status}")
+        # A task that panics takes one connection with it and nothing else: no other test would see it.
+        if "panicked" in output:
+            raise AssertionError(output[-8000:])
 
     def run(self, result=None):
         before = len(result.failures) + len(result.errors) if result else 0

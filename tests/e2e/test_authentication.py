@@ -291,19 +291,17 @@ class Tokens(SpaceTest):
         # four refusals a connection are allowed and must leave it usable
         names = list(bad)
         for start in range(0, len(names), 4):
-            imap, smtp = imap_wire(self.space, operator), smtp_wire(self.space, operator)
-            for number, name in enumerate(names[start:start + 4]):
-                with self.subTest(operator=operator, token=name):
-                    response = xoauth2(person["mailbox"], bad[name])
-                    initial = number % 2 == 0
-                    told = imap_refused(self, imap, response, initial)
-                    answers["IMAP"].add(told.removeprefix(b"+ \r\n"))
-                    told = smtp_refused(self, smtp, response, initial)
-                    answers["SMTP"].add(told.removeprefix(b"334 \r\n"))
-            imap_accepted(self, imap, good)
-            smtp_accepted(self, smtp, good)
-            imap.close()
-            smtp.close()
+            with imap_wire(self.space, operator) as imap, smtp_wire(self.space, operator) as smtp:
+                for number, name in enumerate(names[start:start + 4]):
+                    with self.subTest(operator=operator, token=name):
+                        response = xoauth2(person["mailbox"], bad[name])
+                        initial = number % 2 == 0
+                        told = imap_refused(self, imap, response, initial)
+                        answers["IMAP"].add(told.removeprefix(b"+ \r\n"))
+                        told = smtp_refused(self, smtp, response, initial)
+                        answers["SMTP"].add(told.removeprefix(b"334 \r\n"))
+                imap_accepted(self, imap, good)
+                smtp_accepted(self, smtp, good)
         for protocol, different in answers.items():
             self.assertEqual(len(different), 1, (protocol, different))
 
@@ -345,13 +343,13 @@ class Tokens(SpaceTest):
         ]
         answers = set()
         for start in range(0, len(asked), 4):
-            imap, smtp = imap_wire(self.space, "alpha"), smtp_wire(self.space, "alpha")
-            for user in asked[start:start + 4]:
-                with self.subTest(user=user[:60]):
-                    answers.add(("IMAP", imap_refused(self, imap, xoauth2(user, token))))
-                    answers.add(("SMTP", smtp_refused(self, smtp, xoauth2(user, token))))
-            imap_accepted(self, imap, xoauth2(marie["mailbox"], token))
-            smtp_accepted(self, smtp, xoauth2(marie["mailbox"], token))
+            with imap_wire(self.space, "alpha") as imap, smtp_wire(self.space, "alpha") as smtp:
+                for user in asked[start:start + 4]:
+                    with self.subTest(user=user[:60]):
+                        answers.add(("IMAP", imap_refused(self, imap, xoauth2(user, token))))
+                        answers.add(("SMTP", smtp_refused(self, smtp, xoauth2(user, token))))
+                imap_accepted(self, imap, xoauth2(marie["mailbox"], token))
+                smtp_accepted(self, smtp, xoauth2(marie["mailbox"], token))
         self.assertEqual(len(answers), 2, answers)
 
     def test_malformed_responses_are_refused_the_same(self):
@@ -450,6 +448,8 @@ class Tokens(SpaceTest):
         now = int(time.time())
         token = Forge(self.space).rs256(header, dict(claims, iat=now - 200, auth_time=now - 200, exp=now - 25))
         imap, smtp = imap_wire(self.space, "beta"), smtp_wire(self.space, "beta")
+        self.addCleanup(imap.close)
+        self.addCleanup(smtp.close)
         imap_accepted(self, imap, xoauth2(sophie["mailbox"], token))
         smtp_accepted(self, smtp, xoauth2(sophie["mailbox"], token))
 
@@ -501,7 +501,7 @@ class Certificates(SpaceTest):
                         self.space.application("beta")["mailbox"], "personne@alpha.formation.mssante.fr", "pas une adresse"):
             with imap_wire(self.space, "alpha", "imap_app", **self.material()) as wire:
                 answer = wire.imap("AUTHENTICATE EXTERNAL " + b64(authzid.encode()))[-1]
-                self.assertRegex(answer, rb"^w1?\d+ NO \[AUTHENTICATIONFAILED\]", authzid)
+                self.assertRegex(answer, rb"^w\d+ NO \[AUTHENTICATIONFAILED\]", authzid)
                 answers.add(answer.split(b" ", 1)[1])
                 # the connection is left usable
                 self.assertRegex(wire.imap("AUTHENTICATE EXTERNAL =")[-1], rb"^w\d+ OK ")

@@ -1,8 +1,11 @@
 """IMAP and SMTP line by line, for what imaplib and smtplib would not send, or would hide from the test."""
 
+import contextlib
 import re
+import select
 import socket
 import ssl
+import time
 
 # Words with which OpenSSL, through Python, tells that the other side sent a TLS alert.
 ALERT = re.compile(r"alert|ALERT")
@@ -69,10 +72,52 @@ class Wire:
             octets, self.buffer = self.buffer, b""
             return octets
 
+    def pour(self, octets, pieces=1, until=None, seconds=30):
+        """Sends octets that may never be read to their end, reading what is said meanwhile; then reads on until the other side closes
+        or `until` holds of the lines. Answers the lines and whether it closed; no silence longer than `seconds` is allowed."""
+        self.socket.setblocking(False)
+        left, lines = memoryview(octets * pieces), []
+        silent = time.monotonic() + seconds
+        try:
+            while True:
+                moved = False
+                if left:
+                    with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                        left = left[self.socket.send(left[:65536]):]
+                        moved = True
+                with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    self._more()
+                    moved = True
+                    while b"\n" in self.buffer:
+                        lines.append(self.line())
+                if not left and until and until(lines):
+                    return lines, False
+                if moved:
+                    silent = time.monotonic() + seconds
+                elif time.monotonic() > silent:
+                    raise AssertionError(f"silence after {octets[:60]!r}; {len(left)} octets not taken; said so far: {lines[-3:]}")
+                else:
+                    select.select([self.socket], [self.socket] if left else [], [], 1)
+        except (Closed, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            with contextlib.suppress(Closed, OSError):
+                # what was said before it closed may still be there
+                while True:
+                    self._more()
+            while b"\n" in self.buffer:
+                lines.append(self.line())
+            return lines, True
+        finally:
+            with contextlib.suppress(OSError):
+                self.socket.settimeout(60)
+
     def tls(self, context):
         """The handshake. ssl.SSLError tells a refusal."""
         assert not self.buffer, self.buffer
-        self.socket = context.wrap_socket(self.socket, server_hostname=self.host)
+        try:
+            self.socket = context.wrap_socket(self.socket, server_hostname=self.host)
+        except (OSError, ssl.SSLError):
+            self.close()
+            raise
         return self
 
     # --- IMAP ----------------------------------------------------------------------------------------------------

@@ -77,7 +77,11 @@ pub trait Backend: Send + Sync + 'static {
     fn mechanisms(&self) -> &[Mechanism];
 
     /// Opens the mailbox asked for, if the credentials allow it.
-    async fn authenticate(&self, peer: &Peer, credentials: Credentials) -> std::result::Result<Arc<dyn Account>, AuthFailure>;
+    async fn authenticate(
+        &self,
+        peer: &Peer,
+        credentials: Credentials,
+    ) -> std::result::Result<Arc<dyn Account>, AuthFailure>;
 
     /// By switch (LPS-APP): a connection whose certificate is enough is greeted with PREAUTH after STARTTLS is impossible in
     /// IMAP, so this is asked right after the handshake and the session is authenticated at once. `None`: it must authenticate.

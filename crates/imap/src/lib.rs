@@ -19,4 +19,4 @@ pub mod utf7;
 pub mod wire;
 
 pub use backend::{Account, Backend, Credentials, OpenFolder};
-pub use server::{serve, Config};
+pub use server::{Config, serve};

@@ -77,9 +77,11 @@ impl Flags {
 
     /// The IMAP names of the flags set, keywords named by `table`.
     pub fn names(self, table: &Keywords) -> impl Iterator<Item = &str> {
-        let keywords = table.names().iter().enumerate().filter(move |(i, _)| {
-            Flags::keyword(*i).is_some_and(|flag| self.contains(flag))
-        });
+        let keywords = table
+            .names()
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| Flags::keyword(*i).is_some_and(|flag| self.contains(flag)));
         Self::SYSTEM
             .into_iter()
             .filter(move |(flag, _)| self.contains(*flag))

@@ -65,9 +65,7 @@ impl SequenceSet {
 
     /// Whether the set speaks of `*`.
     pub fn has_star(&self) -> bool {
-        self.0
-            .iter()
-            .any(|(a, b)| *a == Number::Star || *b == Number::Star)
+        self.0.iter().any(|(a, b)| *a == Number::Star || *b == Number::Star)
     }
 
     /// What the set means when `max` is the largest number in use (0: nothing is in use, the set is empty).
@@ -116,9 +114,7 @@ fn number(text: &str) -> Result<Number, SequenceError> {
     if !text.starts_with(|c: char| matches!(c, '1'..='9')) {
         return Err(SequenceError::Syntax);
     }
-    text.parse()
-        .map(Number::Value)
-        .map_err(|_| SequenceError::Syntax)
+    text.parse().map(Number::Value).map_err(|_| SequenceError::Syntax)
 }
 
 /// A set of nonzero numbers as merged ranges.
@@ -130,11 +126,8 @@ pub struct Ranges(Vec<RangeInclusive<u32>>);
 impl Ranges {
     /// Merges ranges given in any order, ends in any order; zero is left out.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (u32, u32)>) -> Self {
-        let mut pairs: Vec<(u32, u32)> = pairs
-            .into_iter()
-            .map(|(a, b)| (a.min(b).max(1), a.max(b)))
-            .filter(|(from, to)| from <= to)
-            .collect();
+        let mut pairs: Vec<(u32, u32)> =
+            pairs.into_iter().map(|(a, b)| (a.min(b).max(1), a.max(b))).filter(|(from, to)| from <= to).collect();
         pairs.sort_unstable();
         let mut set = Ranges::default();
         for (from, to) in pairs {
@@ -146,9 +139,7 @@ impl Ranges {
     /// Adds a range that starts at or after the start of the last one.
     fn add(&mut self, from: u32, to: u32) {
         match self.0.last_mut() {
-            Some(last) if from <= last.end().saturating_add(1) => {
-                *last = *last.start()..=to.max(*last.end())
-            }
+            Some(last) if from <= last.end().saturating_add(1) => *last = *last.start()..=to.max(*last.end()),
             _ => self.0.push(from..=to),
         }
     }
@@ -165,10 +156,7 @@ impl Ranges {
 
     /// How many numbers.
     pub fn count(&self) -> u64 {
-        self.0
-            .iter()
-            .map(|r| u64::from(r.end() - r.start()) + 1)
-            .sum()
+        self.0.iter().map(|r| u64::from(r.end() - r.start()) + 1).sum()
     }
 
     /// Whether the number is in the set.
@@ -184,13 +172,7 @@ impl Ranges {
 
     /// The numbers at most `max`.
     pub fn up_to(&self, max: u32) -> Ranges {
-        Ranges(
-            self.0
-                .iter()
-                .filter(|r| *r.start() <= max)
-                .map(|r| *r.start()..=(*r.end()).min(max))
-                .collect(),
-        )
+        Ranges(self.0.iter().filter(|r| *r.start() <= max).map(|r| *r.start()..=(*r.end()).min(max)).collect())
     }
 
     /// The smallest number.
@@ -211,16 +193,8 @@ impl FromIterator<u32> for Ranges {
         let mut numbers = numbers.into_iter().filter(|n| *n != 0);
         for n in numbers.by_ref() {
             if set.0.last().is_some_and(|last| n < *last.start()) {
-                let done = set
-                    .0
-                    .iter()
-                    .map(|r| (*r.start(), *r.end()))
-                    .collect::<Vec<_>>();
-                return Ranges::from_pairs(
-                    done.into_iter()
-                        .chain([(n, n)])
-                        .chain(numbers.map(|n| (n, n))),
-                );
+                let done = set.0.iter().map(|r| (*r.start(), *r.end())).collect::<Vec<_>>();
+                return Ranges::from_pairs(done.into_iter().chain([(n, n)]).chain(numbers.map(|n| (n, n))));
             }
             set.add(n, n);
         }
@@ -256,43 +230,10 @@ mod tests {
         assert_eq!(set.resolve(15).to_string(), "2,4:7,9,12:15");
         assert_eq!(set.resolve(10).to_string(), "2,4:7,9:12");
         assert_eq!(set.resolve(0), Ranges::default());
-        assert_eq!(
-            SequenceSet::parse("5:*")
-                .expect("valid")
-                .resolve(3)
-                .to_string(),
-            "3:5"
-        );
-        assert_eq!(
-            SequenceSet::parse("*:1,3:2")
-                .expect("valid")
-                .resolve(4)
-                .to_string(),
-            "1:4"
-        );
-        assert_eq!(
-            SequenceSet::parse("4294967295:1,4294967295")
-                .expect("valid")
-                .resolve(1)
-                .count(),
-            4_294_967_295
-        );
-        for bad in [
-            "",
-            "0",
-            "1,",
-            ",1",
-            "1:",
-            ":1",
-            "1:2:3",
-            "+1",
-            "01",
-            "4294967296",
-            "1 ",
-            "**",
-            "-1",
-            "1:0",
-        ] {
+        assert_eq!(SequenceSet::parse("5:*").expect("valid").resolve(3).to_string(), "3:5");
+        assert_eq!(SequenceSet::parse("*:1,3:2").expect("valid").resolve(4).to_string(), "1:4");
+        assert_eq!(SequenceSet::parse("4294967295:1,4294967295").expect("valid").resolve(1).count(), 4_294_967_295);
+        for bad in ["", "0", "1,", ",1", "1:", ":1", "1:2:3", "+1", "01", "4294967296", "1 ", "**", "-1", "1:0"] {
             assert_eq!(SequenceSet::parse(bad), Err(SequenceError::Syntax), "{bad}");
         }
     }
@@ -301,14 +242,8 @@ mod tests {
     fn is_bounded() {
         let many = vec!["1"; MAX_RANGES].join(",");
         assert!(SequenceSet::parse(&many).is_ok());
-        assert_eq!(
-            SequenceSet::parse(&format!("{many},1")),
-            Err(SequenceError::TooLong)
-        );
-        assert_eq!(
-            SequenceSet::parse(&"1".repeat(MAX_TEXT + 1)),
-            Err(SequenceError::TooLong)
-        );
+        assert_eq!(SequenceSet::parse(&format!("{many},1")), Err(SequenceError::TooLong));
+        assert_eq!(SequenceSet::parse(&"1".repeat(MAX_TEXT + 1)), Err(SequenceError::TooLong));
     }
 
     proptest! {

@@ -68,9 +68,7 @@ impl Domain {
     /// domains of Apicrypt. Informative: the white list alone decides.
     #[must_use]
     pub fn is_mssante(&self) -> bool {
-        self.0
-            .strip_suffix(MSSANTE_SUFFIX)
-            .is_some_and(|head| head.ends_with('.'))
+        self.0.strip_suffix(MSSANTE_SUFFIX).is_some_and(|head| head.ends_with('.'))
             || APICRYPT_DOMAINS.contains(&self.0.as_str())
     }
 }
@@ -84,16 +82,11 @@ impl FromStr for Domain {
         }
         let label_ok = |label: &str| {
             (1..=MAX_LABEL).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        let all_digits_tld = text
-            .rsplit('.')
-            .next()
-            .is_some_and(|tld| tld.bytes().all(|b| b.is_ascii_digit()));
+        let all_digits_tld = text.rsplit('.').next().is_some_and(|tld| tld.bytes().all(|b| b.is_ascii_digit()));
         if text.contains('.') && text.split('.').all(label_ok) && !all_digits_tld {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
@@ -151,19 +144,13 @@ impl Address {
     /// The INS of a patient's address; `None` when it is not one or its key is wrong.
     #[must_use]
     pub fn ins(&self) -> Option<Ins> {
-        self.is_patient()
-            .then(|| self.local.to_ascii_uppercase().parse().ok())
-            .flatten()
+        self.is_patient().then(|| self.local.to_ascii_uppercase().parse().ok()).flatten()
     }
 
     /// The address for logs: in full, except that a patient's INS is masked.
     #[must_use]
     pub fn masked(&self) -> String {
-        if self.is_patient() {
-            format!("{}@{}", crate::mask(&self.local), self.domain)
-        } else {
-            self.to_string()
-        }
+        if self.is_patient() { format!("{}@{}", crate::mask(&self.local), self.domain) } else { self.to_string() }
     }
 }
 
@@ -185,10 +172,7 @@ impl FromStr for Address {
         if !local.split('.').all(atom_ok) {
             return Err(AddressError::Local);
         }
-        Ok(Self {
-            local: local.to_owned(),
-            domain: domain.parse()?,
-        })
+        Ok(Self { local: local.to_owned(), domain: domain.parse()? })
     }
 }
 
@@ -235,9 +219,7 @@ impl PartialOrd for Address {
 impl Ord for Address {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let local = |address: &Self| address.local.to_ascii_lowercase();
-        self.domain
-            .cmp(&other.domain)
-            .then_with(|| local(self).cmp(&local(other)))
+        self.domain.cmp(&other.domain).then_with(|| local(self).cmp(&local(other)))
     }
 }
 
@@ -306,39 +288,18 @@ mod tests {
         assert!(good.is_patient());
         assert_eq!(good.ins().expect("right key").as_str(), "279035121518989");
         assert!(!format!("{good:?}").contains("0351215"));
-        assert!(
-            address("279035121518988@patient.mssante.fr")
-                .ins()
-                .is_none()
-        );
-        assert_eq!(
-            address("284062a00412371@patient.mssante.fr")
-                .ins()
-                .expect("Corsica")
-                .as_str(),
-            "284062A00412371"
-        );
+        assert!(address("279035121518988@patient.mssante.fr").ins().is_none());
+        assert_eq!(address("284062a00412371@patient.mssante.fr").ins().expect("Corsica").as_str(), "284062A00412371");
         assert!(!address("279035121518989@xpatient.mssante.fr").is_patient());
     }
 
     #[test]
     fn domains_of_the_trust_space() {
         // OPE-LIST
-        for good in [
-            "medecin.mssante.fr",
-            "a.b.c.mssante.fr",
-            "mssante.apicrypt.org",
-            "interop-mssante.apicrypt.org",
-        ] {
+        for good in ["medecin.mssante.fr", "a.b.c.mssante.fr", "mssante.apicrypt.org", "interop-mssante.apicrypt.org"] {
             assert!(good.parse::<Domain>().expect(good).is_mssante(), "{good}");
         }
-        for bad in [
-            "mssante.fr",
-            "xmssante.fr",
-            "mssante.fr.evil.com",
-            "apicrypt.org",
-            "x.mssante.apicrypt.org",
-        ] {
+        for bad in ["mssante.fr", "xmssante.fr", "mssante.fr.evil.com", "apicrypt.org", "x.mssante.apicrypt.org"] {
             assert!(!bad.parse::<Domain>().expect(bad).is_mssante(), "{bad}");
         }
     }

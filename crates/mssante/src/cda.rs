@@ -47,15 +47,7 @@ pub struct InstanceId {
 impl fmt::Debug for InstanceId {
     /// The extension is masked: it may be a patient's or a professional's number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "InstanceId({}^{})",
-            self.root,
-            self.extension
-                .as_deref()
-                .map(crate::mask)
-                .unwrap_or_default()
-        )
+        write!(f, "InstanceId({}^{})", self.root, self.extension.as_deref().map(crate::mask).unwrap_or_default())
     }
 }
 
@@ -102,10 +94,7 @@ impl Patient {
     #[must_use]
     pub fn qualified_ins(&self) -> Option<(Ins, InsAuthority)> {
         let sex = matches!(self.gender.as_deref(), Some("M" | "F"));
-        let traits = self.birth_name.is_some()
-            && self.first_name.is_some()
-            && self.birth_date.is_some()
-            && sex;
+        let traits = self.birth_name.is_some() && self.first_name.is_some() && self.birth_date.is_some() && sex;
         if traits { self.ins() } else { None }
     }
 
@@ -116,11 +105,7 @@ impl Patient {
         if self.ids.iter().any(|id| other.ids.contains(id)) {
             return true;
         }
-        if self
-            .ids
-            .iter()
-            .any(|a| other.ids.iter().any(|b| a.root == b.root))
-        {
+        if self.ids.iter().any(|a| other.ids.iter().any(|b| a.root == b.root)) {
             return false;
         }
         self.birth_name == other.birth_name
@@ -135,11 +120,7 @@ impl fmt::Debug for Patient {
             f,
             "Patient({} ids, {})",
             self.ids.len(),
-            if self.qualified_ins().is_some() {
-                "INS qualified"
-            } else {
-                "INS not qualified"
-            }
+            if self.qualified_ins().is_some() { "INS qualified" } else { "INS not qualified" }
         )
     }
 }
@@ -221,76 +202,38 @@ impl CdaHeader {
     pub fn read(document: &[u8]) -> Result<Self, CdaError> {
         let tree = xml::parse(xml::text_of(document)?)?;
         let root = tree.root_element();
-        if root.tag_name().name() != "ClinicalDocument" || root.tag_name().namespace() != Some(HL7)
-        {
+        if root.tag_name().name() != "ClinicalDocument" || root.tag_name().namespace() != Some(HL7) {
             return Err(CdaError::NotCda);
         }
-        let role = path(root, &["recordTarget", "patientRole"])
-            .ok_or(CdaError::Missing("recordTarget/patientRole"))?;
-        let events: Vec<Node> = children(root, "documentationOf")
-            .filter_map(|d| child(d, "serviceEvent"))
-            .take(MAX_REPEATED)
-            .collect();
+        let role = path(root, &["recordTarget", "patientRole"]).ok_or(CdaError::Missing("recordTarget/patientRole"))?;
+        let events: Vec<Node> =
+            children(root, "documentationOf").filter_map(|d| child(d, "serviceEvent")).take(MAX_REPEATED).collect();
         // The main act is the one that has a performer (CI-SIS); failing that, the first.
-        let event = events
-            .iter()
-            .find(|e| child(**e, "performer").is_some())
-            .or(events.first())
-            .copied();
-        let bound = |name| {
-            event
-                .and_then(|e| path(e, &["effectiveTime", name]))
-                .and_then(|n| timestamp(n))
-        };
+        let event = events.iter().find(|e| child(**e, "performer").is_some()).or(events.first()).copied();
+        let bound = |name| event.and_then(|e| path(e, &["effectiveTime", name])).and_then(|n| timestamp(n));
         Ok(Self {
-            id: child(root, "id")
-                .and_then(instance_id)
-                .ok_or(CdaError::Missing("id"))?,
+            id: child(root, "id").and_then(instance_id).ok_or(CdaError::Missing("id"))?,
             set_id: child(root, "setId").and_then(instance_id),
             version: child(root, "versionNumber").and_then(|n| n.attribute("value")?.parse().ok()),
-            code: child(root, "code")
-                .and_then(code)
-                .ok_or(CdaError::Missing("code"))?,
+            code: child(root, "code").and_then(code).ok_or(CdaError::Missing("code"))?,
             title: child(root, "title").and_then(|n| line(n, MAX_TEXT)),
             effective_time: child(root, "effectiveTime").and_then(timestamp),
             confidentiality: child(root, "confidentialityCode").and_then(code),
             language: child(root, "languageCode").and_then(|n| attribute(n, "code", MAX_TEXT)),
             patient: patient(role),
-            authors: children(root, "author")
-                .take(MAX_REPEATED)
-                .map(|n| author(n, "assignedAuthor"))
-                .collect(),
-            legal_authenticator: child(root, "legalAuthenticator")
-                .map(|n| author(n, "assignedEntity")),
+            authors: children(root, "author").take(MAX_REPEATED).map(|n| author(n, "assignedAuthor")).collect(),
+            legal_authenticator: child(root, "legalAuthenticator").map(|n| author(n, "assignedEntity")),
             service_event: event.and_then(|e| child(e, "code")).and_then(code),
-            service_start: bound("low").or_else(|| {
-                event
-                    .and_then(|e| child(e, "effectiveTime"))
-                    .and_then(timestamp)
-            }),
+            service_start: bound("low").or_else(|| event.and_then(|e| child(e, "effectiveTime")).and_then(timestamp)),
             service_stop: bound("high"),
             facility_type: path(
                 root,
-                &[
-                    "componentOf",
-                    "encompassingEncounter",
-                    "location",
-                    "healthCareFacility",
-                    "code",
-                ],
+                &["componentOf", "encompassingEncounter", "location", "healthCareFacility", "code"],
             )
             .and_then(code),
             practice_setting: event
                 .and_then(|e| {
-                    path(
-                        e,
-                        &[
-                            "performer",
-                            "assignedEntity",
-                            "representedOrganization",
-                            "standardIndustryClassCode",
-                        ],
-                    )
+                    path(e, &["performer", "assignedEntity", "representedOrganization", "standardIndustryClassCode"])
                 })
                 .and_then(code),
             body: body(root),
@@ -299,10 +242,7 @@ impl CdaHeader {
 }
 
 fn instance_id(node: Node<'_, '_>) -> Option<InstanceId> {
-    Some(InstanceId {
-        root: attribute(node, "root", MAX_TEXT)?,
-        extension: attribute(node, "extension", MAX_TEXT),
-    })
+    Some(InstanceId { root: attribute(node, "root", MAX_TEXT)?, extension: attribute(node, "extension", MAX_TEXT) })
 }
 
 fn code(node: Node<'_, '_>) -> Option<Code> {
@@ -322,33 +262,22 @@ fn patient(role: Node<'_, '_>) -> Patient {
     let name = person.and_then(|p| child(p, "name"));
     // qualifier BR: birth; SP, CL: in use. Without any qualifier the first one is the birth name's.
     let part = |element: &'static str, qualifier: &'static str| {
-        name.and_then(|n| {
-            children(n, element).find(|p| p.attribute("qualifier") == Some(qualifier))
-        })
-        .and_then(|p| line(p, MAX_TEXT))
+        name.and_then(|n| children(n, element).find(|p| p.attribute("qualifier") == Some(qualifier)))
+            .and_then(|p| line(p, MAX_TEXT))
     };
     let unqualified = |element: &'static str| {
         name.and_then(|n| children(n, element).find(|p| p.attribute("qualifier").is_none()))
             .and_then(|p| line(p, MAX_TEXT))
     };
     Patient {
-        ids: children(role, "id")
-            .take(MAX_REPEATED)
-            .filter_map(instance_id)
-            .collect(),
+        ids: children(role, "id").take(MAX_REPEATED).filter_map(instance_id).collect(),
         birth_name: part("family", "BR").or_else(|| unqualified("family")),
         // Unqualified, it may list all birth names: the first stands before the first blank.
-        first_name: part("given", "BR").or_else(|| {
-            unqualified("given").and_then(|all| all.split(' ').next().map(ToOwned::to_owned))
-        }),
+        first_name: part("given", "BR")
+            .or_else(|| unqualified("given").and_then(|all| all.split(' ').next().map(ToOwned::to_owned))),
         used_name: part("family", "CL").or_else(|| part("family", "SP")),
-        birth_date: person
-            .and_then(|p| child(p, "birthTime"))
-            .and_then(timestamp)
-            .and_then(|t| t.date()),
-        gender: person
-            .and_then(|p| child(p, "administrativeGenderCode"))
-            .and_then(|n| attribute(n, "code", MAX_TEXT)),
+        birth_date: person.and_then(|p| child(p, "birthTime")).and_then(timestamp).and_then(|t| t.date()),
+        gender: person.and_then(|p| child(p, "administrativeGenderCode")).and_then(|n| attribute(n, "code", MAX_TEXT)),
     }
 }
 
@@ -360,18 +289,10 @@ fn author(node: Node<'_, '_>, assigned: &str) -> Author {
         time: child(node, "time").and_then(timestamp),
         id: entity.and_then(|e| child(e, "id")).and_then(instance_id),
         role: entity.and_then(|e| child(e, "code")).and_then(code),
-        surname: name
-            .and_then(|n| child(n, "family"))
-            .and_then(|n| line(n, MAX_TEXT)),
-        first_name: name
-            .and_then(|n| child(n, "given"))
-            .and_then(|n| line(n, MAX_TEXT)),
-        organization_id: organization
-            .and_then(|o| child(o, "id"))
-            .and_then(instance_id),
-        organization: organization
-            .and_then(|o| child(o, "name"))
-            .and_then(|n| line(n, MAX_TEXT)),
+        surname: name.and_then(|n| child(n, "family")).and_then(|n| line(n, MAX_TEXT)),
+        first_name: name.and_then(|n| child(n, "given")).and_then(|n| line(n, MAX_TEXT)),
+        organization_id: organization.and_then(|o| child(o, "id")).and_then(instance_id),
+        organization: organization.and_then(|o| child(o, "name")).and_then(|n| line(n, MAX_TEXT)),
     }
 }
 

@@ -50,9 +50,7 @@ impl Field {
     /// The field of a header name, in any case of letters.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|field| field.name().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|field| field.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -77,11 +75,7 @@ impl FromStr for Nil {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if token(text, MAX_NIL) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadValue(Field::Nil))
-        }
+        if token(text, MAX_NIL) { Ok(Self(text.to_owned())) } else { Err(BadValue(Field::Nil)) }
     }
 }
 
@@ -101,11 +95,7 @@ impl DocumentCodes {
     /// # Errors
     /// [`BadValue`] when there is none, too many, or one that is not a plain code.
     pub fn new<S: Into<String>>(codes: impl IntoIterator<Item = S>) -> Result<Self, BadValue> {
-        let codes: Vec<String> = codes
-            .into_iter()
-            .map(Into::into)
-            .take(MAX_CODES + 1)
-            .collect();
+        let codes: Vec<String> = codes.into_iter().map(Into::into).take(MAX_CODES + 1).collect();
         let length: usize = codes.iter().map(|code| code.len() + 1).sum();
         let fits = (1..=MAX_CODES).contains(&codes.len()) && length <= MAX_VALUE;
         if fits && codes.iter().all(|code| token(code, MAX_CODE)) {
@@ -180,11 +170,7 @@ impl FromStr for MesCommand {
 
     /// Exactly three capitals: a tolerant reading here would silence a patient by mistake.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "FIN" {
-            Ok(Self::Fin)
-        } else {
-            Err(BadValue(Field::Mes))
-        }
+        if text == "FIN" { Ok(Self::Fin) } else { Err(BadValue(Field::Mes)) }
     }
 }
 
@@ -212,18 +198,10 @@ impl DocumentFacts {
         if documents.is_empty() {
             return Ok(None);
         }
-        let qualified = documents
-            .iter()
-            .any(|document| document.patient.qualified_ins().is_some());
+        let qualified = documents.iter().any(|document| document.patient.qualified_ins().is_some());
         Ok(Some(Self {
-            codes: DocumentCodes::new(
-                documents.iter().map(|document| document.code.code.as_str()),
-            )?,
-            ins: if qualified {
-                InsPresence::Qualified
-            } else {
-                InsPresence::NotQualified
-            },
+            codes: DocumentCodes::new(documents.iter().map(|document| document.code.code.as_str()))?,
+            ins: if qualified { InsPresence::Qualified } else { InsPresence::NotQualified },
         }))
     }
 }
@@ -299,9 +277,7 @@ impl ReceivedHeaders {
             let defect = if already {
                 Some(Defect::Repeated(field))
             } else {
-                read.keep(field, value.trim())
-                    .err()
-                    .map(|bad| Defect::IllFormed(bad.0))
+                read.keep(field, value.trim()).err().map(|bad| Defect::IllFormed(bad.0))
             };
             // A message of thousands of such fields says no more than one of them.
             if let Some(defect) = defect.filter(|d| !read.defects.contains(d)) {
@@ -334,9 +310,7 @@ impl ReceivedHeaders {
 /// A code of ASCII letters, digits and `. _ - / :`, never empty.
 fn token(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b':'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b':'))
 }
 
 #[cfg(test)]
@@ -377,14 +351,8 @@ mod tests {
         let fields = sent.fields();
         let read = ReceivedHeaders::read(fields.iter().map(|(n, v)| (*n, v.as_str())));
         assert_eq!(read.defects, []);
-        assert_eq!(
-            read.codes.expect("written").iter().collect::<Vec<_>>(),
-            ["11490-0", "11490-0"]
-        );
-        assert_eq!(
-            (read.ins, read.mes),
-            (Some(InsPresence::NotQualified), Some(MesCommand::Fin))
-        );
+        assert_eq!(read.codes.expect("written").iter().collect::<Vec<_>>(), ["11490-0", "11490-0"]);
+        assert_eq!((read.ins, read.mes), (Some(InsPresence::NotQualified), Some(MesCommand::Fin)));
     }
 
     #[test]
@@ -397,18 +365,10 @@ mod tests {
             ("X-MSS-CodeCDA", "1"),
             ("X-MSS-CodeCDA", "2"),
         ]);
-        assert_eq!(
-            read.codes.as_ref().map(ToString::to_string).as_deref(),
-            Some("34112-3,15508-5")
-        );
+        assert_eq!(read.codes.as_ref().map(ToString::to_string).as_deref(), Some("34112-3,15508-5"));
         assert_eq!(
             read.defects,
-            [
-                Defect::IllFormed(Field::Mes),
-                Defect::Repeated(Field::CodeCda),
-                Defect::NoNil,
-                Defect::Unpaired
-            ]
+            [Defect::IllFormed(Field::Mes), Defect::Repeated(Field::CodeCda), Defect::NoNil, Defect::Unpaired]
         );
         assert_eq!(read.mes, None);
         for bad in ["", ",", "a,,b", "a b", "é"] {

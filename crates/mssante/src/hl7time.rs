@@ -34,8 +34,7 @@ impl Timestamp {
     #[must_use]
     pub fn instant(&self) -> Option<OffsetDateTime> {
         let offset = self.offset.unwrap_or(UtcOffset::UTC);
-        self.time
-            .map(|time| PrimitiveDateTime::new(self.date, time).assume_offset(offset))
+        self.time.map(|time| PrimitiveDateTime::new(self.date, time).assume_offset(offset))
     }
 
     /// The form of XDS metadata: in UTC, to the second when there is a time (`AAAAMMJJhhmmss`), to the
@@ -56,22 +55,11 @@ impl Timestamp {
 pub(crate) fn xds_utc(instant: OffsetDateTime) -> String {
     // The offset may carry a date out of the calendar's range; such a date is left as it is.
     let utc = instant.checked_to_offset(UtcOffset::UTC).unwrap_or(instant);
-    format!(
-        "{}{:02}{:02}{:02}",
-        digits_of(utc.date()),
-        utc.hour(),
-        utc.minute(),
-        utc.second()
-    )
+    format!("{}{:02}{:02}{:02}", digits_of(utc.date()), utc.hour(), utc.minute(), utc.second())
 }
 
 fn digits_of(date: Date) -> String {
-    format!(
-        "{:04}{:02}{:02}",
-        date.year(),
-        u8::from(date.month()),
-        date.day()
-    )
+    format!("{:04}{:02}{:02}", date.year(), u8::from(date.month()), date.day())
 }
 
 impl FromStr for Timestamp {
@@ -86,29 +74,18 @@ impl FromStr for Timestamp {
             Some(at) => (&text[..at], Some(offset(&text[at..])?)),
             None => (text, None),
         };
-        let (stamp, fraction) = stamp
-            .split_once('.')
-            .map_or((stamp, None), |(s, f)| (s, Some(f)));
-        if fraction.is_some_and(|f| {
-            stamp.len() != 14 || f.is_empty() || !f.bytes().all(|b| b.is_ascii_digit())
-        }) {
+        let (stamp, fraction) = stamp.split_once('.').map_or((stamp, None), |(s, f)| (s, Some(f)));
+        if fraction.is_some_and(|f| stamp.len() != 14 || f.is_empty() || !f.bytes().all(|b| b.is_ascii_digit())) {
             return Err(BadTimestamp);
         }
-        if !matches!(stamp.len(), 4 | 6 | 8 | 10 | 12 | 14)
-            || !stamp.bytes().all(|b| b.is_ascii_digit())
-        {
+        if !matches!(stamp.len(), 4 | 6 | 8 | 10 | 12 | 14) || !stamp.bytes().all(|b| b.is_ascii_digit()) {
             return Err(BadTimestamp);
         }
-        let pair = |at: usize| {
-            stamp
-                .get(at..at + 2)
-                .map(|digits| digits.parse::<u8>().map_err(|_| BadTimestamp))
-                .transpose()
-        };
+        let pair =
+            |at: usize| stamp.get(at..at + 2).map(|digits| digits.parse::<u8>().map_err(|_| BadTimestamp)).transpose();
         let year: i32 = stamp[..4].parse().map_err(|_| BadTimestamp)?;
         let month = Month::try_from(pair(4)?.unwrap_or(1)).map_err(|_| BadTimestamp)?;
-        let date = Date::from_calendar_date(year, month, pair(6)?.unwrap_or(1))
-            .map_err(|_| BadTimestamp)?;
+        let date = Date::from_calendar_date(year, month, pair(6)?.unwrap_or(1)).map_err(|_| BadTimestamp)?;
         let time = match pair(8)? {
             Some(hour) => {
                 let (minute, second) = (pair(10)?.unwrap_or(0), pair(12)?.unwrap_or(0));
@@ -117,12 +94,7 @@ impl FromStr for Timestamp {
             None => None,
         };
         let date_digits = u8::try_from(stamp.len().min(8)).map_err(|_| BadTimestamp)?;
-        Ok(Self {
-            date,
-            date_digits,
-            time,
-            offset,
-        })
+        Ok(Self { date, date_digits, time, offset })
     }
 }
 
@@ -135,12 +107,7 @@ fn offset(text: &str) -> Result<UtcOffset, BadTimestamp> {
     let sign = if sign == "-" { -1 } else { 1 };
     let number = |range: &str| range.parse::<i8>().map_err(|_| BadTimestamp);
     let hours = number(&digits[..2])?;
-    let minutes = digits
-        .get(2..)
-        .filter(|m| !m.is_empty())
-        .map(number)
-        .transpose()?
-        .unwrap_or(0);
+    let minutes = digits.get(2..).filter(|m| !m.is_empty()).map(number).transpose()?.unwrap_or(0);
     UtcOffset::from_hms(sign * hours, sign * minutes, 0).map_err(|_| BadTimestamp)
 }
 
@@ -166,11 +133,7 @@ mod tests {
             ("197903", "197903"),
             ("1979", "1979"),
         ] {
-            assert_eq!(
-                text.parse::<Timestamp>().expect(text).to_xds(),
-                xds,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Timestamp>().expect(text).to_xds(), xds, "{text}");
         }
         assert_eq!("197903".parse::<Timestamp>().expect("month").date(), None);
     }

@@ -58,11 +58,7 @@ impl NationalId {
     /// # Errors
     /// [`NationalIdError::Form`] when the number is not 11 digits.
     pub fn rpps(number: &str) -> Result<Self, NationalIdError> {
-        if number.len() == 11 && digits(number) {
-            Ok(Self(format!("8{number}")))
-        } else {
-            Err(NationalIdError::Form)
-        }
+        if number.len() == 11 && digits(number) { Ok(Self(format!("8{number}"))) } else { Err(NationalIdError::Form) }
     }
 
     /// The whole text, type digit included.
@@ -126,19 +122,11 @@ impl FromStr for NationalId {
             b'4' => internal(rest, |s| s.len() == 9 && digits(s)),
             b'5' => internal(rest, |s| s.len() == 14 && digits(s)),
             b'6' => internal(rest, |s| s.len() == 14 && digits(s)),
-            b'A' => text
-                .strip_prefix("ANS")
-                .is_some_and(|n| (8..=20).contains(&n.len()) && digits(n)),
-            b'E' => text
-                .strip_prefix("EDIT")
-                .is_some_and(|n| n.len() <= 32 && upper_alnum(n)),
+            b'A' => text.strip_prefix("ANS").is_some_and(|n| (8..=20).contains(&n.len()) && digits(n)),
+            b'E' => text.strip_prefix("EDIT").is_some_and(|n| n.len() <= 32 && upper_alnum(n)),
             _ => return Err(NationalIdError::Type),
         };
-        if well_formed {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NationalIdError::Form)
-        }
+        if well_formed { Ok(Self(text.to_owned())) } else { Err(NationalIdError::Form) }
     }
 }
 
@@ -147,10 +135,7 @@ fn digits(text: &str) -> bool {
 }
 
 fn upper_alnum(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
 }
 
 /// `structure/internal`: one slash, a structure number of the right form, and an internal number of
@@ -159,9 +144,7 @@ fn internal(text: &str, structure_ok: impl Fn(&str) -> bool) -> bool {
     text.split_once('/').is_some_and(|(structure, number)| {
         structure_ok(structure)
             && !number.is_empty()
-            && number
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && number.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     })
 }
 
@@ -241,20 +224,14 @@ mod tests {
 
     #[test]
     fn debug_hides_the_middle() {
-        assert_eq!(
-            format!("{:?}", id("899700000017")),
-            "NationalId(89********17)"
-        );
+        assert_eq!(format!("{:?}", id("899700000017")), "NationalId(89********17)");
     }
 
     #[test]
     fn serde_goes_through_the_parser() {
         let json = serde_json::to_string(&id("899700000017")).expect("a string");
         assert_eq!(json, "\"899700000017\"");
-        assert_eq!(
-            serde_json::from_str::<NationalId>(&json).expect("same"),
-            id("899700000017")
-        );
+        assert_eq!(serde_json::from_str::<NationalId>(&json).expect("same"), id("899700000017"));
         assert!(serde_json::from_str::<NationalId>("\"nobody\"").is_err());
     }
 

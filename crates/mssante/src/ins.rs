@@ -39,9 +39,7 @@ impl InsAuthority {
     /// The register of an OID, when it is one of an INS (the historic INS-C, `….4.2`, is not).
     #[must_use]
     pub fn from_oid(oid: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|authority| authority.oid() == oid)
+        Self::ALL.into_iter().find(|authority| authority.oid() == oid)
     }
 }
 
@@ -108,11 +106,7 @@ impl Ins {
     /// Sex at birth as the number tells it.
     #[must_use]
     pub fn sex(&self) -> Sex {
-        if matches!(self.0.as_bytes()[0], b'1' | b'3' | b'7') {
-            Sex::Male
-        } else {
-            Sex::Female
-        }
+        if matches!(self.0.as_bytes()[0], b'1' | b'3' | b'7') { Sex::Male } else { Sex::Female }
     }
 
     /// Last two digits of the year of birth (the century is not in the number).
@@ -131,9 +125,7 @@ impl Ins {
     /// *qualified* INS only (ECO.2.2.6); whether it is qualified is the caller's to know.
     #[must_use]
     pub fn address(&self) -> Address {
-        format!("{}@{PATIENT_DOMAIN}", self.0)
-            .parse()
-            .expect("15 digits or capitals and a constant domain")
+        format!("{}@{PATIENT_DOMAIN}", self.0).parse().expect("15 digits or capitals and a constant domain")
     }
 
     /// The matricule with its middle hidden, for logs.
@@ -143,9 +135,7 @@ impl Ins {
     }
 
     fn two_digits(&self, at: usize) -> u8 {
-        self.0[at..at + 2]
-            .parse()
-            .expect("digits, checked when the value was built")
+        self.0[at..at + 2].parse().expect("digits, checked when the value was built")
     }
 }
 
@@ -161,11 +151,7 @@ impl FromStr for Ins {
         if !key.bytes().all(|b| b.is_ascii_digit()) {
             return Err(InsError::Form);
         }
-        if key.parse() == Ok(expected) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InsError::Key)
-        }
+        if key.parse() == Ok(expected) { Ok(Self(text.to_owned())) } else { Err(InsError::Key) }
     }
 }
 
@@ -191,11 +177,7 @@ mod tests {
     #[test]
     fn key_vectors() {
         // client.md §5
-        for (number, key) in [
-            ("2550699999999", 34),
-            ("2790351215189", 89),
-            ("284062A004123", 71),
-        ] {
+        for (number, key) in [("2550699999999", 34), ("2790351215189", 89), ("284062A004123", 71)] {
             assert_eq!(Ins::key_of(number), Ok(key), "{number}");
             let ins: Ins = format!("{number}{key:02}").parse().expect("its own key");
             assert_eq!(ins.sex(), Sex::Female);
@@ -204,26 +186,12 @@ mod tests {
 
     #[test]
     fn accessors() {
-        let ins: Ins = "279035121518989"
-            .parse()
-            .expect("the patient of the CDA samples");
-        assert_eq!(
-            (ins.sex(), ins.birth_year(), ins.birth_month()),
-            (Sex::Female, 79, Some(3))
-        );
-        assert_eq!(
-            ins.address().to_string(),
-            "279035121518989@patient.mssante.fr"
-        );
+        let ins: Ins = "279035121518989".parse().expect("the patient of the CDA samples");
+        assert_eq!((ins.sex(), ins.birth_year(), ins.birth_month()), (Sex::Female, 79, Some(3)));
+        assert_eq!(ins.address().to_string(), "279035121518989@patient.mssante.fr");
         assert!(ins.address().is_patient());
         assert_eq!(format!("{ins:?}"), "Ins(27***********89)");
-        assert_eq!(
-            "255069999999934"
-                .parse::<Ins>()
-                .expect("vector")
-                .birth_month(),
-            Some(6)
-        );
+        assert_eq!("255069999999934".parse::<Ins>().expect("vector").birth_month(), Some(6));
     }
 
     #[test]
@@ -246,10 +214,7 @@ mod tests {
 
     #[test]
     fn registers() {
-        assert_eq!(
-            InsAuthority::from_oid("1.2.250.1.213.1.4.10"),
-            Some(InsAuthority::NirTest)
-        );
+        assert_eq!(InsAuthority::from_oid("1.2.250.1.213.1.4.10"), Some(InsAuthority::NirTest));
         assert_eq!(InsAuthority::from_oid("1.2.250.1.213.1.4.2"), None);
     }
 

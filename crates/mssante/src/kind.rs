@@ -52,10 +52,7 @@ impl FromStr for MailboxKind {
     type Err = UnknownMailboxKind;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.code().eq_ignore_ascii_case(text))
-            .ok_or(UnknownMailboxKind)
+        Self::ALL.into_iter().find(|kind| kind.code().eq_ignore_ascii_case(text)).ok_or(UnknownMailboxKind)
     }
 }
 

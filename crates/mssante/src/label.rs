@@ -46,15 +46,8 @@ impl Label {
             return Err(LabelError::NoName);
         }
         let optional = |value: Option<&str>| value.map(part).filter(|text| !text.is_empty());
-        let parts = [
-            optional(title),
-            Some(first_name),
-            Some(surname),
-            optional(entity),
-        ];
-        Ok(Self(
-            parts.into_iter().flatten().collect::<Vec<_>>().join("_"),
-        ))
+        let parts = [optional(title), Some(first_name), Some(surname), optional(entity)];
+        Ok(Self(parts.into_iter().flatten().collect::<Vec<_>>().join("_")))
     }
 
     /// The label of an ORG, APP or CAB mailbox (the referential gives no rule for CAB: it is treated
@@ -64,11 +57,7 @@ impl Label {
     /// [`LabelError::NoEntity`] when the entity is blank.
     pub fn entity(name: &str) -> Result<Self, LabelError> {
         let name = part(name);
-        if name.is_empty() {
-            Err(LabelError::NoEntity)
-        } else {
-            Ok(Self(name))
-        }
+        if name.is_empty() { Err(LabelError::NoEntity) } else { Ok(Self(name)) }
     }
 
     /// The text as people see it.
@@ -82,11 +71,8 @@ impl Label {
     /// folded line end.
     #[must_use]
     pub fn to_from_field(&self, address: &Address) -> String {
-        let phrase = if self.0.is_ascii() {
-            format!("\"{}\"", self.0.replace('\\', "\\\\"))
-        } else {
-            encoded_words(&self.0)
-        };
+        let phrase =
+            if self.0.is_ascii() { format!("\"{}\"", self.0.replace('\\', "\\\\")) } else { encoded_words(&self.0) };
         format!("{phrase} <{address}>")
     }
 }
@@ -99,11 +85,8 @@ impl fmt::Display for Label {
 
 /// One cleaned part of a label.
 fn part(raw: &str) -> String {
-    let kept: String = raw
-        .chars()
-        .map(|c| if c == '_' { ' ' } else { c })
-        .filter(|c| !matches!(c, '<' | '>' | '"'))
-        .collect();
+    let kept: String =
+        raw.chars().map(|c| if c == '_' { ' ' } else { c }).filter(|c| !matches!(c, '<' | '>' | '"')).collect();
     text::cut(&text::one_line(&kept), MAX_PART)
 }
 
@@ -114,22 +97,14 @@ fn encoded_words(text: &str) -> String {
     const MAX_BYTES: usize = (MAX_ENCODED_WORD - FRAME) / 4 * 3;
     let mut chunks = vec![String::new()];
     for c in text.chars() {
-        if chunks
-            .last()
-            .is_some_and(|chunk| chunk.len() + c.len_utf8() > MAX_BYTES)
-        {
+        if chunks.last().is_some_and(|chunk| chunk.len() + c.len_utf8() > MAX_BYTES) {
             chunks.push(String::new());
         }
         if let Some(chunk) = chunks.last_mut() {
             chunk.push(c);
         }
     }
-    let word = |chunk: &String| {
-        format!(
-            "=?UTF-8?B?{}?=",
-            openssl::base64::encode_block(chunk.as_bytes())
-        )
-    };
+    let word = |chunk: &String| format!("=?UTF-8?B?{}?=", openssl::base64::encode_block(chunk.as_bytes()));
     chunks.iter().map(word).collect::<Vec<_>>().join("\r\n ")
 }
 
@@ -139,31 +114,20 @@ mod tests {
     use proptest::prelude::*;
 
     fn from() -> Address {
-        "marie.martin@alpha.formation.mssante.fr"
-            .parse()
-            .expect("an address")
+        "marie.martin@alpha.formation.mssante.fr".parse().expect("an address")
     }
 
     #[test]
     fn examples_of_the_reference() {
         // ECO-LABEL; client.md §2.2
         let label = Label::personal(Some("Dr"), "Marie", "Martin", Some("Cabinet Médical"));
-        assert_eq!(
-            label.expect("complete").as_str(),
-            "Dr_Marie_MARTIN_Cabinet Médical"
-        );
+        assert_eq!(label.expect("complete").as_str(), "Dr_Marie_MARTIN_Cabinet Médical");
         let plain = Label::personal(None, "Jean", "DUPONT", Some("  ")).expect("complete");
         assert_eq!(plain.as_str(), "Jean_DUPONT");
-        assert_eq!(
-            plain.to_from_field(&from()),
-            "\"Jean_DUPONT\" <marie.martin@alpha.formation.mssante.fr>"
-        );
+        assert_eq!(plain.to_from_field(&from()), "\"Jean_DUPONT\" <marie.martin@alpha.formation.mssante.fr>");
         let hospital = Label::entity("Hôpital A – Service Cardiologie").expect("named");
         assert!(hospital.to_from_field(&from()).starts_with("=?UTF-8?B?"));
-        assert_eq!(
-            Label::personal(None, "Jean", "", None),
-            Err(LabelError::NoName)
-        );
+        assert_eq!(Label::personal(None, "Jean", "", None), Err(LabelError::NoName));
         assert_eq!(Label::entity("<>"), Err(LabelError::NoEntity));
     }
 

@@ -53,17 +53,15 @@ impl StructureKind {
             // 9 characters of ADELI, then a rank of two digits; three tolerated (length not fixed by
             // the references).
             Self::CabinetAdeli => {
-                matches!(number.len(), 11 | 12)
-                    && number
-                        .bytes()
-                        .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+                matches!(number.len(), 11 | 12) && number.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
             }
             // A department of digits, or 2A, 2B (and 0A, 0B in test numbers), then digits.
             Self::Finess | Self::FinessLegal => {
                 number.len() == 9
-                    && number.bytes().enumerate().all(|(index, b)| {
-                        b.is_ascii_digit() || (index == 1 && matches!(b, b'A' | b'B'))
-                    })
+                    && number
+                        .bytes()
+                        .enumerate()
+                        .all(|(index, b)| b.is_ascii_digit() || (index == 1 && matches!(b, b'A' | b'B')))
             }
             Self::Siren => number.len() == 9 && digits,
             // 11 digits of RPPS, 3 of rank.
@@ -111,11 +109,7 @@ impl StructureId {
         let first = text.bytes().next().ok_or(StructureIdError::Form)?;
         let kind = StructureKind::from_digit(first).ok_or(StructureIdError::Type)?;
         // The first character is an ASCII digit: slicing after it is on a boundary.
-        if kind.has_form(&text[1..]) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(StructureIdError::Form)
-        }
+        if kind.has_form(&text[1..]) { Ok(Self(text.to_owned())) } else { Err(StructureIdError::Form) }
     }
 
     /// The whole text, type digit included.
@@ -145,10 +139,7 @@ impl StructureId {
     /// Whether this is a FINESS number of the test range (serial all zeros), never attributed.
     #[must_use]
     pub fn is_test(&self) -> bool {
-        matches!(
-            self.kind(),
-            StructureKind::Finess | StructureKind::FinessLegal
-        ) && &self.number()[2..8] == "000000"
+        matches!(self.kind(), StructureKind::Finess | StructureKind::FinessLegal) && &self.number()[2..8] == "000000"
     }
 }
 
@@ -157,11 +148,7 @@ impl FromStr for StructureId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let id = Self::lenient(text)?;
-        if id.has_valid_key() || id.is_test() {
-            Ok(id)
-        } else {
-            Err(StructureIdError::Key)
-        }
+        if id.has_valid_key() || id.is_test() { Ok(id) } else { Err(StructureIdError::Key) }
     }
 }
 
@@ -216,25 +203,13 @@ mod tests {
 
     #[test]
     fn wrong_keys_are_refused_except_in_the_test_range() {
-        assert_eq!(
-            "1770816479".parse::<StructureId>(),
-            Err(StructureIdError::Key)
-        );
-        assert_eq!(
-            "318751275100021".parse::<StructureId>(),
-            Err(StructureIdError::Key)
-        );
-        assert_eq!(
-            "2187512752".parse::<StructureId>(),
-            Err(StructureIdError::Key)
-        );
+        assert_eq!("1770816479".parse::<StructureId>(), Err(StructureIdError::Key));
+        assert_eq!("318751275100021".parse::<StructureId>(), Err(StructureIdError::Key));
+        assert_eq!("2187512752".parse::<StructureId>(), Err(StructureIdError::Key));
         let test: StructureId = "1750000001".parse().expect("the issue's own example");
         assert!(test.is_test() && !test.has_valid_key());
         // An official CDA example whose key is wrong.
-        assert_eq!(
-            "1120456789".parse::<StructureId>(),
-            Err(StructureIdError::Key)
-        );
+        assert_eq!("1120456789".parse::<StructureId>(), Err(StructureIdError::Key));
         assert!(StructureId::lenient("1120456789").is_ok_and(|id| !id.has_valid_key()));
     }
 

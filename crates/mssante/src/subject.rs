@@ -41,12 +41,7 @@ pub enum SubjectError {
 ///
 /// # Errors
 /// [`SubjectError::NoLabel`] or [`SubjectError::NoName`] when a compulsory part is blank.
-pub fn compose(
-    label: &str,
-    birth_name: &str,
-    first_name: &str,
-    birth: Option<Date>,
-) -> Result<String, SubjectError> {
+pub fn compose(label: &str, birth_name: &str, first_name: &str, birth: Option<Date>) -> Result<String, SubjectError> {
     let label = text::cut(&text::strip_accents(&text::one_line(label)), MAX_LABEL);
     let name = |raw: &str| text::cut(&text::strip_accents(&text::one_line(raw)), MAX_NAME);
     let (birth_name, first_name) = (name(birth_name).to_uppercase(), name(first_name));
@@ -58,12 +53,7 @@ pub fn compose(
     }
     let mut subject = format!("{MARKER}+{label} {birth_name} {first_name}");
     if let Some(date) = birth {
-        subject.push_str(&format!(
-            " {:02}/{:02}/{:04}",
-            date.day(),
-            u8::from(date.month()),
-            date.year()
-        ));
+        subject.push_str(&format!(" {:02}/{:02}/{:04}", date.day(), u8::from(date.month()), date.year()));
     }
     Ok(subject)
 }
@@ -74,18 +64,11 @@ pub fn compose(
 /// See [`SubjectError`].
 pub fn for_documents(documents: &[CdaHeader]) -> Result<String, SubjectError> {
     let first = documents.first().ok_or(SubjectError::NoDocument)?;
-    if documents
-        .iter()
-        .any(|d| !d.patient.is_same_as(&first.patient))
-    {
+    if documents.iter().any(|d| !d.patient.is_same_as(&first.patient)) {
         return Err(SubjectError::SeveralPatients);
     }
     let label = match documents {
-        [only] => only
-            .code
-            .display_name
-            .clone()
-            .ok_or(SubjectError::NoLabel)?,
+        [only] => only.code.display_name.clone().ok_or(SubjectError::NoLabel)?,
         several => format!("{} documents", several.len()),
     };
     let patient = &first.patient;
@@ -108,21 +91,14 @@ pub fn for_display(subject: &str) -> String {
         None => subject.to_owned(),
         Some(at) => {
             let rest = &subject[at + MARKER.len()..];
-            format!(
-                "{}{}",
-                &subject[..at],
-                rest.strip_prefix('+').unwrap_or(rest)
-            )
+            format!("{}{}", &subject[..at], rest.strip_prefix('+').unwrap_or(rest))
         }
     }
 }
 
 /// Where the marker begins, in any case of letters.
 fn find(subject: &str) -> Option<usize> {
-    subject
-        .as_bytes()
-        .windows(MARKER.len())
-        .position(|w| w.eq_ignore_ascii_case(MARKER.as_bytes()))
+    subject.as_bytes().windows(MARKER.len()).position(|w| w.eq_ignore_ascii_case(MARKER.as_bytes()))
 }
 
 #[cfg(test)]
@@ -136,37 +112,22 @@ mod tests {
         // ECO-DOC; client.md §2.3 and §8
         let birth = Some(date!(1978 - 11 - 26));
         for (label, subject) in [
-            (
-                "CR d'examens biologiques",
-                "XDM/1.0/DDM+CR d'examens biologiques VIAL Paul 26/11/1978",
-            ),
+            ("CR d'examens biologiques", "XDM/1.0/DDM+CR d'examens biologiques VIAL Paul 26/11/1978"),
             (
                 "Lettre de liaison à la sortie d'un établissement de soins",
                 "XDM/1.0/DDM+Lettre de liaison a la sortie d'un etabl VIAL Paul 26/11/1978",
             ),
-            (
-                "2 documents",
-                "XDM/1.0/DDM+2 documents VIAL Paul 26/11/1978",
-            ),
+            ("2 documents", "XDM/1.0/DDM+2 documents VIAL Paul 26/11/1978"),
         ] {
-            assert_eq!(
-                compose(label, "Vial", "Paul", birth).as_deref(),
-                Ok(subject)
-            );
+            assert_eq!(compose(label, "Vial", "Paul", birth).as_deref(), Ok(subject));
         }
-        assert_eq!(
-            compose("x", "Müller-Çelik", "Zoé", None).as_deref(),
-            Ok("XDM/1.0/DDM+x MULLER-CELIK Zoe")
-        );
+        assert_eq!(compose("x", "Müller-Çelik", "Zoé", None).as_deref(), Ok("XDM/1.0/DDM+x MULLER-CELIK Zoe"));
     }
 
     #[test]
     fn the_marker_is_hidden_wherever_it_stands() {
         // ECO-LABEL
-        assert_eq!(
-            for_display("XDM/1.0/DDM+2 documents VIAL Paul 26/11/1978"),
-            "2 documents VIAL Paul 26/11/1978"
-        );
+        assert_eq!(for_display("XDM/1.0/DDM+2 documents VIAL Paul 26/11/1978"), "2 documents VIAL Paul 26/11/1978");
         assert_eq!(for_display("Re: xdm/1.0/ddm+CR VIAL"), "Re: CR VIAL");
         assert_eq!(for_display("[KO] XDM/1.0/DDM CR"), "[KO]  CR");
         assert_eq!(for_display("Bonjour"), "Bonjour");

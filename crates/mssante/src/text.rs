@@ -59,19 +59,12 @@ pub(crate) fn one_line(text: &str) -> String {
             || c.is_control()
             || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
     };
-    text.split(blank)
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The first `max` characters (not bytes), without a blank left at the cut.
 pub(crate) fn cut(text: &str, max: usize) -> String {
-    text.chars()
-        .take(max)
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+    text.chars().take(max).collect::<String>().trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -81,10 +74,7 @@ mod tests {
 
     #[test]
     fn accents_and_lines() {
-        assert_eq!(
-            strip_accents("Œdème à l’Hôtel-Dieu, e\u{301}té, ÿ"),
-            "OEdeme a l'Hotel-Dieu, ete, y"
-        );
+        assert_eq!(strip_accents("Œdème à l’Hôtel-Dieu, e\u{301}té, ÿ"), "OEdeme a l'Hotel-Dieu, ete, y");
         assert_eq!(one_line("  a\r\n\tb\u{202E}c  "), "a b c");
         assert_eq!(cut("été chaud", 4), "été");
     }

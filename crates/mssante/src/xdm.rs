@@ -26,10 +26,7 @@ pub const ARCHIVE_NAME: &str = "IHE_XDM.zip";
 /// The hash of XDS metadata, in lower-case hexadecimal. SHA-1 because ITI TF-3 §4.2.3.2.10 fixes it: it
 /// detects an accident of transport, it is no signature. What protects the document is the trust space.
 fn xds_hash(bytes: &[u8]) -> String {
-    openssl::sha::sha1(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    openssl::sha::sha1(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

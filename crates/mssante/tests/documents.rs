@@ -17,50 +17,25 @@ fn the_header_of_a_letter() {
     // ECO-DOC
     let letter = CdaHeader::read(N3.as_bytes()).expect("our own letter");
     assert_eq!(letter.code.code, "11490-0");
-    assert_eq!(
-        letter.title.as_deref(),
-        Some("Lettre de liaison à la sortie de l'établissement")
-    );
+    assert_eq!(letter.title.as_deref(), Some("Lettre de liaison à la sortie de l'établissement"));
     assert_eq!(letter.version, Some(1));
     assert_eq!(letter.body, Body::Structured);
-    assert_eq!(
-        letter.effective_time.and_then(|t| t.instant()),
-        Some(datetime!(2025-03-04 18:00 +1))
-    );
-    assert_eq!(
-        letter.service_start.expect("given").to_xds(),
-        "20250303071500"
-    );
+    assert_eq!(letter.effective_time.and_then(|t| t.instant()), Some(datetime!(2025-03-04 18:00 +1)));
+    assert_eq!(letter.service_start.expect("given").to_xds(), "20250303071500");
     assert_eq!(letter.facility_type.as_ref().expect("given").code, "SA01");
-    assert_eq!(
-        letter.practice_setting.as_ref().expect("given").code,
-        "ETABLISSEMENT"
-    );
+    assert_eq!(letter.practice_setting.as_ref().expect("given").code, "ETABLISSEMENT");
 
     let patient = &letter.patient;
     assert_eq!(patient.birth_name.as_deref(), Some("COURRIER-ESSAI"));
     assert_eq!(patient.first_name.as_deref(), Some("JEANNE"));
     assert_eq!(patient.birth_date, Some(date!(1955 - 06 - 15)));
-    let (ins, authority) = patient
-        .qualified_ins()
-        .expect("matricule, OID and four traits");
-    assert_eq!(
-        (ins.as_str(), authority, ins.sex()),
-        ("255069999999934", InsAuthority::NirTest, Sex::Female)
-    );
+    let (ins, authority) = patient.qualified_ins().expect("matricule, OID and four traits");
+    assert_eq!((ins.as_str(), authority, ins.sex()), ("255069999999934", InsAuthority::NirTest, Sex::Female));
 
     let author = &letter.authors[0];
-    let id = author
-        .id
-        .as_ref()
-        .and_then(|id| id.extension.as_deref())
-        .expect("given");
+    let id = author.id.as_ref().and_then(|id| id.extension.as_deref()).expect("given");
     assert!(id.parse::<NationalId>().is_ok());
-    let structure = author
-        .organization_id
-        .as_ref()
-        .and_then(|id| id.extension.as_deref())
-        .expect("given");
+    let structure = author.organization_id.as_ref().and_then(|id| id.extension.as_deref()).expect("given");
     assert!(structure.parse::<StructureId>().is_ok());
     assert_eq!(
         subject::for_documents(&[letter]).as_deref(),
@@ -71,10 +46,7 @@ fn the_header_of_a_letter() {
 #[test]
 fn the_body_of_a_level_1_document() {
     let report = CdaHeader::read(N1.as_bytes()).expect("our own report");
-    assert_eq!(
-        report.body,
-        Body::Embedded(Some("application/pdf".to_owned()))
-    );
+    assert_eq!(report.body, Body::Embedded(Some("application/pdf".to_owned())));
 }
 
 #[test]
@@ -84,14 +56,8 @@ fn an_ins_is_qualified_only_with_its_oid_its_key_and_four_traits() {
         ("1.2.250.1.213.1.4.10", "1.2.250.1.213.1.4.2"),
         ("255069999999934", "255069999999935"),
         ("<birthTime value=\"19550615\"/>", ""),
-        (
-            "<birthTime value=\"19550615\"/>",
-            "<birthTime value=\"195506\"/>",
-        ),
-        (
-            "administrativeGenderCode code=\"F\"",
-            "administrativeGenderCode code=\"UN\"",
-        ),
+        ("<birthTime value=\"19550615\"/>", "<birthTime value=\"195506\"/>"),
+        ("administrativeGenderCode code=\"F\"", "administrativeGenderCode code=\"UN\""),
         ("COURRIER-ESSAI", " "),
         ("JEANNE", " "),
     ] {
@@ -99,23 +65,15 @@ fn an_ins_is_qualified_only_with_its_oid_its_key_and_four_traits() {
         let text = N3.replace(from, to).replace("<given>  HÉLÈNE</given>", "");
         let header = CdaHeader::read(text.as_bytes()).unwrap_or_else(|e| panic!("{from}: {e}"));
         assert!(header.patient.qualified_ins().is_none(), "{from} → {to}");
-        let facts = DocumentFacts::of(&[header])
-            .expect("a plain code")
-            .expect("one document");
+        let facts = DocumentFacts::of(&[header]).expect("a plain code").expect("one document");
         assert_eq!(facts.ins, InsPresence::NotQualified);
     }
 }
 
 #[test]
 fn what_is_not_a_cda_is_refused() {
-    assert_eq!(
-        CdaHeader::read(b"<ClinicalDocument/>").err(),
-        Some(CdaError::NotCda)
-    );
-    assert_eq!(
-        CdaHeader::read(b"<a xmlns='urn:hl7-org:v3'/>").err(),
-        Some(CdaError::NotCda)
-    );
+    assert_eq!(CdaHeader::read(b"<ClinicalDocument/>").err(), Some(CdaError::NotCda));
+    assert_eq!(CdaHeader::read(b"<a xmlns='urn:hl7-org:v3'/>").err(), Some(CdaError::NotCda));
     for (from, missing) in [
         ("<recordTarget>", "recordTarget/patientRole"),
         ("<code code=\"11490-0\"", "code"),
@@ -124,34 +82,22 @@ fn what_is_not_a_cda_is_refused() {
         // Renaming the element takes it out of the reader's sight.
         let renamed = from.replacen('<', "<x", 1);
         let closing = format!("</{}", &from[1..]);
-        let text =
-            N3.replacen(from, &renamed, 1)
-                .replacen(&closing, &format!("</x{}", &from[1..]), 1);
-        assert_eq!(
-            CdaHeader::read(text.as_bytes()).err(),
-            Some(CdaError::Missing(missing)),
-            "{from}"
-        );
+        let text = N3.replacen(from, &renamed, 1).replacen(&closing, &format!("</x{}", &from[1..]), 1);
+        assert_eq!(CdaHeader::read(text.as_bytes()).err(), Some(CdaError::Missing(missing)), "{from}");
     }
     let entity = N3.replacen(
         "<ClinicalDocument",
         "<!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><ClinicalDocument",
         1,
     );
-    assert!(matches!(
-        CdaHeader::read(entity.as_bytes()),
-        Err(CdaError::Xml(mssante::XmlError::Doctype))
-    ));
+    assert!(matches!(CdaHeader::read(entity.as_bytes()), Err(CdaError::Xml(mssante::XmlError::Doctype))));
 }
 
 #[test]
 fn debug_gives_no_identity_away() {
     let header = CdaHeader::read(N3.as_bytes()).expect("our own letter");
     let text = format!("{:?} {:?}", header.patient, header.patient.ids);
-    assert!(
-        !text.contains("COURRIER") && !text.contains("0699999") && !text.contains("JEANNE"),
-        "{text}"
-    );
+    assert!(!text.contains("COURRIER") && !text.contains("0699999") && !text.contains("JEANNE"), "{text}");
 }
 
 #[test]
@@ -165,28 +111,14 @@ fn the_official_examples_are_read_and_packed() {
             continue;
         }
         let document = std::fs::read(&path).expect("a readable file");
-        let header =
-            CdaHeader::read(&document).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        assert!(
-            header.code.display_name.is_some() && header.title.is_some(),
-            "{}",
-            path.display()
-        );
-        assert!(
-            !header.authors.is_empty() && header.effective_time.is_some(),
-            "{}",
-            path.display()
-        );
+        let header = CdaHeader::read(&document).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert!(header.code.display_name.is_some() && header.title.is_some(), "{}", path.display());
+        assert!(!header.authors.is_empty() && header.effective_time.is_some(), "{}", path.display());
         // CSE-MDE carries an INS whose key is wrong: it does not count as qualified.
         let wrong_key = path.to_string_lossy().contains("CSE-MDE");
-        assert_eq!(
-            header.patient.qualified_ins().is_none(),
-            wrong_key,
-            "{}",
-            path.display()
-        );
-        let name = subject::for_documents(std::slice::from_ref(&header))
-            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(header.patient.qualified_ins().is_none(), wrong_key, "{}", path.display());
+        let name =
+            subject::for_documents(std::slice::from_ref(&header)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert!(subject::is_marked(&name) && name.is_ascii(), "{name}");
 
         let built = xdm::build(&xdm::Package {
@@ -197,11 +129,7 @@ fn the_official_examples_are_read_and_packed() {
                 postal_address: None,
                 phone: None,
             },
-            software: xdm::Software {
-                name: "Vaguemestre".into(),
-                version: "0".into(),
-                vendor: "essai".into(),
-            },
+            software: xdm::Software { name: "Vaguemestre".into(), version: "0".into(), vendor: "essai".into() },
             source_id: "2.25.1",
             content_type: None,
             created: datetime!(2025-01-01 0:00 UTC),

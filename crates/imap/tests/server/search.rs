@@ -130,3 +130,18 @@ async fn reads_no_more_than_needed() {
     imap.transact("OK", "SEARCH SEEN BODY normale").await;
     assert!(server.mailbox.octets_read.load(Ordering::SeqCst) < 3000, "only the message that may match");
 }
+
+/// A header of very many fields, a text nearly as long, and many short ones: each part of the message is looked through once
+/// for each text, and not once for each field.
+#[tokio::test]
+async fn many_fields_and_texts() {
+    let (server, mut imap) = start().await;
+    server.mailbox.deliver("INBOX", &format!("{}Subject: last\n\nbody\n", "a: b\n".repeat(100_000)));
+    imap.transact("OK", "NOOP").await;
+    let long = "a: b\r\n".repeat(60_000) + "no";
+    let short = "NOT TEXT zz ".repeat(300);
+    let began = std::time::Instant::now();
+    let lines = imap.transact("OK", &format!("SEARCH {short}NOT TEXT {{{}+}}\r\n{long}", long.len())).await;
+    assert_eq!(lines[0], "* SEARCH 1 2 3 4");
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+}

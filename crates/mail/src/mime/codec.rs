@@ -37,11 +37,7 @@ impl Structure {
             other => return Err(DecodeError::Version(other)),
         }
         let structure = r.structure(0, u64::MAX, Limits::MAX_DEPTH)?;
-        if r.0.is_empty() {
-            Ok(structure)
-        } else {
-            Err(DecodeError::Damaged)
-        }
+        if r.0.is_empty() { Ok(structure) } else { Err(DecodeError::Damaged) }
     }
 }
 
@@ -108,12 +104,7 @@ impl Writer {
 
     fn address(&mut self, address: &Address) {
         match address {
-            Address::Mailbox {
-                name,
-                route,
-                local,
-                domain,
-            } => {
+            Address::Mailbox { name, route, local, domain } => {
                 self.0.push(u8::from(route.is_some()));
                 if let Some(route) = route {
                     self.text(route);
@@ -210,14 +201,9 @@ impl Reader<'_> {
 
     fn octets(&mut self, length: u64) -> Result<String> {
         let length = usize::try_from(length).map_err(|_| DecodeError::Damaged)?;
-        let (text, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(DecodeError::Damaged)?;
+        let (text, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Damaged)?;
         self.0 = rest;
-        std::str::from_utf8(text)
-            .map(str::to_owned)
-            .map_err(|_| DecodeError::Damaged)
+        std::str::from_utf8(text).map(str::to_owned).map_err(|_| DecodeError::Damaged)
     }
 
     fn text(&mut self) -> Result<String> {
@@ -250,34 +236,19 @@ impl Reader<'_> {
             from: self.list(Self::address)?,
             ..Envelope::default()
         };
-        e.sender = if self.flag()? {
-            self.list(Self::address)?
-        } else {
-            e.from.clone()
-        };
-        e.reply_to = if self.flag()? {
-            self.list(Self::address)?
-        } else {
-            e.from.clone()
-        };
+        e.sender = if self.flag()? { self.list(Self::address)? } else { e.from.clone() };
+        e.reply_to = if self.flag()? { self.list(Self::address)? } else { e.from.clone() };
         e.to = self.list(Self::address)?;
         e.cc = self.list(Self::address)?;
         e.bcc = self.list(Self::address)?;
         let sent = if self.flag()? {
             let unix = self.signed()?;
             let offset_minutes = i16::try_from(self.signed()?).map_err(|_| DecodeError::Damaged)?;
-            Some(Moment {
-                unix,
-                offset_minutes,
-            })
+            Some(Moment { unix, offset_minutes })
         } else {
             None
         };
-        Ok(Structure {
-            envelope: e,
-            sent,
-            root: self.part(base, limit, depth)?,
-        })
+        Ok(Structure { envelope: e, sent, root: self.part(base, limit, depth)? })
     }
 
     fn address(&mut self) -> Result<Address> {
@@ -295,21 +266,13 @@ impl Reader<'_> {
     }
 
     fn params(&mut self) -> Result<Vec<Param>> {
-        self.list(|r| {
-            Ok(Param {
-                name: r.text()?,
-                value: r.text()?,
-            })
-        })
+        self.list(|r| Ok(Param { name: r.text()?, value: r.text()? }))
     }
 
     /// A part between `base` and `limit`, with at most `depth` levels.
     fn part(&mut self, base: u64, limit: u64, depth: usize) -> Result<Part> {
         let depth = depth.checked_sub(1).ok_or(DecodeError::Damaged)?;
-        let mut add = |from: u64| {
-            self.number()
-                .and_then(|n| from.checked_add(n).ok_or(DecodeError::Damaged))
-        };
+        let mut add = |from: u64| self.number().and_then(|n| from.checked_add(n).ok_or(DecodeError::Damaged));
         let start = add(base)?;
         let middle = add(start)?;
         let end = add(middle)?;
@@ -326,10 +289,7 @@ impl Reader<'_> {
         part.md5 = self.optional()?;
         part.location = self.optional()?;
         part.disposition = match self.optional()? {
-            Some(kind) => Some(Disposition {
-                kind,
-                params: self.params()?,
-            }),
+            Some(kind) => Some(Disposition { kind, params: self.params()? }),
             None => None,
         };
         part.languages = self.list(Self::text)?;

@@ -84,12 +84,7 @@ fn addresses(slot: &mut Vec<Address>, field: &Field<'_>, budget: &mut Budget) {
 /// What an address takes in memory, in octets.
 fn cost(address: &Address) -> usize {
     let text = match address {
-        Address::Mailbox {
-            name,
-            route,
-            local,
-            domain,
-        } => {
+        Address::Mailbox { name, route, local, domain } => {
             let optional = |o: &Option<String>| o.as_ref().map_or(0, String::len);
             optional(name) + optional(route) + local.len() + domain.len()
         }

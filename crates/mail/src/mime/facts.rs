@@ -30,11 +30,7 @@ pub(super) fn read(
         if let Some(envelope) = &mut envelope {
             envelope.field(&field, budget);
         }
-        let Some(name) = field
-            .name
-            .get(..8)
-            .filter(|n| n.eq_ignore_ascii_case("content-"))
-            .map(|_| &field.name[8..])
+        let Some(name) = field.name.get(..8).filter(|n| n.eq_ignore_ascii_case("content-")).map(|_| &field.name[8..])
         else {
             continue;
         };
@@ -62,20 +58,13 @@ pub(super) fn read(
             "disposition" if part.disposition.is_none() => {
                 let (head, params) = params::split(&field.value());
                 if let Some(kind) = token(&head).and_then(|t| budget.keep(t)) {
-                    part.disposition = Some(Disposition {
-                        kind,
-                        params: kept(params, budget),
-                    });
+                    part.disposition = Some(Disposition { kind, params: kept(params, budget) });
                 }
             }
             "language" if part.languages.is_empty() => {
                 let (head, _) = params::split(&field.value());
-                part.languages = head
-                    .split(',')
-                    .filter_map(token)
-                    .take(MAX_LANGUAGES)
-                    .filter_map(|l| budget.keep(l))
-                    .collect();
+                part.languages =
+                    head.split(',').filter_map(token).take(MAX_LANGUAGES).filter_map(|l| budget.keep(l)).collect();
             }
             _ => {}
         }
@@ -94,10 +83,7 @@ pub(super) fn read(
 /// Makes the part what RFC 2045 §5.2 says of a type that is missing or makes no sense.
 pub(super) fn plain_text(part: &mut Part) {
     set_type(part, "text", "plain");
-    part.params.push(Param {
-        name: "charset".to_owned(),
-        value: "us-ascii".to_owned(),
-    });
+    part.params.push(Param { name: "charset".to_owned(), value: "us-ascii".to_owned() });
 }
 
 /// Makes the part octets without structure.
@@ -127,10 +113,7 @@ fn content_type(value: &str, part: &mut Part, budget: &mut Budget) {
 }
 
 fn kept(params: Vec<Param>, budget: &mut Budget) -> Vec<Param> {
-    params
-        .into_iter()
-        .filter(|p| budget.take(p.name.len() + p.value.len() + size_of::<Param>()))
-        .collect()
+    params.into_iter().filter(|p| budget.take(p.name.len() + p.value.len() + size_of::<Param>())).collect()
 }
 
 /// A token of RFC 2045, in lower case; `None` when the text is not one.

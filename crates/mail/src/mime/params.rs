@@ -24,10 +24,7 @@ pub(super) fn split(value: &str) -> (String, Vec<Param>) {
         let (name, value) = piece.text.split_at_checked(piece.equals?)?;
         let name = name.trim();
         let value = value.strip_prefix('=')?;
-        (!name.is_empty()).then(|| Param {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
+        (!name.is_empty()).then(|| Param { name: name.to_owned(), value: value.to_owned() })
     });
     let mut params = join(segments.take(MAX_SEGMENTS).collect());
     params.truncate(MAX_PARAMS);
@@ -99,8 +96,7 @@ fn pieces(value: &str) -> Vec<Piece> {
 fn segment(name: &str) -> Option<(&str, usize, bool)> {
     let (name, encoded) = name.strip_suffix('*').map_or((name, false), |n| (n, true));
     let (base, number) = name.rsplit_once('*')?;
-    let plain =
-        !number.is_empty() && number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit());
+    let plain = !number.is_empty() && number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit());
     (plain && !base.is_empty()).then_some((base, number.parse().ok()?, encoded))
 }
 
@@ -144,33 +140,19 @@ fn join(params: Vec<Param>) -> Vec<Param> {
                 value.push_str(text);
             }
         }
-        joined.push(Param {
-            name: if encoded {
-                format!("{base}*")
-            } else {
-                base.to_owned()
-            },
-            value,
-        });
+        joined.push(Param { name: if encoded { format!("{base}*") } else { base.to_owned() }, value });
     }
     joined
 }
 
 /// The value of a parameter, as sent.
 pub(super) fn raw<'p>(params: &'p [Param], name: &str) -> Option<&'p str> {
-    params
-        .iter()
-        .find(|p| p.name.eq_ignore_ascii_case(name))
-        .map(|p| &*p.value)
+    params.iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| &*p.value)
 }
 
 /// The value of a parameter, decoded: RFC 2231, or encoded words, which are not allowed there but usual.
 pub(super) fn decoded(params: &[Param], name: &str) -> Option<String> {
-    let extended = params.iter().find(|p| {
-        p.name
-            .strip_suffix('*')
-            .is_some_and(|n| n.eq_ignore_ascii_case(name))
-    });
+    let extended = params.iter().find(|p| p.name.strip_suffix('*').is_some_and(|n| n.eq_ignore_ascii_case(name)));
     let Some(param) = extended else {
         return raw(params, name).map(decode_words);
     };
@@ -181,25 +163,16 @@ pub(super) fn decoded(params: &[Param], name: &str) -> Option<String> {
     };
     let octets = percent_decoded(text);
     let charset = if charset.is_empty() { "utf-8" } else { charset };
-    Some(
-        decode_charset(charset, &octets)
-            .unwrap_or_else(|| String::from_utf8_lossy(&octets).into_owned()),
-    )
+    Some(decode_charset(charset, &octets).unwrap_or_else(|| String::from_utf8_lossy(&octets).into_owned()))
 }
 
 fn percent_decoded(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let hex = |d: u8| {
-            char::from(d)
-                .to_digit(16)
-                .and_then(|d| u8::try_from(d).ok())
-        };
+        let hex = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
         match (first, tail) {
-            (b'%', [high, low, after @ ..])
-                if let (Some(high), Some(low)) = (hex(*high), hex(*low)) =>
-            {
+            (b'%', [high, low, after @ ..]) if let (Some(high), Some(low)) = (hex(*high), hex(*low)) => {
                 out.push(high << 4 | low);
                 rest = after;
             }
@@ -223,22 +196,11 @@ mod tests {
 
     #[test]
     fn reads_parameters() {
-        let (head, params) =
-            split("Text/Plain (plain); charset=\"utf-8\" ; format=flowed; x=\"a;b \\\"c\\\"\"");
+        let (head, params) = split("Text/Plain (plain); charset=\"utf-8\" ; format=flowed; x=\"a;b \\\"c\\\"\"");
         assert_eq!(head, "Text/Plain");
         let got: Vec<_> = params.iter().map(|p| (&*p.name, &*p.value)).collect();
-        assert_eq!(
-            got,
-            [
-                ("charset", "utf-8"),
-                ("format", "flowed"),
-                ("x", "a;b \"c\"")
-            ]
-        );
-        assert_eq!(
-            one("a/b; name=my file (1).pdf", "name").as_deref(),
-            Some("my file .pdf")
-        );
+        assert_eq!(got, [("charset", "utf-8"), ("format", "flowed"), ("x", "a;b \"c\"")]);
+        assert_eq!(one("a/b; name=my file (1).pdf", "name").as_deref(), Some("my file .pdf"));
         assert_eq!(one("a/b; name=\"a=b\"", "name").as_deref(), Some("a=b"));
         assert_eq!(split("").1, []);
         assert_eq!(split(";;=;a;=b").1, []);
@@ -250,34 +212,13 @@ mod tests {
         let (_, params) = split(long);
         assert_eq!(
             params,
-            [Param {
-                name: "filename*".into(),
-                value: "utf-8'fr'%C3%A9t%C3%A9%20dossier 100%25.pdf".into()
-            }]
+            [Param { name: "filename*".into(), value: "utf-8'fr'%C3%A9t%C3%A9%20dossier 100%25.pdf".into() }]
         );
-        assert_eq!(
-            decoded(&params, "filename").as_deref(),
-            Some("été dossier 100%.pdf")
-        );
-        assert_eq!(
-            one("a/b; name*0=\"x \"; name*1=y", "name").as_deref(),
-            Some("x y")
-        );
-        assert_eq!(
-            one("a/b; name*=iso-8859-1''%e9%zz", "name").as_deref(),
-            Some("é%zz")
-        );
-        assert_eq!(
-            one("a/b; name=\"=?utf-8?Q?=C3=A9?=\"", "name").as_deref(),
-            Some("é")
-        );
-        assert_eq!(
-            split("a/b; name*1=y").1,
-            [Param {
-                name: "name*1".into(),
-                value: "y".into()
-            }]
-        );
+        assert_eq!(decoded(&params, "filename").as_deref(), Some("été dossier 100%.pdf"));
+        assert_eq!(one("a/b; name*0=\"x \"; name*1=y", "name").as_deref(), Some("x y"));
+        assert_eq!(one("a/b; name*=iso-8859-1''%e9%zz", "name").as_deref(), Some("é%zz"));
+        assert_eq!(one("a/b; name=\"=?utf-8?Q?=C3=A9?=\"", "name").as_deref(), Some("é"));
+        assert_eq!(split("a/b; name*1=y").1, [Param { name: "name*1".into(), value: "y".into() }]);
         assert_eq!(one("a/b; name*0=x; name*2=z", "name").as_deref(), Some("x"));
     }
 

@@ -85,12 +85,7 @@ impl Structure {
 
 impl Part {
     /// A leaf of that type with nothing else known, at these places.
-    pub(super) fn leaf(
-        header: Range<u64>,
-        body: Range<u64>,
-        media_type: &str,
-        subtype: &str,
-    ) -> Part {
+    pub(super) fn leaf(header: Range<u64>, body: Range<u64>, media_type: &str, subtype: &str) -> Part {
         Part {
             header,
             body,
@@ -139,9 +134,6 @@ impl Part {
 
     /// The name of the file: of the disposition, else `name` of the type; decoded. Not a safe path.
     pub fn filename(&self) -> Option<String> {
-        self.disposition
-            .as_ref()
-            .and_then(|d| params::decoded(&d.params, "filename"))
-            .or_else(|| self.param("name"))
+        self.disposition.as_ref().and_then(|d| params::decoded(&d.params, "filename")).or_else(|| self.param("name"))
     }
 }

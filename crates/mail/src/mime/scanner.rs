@@ -31,12 +31,7 @@ impl Limits {
 impl Default for Limits {
     /// 64 KiB per header, 1 MiB of texts, 50 levels, 2000 parts: far beyond real mail.
     fn default() -> Self {
-        Limits {
-            header: 64 * 1024,
-            budget: 1024 * 1024,
-            depth: 50,
-            parts: 2000,
-        }
+        Limits { header: 64 * 1024, budget: 1024 * 1024, depth: 50, parts: 2000 }
     }
 }
 
@@ -93,12 +88,7 @@ struct Frame {
 #[derive(Debug)]
 enum Role {
     Leaf,
-    Multipart {
-        boundary: Vec<u8>,
-        digest: bool,
-        closed: bool,
-        children: Vec<Part>,
-    },
+    Multipart { boundary: Vec<u8>, digest: bool, closed: bool, children: Vec<Part> },
     Message(Option<Box<Structure>>),
 }
 
@@ -113,23 +103,14 @@ impl Frame {
     fn new(start: u64, default: DefaultType, message: bool) -> Self {
         let part = Part::leaf(start..start, start..start, "", "");
         let message = message.then(Default::default);
-        Frame {
-            part,
-            role: Role::Leaf,
-            default,
-            message,
-            lines_before: 0,
-        }
+        Frame { part, role: Role::Leaf, default, message, lines_before: 0 }
     }
 }
 
 impl Scanner {
     /// A scanner at the start of a message.
     pub fn new(limits: Limits) -> Self {
-        let limits = Limits {
-            depth: limits.depth.clamp(1, Limits::MAX_DEPTH),
-            ..limits
-        };
+        let limits = Limits { depth: limits.depth.clamp(1, Limits::MAX_DEPTH), ..limits };
         Scanner {
             limits,
             budget: Budget::new(limits.budget),
@@ -155,8 +136,7 @@ impl Scanner {
             chunk = rest;
             if self.state == State::Header {
                 let room = self.limits.header.saturating_sub(self.block.len());
-                self.block
-                    .extend_from_slice(&piece[..piece.len().min(room)]);
+                self.block.extend_from_slice(&piece[..piece.len().min(room)]);
             }
             let room = MAX_LINE - self.line.len();
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -174,10 +154,7 @@ impl Scanner {
         if self.line_length > 0 {
             self.end_line(0);
         }
-        let cut = Cut {
-            end: self.line_start,
-            lines: self.lines,
-        };
+        let cut = Cut { end: self.line_start, lines: self.lines };
         loop {
             if let Some(structure) = self.close(cut) {
                 return structure;
@@ -222,23 +199,15 @@ impl Scanner {
         // At most MAX_LINE octets, hence in memory whole; `eol` is at most 2 and part of them.
         let line = &self.line[2..self.line.len().saturating_sub(eol as usize).max(2)];
         let line = line.trim_ascii_end();
-        self.stack
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(i, frame)| match &frame.role {
-                Role::Multipart {
-                    boundary,
-                    closed: false,
-                    ..
-                } if line == boundary => Some((i, false)),
-                Role::Multipart {
-                    boundary,
-                    closed: false,
-                    ..
-                } if line.strip_suffix(b"--") == Some(boundary.as_slice()) => Some((i, true)),
-                _ => None,
-            })
+        self.stack.iter().enumerate().rev().find_map(|(i, frame)| match &frame.role {
+            Role::Multipart { boundary, closed: false, .. } if line == boundary => Some((i, false)),
+            Role::Multipart { boundary, closed: false, .. }
+                if line.strip_suffix(b"--") == Some(boundary.as_slice()) =>
+            {
+                Some((i, true))
+            }
+            _ => None,
+        })
     }
 
     /// Closes the parts inside frame `keep`, at the line being read, which is a boundary of it.
@@ -248,22 +217,12 @@ impl Scanner {
         };
         // The line end before a boundary belongs to it, unless it ends the part's header.
         let in_header = self.state == State::Header && self.stack.len() == keep + 2;
-        let first = if in_header {
-            outer.part.header.start
-        } else {
-            outer.part.body.start
-        };
+        let first = if in_header { outer.part.header.start } else { outer.part.body.start };
         let before = self.line_start - self.last_eol;
         let cut = if before >= first {
-            Cut {
-                end: before,
-                lines: self.lines - u64::from(self.last_eol > 0),
-            }
+            Cut { end: before, lines: self.lines - u64::from(self.last_eol > 0) }
         } else {
-            Cut {
-                end: first,
-                lines: self.lines,
-            }
+            Cut { end: first, lines: self.lines }
         };
         while self.stack.len() > keep + 1 {
             self.close(cut);
@@ -273,11 +232,7 @@ impl Scanner {
     /// A new part of the `multipart` of that frame.
     fn start_part(&mut self, frame: usize, start: u64) {
         let digest = matches!(self.stack[frame].role, Role::Multipart { digest: true, .. });
-        let default = if digest {
-            DefaultType::Message
-        } else {
-            DefaultType::Text
-        };
+        let default = if digest { DefaultType::Message } else { DefaultType::Text };
         self.parts += 1;
         let mut child = Frame::new(start, default, false);
         self.block.clear();
@@ -324,21 +279,10 @@ impl Scanner {
         }
         self.state = State::Body;
         let part = frame.end(cut);
-        match (
-            frame.message,
-            self.stack.last_mut().map(|parent| &mut parent.role),
-        ) {
-            (Some((envelope, sent)), None) => Some(Structure {
-                envelope,
-                sent,
-                root: part,
-            }),
+        match (frame.message, self.stack.last_mut().map(|parent| &mut parent.role)) {
+            (Some((envelope, sent)), None) => Some(Structure { envelope, sent, root: part }),
             (Some((envelope, sent)), Some(Role::Message(inner))) => {
-                *inner = Some(Box::new(Structure {
-                    envelope,
-                    sent,
-                    root: part,
-                }));
+                *inner = Some(Box::new(Structure { envelope, sent, root: part }));
                 None
             }
             (_, Some(Role::Multipart { children, .. })) => {
@@ -365,18 +309,12 @@ impl Frame {
         let part = &mut self.part;
         let identity = Transfer::from_name(&part.encoding) == Some(Transfer::Identity);
         if part.media_type == "multipart" {
-            let boundary =
-                params::raw(&part.params, "boundary").map(|b| b.trim_end().as_bytes().to_vec());
+            let boundary = params::raw(&part.params, "boundary").map(|b| b.trim_end().as_bytes().to_vec());
             let usable = boundary.filter(|b| (1..=MAX_BOUNDARY).contains(&b.len()));
             match usable {
                 Some(boundary) if room => {
                     let digest = part.subtype == "digest";
-                    return Role::Multipart {
-                        boundary,
-                        digest,
-                        closed: false,
-                        children: Vec::new(),
-                    };
+                    return Role::Multipart { boundary, digest, closed: false, children: Vec::new() };
                 }
                 Some(_) => facts::opaque(part),
                 None => facts::plain_text(part),

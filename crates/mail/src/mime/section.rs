@@ -30,9 +30,7 @@ impl Structure {
         for number in rest {
             part = match &part.content {
                 Content::Multipart(_) => child(part, *number)?,
-                Content::Message(inner) => {
-                    child(&inner.root, *number).or_else(|| whole(&inner.root, *number))?
-                }
+                Content::Message(inner) => child(&inner.root, *number).or_else(|| whole(&inner.root, *number))?,
                 Content::Leaf => return None,
             };
         }
@@ -68,8 +66,7 @@ impl Structure {
 
 /// Child `number` (from 1) of a `multipart`.
 fn child(part: &Part, number: u32) -> Option<&Part> {
-    part.children()
-        .get(usize::try_from(number).ok()?.checked_sub(1)?)
+    part.children().get(usize::try_from(number).ok()?.checked_sub(1)?)
 }
 
 /// Part 1 of a message that is not a `multipart`.
@@ -90,8 +87,7 @@ mod tests {
 
     fn text(path: &[u32], piece: Piece) -> Option<&'static str> {
         let range = Structure::of(NESTED).range(path, piece)?;
-        let range = usize::try_from(range.start).expect("small")
-            ..usize::try_from(range.end).expect("small");
+        let range = usize::try_from(range.start).expect("small")..usize::try_from(range.end).expect("small");
         Some(std::str::from_utf8(&NESTED[range]).expect("ASCII"))
     }
 
@@ -100,10 +96,7 @@ mod tests {
         let header = "Subject: outer\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n";
         assert_eq!(text(&[], Piece::Body).map(str::len), Some(NESTED.len()));
         assert_eq!(text(&[], Piece::Header), Some(header));
-        assert_eq!(
-            text(&[], Piece::Text).map(str::len),
-            Some(NESTED.len() - header.len())
-        );
+        assert_eq!(text(&[], Piece::Text).map(str::len), Some(NESTED.len() - header.len()));
         assert_eq!(text(&[], Piece::Mime), None);
         assert_eq!(text(&[1], Piece::Body), Some("text one"));
         assert_eq!(text(&[1], Piece::Mime), Some("X-A: 1\r\n\r\n"));
@@ -112,23 +105,12 @@ mod tests {
         assert_eq!(text(&[1, 1], Piece::Body), None);
         let inner = "Subject: in\r\nContent-Type: multipart/alternative; boundary=i\r\n\r\n";
         assert_eq!(text(&[2], Piece::Header), Some(inner));
-        assert!(
-            text(&[2], Piece::Body).is_some_and(|b| b.starts_with(inner) && b.ends_with("--i--"))
-        );
-        assert_eq!(
-            text(&[2], Piece::Text).map(|t| t.starts_with("--i\r\n")),
-            Some(true)
-        );
-        assert_eq!(
-            text(&[2], Piece::Mime),
-            Some("Content-Type: message/rfc822\r\n\r\n")
-        );
+        assert!(text(&[2], Piece::Body).is_some_and(|b| b.starts_with(inner) && b.ends_with("--i--")));
+        assert_eq!(text(&[2], Piece::Text).map(|t| t.starts_with("--i\r\n")), Some(true));
+        assert_eq!(text(&[2], Piece::Mime), Some("Content-Type: message/rfc822\r\n\r\n"));
         assert_eq!(text(&[2, 1], Piece::Body), Some("plain"));
         assert_eq!(text(&[2, 2], Piece::Body), Some("<p>"));
-        assert_eq!(
-            text(&[2, 2], Piece::Mime),
-            Some("Content-Type: text/html\r\n\r\n")
-        );
+        assert_eq!(text(&[2, 2], Piece::Mime), Some("Content-Type: text/html\r\n\r\n"));
         assert_eq!(text(&[2, 3], Piece::Body), None);
         assert_eq!(text(&[3, 1], Piece::Body), Some("alone"));
         assert_eq!(text(&[3, 1], Piece::Mime), Some("Subject: single\r\n\r\n"));

@@ -14,8 +14,7 @@ fn scan(message: &[u8], chunk: usize, limits: Limits) -> Structure {
 }
 
 fn slice<'m>(message: &'m [u8], range: &Range<u64>) -> &'m [u8] {
-    &message
-        [usize::try_from(range.start).expect("small")..usize::try_from(range.end).expect("small")]
+    &message[usize::try_from(range.start).expect("small")..usize::try_from(range.end).expect("small")]
 }
 
 /// The bodies of the leaves, in order.
@@ -32,11 +31,7 @@ fn leaves<'m>(message: &'m [u8], part: &Part, out: &mut Vec<(String, &'m str)>) 
 
 fn leaves_of(message: &str) -> Vec<(String, &str)> {
     let mut out = Vec::new();
-    leaves(
-        message.as_bytes(),
-        &Structure::of(message.as_bytes()).root,
-        &mut out,
-    );
+    leaves(message.as_bytes(), &Structure::of(message.as_bytes()).root, &mut out);
     out
 }
 
@@ -55,38 +50,15 @@ fn a_simple_message() {
     assert_eq!(s.envelope.sender, s.envelope.from);
     assert_eq!(s.envelope.reply_to, s.envelope.from);
     let name = Some("=?utf-8?Q?L=C3=A9a?=".to_owned());
-    assert_eq!(
-        s.envelope.from,
-        [Address::Mailbox {
-            name,
-            route: None,
-            local: "l".into(),
-            domain: "a.fr".into()
-        }]
-    );
-    assert_eq!(
-        s.sent.map(|m| (m.unix, m.offset_minutes)),
-        Some((880_127_706, -360))
-    );
+    assert_eq!(s.envelope.from, [Address::Mailbox { name, route: None, local: "l".into(), domain: "a.fr".into() }]);
+    assert_eq!(s.sent.map(|m| (m.unix, m.offset_minutes)), Some((880_127_706, -360)));
     assert!(s.root.is("text", "plain") && s.root.is_text());
-    assert_eq!(
-        (s.root.lines, s.root.size(), &*s.root.encoding),
-        (2, 8, "8bit")
-    );
-    assert_eq!(
-        s.root.params,
-        [Param {
-            name: "Charset".into(),
-            value: "UTF-8".into()
-        }]
-    );
+    assert_eq!((s.root.lines, s.root.size(), &*s.root.encoding), (2, 8, "8bit"));
+    assert_eq!(s.root.params, [Param { name: "Charset".into(), value: "UTF-8".into() }]);
     assert_eq!(s.root.param("charset").as_deref(), Some("UTF-8"));
     assert_eq!(s.root.filename().as_deref(), Some("a b.txt"));
     assert_eq!(s.root.languages, ["fr", "en"]);
-    assert_eq!(
-        s.root.disposition.as_ref().map(|d| &*d.kind),
-        Some("inline")
-    );
+    assert_eq!(s.root.disposition.as_ref().map(|d| &*d.kind), Some("inline"));
     assert!(s.encode().len() < 400, "{}", s.encode().len());
 }
 
@@ -99,42 +71,22 @@ fn boundaries() {
             &[("text/plain", "one"), ("a/b", "two\r\n")][..],
         ),
         // Missing last boundary; boundary with blanks; a boundary that begins like it.
-        (
-            "--b \t\r\n\r\none\r\n--bb\r\n-- b\r\n--b- -",
-            &[("text/plain", "one\r\n--bb\r\n-- b\r\n--b- -")],
-        ),
+        ("--b \t\r\n\r\none\r\n--bb\r\n-- b\r\n--b- -", &[("text/plain", "one\r\n--bb\r\n-- b\r\n--b- -")]),
         // LF only.
-        (
-            "--b\n\none\n--b\n\ntwo\n--b--\n",
-            &[("text/plain", "one"), ("text/plain", "two")],
-        ),
+        ("--b\n\none\n--b\n\ntwo\n--b--\n", &[("text/plain", "one"), ("text/plain", "two")]),
         // Empty parts: no header end, nothing at all, nothing after the boundary.
         (
             "--b\r\nContent-Type: a/b\r\n--b\r\n--b\r\n\r\n--b",
-            &[
-                ("a/b", ""),
-                ("text/plain", ""),
-                ("text/plain", ""),
-                ("text/plain", ""),
-            ],
+            &[("a/b", ""), ("text/plain", ""), ("text/plain", ""), ("text/plain", "")],
         ),
         // No part: what is there is text.
-        (
-            "nothing\r\n--c\r\n",
-            &[("text/plain", "nothing\r\n--c\r\n")],
-        ),
+        ("nothing\r\n--c\r\n", &[("text/plain", "nothing\r\n--c\r\n")]),
         ("--b--\r\nnothing", &[("text/plain", "--b--\r\nnothing")]),
     ] {
         assert_eq!(leaves_of(&format!("{head}{body}")), pairs(wanted), "{body}");
     }
-    assert_eq!(
-        leaves_of("Content-Type: multipart/mixed\r\n\r\nx"),
-        pairs(&[("text/plain", "x")])
-    );
-    assert_eq!(
-        leaves_of("Content-Type: nonsense\r\n\r\nx"),
-        pairs(&[("text/plain", "x")])
-    );
+    assert_eq!(leaves_of("Content-Type: multipart/mixed\r\n\r\nx"), pairs(&[("text/plain", "x")]));
+    assert_eq!(leaves_of("Content-Type: nonsense\r\n\r\nx"), pairs(&[("text/plain", "x")]));
 }
 
 #[test]
@@ -142,29 +94,19 @@ fn nested_boundaries() {
     // The inner boundary begins like the outer one, the inner multipart has no last boundary.
     let message = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=bb\r\n\r\n\
         --bb\r\n\r\n1\r\n--bb\r\nContent-Type: text/html\r\n\r\n2\r\n--b\r\n\r\n3\r\n--b--\r\n";
-    assert_eq!(
-        leaves_of(message),
-        pairs(&[("text/plain", "1"), ("text/html", "2"), ("text/plain", "3")])
-    );
+    assert_eq!(leaves_of(message), pairs(&[("text/plain", "1"), ("text/html", "2"), ("text/plain", "3")]));
     // The same boundary twice: the inner one ends first.
     let message = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
         --b\r\n\r\n1\r\n--b--\r\n--b\r\n\r\n2\r\n--b--\r\n";
-    assert_eq!(
-        leaves_of(message),
-        pairs(&[("text/plain", "1"), ("text/plain", "2")])
-    );
+    assert_eq!(leaves_of(message), pairs(&[("text/plain", "1"), ("text/plain", "2")]));
 }
 
 #[test]
 fn embedded_messages() {
     let digest = "Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: in\r\n\r\n1\r\n--b\r\nContent-Type: text/x\r\n\r\n2\r\n--b--";
     let s = Structure::of(digest.as_bytes());
-    let [first, second] = s.root.children() else {
-        panic!("two parts")
-    };
-    assert!(
-        matches!(&first.content, Content::Message(m) if m.envelope.subject.as_deref() == Some("in"))
-    );
+    let [first, second] = s.root.children() else { panic!("two parts") };
+    assert!(matches!(&first.content, Content::Message(m) if m.envelope.subject.as_deref() == Some("in")));
     assert!(first.is("message", "rfc822") && second.is("text", "x"));
     // The empty line that ends the inner header is also the line end of the boundary: ranges stay nested.
     let message = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\n--b--";
@@ -185,20 +127,14 @@ fn limits_hold() {
     assert_eq!(depth, Limits::default().depth);
     assert!(s.root.is("application", "octet-stream"));
 
-    let many = format!(
-        "Content-Type: multipart/mixed; boundary=b\r\n\r\n{}",
-        "--b\r\n\r\nx\r\n".repeat(3000)
-    );
+    let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\nx\r\n".repeat(3000));
     let s = Structure::of(many.as_bytes());
     assert_eq!(s.root.children().len(), Limits::default().parts - 1);
     let last = s.root.children().last().expect("many");
     assert!(last.is("application", "octet-stream"));
     assert_eq!(last.body.end, many.len() as u64);
 
-    let large = format!(
-        "To: {}\r\nSubject: after\r\n\r\nbody",
-        "a@b,".repeat(100_000)
-    );
+    let large = format!("To: {}\r\nSubject: after\r\n\r\nbody", "a@b,".repeat(100_000));
     let s = Structure::of(large.as_bytes());
     assert!(s.envelope.to.len() <= 4000 && s.envelope.subject.is_none());
     assert_eq!(s.root.size(), 4);
@@ -212,44 +148,22 @@ fn limits_hold() {
 
 #[test]
 fn decoding_refuses_damage() {
-    let s = Structure::of(
-        b"Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n1\r\n--b--\r\n",
-    );
+    let s = Structure::of(b"Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n1\r\n--b--\r\n");
     let good = s.encode();
     for cut in 0..good.len() {
         assert!(Structure::decode(&good[..cut]).is_err());
     }
-    assert_eq!(
-        Structure::decode(&[&good[..], &[0]].concat()),
-        Err(DecodeError::Damaged)
-    );
-    assert_eq!(
-        Structure::decode(&[&[9], &good[1..]].concat()),
-        Err(DecodeError::Version(9))
-    );
+    assert_eq!(Structure::decode(&[&good[..], &[0]].concat()), Err(DecodeError::Damaged));
+    assert_eq!(Structure::decode(&[&[9], &good[1..]].concat()), Err(DecodeError::Version(9)));
 }
 
 /// The invariants of the module.
 fn check(message: &[u8], s: &Structure) {
     fn part(p: &Part, within: &Range<u64>) {
-        assert!(
-            p.header.start <= p.header.end
-                && p.header.end == p.body.start
-                && p.body.start <= p.body.end,
-            "{p:?}"
-        );
-        assert!(
-            within.start <= p.header.start && p.body.end <= within.end,
-            "{p:?} not within {within:?}"
-        );
-        assert_eq!(
-            p.media_type == "multipart",
-            matches!(p.content, Content::Multipart(_))
-        );
-        assert_eq!(
-            p.is("message", "rfc822"),
-            matches!(p.content, Content::Message(_))
-        );
+        assert!(p.header.start <= p.header.end && p.header.end == p.body.start && p.body.start <= p.body.end, "{p:?}");
+        assert!(within.start <= p.header.start && p.body.end <= within.end, "{p:?} not within {within:?}");
+        assert_eq!(p.media_type == "multipart", matches!(p.content, Content::Multipart(_)));
+        assert_eq!(p.is("message", "rfc822"), matches!(p.content, Content::Message(_)));
         match &p.content {
             Content::Leaf => {}
             Content::Multipart(parts) => {
@@ -266,24 +180,14 @@ fn check(message: &[u8], s: &Structure) {
         }
     }
     fn lines(message: &[u8], p: &Part) {
-        assert_eq!(
-            p.lines,
-            slice(message, &p.body)
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count() as u64,
-            "{p:?}"
-        );
+        assert_eq!(p.lines, slice(message, &p.body).iter().filter(|b| **b == b'\n').count() as u64, "{p:?}");
         match &p.content {
             Content::Leaf => {}
             Content::Multipart(parts) => parts.iter().for_each(|child| lines(message, child)),
             Content::Message(inner) => lines(message, &inner.root),
         }
     }
-    assert_eq!(
-        s.root.header.start..s.root.body.end,
-        0..message.len() as u64
-    );
+    assert_eq!(s.root.header.start..s.root.body.end, 0..message.len() as u64);
     part(&s.root, &(0..message.len() as u64));
     lines(message, &s.root);
     assert_eq!(Structure::decode(&s.encode()).as_ref(), Ok(s));
@@ -312,12 +216,8 @@ fn messy() -> impl Strategy<Value = Vec<u8>> {
         Just("\r"),
     ];
     let eol = prop_oneof![8 => Just("\r\n"), 2 => Just("\n"), 1 => Just("\r"), 1 => Just("")];
-    proptest::collection::vec((line, eol), 0..60).prop_map(|lines| {
-        lines
-            .into_iter()
-            .flat_map(|(l, e)| [l, e].concat().into_bytes())
-            .collect()
-    })
+    proptest::collection::vec((line, eol), 0..60)
+        .prop_map(|lines| lines.into_iter().flat_map(|(l, e)| [l, e].concat().into_bytes()).collect())
 }
 
 proptest! {
@@ -415,20 +315,14 @@ fn entity() -> impl Strategy<Value = Entity> {
 }
 
 /// Type and raw body of the leaves as `mail-parser` sees them.
-fn other_leaves<'m>(
-    message: &mail_parser::Message<'m>,
-    raw: &'m [u8],
-    out: &mut Vec<(String, &'m str)>,
-) {
+fn other_leaves<'m>(message: &mail_parser::Message<'m>, raw: &'m [u8], out: &mut Vec<(String, &'m str)>) {
     use mail_parser::{MimeHeaders, PartType};
     for part in &message.parts {
         match &part.body {
             PartType::Multipart(_) => {}
             PartType::Message(inner) => other_leaves(inner, raw, out),
             _ => {
-                let ct = part
-                    .content_type()
-                    .expect("every generated leaf has a type");
+                let ct = part.content_type().expect("every generated leaf has a type");
                 let kind = format!("{}/{}", ct.ctype(), ct.subtype().unwrap_or_default());
                 let body = &raw[part.raw_body_offset() as usize..part.raw_end_offset() as usize];
                 out.push((kind, std::str::from_utf8(body).expect("UTF-8")));

@@ -84,7 +84,8 @@ fn a_delay_with_the_message() {
     report.recipients[0].action = Action::Delayed;
     report.recipients[0].status = "4.4.1".parse().expect("a status");
     report.recipients[0].will_retry_until = Some(Moment::utc(1_700_400_000));
-    report.returned = Returned::Message("Subject: été\r\nMessage-ID: <m2@x>\r\n\r\n--=_avis_r1mxalphafr_0_--\r\né\r\n".into());
+    report.returned =
+        Returned::Message("Subject: été\r\nMessage-ID: <m2@x>\r\n\r\n--=_avis_r1mxalphafr_0_--\r\né\r\n".into());
     let raw = report.write().expect("sound");
     let s = Structure::of(&raw);
     let [_, _, message] = s.root.children() else { panic!("three parts") };

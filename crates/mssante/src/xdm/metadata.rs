@@ -55,9 +55,7 @@ pub(super) struct Entry {
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Entry>, XmlError> {
     let tree = xml::parse(xml::text_of(bytes)?)?;
     let objects = tree.descendants().filter(|n| {
-        n.is_element()
-            && n.tag_name().name() == "ExtrinsicObject"
-            && n.tag_name().namespace() == Some(RIM)
+        n.is_element() && n.tag_name().name() == "ExtrinsicObject" && n.tag_name().namespace() == Some(RIM)
     });
     Ok(objects.take(MAX_DOCUMENTS).filter_map(entry).collect())
 }
@@ -78,9 +76,7 @@ fn entry(object: Node<'_, '_>) -> Option<Entry> {
         unique_id: external(scheme::UNIQUE_ID),
         patient_id: external(scheme::PATIENT_ID),
         hash: slot(object, "hash").next(),
-        size: slot(object, "size")
-            .next()
-            .and_then(|text| text.parse().ok()),
+        size: slot(object, "size").next().and_then(|text| text.parse().ok()),
     })
 }
 
@@ -101,25 +97,15 @@ fn slot<'a>(node: Node<'a, '_>, name: &'a str) -> impl Iterator<Item = String> +
     children(node, "Slot")
         .filter(move |n| n.attribute("name") == Some(name))
         .filter_map(|n| child(n, "ValueList"))
-        .flat_map(|list| {
-            children(list, "Value")
-                .take(MAX_FRAGMENTS)
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|list| children(list, "Value").take(MAX_FRAGMENTS).collect::<Vec<_>>())
         .filter_map(|value| line(value, MAX_TEXT))
 }
 
 /// A URI, whole or in numbered fragments (`1|IHE_XDM/…`, `2|…`) as ITI TF-3 allows for long ones.
 fn uri(object: Node<'_, '_>) -> Option<String> {
     let values: Vec<String> = slot(object, "URI").collect();
-    let fragments: Option<Vec<(u32, &str)>> = values
-        .iter()
-        .map(|value| {
-            value
-                .split_once('|')
-                .and_then(|(n, text)| Some((n.parse().ok()?, text)))
-        })
-        .collect();
+    let fragments: Option<Vec<(u32, &str)>> =
+        values.iter().map(|value| value.split_once('|').and_then(|(n, text)| Some((n.parse().ok()?, text)))).collect();
     match fragments {
         Some(mut parts) if !parts.is_empty() => {
             parts.sort_by_key(|part| part.0);

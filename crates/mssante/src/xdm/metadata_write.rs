@@ -11,10 +11,8 @@ use crate::cda::{Author, Body, CdaHeader, Code, InstanceId, Patient};
 use crate::hl7time::xds_utc;
 use crate::ins::InsAuthority;
 
-const CLASSIFICATION: &str =
-    "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Classification";
-const EXTERNAL: &str =
-    "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:ExternalIdentifier";
+const CLASSIFICATION: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Classification";
+const EXTERNAL: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:ExternalIdentifier";
 const ASSOCIATION: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Association";
 const PACKAGE: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:RegistryPackage";
 const HAS_MEMBER: &str = "urn:oasis:names:tc:ebxml-regrep:AssociationType:HasMember";
@@ -30,16 +28,9 @@ const STRUCTURES: &str = "1.2.250.1.71.4.2.2";
 
 /// The whole file.
 pub(super) fn metadata(package: &Package<'_>, packed: &[Packed<'_>]) -> io::Result<Vec<u8>> {
-    let mut out = Rim {
-        xml: Writer::new_with_indent(Vec::new(), b' ', 1),
-        next_id: 0,
-    };
-    out.xml
-        .write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    out.open(
-        "lcm:SubmitObjectsRequest",
-        &[("xmlns:lcm", LCM), ("xmlns:rim", RIM)],
-    )?;
+    let mut out = Rim { xml: Writer::new_with_indent(Vec::new(), b' ', 1), next_id: 0 };
+    out.xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    out.open("lcm:SubmitObjectsRequest", &[("xmlns:lcm", LCM), ("xmlns:rim", RIM)])?;
     out.open("rim:RegistryObjectList", &[])?;
     for (index, document) in packed.iter().enumerate() {
         out.document(&document_id(index), document, package)?;
@@ -88,62 +79,34 @@ struct Rim {
 }
 
 impl Rim {
-    fn document(
-        &mut self,
-        id: &str,
-        document: &Packed<'_>,
-        package: &Package<'_>,
-    ) -> io::Result<()> {
+    fn document(&mut self, id: &str, document: &Packed<'_>, package: &Package<'_>) -> io::Result<()> {
         let header = &document.header;
         self.open(
             "rim:ExtrinsicObject",
-            &[
-                ("id", id),
-                ("mimeType", "text/xml"),
-                ("objectType", scheme::STABLE_DOCUMENT),
-                ("status", APPROVED),
-            ],
+            &[("id", id), ("mimeType", "text/xml"), ("objectType", scheme::STABLE_DOCUMENT), ("status", APPROVED)],
         )?;
-        let created = header
-            .effective_time
-            .map_or_else(|| xds_utc(package.created), |time| time.to_xds());
+        let created = header.effective_time.map_or_else(|| xds_utc(package.created), |time| time.to_xds());
         self.slot("creationTime", &[&created])?;
         self.slot("hash", &[&document.hash])?;
-        self.slot(
-            "languageCode",
-            &[header.language.as_deref().unwrap_or("fr-FR")],
-        )?;
+        self.slot("languageCode", &[header.language.as_deref().unwrap_or("fr-FR")])?;
         if let Some(person) = header.legal_authenticator.as_ref().and_then(person) {
             self.slot("legalAuthenticator", &[&person])?;
         }
-        for (name, time) in [
-            ("serviceStartTime", header.service_start),
-            ("serviceStopTime", header.service_stop),
-        ] {
+        for (name, time) in [("serviceStartTime", header.service_start), ("serviceStopTime", header.service_stop)] {
             if let Some(time) = time {
                 self.slot(name, &[&time.to_xds()])?;
             }
         }
         self.slot("size", &[&document.bytes.len().to_string()])?;
-        if let Some(id) = local_patient_id(&header.patient).or_else(|| patient_id(&header.patient))
-        {
+        if let Some(id) = local_patient_id(&header.patient).or_else(|| patient_id(&header.patient)) {
             self.slot("sourcePatientId", &[&id])?;
         }
         let traits = patient_traits(&header.patient);
         if !traits.is_empty() {
-            self.slot(
-                "sourcePatientInfo",
-                &traits.iter().map(String::as_str).collect::<Vec<_>>(),
-            )?;
+            self.slot("sourcePatientInfo", &traits.iter().map(String::as_str).collect::<Vec<_>>())?;
         }
         self.slot("URI", &[&document.file])?;
-        self.name(
-            header
-                .title
-                .as_deref()
-                .or(header.code.display_name.as_deref())
-                .unwrap_or(&header.code.code),
-        )?;
+        self.name(header.title.as_deref().or(header.code.display_name.as_deref()).unwrap_or(&header.code.code))?;
         for author in &header.authors {
             self.author(id, scheme::AUTHOR, author)?;
         }
@@ -162,32 +125,15 @@ impl Rim {
             }
         }
         if let Some(patient) = patient_id(&header.patient) {
-            self.external(
-                id,
-                scheme::PATIENT_ID,
-                &patient,
-                "XDSDocumentEntry.patientId",
-            )?;
+            self.external(id, scheme::PATIENT_ID, &patient, "XDSDocumentEntry.patientId")?;
         }
-        self.external(
-            id,
-            scheme::UNIQUE_ID,
-            &unique_id(&header.id),
-            "XDSDocumentEntry.uniqueId",
-        )?;
+        self.external(id, scheme::UNIQUE_ID, &unique_id(&header.id), "XDSDocumentEntry.uniqueId")?;
         self.close("rim:ExtrinsicObject")
     }
 
     fn submission_set(&mut self, package: &Package<'_>, packed: &[Packed<'_>]) -> io::Result<()> {
         let header = packed.first().map(|document| &document.header);
-        self.open(
-            "rim:RegistryPackage",
-            &[
-                ("id", SET_ID),
-                ("objectType", PACKAGE),
-                ("status", APPROVED),
-            ],
-        )?;
+        self.open("rim:RegistryPackage", &[("id", SET_ID), ("objectType", PACKAGE), ("status", APPROVED)])?;
         self.slot("submissionTime", &[&xds_utc(package.created)])?;
         if let Some(author) = header.and_then(|h| h.authors.first()) {
             self.author(SET_ID, scheme::SET_AUTHOR, author)?;
@@ -196,25 +142,10 @@ impl Rim {
             self.code(SET_ID, scheme::SET_CONTENT, code)?;
         }
         if let Some(patient) = header.and_then(|h| patient_id(&h.patient)) {
-            self.external(
-                SET_ID,
-                scheme::SET_PATIENT_ID,
-                &patient,
-                "XDSSubmissionSet.patientId",
-            )?;
+            self.external(SET_ID, scheme::SET_PATIENT_ID, &patient, "XDSSubmissionSet.patientId")?;
         }
-        self.external(
-            SET_ID,
-            scheme::SET_SOURCE_ID,
-            package.source_id,
-            "XDSSubmissionSet.sourceId",
-        )?;
-        self.external(
-            SET_ID,
-            scheme::SET_UNIQUE_ID,
-            &set_unique_id(package, packed),
-            "XDSSubmissionSet.uniqueId",
-        )?;
+        self.external(SET_ID, scheme::SET_SOURCE_ID, package.source_id, "XDSSubmissionSet.sourceId")?;
+        self.external(SET_ID, scheme::SET_UNIQUE_ID, &set_unique_id(package, packed), "XDSSubmissionSet.uniqueId")?;
         self.close("rim:RegistryPackage")
     }
 
@@ -239,14 +170,7 @@ impl Rim {
         if let Some(role) = &author.role {
             let display = role.display_name.as_deref().unwrap_or_default();
             let system = role.system.as_deref().unwrap_or_default();
-            self.slot(
-                "authorSpecialty",
-                &[&format!(
-                    "{}^{}^{system}",
-                    plain(&role.code),
-                    plain(display)
-                )],
-            )?;
+            self.slot("authorSpecialty", &[&format!("{}^{}^{system}", plain(&role.code), plain(display))])?;
         }
         self.close("rim:Classification")
     }
@@ -288,14 +212,7 @@ impl Rim {
 
     fn name(&mut self, value: &str) -> io::Result<()> {
         self.open("rim:Name", &[])?;
-        self.open(
-            "rim:LocalizedString",
-            &[
-                ("xml:lang", "fr-FR"),
-                ("charset", "UTF-8"),
-                ("value", value),
-            ],
-        )?;
+        self.open("rim:LocalizedString", &[("xml:lang", "fr-FR"), ("charset", "UTF-8"), ("value", value)])?;
         self.close("rim:LocalizedString")?;
         self.close("rim:Name")
     }
@@ -329,15 +246,7 @@ impl Rim {
 
 /// Text without the delimiters of HL7 version 2.
 fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if matches!(c, '^' | '&' | '|' | '~' | '\\') {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if matches!(c, '^' | '&' | '|' | '~' | '\\') { ' ' } else { c }).collect()
 }
 
 /// `root^extension`, or the root alone.
@@ -358,15 +267,8 @@ fn patient_id(patient: &Patient) -> Option<String> {
 
 /// CX of the first identifier that is no INS.
 fn local_patient_id(patient: &Patient) -> Option<String> {
-    let id = patient
-        .ids
-        .iter()
-        .find(|id| InsAuthority::from_oid(&id.root).is_none())?;
-    Some(format!(
-        "{}^^^&{}&ISO^PI",
-        plain(id.extension.as_deref()?),
-        id.root
-    ))
+    let id = patient.ids.iter().find(|id| InsAuthority::from_oid(&id.root).is_none())?;
+    Some(format!("{}^^^&{}&ISO^PI", plain(id.extension.as_deref()?), id.root))
 }
 
 fn patient_traits(patient: &Patient) -> Vec<String> {
@@ -375,12 +277,7 @@ fn patient_traits(patient: &Patient) -> Vec<String> {
         traits.push(format!("PID-5|{}^{}^^^^^L", plain(name), plain(first)));
     }
     if let Some(birth) = patient.birth_date {
-        traits.push(format!(
-            "PID-7|{:04}{:02}{:02}",
-            birth.year(),
-            u8::from(birth.month()),
-            birth.day()
-        ));
+        traits.push(format!("PID-7|{:04}{:02}{:02}", birth.year(), u8::from(birth.month()), birth.day()));
     }
     if let Some(gender) = &patient.gender {
         traits.push(format!("PID-8|{}", plain(gender)));
@@ -395,34 +292,19 @@ fn person(author: &Author) -> Option<String> {
     let Some(id) = author.id.as_ref().filter(|id| id.extension.is_some()) else {
         return Some(format!("^{surname}^{first}^^^^^^^U"));
     };
-    let kind = if id.root == PROFESSIONALS {
-        "IDNPS"
-    } else {
-        "PI"
-    };
+    let kind = if id.root == PROFESSIONALS { "IDNPS" } else { "PI" };
     let number = plain(id.extension.as_deref().unwrap_or_default());
-    Some(format!(
-        "{number}^{surname}^{first}^^^^^^&{}&ISO^D^^^{kind}",
-        id.root
-    ))
+    Some(format!("{number}^{surname}^{first}^^^^^^&{}&ISO^D^^^{kind}", id.root))
 }
 
 /// XON of a structure: name, register, type of number, number.
 fn institution(author: &Author) -> Option<String> {
     let name = plain(author.organization.as_deref()?);
-    let Some(id) = author
-        .organization_id
-        .as_ref()
-        .filter(|id| id.extension.is_some())
-    else {
+    let Some(id) = author.organization_id.as_ref().filter(|id| id.extension.is_some()) else {
         return Some(name);
     };
     let kind = if id.root == STRUCTURES { "IDNST" } else { "XX" };
-    Some(format!(
-        "{name}^^^^^&{}&ISO^{kind}^^^{}",
-        id.root,
-        plain(id.extension.as_deref().unwrap_or_default())
-    ))
+    Some(format!("{name}^^^^^&{}&ISO^{kind}^^^{}", id.root, plain(id.extension.as_deref().unwrap_or_default())))
 }
 
 /// The IHE format of the content: a scanned or printed PDF inside a CDA, else the media type suffices.
@@ -434,16 +316,9 @@ fn format_of(header: &CdaHeader) -> Code {
         Body::Embedded(Some(media)) if media == "text/plain" => {
             ("urn:ihe:iti:xds-sd:text:2008", "Text embedded in a CDA")
         }
-        _ => (
-            "urn:ihe:iti:xds:2017:mimeTypeSufficient",
-            "mimeType Sufficient",
-        ),
+        _ => ("urn:ihe:iti:xds:2017:mimeTypeSufficient", "mimeType Sufficient"),
     };
-    Code {
-        code: code.to_owned(),
-        display_name: Some(display.to_owned()),
-        system: Some(IHE_FORMATS.to_owned()),
-    }
+    Code { code: code.to_owned(), display_name: Some(display.to_owned()), system: Some(IHE_FORMATS.to_owned()) }
 }
 
 /// An OID under `2.25` (one UUID in decimal, ITU-T X.667) drawn from what is submitted, by whom and when:

@@ -36,26 +36,9 @@ mod tests {
 
     #[test]
     fn keys() {
-        assert_eq!(
-            key("IHE_XDM/SubSet01/doc.xml").as_deref(),
-            Some("IHE_XDM/SUBSET01/DOC.XML")
-        );
-        assert_eq!(
-            key("IHE_XDM\\SUBSET01\\").as_deref(),
-            Some("IHE_XDM/SUBSET01")
-        );
-        for bad in [
-            "",
-            "/a",
-            "\\a",
-            "../a",
-            "a/../b",
-            "a//b",
-            "C:a",
-            "a\nb",
-            "a/./b",
-            "1/2/3/4/5/6/7/8/9",
-        ] {
+        assert_eq!(key("IHE_XDM/SubSet01/doc.xml").as_deref(), Some("IHE_XDM/SUBSET01/DOC.XML"));
+        assert_eq!(key("IHE_XDM\\SUBSET01\\").as_deref(), Some("IHE_XDM/SUBSET01"));
+        for bad in ["", "/a", "\\a", "../a", "a/../b", "a//b", "C:a", "a\nb", "a/./b", "1/2/3/4/5/6/7/8/9"] {
             assert_eq!(key(bad), None, "{bad:?}");
         }
         assert_eq!((directory("A/B/C.XML"), directory("C.XML")), ("A/B/", ""));

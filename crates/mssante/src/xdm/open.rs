@@ -32,9 +32,7 @@ pub enum OpenError {
     #[error("the archive is not a readable zip file")]
     Damaged,
     /// Encrypted, a link, an unknown compression, or entries that overlap.
-    #[error(
-        "the archive uses a zip feature that has no place in IHE XDM (encryption, links, overlaps)"
-    )]
+    #[error("the archive uses a zip feature that has no place in IHE XDM (encryption, links, overlaps)")]
     Feature,
     /// An absolute or climbing path, or the same name twice.
     #[error("the archive has an unsafe or repeated entry name")]
@@ -87,13 +85,7 @@ pub struct Document {
 impl std::fmt::Debug for Document {
     /// Neither the content nor the patient.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Document({}, {:?}, {} bytes)",
-            self.path,
-            self.mime_type,
-            self.bytes.len()
-        )
+        write!(f, "Document({}, {:?}, {} bytes)", self.path, self.mime_type, self.bytes.len())
     }
 }
 
@@ -111,19 +103,12 @@ impl Archive {
     /// [`CdaError`] when a document announced as XML cannot be read, or is a CDA without what makes one.
     pub fn cda_headers(&self) -> Result<Vec<CdaHeader>, CdaError> {
         let is_xml = |d: &&Document| {
-            d.mime_type.as_deref().map_or_else(
-                || d.path.ends_with(".XML"),
-                |m| matches!(m, "text/xml" | "application/xml"),
-            )
+            d.mime_type
+                .as_deref()
+                .map_or_else(|| d.path.ends_with(".XML"), |m| matches!(m, "text/xml" | "application/xml"))
         };
-        let headers = self
-            .documents
-            .iter()
-            .filter(is_xml)
-            .map(|d| CdaHeader::read(&d.bytes));
-        headers
-            .filter(|read| read != &Err(CdaError::NotCda))
-            .collect()
+        let headers = self.documents.iter().filter(is_xml).map(|d| CdaHeader::read(&d.bytes));
+        headers.filter(|read| read != &Err(CdaError::NotCda)).collect()
     }
 }
 
@@ -133,31 +118,21 @@ impl Archive {
 /// See [`OpenError`]; never quotes a name or a content.
 pub fn open(archive: &[u8]) -> Result<Archive, OpenError> {
     let mut files = inflate(archive)?;
-    let is_metadata = |key: &&String| {
-        key.starts_with("IHE_XDM/") && key.ends_with("/METADATA.XML") && key.split('/').count() == 3
-    };
+    let is_metadata =
+        |key: &&String| key.starts_with("IHE_XDM/") && key.ends_with("/METADATA.XML") && key.split('/').count() == 3;
     let sets: Vec<String> = files.keys().filter(is_metadata).cloned().collect();
     if sets.is_empty() {
         return Err(OpenError::NoMetadata);
     }
     let mut documents = Vec::new();
     for set in sets {
-        let described = files
-            .get(&set)
-            .map(|bytes| metadata::read(bytes))
-            .transpose();
+        let described = files.get(&set).map(|bytes| metadata::read(bytes)).transpose();
         for entry in described.map_err(OpenError::Metadata)?.unwrap_or_default() {
-            let path = names::key(&format!("{}{}", names::directory(&set), entry.uri))
-                .ok_or(OpenError::Name)?;
+            let path = names::key(&format!("{}{}", names::directory(&set), entry.uri)).ok_or(OpenError::Name)?;
             // Each file belongs to one object; taking it out also keeps a hostile METADATA.XML from
             // multiplying one file in memory.
             let bytes = files.remove(&path).ok_or(OpenError::MissingDocument)?;
-            documents.push(Document {
-                integrity: check(&entry, &bytes)?,
-                path,
-                bytes,
-                ..described_as(entry)
-            });
+            documents.push(Document { integrity: check(&entry, &bytes)?, path, bytes, ..described_as(entry) });
         }
     }
     Ok(Archive { documents })
@@ -205,10 +180,7 @@ fn inflate(archive: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, OpenError> {
     if zip.has_duplicate_names() {
         return Err(OpenError::Name);
     }
-    if zip
-        .has_overlapping_entries()
-        .map_err(|_| OpenError::Damaged)?
-    {
+    if zip.has_overlapping_entries().map_err(|_| OpenError::Damaged)? {
         return Err(OpenError::Feature);
     }
     let mut files = BTreeMap::new();
@@ -217,10 +189,7 @@ fn inflate(archive: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, OpenError> {
         // `by_index` refuses encrypted entries by an error; look at the entry before reading it.
         let entry = zip.by_index_raw(index).map_err(|_| OpenError::Damaged)?;
         let (compressed, announced) = (entry.compressed_size(), entry.size());
-        let plain = matches!(
-            entry.compression(),
-            CompressionMethod::Stored | CompressionMethod::Deflated
-        );
+        let plain = matches!(entry.compression(), CompressionMethod::Stored | CompressionMethod::Deflated);
         if entry.encrypted() || entry.is_symlink() || !plain {
             return Err(OpenError::Feature);
         }
@@ -231,17 +200,13 @@ fn inflate(archive: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, OpenError> {
         }
         drop(name);
         drop(entry);
-        if announced > MAX_ENTRY || announced > RATIO_FREE.max(compressed.saturating_mul(MAX_RATIO))
-        {
+        if announced > MAX_ENTRY || announced > RATIO_FREE.max(compressed.saturating_mul(MAX_RATIO)) {
             return Err(OpenError::Limit);
         }
         // What is announced may be a lie: never read more than it, plus one byte to see the lie.
         let mut bytes = Vec::new();
         let reader = zip.by_index(index).map_err(|_| OpenError::Damaged)?;
-        reader
-            .take(announced + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|_| OpenError::Damaged)?;
+        reader.take(announced + 1).read_to_end(&mut bytes).map_err(|_| OpenError::Damaged)?;
         if bytes.len() as u64 != announced {
             return Err(OpenError::Damaged);
         }

@@ -23,11 +23,7 @@ fn package<'a>(documents: &'a [&'a [u8]]) -> Package<'a> {
             postal_address: None,
             phone: Some("01 00 00 00 00\r\nX: y".to_owned()),
         },
-        software: Software {
-            name: "Vaguemestre".to_owned(),
-            version: "0.1".to_owned(),
-            vendor: "essai".to_owned(),
-        },
+        software: Software { name: "Vaguemestre".to_owned(), version: "0.1".to_owned(), vendor: "essai".to_owned() },
         source_id: "2.25.1",
         content_type: None,
         created: datetime!(2025-03-04 18:30:00 +1),
@@ -38,11 +34,8 @@ fn package<'a>(documents: &'a [&'a [u8]]) -> Package<'a> {
 fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {
-        zip.start_file(
-            *name,
-            SimpleFileOptions::default().compression_method(CompressionMethod::Deflated),
-        )
-        .expect("a new name");
+        zip.start_file(*name, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated))
+            .expect("a new name");
         zip.write_all(bytes).expect("in memory");
     }
     zip.finish().expect("in memory").into_inner()
@@ -58,10 +51,7 @@ fn metadata_for(slots: &str) -> String {
 }
 
 fn slot(name: &str, values: &[&str]) -> String {
-    let values: String = values
-        .iter()
-        .map(|v| format!("<Value>{v}</Value>"))
-        .collect();
+    let values: String = values.iter().map(|v| format!("<Value>{v}</Value>")).collect();
     format!("<Slot name=\"{name}\"><ValueList>{values}</ValueList></Slot>")
 }
 
@@ -75,63 +65,31 @@ fn what_is_built_opens_again() {
     assert_eq!(letter.bytes, N3);
     assert_eq!(letter.integrity, Integrity::Verified);
     assert_eq!(letter.mime_type.as_deref(), Some("text/xml"));
-    assert_eq!(
-        letter.title.as_deref(),
-        Some("Lettre de liaison à la sortie de l'établissement")
-    );
-    assert_eq!(
-        letter.patient_id.as_deref(),
-        Some("255069999999934^^^&1.2.250.1.213.1.4.10&ISO^NH")
-    );
-    assert_eq!(
-        letter.unique_id.as_deref(),
-        Some("2.25.201774930186452750391846275018364920175")
-    );
+    assert_eq!(letter.title.as_deref(), Some("Lettre de liaison à la sortie de l'établissement"));
+    assert_eq!(letter.patient_id.as_deref(), Some("255069999999934^^^&1.2.250.1.213.1.4.10&ISO^NH"));
+    assert_eq!(letter.unique_id.as_deref(), Some("2.25.201774930186452750391846275018364920175"));
     let code = letter.type_code.as_ref().expect("written");
-    assert_eq!(
-        (code.code.as_str(), code.system.as_deref()),
-        ("11490-0", Some("2.16.840.1.113883.6.1"))
-    );
+    assert_eq!((code.code.as_str(), code.system.as_deref()), ("11490-0", Some("2.16.840.1.113883.6.1")));
 
     // ECO-HDR: the facts for the header fields, from both ends.
     assert_eq!(archive.cda_headers().expect("two CDA"), built.headers);
-    let facts = DocumentFacts::of(&built.headers)
-        .expect("plain codes")
-        .expect("two documents");
-    assert_eq!(
-        (facts.codes.to_string().as_str(), facts.ins),
-        ("11490-0,11502-2", InsPresence::Qualified)
-    );
+    let facts = DocumentFacts::of(&built.headers).expect("plain codes").expect("two documents");
+    assert_eq!((facts.codes.to_string().as_str(), facts.ins), ("11490-0,11502-2", InsPresence::Qualified));
     assert_eq!(
         crate::subject::for_documents(&built.headers).as_deref(),
         Ok("XDM/1.0/DDM+2 documents COURRIER-ESSAI JEANNE 15/06/1955")
     );
     // No randomness, no clock.
-    assert_eq!(
-        build(&package(&[N3, N1])).expect("again").archive,
-        built.archive
-    );
+    assert_eq!(build(&package(&[N3, N1])).expect("again").archive, built.archive);
 }
 
 #[test]
 fn the_tree_and_the_metadata_are_those_of_xdm() {
     let built = build(&package(&[N1])).expect("one document");
     let mut zip = zip::ZipArchive::new(Cursor::new(&built.archive)).expect("a zip");
-    let names: Vec<String> = zip
-        .file_names()
-        .map(|n| n.expect("ASCII").into_owned())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "INDEX.HTM",
-            "README.TXT",
-            "IHE_XDM/SUBSET01/METADATA.XML",
-            "IHE_XDM/SUBSET01/DOC0001.XML"
-        ]
-    );
-    let mut read =
-        |name: &str| std::io::read_to_string(zip.by_name(name).expect(name)).expect("UTF-8");
+    let names: Vec<String> = zip.file_names().map(|n| n.expect("ASCII").into_owned()).collect();
+    assert_eq!(names, ["INDEX.HTM", "README.TXT", "IHE_XDM/SUBSET01/METADATA.XML", "IHE_XDM/SUBSET01/DOC0001.XML"]);
+    let mut read = |name: &str| std::io::read_to_string(zip.by_name(name).expect(name)).expect("UTF-8");
     let metadata = read("IHE_XDM/SUBSET01/METADATA.XML");
     for expected in [
         format!("<rim:Value>{}</rim:Value>", xds_hash(N1)),
@@ -150,38 +108,20 @@ fn the_tree_and_the_metadata_are_those_of_xdm() {
     let readme = read("README.TXT");
     assert!(readme.contains("Téléphone : 01 00 00 00 00 X: y\r\n"));
     let index = read("INDEX.HTM");
-    assert!(
-        index.contains("Dr Marie &lt;MARTIN&gt; &amp; Cie")
-            && index.contains("href=\"README.TXT\"")
-    );
+    assert!(index.contains("Dr Marie &lt;MARTIN&gt; &amp; Cie") && index.contains("href=\"README.TXT\""));
 }
 
 #[test]
 fn a_package_that_breaks_a_rule_is_refused() {
     assert!(matches!(build(&package(&[])), Err(BuildError::Count)));
-    assert!(matches!(
-        build(&package(&[N1, N1])),
-        Err(BuildError::SameDocument)
-    ));
-    assert!(matches!(
-        build(&package(&[N1, b"<a/>"])),
-        Err(BuildError::Document(2, crate::cda::CdaError::NotCda))
-    ));
+    assert!(matches!(build(&package(&[N1, N1])), Err(BuildError::SameDocument)));
+    assert!(matches!(build(&package(&[N1, b"<a/>"])), Err(BuildError::Document(2, crate::cda::CdaError::NotCda))));
     let other = String::from_utf8_lossy(N3).replace("255069999999934", "279035121518989");
-    assert!(
-        build(&package(&[N1, other.as_bytes()])).is_ok(),
-        "the local identifier is still shared"
-    );
+    assert!(build(&package(&[N1, other.as_bytes()])).is_ok(), "the local identifier is still shared");
     let other = other.replace("IPP0001", "IPP0002");
-    assert!(matches!(
-        build(&package(&[N1, other.as_bytes()])),
-        Err(BuildError::SeveralPatients)
-    ));
+    assert!(matches!(build(&package(&[N1, other.as_bytes()])), Err(BuildError::SeveralPatients)));
     for source in ["", "1", "1.02", "3.1", "1..2", "1.2.a"] {
-        let bad = Package {
-            source_id: source,
-            ..package(&[N1])
-        };
+        let bad = Package { source_id: source, ..package(&[N1]) };
         assert!(matches!(build(&bad), Err(BuildError::SourceId)), "{source}");
     }
 }
@@ -189,23 +129,16 @@ fn a_package_that_breaks_a_rule_is_refused() {
 #[test]
 fn archives_of_others_are_read_with_tolerance() {
     // Other case, backslashes, a URI in fragments, an upper-case hash, a document of another kind.
-    let slots =
-        slot("URI", &["2|1.xml", "1|Doc000"]) + &slot("hash", &[&xds_hash(N1).to_uppercase()]);
+    let slots = slot("URI", &["2|1.xml", "1|Doc000"]) + &slot("hash", &[&xds_hash(N1).to_uppercase()]);
     let metadata = metadata_for(&slots);
-    let files: [(&str, &[u8]); 3] = [
-        ("ihe_xdm\\Sub1\\metadata.xml", metadata.as_bytes()),
-        ("IHE_XDM\\SUB1\\DOC0001.XML", N1),
-        ("INDEX.HTM", b"x"),
-    ];
+    let files: [(&str, &[u8]); 3] =
+        [("ihe_xdm\\Sub1\\metadata.xml", metadata.as_bytes()), ("IHE_XDM\\SUB1\\DOC0001.XML", N1), ("INDEX.HTM", b"x")];
     let archive = open(&zip_of(&files)).expect("readable");
     assert_eq!(archive.documents[0].integrity, Integrity::Verified);
     assert_eq!(archive.cda_headers().expect("one CDA").len(), 1);
     let plain = metadata_for(&slot("URI", &["A.XML"]));
-    let archive = open(&zip_of(&[
-        ("IHE_XDM/S/METADATA.XML", plain.as_bytes()),
-        ("IHE_XDM/S/A.XML", b"<b/>"),
-    ]))
-    .expect("readable");
+    let archive =
+        open(&zip_of(&[("IHE_XDM/S/METADATA.XML", plain.as_bytes()), ("IHE_XDM/S/A.XML", b"<b/>")])).expect("readable");
     assert_eq!(archive.documents[0].integrity, Integrity::Undeclared);
     assert_eq!(archive.cda_headers(), Ok(vec![]));
 }
@@ -213,12 +146,8 @@ fn archives_of_others_are_read_with_tolerance() {
 #[test]
 fn hostile_archives_are_refused() {
     let plain = |uri: &str| metadata_for(&slot("URI", &[uri]));
-    let with = |metadata: &str| {
-        zip_of(&[
-            ("IHE_XDM/S/METADATA.XML", metadata.as_bytes()),
-            ("IHE_XDM/S/A.XML", b"<b/>"),
-        ])
-    };
+    let with =
+        |metadata: &str| zip_of(&[("IHE_XDM/S/METADATA.XML", metadata.as_bytes()), ("IHE_XDM/S/A.XML", b"<b/>")]);
     let bomb = vec![b' '; 4 * 1024 * 1024];
     let many: Vec<String> = (0..300).map(|i| format!("F{i}")).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), &b""[..])).collect();
@@ -229,25 +158,12 @@ fn hostile_archives_are_refused() {
         (zip_of(&[("INDEX.HTM", b"x")]), OpenError::NoMetadata),
         (zip_of(&[("METADATA.XML", b"<a/>")]), OpenError::NoMetadata),
         (with("<a"), OpenError::Metadata(XmlError::Malformed)),
-        (
-            with("<!DOCTYPE a><a/>"),
-            OpenError::Metadata(XmlError::Doctype),
-        ),
+        (with("<!DOCTYPE a><a/>"), OpenError::Metadata(XmlError::Doctype)),
         (with(&plain("B.XML")), OpenError::MissingDocument),
         (with(&double), OpenError::MissingDocument),
         (with(&plain("../../etc/passwd")), OpenError::Name),
-        (
-            with(&metadata_for(
-                &(slot("URI", &["A.XML"]) + &slot("size", &["5"])),
-            )),
-            OpenError::Corrupt,
-        ),
-        (
-            with(&metadata_for(
-                &(slot("URI", &["A.XML"]) + &slot("hash", &["00"])),
-            )),
-            OpenError::Corrupt,
-        ),
+        (with(&metadata_for(&(slot("URI", &["A.XML"]) + &slot("size", &["5"])))), OpenError::Corrupt),
+        (with(&metadata_for(&(slot("URI", &["A.XML"]) + &slot("hash", &["00"])))), OpenError::Corrupt),
         (zip_of(&[("../A", b"x")]), OpenError::Name),
         (zip_of(&[("/A", b"x")]), OpenError::Name),
         (zip_of(&[("a", b"x"), ("A", b"y")]), OpenError::Name),
@@ -262,10 +178,7 @@ fn hostile_archives_are_refused() {
 fn an_announced_size_that_lies_is_seen() {
     // 64 bytes of one letter; the central directory announces 3.
     let mut archive = zip_of(&[("A", &[b'x'; 64])]);
-    let central = archive
-        .windows(4)
-        .position(|w| w == b"PK\x01\x02")
-        .expect("a directory");
+    let central = archive.windows(4).position(|w| w == b"PK\x01\x02").expect("a directory");
     archive[central + 24] = 3;
     assert_eq!(open(&archive).err(), Some(OpenError::Damaged));
 }
@@ -273,12 +186,7 @@ fn an_announced_size_that_lies_is_seen() {
 #[test]
 fn a_link_is_refused() {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.add_symlink(
-        "IHE_XDM/S/METADATA.XML",
-        "/etc/passwd",
-        SimpleFileOptions::default(),
-    )
-    .expect("in memory");
+    zip.add_symlink("IHE_XDM/S/METADATA.XML", "/etc/passwd", SimpleFileOptions::default()).expect("in memory");
     let archive = zip.finish().expect("in memory").into_inner();
     assert_eq!(open(&archive).err(), Some(OpenError::Feature));
 }

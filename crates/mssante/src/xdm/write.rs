@@ -122,28 +122,17 @@ pub fn build(package: &Package<'_>) -> Result<Built, BuildError> {
     for (index, bytes) in package.documents.iter().enumerate() {
         let rank = index + 1;
         let header = CdaHeader::read(bytes).map_err(|error| BuildError::Document(rank, error))?;
-        if packed
-            .iter()
-            .any(|other| !other.header.patient.is_same_as(&header.patient))
-        {
+        if packed.iter().any(|other| !other.header.patient.is_same_as(&header.patient)) {
             return Err(BuildError::SeveralPatients);
         }
         if packed.iter().any(|other| other.header.id == header.id) {
             return Err(BuildError::SameDocument);
         }
         // ISO 9660 level 1: eight capitals or digits, a point, three.
-        packed.push(Packed {
-            file: format!("DOC{rank:04}.XML"),
-            bytes,
-            hash: xds_hash(bytes),
-            header,
-        });
+        packed.push(Packed { file: format!("DOC{rank:04}.XML"), bytes, hash: xds_hash(bytes), header });
     }
     let archive = zip(package, &packed)?;
-    Ok(Built {
-        archive,
-        headers: packed.into_iter().map(|document| document.header).collect(),
-    })
+    Ok(Built { archive, headers: packed.into_iter().map(|document| document.header).collect() })
 }
 
 fn zip(package: &Package<'_>, packed: &[Packed<'_>]) -> Result<Vec<u8>, BuildError> {
@@ -164,9 +153,8 @@ fn zip(package: &Package<'_>, packed: &[Packed<'_>]) -> Result<Vec<u8>, BuildErr
             .ok()
         })
         .unwrap_or_default();
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .last_modified_time(modified);
+    let options =
+        SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).last_modified_time(modified);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let mut add = |name: &str, bytes: &[u8]| -> Result<(), BuildError> {
         zip.start_file(name, options)?;
@@ -177,10 +165,7 @@ fn zip(package: &Package<'_>, packed: &[Packed<'_>]) -> Result<Vec<u8>, BuildErr
     add("README.TXT", readme(package, packed).as_bytes())?;
     add("IHE_XDM/SUBSET01/METADATA.XML", &metadata(package, packed)?)?;
     for document in packed {
-        add(
-            &format!("IHE_XDM/SUBSET01/{}", document.file),
-            document.bytes,
-        )?;
+        add(&format!("IHE_XDM/SUBSET01/{}", document.file), document.bytes)?;
     }
     Ok(zip.finish()?.into_inner())
 }
@@ -191,11 +176,7 @@ fn index(package: &Package<'_>, packed: &[Packed<'_>]) -> String {
         .iter()
         .map(|document| {
             let title = document.header.title.as_deref().unwrap_or(&document.file);
-            format!(
-                "<li><a href=\"IHE_XDM/SUBSET01/{}\">{}</a></li>\n",
-                document.file,
-                escaped(title)
-            )
+            format!("<li><a href=\"IHE_XDM/SUBSET01/{}\">{}</a></li>\n", document.file, escaped(title))
         })
         .collect();
     format!(
@@ -217,16 +198,8 @@ fn readme(package: &Package<'_>, packed: &[Packed<'_>]) -> String {
     let mut readme = String::from("EXPEDITEUR\r\n");
     readme += &line("Nom", &sender.name);
     readme += &line("Organisation", &sender.organization);
-    readme += &sender
-        .postal_address
-        .as_deref()
-        .map(|value| line("Adresse", value))
-        .unwrap_or_default();
-    readme += &sender
-        .phone
-        .as_deref()
-        .map(|value| line("T\u{e9}l\u{e9}phone", value))
-        .unwrap_or_default();
+    readme += &sender.postal_address.as_deref().map(|value| line("Adresse", value)).unwrap_or_default();
+    readme += &sender.phone.as_deref().map(|value| line("T\u{e9}l\u{e9}phone", value)).unwrap_or_default();
     readme += "\r\nAPPLICATION\r\n";
     readme += &line("Nom", &software.name);
     readme += &line("Version", &software.version);
@@ -240,13 +213,7 @@ fn readme(package: &Package<'_>, packed: &[Packed<'_>]) -> String {
 }
 
 fn is_oid(text: &str) -> bool {
-    let arc_ok = |arc: &str| {
-        !arc.is_empty()
-            && arc.bytes().all(|b| b.is_ascii_digit())
-            && (arc == "0" || !arc.starts_with('0'))
-    };
-    text.len() <= MAX_OID
-        && text.starts_with(['0', '1', '2'])
-        && text.contains('.')
-        && text.split('.').all(arc_ok)
+    let arc_ok =
+        |arc: &str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
+    text.len() <= MAX_OID && text.starts_with(['0', '1', '2']) && text.contains('.') && text.split('.').all(arc_ok)
 }

@@ -98,13 +98,14 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
         }
     });
     if let (Some(leaf), Some(key)) = (chain.first(), key)
-        && !leaf.public_key().is_ok_and(|public| public.public_eq(&key)) {
-            c.say(
-                &config.tls.key,
-                "the key is not the certificate's",
-                "give the key the first certificate of the file was made for",
-            );
-        }
+        && !leaf.public_key().is_ok_and(|public| public.public_eq(&key))
+    {
+        c.say(
+            &config.tls.key,
+            "the key is not the certificate's",
+            "give the key the first certificate of the file was made for",
+        );
+    }
     c.pem_certificates(&config.trust.anchors);
     c.pem_certificates(&config.psc.anchors);
     if config.trust.crl.is_empty() && config.trust.revocation == super::Revocation::Required {
@@ -144,9 +145,10 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
         }
     }
     if let Some(until) = &config.tls.tls10_tolerated_until
-        && parse_day(until.get_ref()).is_none() {
-            c.say(until, format!("{}: not a day", until.get_ref()), "write it as 2026-12-31");
-        }
+        && parse_day(until.get_ref()).is_none()
+    {
+        c.say(until, format!("{}: not a day", until.get_ref()), "write it as 2026-12-31");
+    }
     c.within(&config.relay.first_retry_seconds, "relay.first_retry_seconds", 1..=3600);
     c.within(&config.relay.expire_hours, "relay.expire_hours", 1..=240);
     if *config.relay.connections_per_domain.get_ref() == 0 {

@@ -18,10 +18,6 @@ pub(super) fn open(text: &str) -> Result<Document<'_>, ListError> {
     if text.len() > super::MAX_DOCUMENT {
         return Err(ListError::TooLarge);
     }
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: MAX_NODES,
-        ..ParsingOptions::default()
-    };
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     Ok(Document::parse_with_options(text, options)?)
 }

@@ -59,21 +59,14 @@ pub(super) struct Form {
 /// Reads and judges the form.
 pub(super) fn read(document: &Document<'_>) -> Result<Form, SignatureError> {
     let root = document.root_element();
-    let mut signatures = document
-        .descendants()
-        .filter(|node| node.has_tag_name((DSIG, "Signature")));
+    let mut signatures = document.descendants().filter(|node| node.has_tag_name((DSIG, "Signature")));
     let signature = signatures.next().ok_or(SignatureError::Missing)?;
     if signatures.next().is_some() || signature.parent() != Some(root) {
         return Err(SignatureError::Misplaced);
     }
     // The same names further down (in an Object) would be found by a reader that searches instead of walking.
     for name in ["SignedInfo", "SignatureValue", "KeyInfo"] {
-        if document
-            .descendants()
-            .filter(|node| node.has_tag_name((DSIG, name)))
-            .count()
-            > 1
-        {
+        if document.descendants().filter(|node| node.has_tag_name((DSIG, name))).count() > 1 {
             return Err(SignatureError::Malformed);
         }
     }
@@ -84,9 +77,8 @@ pub(super) fn read(document: &Document<'_>) -> Result<Form, SignatureError> {
         return Err(SignatureError::Algorithm);
     }
     let references: Vec<_> = children(signed_info, "Reference").collect();
-    let (document_references, others): (Vec<&Node<'_, '_>>, Vec<_>) = references
-        .iter()
-        .partition(|reference| reference.attribute("URI") == Some(""));
+    let (document_references, others): (Vec<&Node<'_, '_>>, Vec<_>) =
+        references.iter().partition(|reference| reference.attribute("URI") == Some(""));
     let [reference] = document_references[..] else {
         return Err(SignatureError::Coverage);
     };
@@ -98,11 +90,7 @@ pub(super) fn read(document: &Document<'_>) -> Result<Form, SignatureError> {
     let (canonical, prefixes) = transforms(*reference)?;
     Ok(Form {
         range: signature.range(),
-        uris: references
-            .iter()
-            .filter_map(|r| r.attribute("URI"))
-            .map(str::to_owned)
-            .collect(),
+        uris: references.iter().filter_map(|r| r.attribute("URI")).map(str::to_owned).collect(),
         canonical,
         prefixes,
         digest: digest(*reference)?,
@@ -112,18 +100,9 @@ pub(super) fn read(document: &Document<'_>) -> Result<Form, SignatureError> {
 }
 
 /// XAdES's reference to the properties of this very signature: it adds nothing to the list, and takes nothing out of it.
-fn check_properties(
-    reference: Node<'_, '_>,
-    signature: Node<'_, '_>,
-) -> Result<(), SignatureError> {
-    let id = reference
-        .attribute("URI")
-        .and_then(|uri| uri.strip_prefix('#'))
-        .ok_or(SignatureError::Coverage)?;
-    let mut targets = signature
-        .document()
-        .descendants()
-        .filter(|node| node.attribute("Id") == Some(id));
+fn check_properties(reference: Node<'_, '_>, signature: Node<'_, '_>) -> Result<(), SignatureError> {
+    let id = reference.attribute("URI").and_then(|uri| uri.strip_prefix('#')).ok_or(SignatureError::Coverage)?;
+    let mut targets = signature.document().descendants().filter(|node| node.attribute("Id") == Some(id));
     let target = targets.next().ok_or(SignatureError::Coverage)?;
     let sound = targets.next().is_none()
         && reference.attribute("Type") == Some(SIGNED_PROPERTIES_TYPE)
@@ -133,8 +112,7 @@ fn check_properties(
         return Err(SignatureError::Coverage);
     }
     digest(reference)?;
-    for transform in children(reference, "Transforms").flat_map(|list| children(list, "Transform"))
-    {
+    for transform in children(reference, "Transforms").flat_map(|list| children(list, "Transform")) {
         plain_canonicalisation(algorithm(transform)?)?;
     }
     Ok(())
@@ -158,19 +136,9 @@ fn transforms(reference: Node<'_, '_>) -> Result<(C14nMode, Vec<String>), Signat
         None => Ok((C14nMode::Inclusive, Vec::new())),
         Some(second) => {
             let mode = plain_canonicalisation(algorithm(second)?)?;
-            let inclusive = second
-                .children()
-                .find(|node| node.has_tag_name((EXCLUSIVE, "InclusiveNamespaces")));
-            let prefixes = inclusive
-                .and_then(|node| node.attribute("PrefixList"))
-                .unwrap_or_default();
-            Ok((
-                mode,
-                prefixes
-                    .split_ascii_whitespace()
-                    .map(str::to_owned)
-                    .collect(),
-            ))
+            let inclusive = second.children().find(|node| node.has_tag_name((EXCLUSIVE, "InclusiveNamespaces")));
+            let prefixes = inclusive.and_then(|node| node.attribute("PrefixList")).unwrap_or_default();
+            Ok((mode, prefixes.split_ascii_whitespace().map(str::to_owned).collect()))
         }
     }
 }
@@ -180,10 +148,7 @@ fn is_enveloped_xpath(transform: Node<'_, '_>) -> bool {
     let Ok(xpath) = child(transform, "XPath") else {
         return false;
     };
-    let inner = xpath
-        .text()
-        .map(str::trim)
-        .and_then(|text| text.strip_prefix("not(ancestor-or-self::"));
+    let inner = xpath.text().map(str::trim).and_then(|text| text.strip_prefix("not(ancestor-or-self::"));
     let prefix = inner.and_then(|text| text.strip_suffix(":Signature)"));
     prefix.is_some_and(|prefix| xpath.lookup_namespace_uri(Some(prefix)) == Some(DSIG))
 }
@@ -216,13 +181,8 @@ fn certificates(signature: Node<'_, '_>) -> Result<Vec<Vec<u8>>, SignatureError>
     found.into_iter().map(base64).collect()
 }
 
-fn children<'a, 'i>(
-    parent: Node<'a, 'i>,
-    name: &'static str,
-) -> impl Iterator<Item = Node<'a, 'i>> {
-    parent
-        .children()
-        .filter(move |node| node.has_tag_name((DSIG, name)))
+fn children<'a, 'i>(parent: Node<'a, 'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+    parent.children().filter(move |node| node.has_tag_name((DSIG, name)))
 }
 
 /// The child of this name, when there is exactly one.
@@ -244,10 +204,7 @@ fn base64(element: Node<'_, '_>) -> Result<Vec<u8>, SignatureError> {
     let (Some(text), None) = (children.next(), children.next()) else {
         return Err(SignatureError::Malformed);
     };
-    let text = text
-        .text()
-        .filter(|_| text.is_text())
-        .ok_or(SignatureError::Malformed)?;
+    let text = text.text().filter(|_| text.is_text()).ok_or(SignatureError::Malformed)?;
     if text.len() > MAX_BASE64 {
         return Err(SignatureError::Malformed);
     }

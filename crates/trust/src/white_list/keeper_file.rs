@@ -9,10 +9,7 @@ use super::MAX_DOCUMENT;
 
 /// Puts `document` at `path`: synced before it takes the place of the former copy, and the folder after.
 pub(super) fn write(path: &Path, document: &[u8]) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let draft = path.with_extension("part");
     let mut file = File::create(&draft)?;
@@ -33,7 +30,6 @@ pub(super) fn read(path: &Path) -> io::Result<Option<(Vec<u8>, SystemTime)>> {
     let written = file.metadata()?.modified()?;
     let mut document = Vec::new();
     // One octet more than the limit, so that a longer file is refused for its length rather than cut.
-    file.take(MAX_DOCUMENT as u64 + 1)
-        .read_to_end(&mut document)?;
+    file.take(MAX_DOCUMENT as u64 + 1).read_to_end(&mut document)?;
     Ok(Some((document, written)))
 }

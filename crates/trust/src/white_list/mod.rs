@@ -79,11 +79,7 @@ impl WhiteList {
     ///
     /// # Errors
     /// [`ListError`]: bad signature, not a white list, or beyond the limits.
-    pub fn from_xml(
-        document: &[u8],
-        policy: &SignaturePolicy,
-        now: SystemTime,
-    ) -> Result<Self, ListError> {
+    pub fn from_xml(document: &[u8], policy: &SignaturePolicy, now: SystemTime) -> Result<Self, ListError> {
         let verified = verify(document, policy, now)?;
         let mut list = parse::parse(&verified.content)?;
         list.signer = verified.signer;
@@ -117,27 +113,19 @@ impl WhiteList {
 
     /// The certificate names that may speak for `domain`; none when it is not listed.
     pub fn dns_of(&self, domain: &str) -> impl Iterator<Item = &Dn> {
-        self.entry(domain)
-            .into_iter()
-            .flatten()
-            .map(|&index| &self.names[index])
+        self.entry(domain).into_iter().flatten().map(|&index| &self.names[index])
     }
 
     /// Whether the bearer of a certificate of this name may speak for `domain` (compared attribute by attribute).
     pub fn allows(&self, domain: &str, name: &Dn) -> bool {
         let index = self.by_name.get(&name.canonical());
         // An empty name designates nobody; parsed entries never have one.
-        !name.is_empty()
-            && index.is_some_and(|index| self.entry(domain).is_some_and(|set| set.contains(index)))
+        !name.is_empty() && index.is_some_and(|index| self.entry(domain).is_some_and(|set| set.contains(index)))
     }
 
     /// The domains bound to this certificate name.
     pub fn domains_of(&self, name: &Dn) -> impl Iterator<Item = &str> {
-        self.by_name
-            .get(&name.canonical())
-            .into_iter()
-            .flat_map(|&index| &self.domains_of[index])
-            .map(String::as_str)
+        self.by_name.get(&name.canonical()).into_iter().flat_map(|&index| &self.domains_of[index]).map(String::as_str)
     }
 
     /// Every domain, in order.

@@ -81,15 +81,10 @@ pub(super) fn parse(text: &str) -> Result<WhiteList, ListError> {
     if !root.has_tag_name((NAMESPACE, "ListeBlancheMSSante")) {
         return Err(ListError::WrongRoot);
     }
-    let date = only_child(root, "DateDeGeneration")
-        .and_then(text_of)
-        .map(str::trim)
-        .ok_or(ListError::BadDate)?;
+    let date = only_child(root, "DateDeGeneration").and_then(text_of).map(str::trim).ok_or(ListError::BadDate)?;
     let mut list = WhiteList::empty(read_date(date).ok_or(ListError::BadDate)?);
     let entries = only_child(root, "ListeDomaines").ok_or(ListError::NoList)?;
-    let entries = entries
-        .children()
-        .filter(|node| node.has_tag_name((NAMESPACE, "Domaine")));
+    let entries = entries.children().filter(|node| node.has_tag_name((NAMESPACE, "Domaine")));
     for (index, entry) in entries.enumerate() {
         if index == MAX_ENTRIES {
             return Err(ListError::TooManyEntries);
@@ -99,10 +94,7 @@ pub(super) fn parse(text: &str) -> Result<WhiteList, ListError> {
             Err(reason) => {
                 list.skipped_total += 1;
                 if list.skipped.len() < MAX_REPORTED {
-                    list.skipped.push(SkippedEntry {
-                        rank: index + 1,
-                        reason,
-                    });
+                    list.skipped.push(SkippedEntry { rank: index + 1, reason });
                 }
             }
         }
@@ -111,22 +103,15 @@ pub(super) fn parse(text: &str) -> Result<WhiteList, ListError> {
 }
 
 fn read_entry(entry: Node<'_, '_>) -> Result<(String, Dn), Skipped> {
-    let name = only_child(entry, "Nom")
-        .and_then(text_of)
-        .map(str::trim)
-        .and_then(domain::normalise)
-        .ok_or(Skipped::Name)?;
-    let dn = only_child(entry, "DNCertificatOperateur")
-        .and_then(text_of)
-        .ok_or(Skipped::NoDn)?;
+    let name =
+        only_child(entry, "Nom").and_then(text_of).map(str::trim).and_then(domain::normalise).ok_or(Skipped::Name)?;
+    let dn = only_child(entry, "DNCertificatOperateur").and_then(text_of).ok_or(Skipped::NoDn)?;
     Ok((name, dn.parse()?))
 }
 
 /// The child of this name in the list's namespace, when there is exactly one.
 fn only_child<'a, 'i>(parent: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
-    let mut found = parent
-        .children()
-        .filter(|node| node.has_tag_name((NAMESPACE, name)));
+    let mut found = parent.children().filter(|node| node.has_tag_name((NAMESPACE, name)));
     let child = found.next()?;
     found.next().is_none().then_some(child)
 }
@@ -146,7 +131,5 @@ fn text_of<'a>(element: Node<'a, '_>) -> Option<&'a str> {
 }
 
 fn read_date(text: &str) -> Option<SystemTime> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .ok()
-        .map(SystemTime::from)
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
 }

@@ -48,38 +48,27 @@ pub fn sign(xml: &str, key: &PKeyRef<Private>, certificate: &X509Ref) -> Result<
     let pem = key.private_key_to_pem_pkcs8()?;
     let mut keys = KeysManager::new();
     keys.add_key(bergshamra::keys::loader::load_pem_auto(&pem, None)?);
-    Ok(bergshamra::dsig::sign::sign_owned(
-        &DsigContext::new(keys),
-        document,
-    )?)
+    Ok(bergshamra::dsig::sign::sign_owned(&DsigContext::new(keys), document)?)
 }
 
 /// Just before the end tag of the document element.
 fn insertion_point(xml: &str) -> Result<usize, SignError> {
     let document = document::open(xml).map_err(|_| SignError::NotAList)?;
     let root = document.root_element();
-    let signed = document
-        .descendants()
-        .any(|node| node.has_tag_name((DSIG, "Signature")));
+    let signed = document.descendants().any(|node| node.has_tag_name((DSIG, "Signature")));
     if signed || !root.has_tag_name((NAMESPACE, "ListeBlancheMSSante")) || !root.has_children() {
         return Err(SignError::NotAList);
     }
     // An element with children has an end tag, and it is the last thing in its range.
-    xml[..root.range().end]
-        .rfind("</")
-        .ok_or(SignError::NotAList)
+    xml[..root.range().end].rfind("</").ok_or(SignError::NotAList)
 }
 
 fn method(key: &PKeyRef<Private>) -> Result<&'static str, SignError> {
     let curve = || key.ec_key().ok().and_then(|key| key.group().curve_name());
     match key.id() {
         Id::RSA => Ok("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"),
-        Id::EC if curve() == Some(Nid::X9_62_PRIME256V1) => {
-            Ok("http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256")
-        }
-        Id::EC if curve() == Some(Nid::SECP384R1) => {
-            Ok("http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384")
-        }
+        Id::EC if curve() == Some(Nid::X9_62_PRIME256V1) => Ok("http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256"),
+        Id::EC if curve() == Some(Nid::SECP384R1) => Ok("http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384"),
         _ => Err(SignError::KeyKind),
     }
 }

@@ -103,44 +103,27 @@ impl From<TlsError> for SignatureError {
 ///
 /// # Errors
 /// [`ListError::Signature`], or what prevents the document from being read at all.
-pub fn verify(
-    document: &[u8],
-    policy: &SignaturePolicy,
-    now: SystemTime,
-) -> Result<Verified, ListError> {
+pub fn verify(document: &[u8], policy: &SignaturePolicy, now: SystemTime) -> Result<Verified, ListError> {
     if document.len() > MAX_DOCUMENT {
         return Err(ListError::TooLarge);
     }
     let text = std::str::from_utf8(document).map_err(|_| ListError::NotUtf8)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if matches!(policy, SignaturePolicy::Unsigned) {
-        return Ok(Verified {
-            content: text.to_owned(),
-            signer: None,
-        });
+        return Ok(Verified { content: text.to_owned(), signer: None });
     }
     let form = form::read(&document::open(text)?)?;
     let signer = signer(&form.certificates, policy, now)?;
     check_signature(text, &form, &signer)?;
     let content = signed_content(text, &form)?;
     let name = Dn::from_x509(signer.subject_name()).map_err(|_| SignatureError::NoCertificate)?;
-    Ok(Verified {
-        content,
-        signer: Some(name),
-    })
+    Ok(Verified { content, signer: Some(name) })
 }
 
 /// The certificate whose key must have made the signature.
-fn signer(
-    shown: &[Vec<u8>],
-    policy: &SignaturePolicy,
-    now: SystemTime,
-) -> Result<X509, SignatureError> {
+fn signer(shown: &[Vec<u8>], policy: &SignaturePolicy, now: SystemTime) -> Result<X509, SignatureError> {
     let shown = || -> Result<Vec<X509>, SignatureError> {
-        shown
-            .iter()
-            .map(|der| X509::from_der(der).map_err(|_| SignatureError::NoCertificate))
-            .collect()
+        shown.iter().map(|der| X509::from_der(der).map_err(|_| SignatureError::NoCertificate)).collect()
     };
     match policy {
         SignaturePolicy::Unsigned => Err(SignatureError::NoTrust),
@@ -149,11 +132,7 @@ fn signer(
     }
 }
 
-fn required_signer(
-    shown: &[X509],
-    required: &RequiredSigner,
-    now: SystemTime,
-) -> Result<X509, SignatureError> {
+fn required_signer(shown: &[X509], required: &RequiredSigner, now: SystemTime) -> Result<X509, SignatureError> {
     if required.anchors.is_empty() || required.name.is_empty() {
         return Err(SignatureError::NoTrust);
     }
@@ -165,19 +144,8 @@ fn required_signer(
     };
     let mut fault = SignatureError::WrongSigner;
     for certificate in shown.iter().filter(bears_name) {
-        let RequiredSigner {
-            anchors,
-            revocation,
-            ..
-        } = required;
-        match verify_chain(
-            certificate,
-            shown,
-            anchors,
-            Usage::Signature,
-            now,
-            revocation,
-        )? {
+        let RequiredSigner { anchors, revocation, .. } = required;
+        match verify_chain(certificate, shown, anchors, Usage::Signature, now, revocation)? {
             Ok(()) => return Ok(certificate.clone()),
             Err(found) => fault = SignatureError::Certificate(found),
         }
@@ -190,13 +158,9 @@ fn pinned_signer(shown: &[X509], pinned: &[X509], now: SystemTime) -> Result<X50
     let found = match (pinned, shown) {
         ([], _) => return Err(SignatureError::NoTrust),
         ([only], []) => only,
-        _ => pinned
-            .iter()
-            .find(|pin| shown.contains(pin))
-            .ok_or(SignatureError::WrongSigner)?,
+        _ => pinned.iter().find(|pin| shown.contains(pin)).ok_or(SignatureError::WrongSigner)?,
     };
-    let now =
-        openssl::asn1::Asn1Time::from_unix(seconds(now)).map_err(|_| SignatureError::Library)?;
+    let now = openssl::asn1::Asn1Time::from_unix(seconds(now)).map_err(|_| SignatureError::Library)?;
     if found.not_before() > now {
         return Err(CertificateFault::NotYetValid.into());
     }
@@ -207,17 +171,14 @@ fn pinned_signer(shown: &[X509], pinned: &[X509], now: SystemTime) -> Result<X50
 }
 
 fn seconds(instant: SystemTime) -> i64 {
-    let elapsed = instant
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let elapsed = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The signature value and every reference digest, with the signer's key alone.
 fn check_signature(text: &str, form: &Form, signer: &X509) -> Result<(), SignatureError> {
     let der = signer.to_der().map_err(|_| SignatureError::Library)?;
-    let key = bergshamra::keys::loader::load_x509_cert_der(&der)
-        .map_err(|_| SignatureError::NoCertificate)?;
+    let key = bergshamra::keys::loader::load_x509_cert_der(&der).map_err(|_| SignatureError::NoCertificate)?;
     let mut keys = KeysManager::new();
     keys.add_key(key);
     // `new` means: this key only, never one that the document brings. Its positional rule would refuse XAdES's own reference
@@ -225,16 +186,10 @@ fn check_signature(text: &str, form: &Form, signer: &X509) -> Result<(), Signatu
     let context = DsigContext::new(keys).with_strict_verification(false);
     match bergshamra::verify(&context, text) {
         Ok(VerifyResult::Valid { references, .. }) => {
-            let same = references
-                .iter()
-                .map(|reference| reference.uri.as_str())
-                .eq(form.uris.iter().map(String::as_str));
+            let same =
+                references.iter().map(|reference| reference.uri.as_str()).eq(form.uris.iter().map(String::as_str));
             let verified = references.iter().all(|reference| reference.digest_verified);
-            if same && verified {
-                Ok(())
-            } else {
-                Err(SignatureError::Coverage)
-            }
+            if same && verified { Ok(()) } else { Err(SignatureError::Coverage) }
         }
         Ok(VerifyResult::Invalid { .. }) | Err(_) => Err(SignatureError::Invalid),
     }

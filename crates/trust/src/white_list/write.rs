@@ -30,13 +30,7 @@ impl Entry {
     pub fn new(domain: impl Into<String>, name: Dn) -> Self {
         let domain = domain.into();
         let postmaster = format!("postmaster@{domain}");
-        Self {
-            description: domain.clone(),
-            domain,
-            name,
-            contact: postmaster.clone(),
-            support: postmaster,
-        }
+        Self { description: domain.clone(), domain, name, contact: postmaster.clone(), support: postmaster }
     }
 }
 
@@ -50,10 +44,7 @@ pub struct WhiteListBuilder {
 impl WhiteListBuilder {
     /// A list without entries, dated `generated_at` (to the second).
     pub fn new(generated_at: SystemTime) -> Self {
-        Self {
-            generated_at,
-            entries: Vec::new(),
-        }
+        Self { generated_at, entries: Vec::new() }
     }
 
     /// Adds an entry.
@@ -103,7 +94,5 @@ fn date(instant: SystemTime) -> String {
     let instant = OffsetDateTime::from(instant);
     let whole = instant.replace_nanosecond(0).unwrap_or(instant);
     // RFC 3339 can write every date of the years 0 to 9999; a clock beyond is given the list's earliest date, never a panic.
-    whole
-        .format(&Rfc3339)
-        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+    whole.format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }

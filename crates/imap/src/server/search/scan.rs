@@ -1,5 +1,6 @@
 //! Looking for texts in a message, streamed: its header, the headers of its parts, its text parts decoded.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use mail::header::{Fields, Transfer, TransferDecoder, decode_charset, decode_words};
@@ -40,9 +41,13 @@ pub(super) async fn scan(
             Stretch::Header { range, of_message } => {
                 let end = range.end.min(range.start + MAX_HEADER).min(body.len());
                 let block = fetch::read(body, range.start..end).await?;
+                // At once: a header may have a hundred thousand fields, and each feeding looks for every text.
+                let mut fields = String::with_capacity(block.len());
                 for field in Fields::new(&block) {
-                    search.feed(&format!("{}: {}\r\n", field.name, decode_words(&field.value())), of_message);
+                    let _ = write!(fields, "{}: {}\r\n", field.name, decode_words(&field.value()));
                 }
+                search.feed(&fields, of_message);
+                tokio::task::yield_now().await;
             }
             Stretch::Text { range, transfer, charset } => text(body, range, transfer, &charset, &mut search).await?,
         }
@@ -148,10 +153,14 @@ impl<'s> Search<'s> {
     }
 
     fn feed(&mut self, text: &str, header_of_message: bool) {
+        let old = self.window.len();
         self.window.push_str(&fold(text));
         for (sought, found) in self.sought.iter().zip(&mut self.found) {
             if !*found && (sought.header_too || !header_of_message) {
-                *found = self.window.contains(&sought.text);
+                // What was fed before was searched then: one long text must not make the short ones be looked for again.
+                let from =
+                    (0..=old.saturating_sub(sought.text.len())).rev().find(|at| self.window.is_char_boundary(*at));
+                *found = self.window[from.unwrap_or(0)..].contains(&sought.text);
             }
         }
         let mut cut = (self.window.len() + 1).saturating_sub(self.longest.max(1));

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proptest::prelude::*;
 
-use super::super::{
-    Entry, ListError, MAX_DOCUMENT, SignaturePolicy, Skipped, WhiteList, WhiteListBuilder,
-};
+use super::super::{Entry, ListError, MAX_DOCUMENT, SignaturePolicy, Skipped, WhiteList, WhiteListBuilder};
 use super::support::{ALPHA, BETA, dn, now};
 
 fn read(xml: &str) -> Result<WhiteList, ListError> {
@@ -44,19 +42,10 @@ fn groups_by_domain_with_the_union_of_names() {
     assert_eq!(list.len(), 3);
     assert_eq!(list.dns_of("Alpha.MSSanté.fr").count(), 0);
     assert_eq!(list.dns_of("Alpha.MSSante.fr").count(), 2);
-    assert!(
-        list.is_listed("mssante.apicrypt.org")
-            && !list.is_listed("x.mssante.fr")
-            && !list.is_listed("mssante.fr")
-    );
-    assert!(
-        list.allows("alpha.mssante.fr", &dn(ALPHA)) && !list.allows("alpha.mssante.fr", &dn(BETA))
-    );
+    assert!(list.is_listed("mssante.apicrypt.org") && !list.is_listed("x.mssante.fr") && !list.is_listed("mssante.fr"));
+    assert!(list.allows("alpha.mssante.fr", &dn(ALPHA)) && !list.allows("alpha.mssante.fr", &dn(BETA)));
     assert!(!list.allows("zeta.mssante.fr", &dn(ALPHA)));
-    assert_eq!(
-        list.domains_of(&dn(gamma)).collect::<Vec<_>>(),
-        ["alpha.mssante.fr", "beta.mssante.fr"]
-    );
+    assert_eq!(list.domains_of(&dn(gamma)).collect::<Vec<_>>(), ["alpha.mssante.fr", "beta.mssante.fr"]);
     assert_eq!(list.domains_of(&dn("CN=x,C=FR")).count(), 0);
     assert!(!list.allows("alpha.mssante.fr", &crate::Dn::default()));
     let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_741_877_650);
@@ -68,47 +57,20 @@ fn groups_by_domain_with_the_union_of_names() {
 fn names_are_compared_attribute_by_attribute() {
     let list = read(&document(
         &[
-            domaine(
-                "a.mssante.fr",
-                "CN=smtp.a.fr,OU=1750000001,O=\"HOPITAL  A\",ST=Paris (75),C=FR",
-            ),
-            domaine(
-                "b.mssante.fr",
-                "CN=smtp.b.fr, OU=1750000002, O=B, L=Paris (75), C=FR",
-            ),
-            domaine(
-                "c.mssante.fr",
-                "CN=smtp.c.fr,OU=1750000003,O=SELARL \"FRANCK-JOLY\",ST=Paris (75),C=FR",
-            ),
-            domaine(
-                "d.mssante.fr",
-                "CN=smtp.d.fr,OU=1750000004,O=L &amp; D &lt;SARL&gt;,ST=Paris (75),C=FR",
-            ),
+            domaine("a.mssante.fr", "CN=smtp.a.fr,OU=1750000001,O=\"HOPITAL  A\",ST=Paris (75),C=FR"),
+            domaine("b.mssante.fr", "CN=smtp.b.fr, OU=1750000002, O=B, L=Paris (75), C=FR"),
+            domaine("c.mssante.fr", "CN=smtp.c.fr,OU=1750000003,O=SELARL \"FRANCK-JOLY\",ST=Paris (75),C=FR"),
+            domaine("d.mssante.fr", "CN=smtp.d.fr,OU=1750000004,O=L &amp; D &lt;SARL&gt;,ST=Paris (75),C=FR"),
         ]
         .concat(),
     ))
     .unwrap();
     assert_eq!((list.len(), list.skipped_total()), (4, 0));
-    assert!(list.allows(
-        "a.mssante.fr",
-        &dn("C=FR,ST=Paris (75),O=Hopital A,OU=1750000001,CN=SMTP.a.fr")
-    ));
-    assert!(list.allows(
-        "b.mssante.fr",
-        &dn("CN=smtp.b.fr,OU=1750000002,O=B,ST=Paris (75),C=FR")
-    ));
-    assert!(list.allows(
-        "c.mssante.fr",
-        &dn("CN=smtp.c.fr,OU=1750000003,O=SELARL FRANCK-JOLY,ST=Paris (75),C=FR")
-    ));
-    assert!(list.allows(
-        "d.mssante.fr",
-        &dn("CN=smtp.d.fr,OU=1750000004,O=L & D <SARL>,ST=Paris (75),C=FR")
-    ));
-    assert!(!list.allows(
-        "a.mssante.fr",
-        &dn("CN=smtp.a.fr,OU=1750000001,O=HOPITAL B,ST=Paris (75),C=FR")
-    ));
+    assert!(list.allows("a.mssante.fr", &dn("C=FR,ST=Paris (75),O=Hopital A,OU=1750000001,CN=SMTP.a.fr")));
+    assert!(list.allows("b.mssante.fr", &dn("CN=smtp.b.fr,OU=1750000002,O=B,ST=Paris (75),C=FR")));
+    assert!(list.allows("c.mssante.fr", &dn("CN=smtp.c.fr,OU=1750000003,O=SELARL FRANCK-JOLY,ST=Paris (75),C=FR")));
+    assert!(list.allows("d.mssante.fr", &dn("CN=smtp.d.fr,OU=1750000004,O=L & D <SARL>,ST=Paris (75),C=FR")));
+    assert!(!list.allows("a.mssante.fr", &dn("CN=smtp.a.fr,OU=1750000001,O=HOPITAL B,ST=Paris (75),C=FR")));
 }
 
 #[test]
@@ -142,10 +104,7 @@ fn bad_entries_are_reported_and_give_no_right() {
         .concat(),
     ))
     .unwrap();
-    assert_eq!(
-        list.domains().collect::<Vec<_>>(),
-        ["last.mssante.fr", "ok.mssante.fr"]
-    );
+    assert_eq!(list.domains().collect::<Vec<_>>(), ["last.mssante.fr", "ok.mssante.fr"]);
     let ranks: Vec<_> = list.skipped().iter().map(|entry| entry.rank).collect();
     assert_eq!(ranks, [2, 3, 4, 5, 6, 7]);
     assert_eq!(list.skipped()[0].reason, Skipped::Name);
@@ -159,60 +118,29 @@ fn malformed_documents_are_refused_whole() {
     assert!(read(&good).is_ok());
     assert!(read(&format!("\u{feff}{good}")).is_ok());
     // As on GitHub: cut after the list.
-    assert!(matches!(
-        read(good.trim_end_matches("</ListeBlancheMSSante>")),
-        Err(ListError::NotXml(_))
-    ));
+    assert!(matches!(read(good.trim_end_matches("</ListeBlancheMSSante>")), Err(ListError::NotXml(_))));
     assert!(matches!(read(""), Err(ListError::NotXml(_))));
     assert!(matches!(read("<html/>"), Err(ListError::WrongRoot)));
-    assert!(matches!(
-        read(&good.replace("listeblanche.mssante.fr/schema", "x")),
-        Err(ListError::WrongRoot)
-    ));
-    assert!(matches!(
-        read(&good.replace("DateDeGeneration", "Date")),
-        Err(ListError::BadDate)
-    ));
-    assert!(matches!(
-        read(&good.replace("2025-03-13T14:54:10Z", "hier")),
-        Err(ListError::BadDate)
-    ));
-    assert!(matches!(
-        read(&good.replace("ListeDomaines", "Domaines")),
-        Err(ListError::NoList)
-    ));
-    let twice = good.replace(
-        "</ListeBlancheMSSante>",
-        "<ListeDomaines/></ListeBlancheMSSante>",
-    );
+    assert!(matches!(read(&good.replace("listeblanche.mssante.fr/schema", "x")), Err(ListError::WrongRoot)));
+    assert!(matches!(read(&good.replace("DateDeGeneration", "Date")), Err(ListError::BadDate)));
+    assert!(matches!(read(&good.replace("2025-03-13T14:54:10Z", "hier")), Err(ListError::BadDate)));
+    assert!(matches!(read(&good.replace("ListeDomaines", "Domaines")), Err(ListError::NoList)));
+    let twice = good.replace("</ListeBlancheMSSante>", "<ListeDomaines/></ListeBlancheMSSante>");
     assert!(matches!(read(&twice), Err(ListError::NoList)));
     let bomb = good.replace(
         "<ListeBlancheMSSante",
         "<!DOCTYPE l [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><ListeBlancheMSSante",
     );
-    assert!(matches!(
-        read(&bomb),
-        Err(ListError::NotXml(roxmltree::Error::DtdDetected))
-    ));
+    assert!(matches!(read(&bomb), Err(ListError::NotXml(roxmltree::Error::DtdDetected))));
     let latin1 = [good.as_bytes(), b"<!-- \xe9 -->"].concat();
-    assert!(matches!(
-        WhiteList::from_xml(&latin1, &SignaturePolicy::Unsigned, now()),
-        Err(ListError::NotUtf8)
-    ));
+    assert!(matches!(WhiteList::from_xml(&latin1, &SignaturePolicy::Unsigned, now()), Err(ListError::NotUtf8)));
     let huge = vec![b' '; MAX_DOCUMENT + 1];
-    assert!(matches!(
-        WhiteList::from_xml(&huge, &SignaturePolicy::Unsigned, now()),
-        Err(ListError::TooLarge)
-    ));
+    assert!(matches!(WhiteList::from_xml(&huge, &SignaturePolicy::Unsigned, now()), Err(ListError::TooLarge)));
 }
 
 #[test]
 fn deep_nesting_does_no_harm() {
-    let deep = document(&format!(
-        "{}{}",
-        "<a>".repeat(100_000),
-        "</a>".repeat(100_000)
-    ));
+    let deep = document(&format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000)));
     // Refused or read as empty: what matters is that the stack holds, on a thread as small as a server's.
     let reader = std::thread::Builder::new()
         .stack_size(2 * 1024 * 1024)
@@ -224,23 +152,15 @@ fn deep_nesting_does_no_harm() {
 fn eight_thousand_entries_are_read_quickly() {
     let mut builder = WhiteListBuilder::new(now());
     for n in 0..8000 {
-        let name = dn(&format!(
-            "CN=smtp{}.exemple.fr,OU=1{:09},O=EXEMPLE {},ST=Paris (75),C=FR",
-            n % 400,
-            n % 400,
-            n % 400
-        ));
+        let name =
+            dn(&format!("CN=smtp{}.exemple.fr,OU=1{:09},O=EXEMPLE {},ST=Paris (75),C=FR", n % 400, n % 400, n % 400));
         builder = builder.with(Entry::new(format!("d{}.mssante.fr", n % 5000), name));
     }
     let xml = builder.to_xml();
     let begun = Instant::now();
     let list = read(&xml).unwrap();
     // An unoptimised build takes a third of a second here; the bound only catches what grows faster than the list.
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!((list.len(), list.skipped_total()), (5000, 0));
 }
 
