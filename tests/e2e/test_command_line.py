@@ -351,8 +351,9 @@ class WithoutTheSandbox(unittest.TestCase):
         self.assertEqual(space.stop(), 0)
         # its own data folder: beta goes by the keys of PSC, and has the last good white list
         begun = time.monotonic()
-        process = subprocess.Popen([BINARY, "serve", "--config", str(space.folder / "beta/vaguemestre.toml")],
-                                   stdout=subprocess.PIPE, stderr=open(space.folder / "serve.log", "wb"), text=True)
+        with open(space.folder / "serve.log", "wb") as log:
+            process = subprocess.Popen([BINARY, "serve", "--config", str(space.folder / "beta/vaguemestre.toml")],
+                                       stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             line = process.stdout.readline()
             self.assertIn("is up", line, (space.folder / "serve.log").read_text())

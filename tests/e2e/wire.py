@@ -113,11 +113,7 @@ class Wire:
     def tls(self, context):
         """The handshake. ssl.SSLError tells a refusal."""
         assert not self.buffer, self.buffer
-        try:
-            self.socket = context.wrap_socket(self.socket, server_hostname=self.host)
-        except (OSError, ssl.SSLError):
-            self.close()
-            raise
+        self.socket = context.wrap_socket(self.socket, server_hostname=self.host)
         return self
 
     # --- IMAP ----------------------------------------------------------------------------------------------------
@@ -156,26 +152,38 @@ class Wire:
         return self.reply()
 
 
+@contextlib.contextmanager
+def kept_if_well(wire):
+    """Closes the connection when what is done with it fails."""
+    try:
+        yield
+    except BaseException:
+        wire.close()
+        raise
+
+
 def imap_wire(space, operator, entrance="imap", tls=True, **certificate):
     """An IMAP connection after its greeting, under TLS unless told otherwise."""
     wire = Wire(space.operator(operator)[entrance])
-    wire.line()
-    if tls:
-        answer = wire.imap("STARTTLS")
-        assert b" OK " in answer[-1], answer
-        wire.tls(space.context(**certificate))
+    with kept_if_well(wire):
+        wire.line()
+        if tls:
+            answer = wire.imap("STARTTLS")
+            assert b" OK " in answer[-1], answer
+            wire.tls(space.context(**certificate))
     return wire
 
 
 def smtp_wire(space, operator, entrance="submission", tls=True, **certificate):
     """An SMTP connection after EHLO, under TLS unless told otherwise."""
     wire = Wire(space.operator(operator)[entrance])
-    assert wire.reply()[0] == 220
-    if tls:
+    with kept_if_well(wire):
+        assert wire.reply()[0] == 220
+        if tls:
+            assert wire.smtp("EHLO lps.test")[0] == 250
+            assert wire.smtp("STARTTLS")[0] == 220
+            wire.tls(space.context(**certificate))
         assert wire.smtp("EHLO lps.test")[0] == 250
-        assert wire.smtp("STARTTLS")[0] == 220
-        wire.tls(space.context(**certificate))
-    assert wire.smtp("EHLO lps.test")[0] == 250
     return wire
 
 
