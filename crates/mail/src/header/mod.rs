@@ -113,6 +113,19 @@ pub fn count(block: &[u8], name: &str) -> usize {
     Fields::new(block).filter(|f| f.is(name)).count()
 }
 
+/// Whether every line of the header is part of a field. In a header that is not so, other programs may see fields that are not
+/// seen here: JavaMail finds one in a name that is folded or ends in a control character.
+pub fn is_sound(block: &[u8]) -> bool {
+    let mut done = 0;
+    for field in Fields::new(block) {
+        if field.range.start != done {
+            return false;
+        }
+        done = field.range.end;
+    }
+    done == block.len() || is_blank(&block[done..line_end(block, done).unwrap_or(done)])
+}
+
 /// The block without the fields of that name; everything else, and what follows the header, is kept.
 pub fn remove(block: &[u8], name: &str) -> Vec<u8> {
     let mut kept = Vec::with_capacity(block.len());
@@ -169,6 +182,17 @@ mod tests {
         assert_eq!(end(BLOCK), Some(BLOCK.len() - 14));
         assert_eq!(end(b"a: b\r\n"), None);
         assert_eq!(end(b"\r\nbody"), Some(2));
+    }
+
+    #[test]
+    fn lines_that_are_no_field_are_seen() {
+        for sound in ["", "\r\n", "A: 1\r\n", "A : 1\r\n 2\r\n\t\r\nB:\r\n\r\nbody\r\n", "A: 1"] {
+            assert!(is_sound(sound.as_bytes()), "{sound:?}");
+        }
+        let hidden = [" From: b\r\nA: 1", "A: 1\r\nno colon", "A: 1\r\nFrom \r\n : b\r\n", "A: 1\r\nFrom\x0b: b\r\nB: 2\r\n", "Fr\u{e9}m: b"];
+        for unsound in hidden {
+            assert!(!is_sound(unsound.as_bytes()), "{unsound:?}");
+        }
     }
 
     #[test]

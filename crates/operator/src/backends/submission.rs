@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mail::date::{Moment, format_rfc5322};
-use mail::header::{self, Writer, parse_addresses};
+use mail::header::{self, Fields, Writer, parse_addresses};
 use mail::{Flags, FolderName};
 use mssante::Address;
 use smtp::backend::{
@@ -234,7 +234,8 @@ pub(super) fn notify(asked: Option<Notify>) -> store::Notify {
     }
 }
 
-/// Checks the header: one From field, and in it the author's own address and no other.
+/// Checks the header: one From field, and in it, as in those that other programs may show instead, the author's own address and
+/// no other.
 struct AuthorGate {
     own: Address,
     trace_field: String,
@@ -251,22 +252,34 @@ const FROM_NOT_YOURS: Reply = Reply::fixed(
 );
 const ONE_FROM: Reply = Reply::fixed(550, Some(Enhanced(5, 6, 0)), "The message must have exactly one From field");
 
+const NO_FIELD: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 6, 0)), "The header of the message has a line that is not part of a field");
+
+/// Whether the field holds this address and no other, written so that every program reads it as we do: nothing was skipped or
+/// guessed (`clean`), and neither quotes, blanks nor comments inside, nor a source route, which the grammar allows and few know.
+fn is_only(value: &str, own: &Address) -> bool {
+    let list = parse_addresses(value, 2);
+    let [only] = list.addresses.as_slice() else { return false };
+    let same = only.address().and_then(|a| a.parse::<Address>().ok()).is_some_and(|a| a == *own);
+    let (written, key) = (value.to_ascii_lowercase(), own.lookup_key());
+    let plain = written == key
+        || written.ends_with(&format!("<{key}>"))
+        || written.strip_prefix(&key).is_some_and(|rest| rest.trim_start().starts_with('('));
+    list.clean && same && plain
+}
+
 impl Gate for AuthorGate {
     fn pass(&mut self, block: &[u8]) -> Result<Vec<u8>, Reply> {
+        if !header::is_sound(block) {
+            return Err(NO_FIELD);
+        }
         if header::count(block, "From") != 1 || header::count(block, "Sender") > 1 {
             return Err(ONE_FROM);
         }
-        for name in ["From", "Sender"] {
-            let Some(value) = header::find(block, name) else { continue };
-            // `clean`: nothing was skipped or guessed, so every reader understands the field as we do.
-            let list = parse_addresses(&value, 2);
-            let own = match list.addresses.as_slice() {
-                [only] => only.address().and_then(|a| a.parse::<Address>().ok()).is_some_and(|a| a == self.own),
-                _ => false,
-            };
-            if !list.clean || !own {
-                return Err(FROM_NOT_YOURS);
-            }
+        let names = ["From", "Sender", "Resent-From", "Resent-Sender"];
+        let mut authors = Fields::new(block).filter(|field| names.iter().any(|name| field.is(name)));
+        if authors.any(|field| !is_only(&field.value(), &self.own)) {
+            return Err(FROM_NOT_YOURS);
         }
         self.message_id = header::find(block, "Message-ID");
         let mut front = self.trace_field.clone().into_bytes();
@@ -388,6 +401,60 @@ impl Draft {
         };
         if let Err(error) = self.service.site.store.commit(commit).await {
             tracing::warn!("a delivery notice could not be delivered: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_author_whatever_program_reads() {
+        let own: Address = "paul.durand@alpha.mssante.fr".parse().expect("an address");
+        let gate = || AuthorGate {
+            own: own.clone(),
+            trace_field: "Received: x\r\n".into(),
+            number: "N".into(),
+            hostname: "mx.alpha.mssante.fr".into(),
+            now: 0,
+            message_id: None,
+        };
+        let passes = |header: &str| gate().pass(format!("{header}\r\nSubject: x\r\n\r\n").as_bytes()).is_ok();
+        for header in [
+            "From: paul.durand@alpha.mssante.fr",
+            "from : Paul.Durand@ALPHA.mssante.fr (Paul)",
+            "From: <paul.durand@alpha.mssante.fr>",
+            "From: =?utf-8?q?Dr_Paul_DURAND?=\r\n <paul.durand@alpha.mssante.fr>",
+            "From: \"DURAND, Paul\" <paul.durand@alpha.mssante.fr>\r\nSender: paul.durand@alpha.mssante.fr",
+            "From: paul.durand@alpha.mssante.fr\r\nReply-To: marie@alpha.mssante.fr",
+        ] {
+            assert!(passes(header), "{header:?}");
+        }
+        let mine = "From: paul.durand@alpha.mssante.fr\r\n";
+        for header in [
+            "To: paul.durand@alpha.mssante.fr".to_owned(),
+            "From: marie@alpha.mssante.fr".to_owned(),
+            format!("{mine}{mine}Subject: twice"),
+            "From: paul.durand@alpha.mssante.fr, marie@alpha.mssante.fr".to_owned(),
+            "From: marie@alpha.mssante.fr <paul.durand@alpha.mssante.fr>".to_owned(),
+            "From: x: paul.durand@alpha.mssante.fr;".to_owned(),
+            // What the grammar allows and programs read in several ways.
+            "From: <@marie.fr:paul.durand@alpha.mssante.fr>".to_owned(),
+            "From: paul . durand@alpha.mssante.fr".to_owned(),
+            "From: paul.durand(x)@alpha.mssante.fr".to_owned(),
+            "From: \"paul.durand\"@alpha.mssante.fr".to_owned(),
+            "From: \"paul.durand@alpha.mssante.fr\" <paul. durand@alpha.mssante.fr>".to_owned(),
+            // What only other programs take for a From.
+            format!("{mine}From \r\n : marie@alpha.mssante.fr"),
+            format!("{mine}From\x0b: marie@alpha.mssante.fr"),
+            format!(" From: marie@alpha.mssante.fr\r\n{mine}X: y"),
+            format!("{mine}no field"),
+            format!("{mine}Sender: marie@alpha.mssante.fr"),
+            format!("{mine}Resent-From: marie@alpha.mssante.fr"),
+            format!("{mine}Resent-Sender: {own}\r\nResent-Sender: marie@alpha.mssante.fr"),
+        ] {
+            assert!(!passes(&header), "{header:?}");
         }
     }
 }
