@@ -79,6 +79,11 @@ impl Config {
     }
 }
 
+/// How long a client that was told `BYE` may take to read it…
+const LINGER: Duration = Duration::from_secs(1);
+/// …and how much of what it goes on sending is read meanwhile.
+const LINGER_OCTETS: usize = 1024 * 1024;
+
 /// Why a session is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ended {

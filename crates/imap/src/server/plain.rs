@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trust::tls::TlsStream;
 
-use super::{Config, Ended, capability};
+use super::{Config, Ended, LINGER, LINGER_OCTETS, capability};
 use crate::command::Command;
 use crate::parse::parse;
 use crate::wire::{CommandReader, Event, Phase};
@@ -33,9 +33,15 @@ pub(super) async fn run(
         };
         if let Err(Ended::Bye(why)) = ended {
             // The client may not read: nobody waits for it, the socket's own buffer holds this line.
-            let _ =
-                tokio::time::timeout(std::time::Duration::from_secs(1), say(&mut writer, &format!("* BYE {why}\r\n")))
-                    .await;
+            let _ = tokio::time::timeout(LINGER, async {
+                say(&mut writer, &format!("* BYE {why}\r\n")).await?;
+                writer.shutdown().await.map_err(|_| Ended::Gone)?;
+                if !shutdown.is_cancelled() {
+                    reader.forget(LINGER_OCTETS).await.map_err(|_| Ended::Gone)?;
+                }
+                Ok::<(), Ended>(())
+            })
+            .await;
         }
         ended?;
         // `converse` looked already; here the reader itself vouches for it, whatever changes above.

@@ -14,7 +14,7 @@ use trust::tls::TlsStream;
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};
 use super::selected::{Expunges, Selected};
-use super::{Config, Ended, auth, capability, commands};
+use super::{Config, Ended, LINGER, LINGER_OCTETS, auth, capability, commands};
 use crate::backend::{Account, Backend, Peer};
 use crate::command::{Command, Numbers, Tagged};
 use crate::parse::parse;
@@ -80,6 +80,9 @@ impl Session {
         // A client that takes nothing may be in the middle of a literal: there a word would be taken for mail.
         if ended != Ended::Stalled {
             self.out.close().await;
+        }
+        if matches!(ended, Ended::Bye(_)) && !self.shutdown.is_cancelled() {
+            let _ = tokio::time::timeout(LINGER, self.reader.forget(LINGER_OCTETS)).await;
         }
         ended
     }

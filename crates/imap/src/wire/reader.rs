@@ -383,6 +383,26 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     }
 
     /// Sees to it that the buffer holds something; `false` at the end of the stream. The only place that waits.
+    /// Reads and forgets what the client still sends, to its end or up to `most` octets. To be done after the last word and the
+    /// end of our own side: closing on octets nobody read resets the connection, and a reset may destroy that last word before
+    /// the client has seen it.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn forget(&mut self, most: usize) -> io::Result<()> {
+        self.command.zeroize();
+        self.buffer.zeroize();
+        (self.start, self.end) = (0, 0);
+        let mut read = 0;
+        while read < most {
+            match self.inner.read(&mut self.buffer).await? {
+                0 => break,
+                n => read += n,
+            }
+        }
+        Ok(())
+    }
+
     async fn available(&mut self) -> io::Result<bool> {
         if self.start == self.end {
             self.start = 0;

@@ -37,6 +37,16 @@ async fn a_line_without_end_is_not_kept() {
 }
 
 #[tokio::test]
+async fn the_last_word_is_heard_by_a_client_that_does_not_wait() {
+    let server = Server::start().await;
+    for mut imap in [server.plain().await, server.tls().await, server.login().await] {
+        // Closed on all that is left of it, the connection would be reset and the last word lost with it.
+        imap.raw("a NONSENSE\r\n".repeat(20_000)).await;
+        assert!(one(&imap.closes().await, "* BYE").contains("errors"));
+    }
+}
+
+#[tokio::test]
 async fn stopping_says_bye() {
     let server = Server::start().await;
     let (mut plain, mut waiting, mut idling) = (server.plain().await, server.inbox().await, server.inbox().await);
