@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use mssante::{Address, StructureId};
 use psc::{TokenError, Verifier, xoauth2};
-use store::{Mailbox, Store};
+use store::{Mailbox, MailboxId, Store, StoreError};
 use trust::clock::Clock;
 use trust::tls::TlsInfo;
 
 use crate::rights::{self, Capacity};
 use crate::traces::{Action, Trace, Tracer, Who};
+
+/// The number of no mailbox: theirs begin at 1.
+const NOBODYS: MailboxId = MailboxId(0);
 
 /// Why a mailbox is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +80,16 @@ impl Access {
             }
         };
         let who = Who::Person(identity.national_id.to_string());
-        let Some(mailbox) = self.mailbox(&asked.user).await? else {
+        let mailbox = self.mailbox(&asked.user).await?;
+        // Rights are read even when there is no mailbox: the time of the answer must not tell which exist (LPS-IDENT).
+        let given = match self.store.rights(mailbox.as_ref().map_or(NOBODYS, |mailbox| mailbox.id)).await {
+            Ok(given) => given,
+            Err(StoreError::NoSuchMailbox) => Vec::new(),
+            Err(error) => return Err(unavailable(&error)),
+        };
+        let Some(mailbox) = mailbox else {
             return Err(self.refused(who, "no such mailbox", None, from));
         };
-        let given = self.store.rights(mailbox.id).await.map_err(|e| unavailable(&e))?;
         match rights::of_person(&mailbox, &given, &identity.national_id, self.now()) {
             Some(capacity) => self.opened(mailbox, who, capacity, from).await,
             None => Err(self.refused(who, "no right on this mailbox", Some(&mailbox), from)),
@@ -157,7 +166,7 @@ impl Access {
     }
 }
 
-fn unavailable(error: &store::StoreError) -> Denied {
+fn unavailable(error: &StoreError) -> Denied {
     tracing::error!("the store cannot answer: {error}");
     Denied::Unavailable
 }

@@ -189,7 +189,13 @@ mod tests {
         for sound in ["", "\r\n", "A: 1\r\n", "A : 1\r\n 2\r\n\t\r\nB:\r\n\r\nbody\r\n", "A: 1"] {
             assert!(is_sound(sound.as_bytes()), "{sound:?}");
         }
-        let hidden = [" From: b\r\nA: 1", "A: 1\r\nno colon", "A: 1\r\nFrom \r\n : b\r\n", "A: 1\r\nFrom\x0b: b\r\nB: 2\r\n", "Fr\u{e9}m: b"];
+        let hidden = [
+            " From: b\r\nA: 1",
+            "A: 1\r\nno colon",
+            "A: 1\r\nFrom \r\n : b\r\n",
+            "A: 1\r\nFrom\x0b: b\r\nB: 2\r\n",
+            "Fr\u{e9}m: b",
+        ];
         for unsound in hidden {
             assert!(!is_sound(unsound.as_bytes()), "{unsound:?}");
         }

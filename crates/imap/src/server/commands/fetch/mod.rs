@@ -186,6 +186,8 @@ async fn message(
                 }
             }
         }
+        // A structure may be a megabyte, and be asked for a hundred times.
+        out.room().await?;
     }
     fetch.end(out.buffer());
     Ok(())
