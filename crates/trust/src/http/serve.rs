@@ -1,8 +1,9 @@
 //! The HTTP server: an accept loop over one listener, plain or under TLS.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,6 +34,8 @@ const MAX_HEADERS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 512;
+/// Connections at once from one address, half of them all: whoever opens many and says nothing must not keep everybody out.
+const MAX_PER_ADDRESS: usize = MAX_CONNECTIONS / 2;
 /// Pause after a failed `accept` (no file descriptor left), instead of a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What requests under way are given at shutdown.
@@ -44,6 +47,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Router, shutdown: CancellationToken) {
     let router = router.layer(DefaultBodyLimit::max(MAX_BODY));
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let present = Arc::new(Mutex::new(HashMap::new()));
     let tasks = TaskTracker::new();
     let stop_hard = CancellationToken::new();
     loop {
@@ -63,6 +67,10 @@ pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Ro
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
+        };
+        let Some(place) = Place::take(&present, peer.ip()) else {
+            tracing::warn!(%peer, "too many HTTP connections");
+            continue;
         };
         let _ = stream.set_nodelay(true); // only a matter of latency
         let (acceptor, router) = (acceptor.clone(), router.clone());
@@ -84,7 +92,7 @@ pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Ro
                 () = work => {}
                 () = hard.cancelled() => {}
             }
-            drop(slot);
+            drop((slot, place));
         });
     }
     drop(listener);
@@ -92,6 +100,37 @@ pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Ro
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         stop_hard.cancel();
         tasks.wait().await;
+    }
+}
+
+/// How many connections each address has.
+type Present = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One connection counted; no longer when dropped.
+struct Place(Present, IpAddr);
+
+impl Place {
+    /// `None` when the address has enough.
+    fn take(present: &Present, address: IpAddr) -> Option<Place> {
+        let mut counts = present.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = counts.entry(address).or_default();
+        if *here >= MAX_PER_ADDRESS {
+            return None;
+        }
+        *here += 1;
+        Some(Place(Arc::clone(present), address))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(here) = counts.get_mut(&self.1) {
+            *here -= 1;
+            if *here == 0 {
+                counts.remove(&self.1);
+            }
+        }
     }
 }
 

@@ -118,6 +118,34 @@ async fn limits_and_shutdown() {
 
 /// Programs that are not ours accept the authority.
 #[tokio::test]
+async fn one_address_cannot_take_all_the_places() {
+    let running = start(None).await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(TcpStream::connect(running.addr).await.expect("listening"));
+    }
+    // One too many is closed at once; another address is served as if nothing were.
+    let last = idle.last_mut().expect("300 of them");
+    assert_eq!(last.read(&mut [0; 16]).await.expect("closed"), 0);
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("loopback is a whole network");
+    let mut other = socket.connect(running.addr).await.expect("listening");
+    other.write_all(b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("written");
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.ends_with("127.0.0.2"), "{answer}");
+    // Places are given back.
+    drop(idle);
+    let mut tries = 0;
+    while reqwest::get(format!("http://{}/hello", running.addr)).await.is_err() {
+        tries += 1;
+        assert!(tries < 1000, "the places are never given back");
+    }
+    running.stop.cancel();
+    running.task.await.expect("no panic");
+}
+
+#[tokio::test]
 async fn curl_and_python_agree() {
     let (authority, running) = start_tls().await;
     let dir = tempfile::tempdir().expect("a folder");
