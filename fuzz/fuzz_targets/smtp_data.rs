@@ -5,19 +5,22 @@
 use libfuzzer_sys::fuzz_target;
 use smtp::data::{Decoder, Encoder};
 
-/// The text, the octets read, whether it ended, and whether there was a fault.
+/// The text (of a message without fault: how much of a refused one was read does not matter), the octets read, whether it
+/// ended, and whether there was a fault.
 fn decode(input: &[u8], chunk: usize) -> (Vec<u8>, usize, bool, bool) {
     let mut decoder = Decoder::data(1000);
-    let (mut out, mut read) = (Vec::new(), 0);
+    let (mut out, mut read, mut ended) = (Vec::new(), 0, false);
     for piece in input.chunks(chunk) {
-        let (used, ended) = decoder.decode(piece, &mut out);
+        let (used, end) = decoder.decode(piece, &mut out);
         read += used;
+        ended = end;
         if ended {
-            return (out, read, true, decoder.fault().is_some());
+            break;
         }
         assert_eq!(used, piece.len());
     }
-    (out, read, false, decoder.fault().is_some())
+    let fault = decoder.fault().is_some();
+    (if fault { Vec::new() } else { out }, read, ended, fault)
 }
 
 fuzz_target!(|input: &[u8]| {

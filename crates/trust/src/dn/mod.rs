@@ -99,7 +99,9 @@ impl AttributeType {
     /// Reads a type written as a name (`CN`, `ou`, `emailAddress`) or a dotted OID (`2.5.4.3`, `OID.2.5.4.3`).
     pub fn from_name(name: &str) -> AttributeType {
         let upper = name.to_ascii_uppercase();
-        let upper = upper.strip_prefix("OID.").unwrap_or(&upper);
+        // `OID.` goes before an OID and nothing else: `OID.CN` is no common name.
+        let is_oid = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_digit());
+        let upper = upper.strip_prefix("OID.").filter(is_oid).unwrap_or(&upper);
         match upper {
             "CN" | "COMMONNAME" | "2.5.4.3" => AttributeType::CommonName,
             "OU" | "ORGANIZATIONALUNITNAME" | "2.5.4.11" => AttributeType::OrganizationalUnit,

@@ -51,6 +51,17 @@ fn writings_of_the_white_list() {
 }
 
 #[test]
+fn oid_goes_before_an_oid_only() {
+    // Found by fuzzing: an empty type, whose text read back as another name.
+    for text in ["CN=a,OID.=b", "CN=a,OID.CN=b", "CN=smtx.=r=,=r,OUOU=P, OID.=FR=sr=,=r,OUOmU=P, SASC=FR"] {
+        let name = dn(text);
+        assert_eq!(dn(&name.to_string()).attributes(), name.attributes(), "{text}");
+        assert_ne!(name.common_name(), Some("b"));
+        assert!(name.attributes().iter().all(|a| a.kind != AttributeType::Other(String::new())), "{text}");
+    }
+}
+
+#[test]
 fn other_entities() {
     for text in [
         "CN=smtp2.exemple.fr,OU=1750000001,O=EXEMPLE,ST=Paris (75),C=FR",
