@@ -528,6 +528,16 @@ class Certificates(SpaceTest):
                 code, text = wire.smtp("AUTH EXTERNAL " + (b64(authzid.encode()) or "="))
                 self.assertEqual((code, text[:5]), (535, "5.7.8"))
 
+    def test_a_server_s_certificate_is_no_application_s(self):
+        # LPS-APP, CER-07: alpha's own SERV SSL certificate names the same structure as labo's.
+        alpha = self.space.operator("alpha")
+        certificate = {"certificate": alpha["certificate"], "key": alpha["key"]}
+        labo = self.space.application("alpha")["mailbox"]
+        with imap_wire(self.space, "alpha", "imap_app", **certificate) as wire:
+            self.assertRegex(wire.imap("AUTHENTICATE EXTERNAL " + b64(labo.encode()))[-1], rb"^w\d+ NO \[AUTHENTICATIONFAILED\]")
+        with smtp_wire(self.space, "alpha", "submission_app", **certificate) as wire:
+            self.assertEqual(wire.smtp("AUTH EXTERNAL " + b64(labo.encode()))[0], 535)
+
     def handshake(self, entrance, **certificate):
         """Goes on to the first answer under TLS: with TLS 1.3 a client learns only there that its certificate is refused."""
         if entrance.startswith("imap"):

@@ -4,7 +4,9 @@
 //! operator, one of somebody else and a bad address all answer [`Denied::Refused`] after the same steps (LPS-IDENT);
 //! trouble of ours or of Pro Santé Connect is [`Denied::Unavailable`], never a refusal (LPS-ERR).
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mssante::{Address, StructureId};
 use psc::{TokenError, Verifier, xoauth2};
@@ -55,12 +57,19 @@ pub struct Access {
     verifier: Verifier,
     clock: Arc<dyn Clock>,
     tracer: Tracer,
+    server_certificates: bool,
 }
 
 impl Access {
     /// An access over a store, believing the tokens that `verifier` believes.
     pub fn new(store: Arc<dyn Store>, verifier: Verifier, clock: Arc<dyn Clock>, tracer: Tracer) -> Self {
-        Access { store, verifier, clock, tracer }
+        Access { store, verifier, clock, tracer, server_certificates: false }
+    }
+
+    /// Whether a server's certificate opens a BAL APP of its structure, as an `ORG AUTH_CLI` one does (CER-07).
+    pub fn accept_server_certificates(mut self, accept: bool) -> Self {
+        self.server_certificates = accept;
+        self
     }
 
     /// XOAUTH2 (MSS-7.2, MSS-7.4): `response` is the decoded client response.
@@ -68,6 +77,10 @@ impl Access {
     /// # Errors
     /// [`Denied`].
     pub async fn by_token(&self, response: &[u8], from: &From) -> Result<Opened, Denied> {
+        level(self.judge_token(response, from)).await
+    }
+
+    async fn judge_token(&self, response: &[u8], from: &From) -> Result<Opened, Denied> {
         let Ok(asked) = xoauth2::parse(response) else {
             return Err(self.refused(Who::Unknown, "malformed XOAUTH2 response", None, from));
         };
@@ -101,11 +114,19 @@ impl Access {
     /// # Errors
     /// [`Denied`].
     pub async fn by_certificate(&self, authzid: &str, tls: &TlsInfo, from: &From) -> Result<Opened, Denied> {
+        level(self.judge_certificate(authzid, tls, from)).await
+    }
+
+    async fn judge_certificate(&self, authzid: &str, tls: &TlsInfo, from: &From) -> Result<Opened, Denied> {
         let Some(certificate) = &tls.peer else {
             return Err(self.refused(Who::Unknown, "no client certificate", None, from));
         };
         if let Err(fault) = &certificate.verdict {
             return Err(self.refused(Who::Unknown, &fault.to_string(), None, from));
+        }
+        // LPS-APP: the certificate of an application, not the one of a server that the same structure runs.
+        if certificate.usages.server_auth && !self.server_certificates {
+            return Err(self.refused(Who::Unknown, "a server's certificate, not an application's", None, from));
         }
         let structure = certificate.subject.structure_id().and_then(|id| StructureId::lenient(id).ok());
         let Some(structure) = structure else {
@@ -164,6 +185,20 @@ impl Access {
     fn now(&self) -> i64 {
         seconds(self.clock.as_ref())
     }
+}
+
+/// A refusal comes no earlier than this after the question, whatever was looked up to decide it: the time of the answer must
+/// not tell which mailboxes exist (LPS-IDENT), and guessing is slow. Long beside a look-up, short for a person.
+const REFUSAL_AFTER: Duration = Duration::from_millis(250);
+
+/// Gives every refusal the same time.
+async fn level(judging: impl Future<Output = Result<Opened, Denied>>) -> Result<Opened, Denied> {
+    let earliest = tokio::time::Instant::now() + REFUSAL_AFTER;
+    let judged = judging.await;
+    if matches!(judged, Err(Denied::Refused)) {
+        tokio::time::sleep_until(earliest).await;
+    }
+    judged
 }
 
 fn unavailable(error: &StoreError) -> Denied {

@@ -9,8 +9,7 @@ use mail::{Flags, FolderName, header};
 use mssante::{Address, Domain};
 use smtp::Enhanced;
 use store::{
-    Body, Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Notify, QueueRecipient, Spool,
-    StoreError, Target,
+    Body, Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Notify, QueueRecipient, Spool, Target,
 };
 
 use crate::backends::incoming::{MAX_HEADER, Streamed, message_number};
@@ -155,7 +154,14 @@ impl Notices<'_> {
             recipients,
             returned: returned(subject.original.as_ref()).await?,
         };
-        let message = report.write().map_err(|e| StoreError::Io(format!("a notice cannot be written: {e}")))?;
+        let message = match report.write() {
+            Ok(message) => message,
+            Err(error) => {
+                // What it would have told stays in the traces; it must not hold up what it tells of.
+                tracing::error!("a notice cannot be written: {error}");
+                return Ok(Commit::default());
+            }
+        };
         let mut streamed = Streamed::new(spool);
         if matches!(to, Destination::Mailbox(_)) {
             streamed.write(b"Return-Path: <>\r\n").await?;

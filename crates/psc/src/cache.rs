@@ -46,6 +46,8 @@ struct State {
     tried: Option<SystemTime>,
     /// When the last fetch for an unknown `kid` was begun: apart, so that a key published right after the first fetch is found.
     tried_unknown: Option<SystemTime>,
+    /// Whether the last fetch gave nothing.
+    failed: bool,
 }
 
 /// Why a fetch is wanted.
@@ -82,7 +84,12 @@ impl JwksCache {
             }
         };
         self.renew(motive).await;
-        self.usable().map(|(keys, _)| keys).ok_or(Outage::Jwks)
+        let (keys, _) = self.usable().ok_or(Outage::Jwks)?;
+        // PSC may have a key that we could not ask it for: our trouble, not the token's (LPS-ERR).
+        if !keys.contains(key_id) && self.state().failed {
+            return Err(Outage::Jwks);
+        }
+        Ok(keys)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -132,8 +139,15 @@ impl JwksCache {
         let keys = answer.filter(|answer| answer.status.is_success()).and_then(|answer| KeySet::parse(&answer.body));
         match keys {
             // An empty set is what a broken PSC serves, not a withdrawal of all keys: keep what is held.
-            Some(keys) if !keys.is_empty() => self.state().held = Some(Held { keys: Arc::new(keys), fetched: begun }),
-            _ => tracing::warn!(target: "psc", "the JWKS cannot be fetched or holds no usable key"),
+            Some(keys) if !keys.is_empty() => {
+                let mut state = self.state();
+                state.held = Some(Held { keys: Arc::new(keys), fetched: begun });
+                state.failed = false;
+            }
+            _ => {
+                self.state().failed = true;
+                tracing::warn!(target: "psc", "the JWKS cannot be fetched or holds no usable key");
+            }
         }
     }
 }

@@ -145,6 +145,9 @@ impl<G: Gate> Incoming<G> {
     }
 }
 
+/// A header whose lines other programs may read otherwise.
+pub const NO_FIELD: Reply =
+    Reply::fixed(550, Some(Enhanced(5, 6, 0)), "The header of the message has a line that is not part of a field");
 /// Nothing can be decided without the white list: come back later.
 pub const NO_LIST: Reply = Reply::fixed(
     451,

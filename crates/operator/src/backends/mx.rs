@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use mail::header::{Address as MailAddress, Fields, parse_addresses};
 use mail::{Flags, FolderName, header};
+use mssante::Domain;
 use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
@@ -18,9 +20,10 @@ use trust::tls::CertificateFault;
 use trust::white_list::WhiteList;
 
 use super::Site;
-use super::incoming::{Gate, Incoming, NO_LIST, message_number, received_field, reply};
+use super::incoming::{Gate, Incoming, NO_FIELD, NO_LIST, message_number, received_field, reply};
 use super::submission::notify;
 use crate::access::seconds;
+use crate::config::HeaderFrom;
 use crate::notices::{Destination, Notices, Subject};
 use crate::traces::{Action, Trace, Who};
 
@@ -34,6 +37,8 @@ pub struct MxBackend {
 pub struct Mx {
     /// What it shares with submission.
     pub site: Arc<Site>,
+    /// Whose names peers may write in the From field.
+    pub header_from: HeaderFrom,
 }
 
 const UNLISTED: Reply = Reply::fixed(
@@ -47,6 +52,14 @@ const NOT_YOUR_DOMAIN: Reply = Reply::fixed(
     "The sender's domain is not one of those the white list gives to your certificate",
 );
 const NO_RELAY: Reply = Reply::fixed(550, Some(Enhanced(5, 7, 1)), "Relaying denied: not a domain of this operator");
+
+const FROM_IS_OURS: Reply = Reply::fixed(
+    550,
+    Some(Enhanced(5, 7, 1)),
+    "The From field names somebody of this operator: only they may write in that name",
+);
+/// Authors of one message that are looked at; a header of 64 KiB holds no more.
+const MAX_AUTHORS: usize = 10_000;
 
 /// What a fault of a client certificate is answered.
 fn fault_reply(fault: CertificateFault) -> Reply {
@@ -107,6 +120,31 @@ impl Mx {
             connection: Some(peer.connection),
             ..Trace::new(Who::Operator(subject.to_string()), Action::Receive, false).answer(answer)
         });
+    }
+
+    /// Refuses a From field that would pass its message off as somebody else's ([`HeaderFrom`]).
+    fn check_from(&self, block: &[u8], subject: &Dn) -> Result<(), Reply> {
+        if self.header_from == HeaderFrom::Any {
+            return Ok(());
+        }
+        // A line that is no field may be a From field to other programs.
+        if !header::is_sound(block) {
+            return Err(NO_FIELD);
+        }
+        let list = self.list()?;
+        for field in Fields::new(block).filter(|field| field.is("From")) {
+            for address in parse_addresses(&field.value(), MAX_AUTHORS).addresses {
+                let MailAddress::Mailbox { domain, .. } = address else { continue };
+                let ours = domain.parse::<Domain>().is_ok_and(|domain| self.site.domains.contains(&domain));
+                if ours {
+                    return Err(FROM_IS_OURS);
+                }
+                if self.header_from == HeaderFrom::Listed && !list.allows(&domain, subject) {
+                    return Err(NOT_YOUR_DOMAIN);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn list(&self) -> Result<Arc<WhiteList>, Reply> {
@@ -213,6 +251,8 @@ impl Transaction for Delivery {
         let trace =
             received_field(&self.peer, &service.site.hostname, false, self.from.smtputf8, &number, only_for, now);
         let gate = TraceGate {
+            service: service.clone(),
+            subject: self.subject.clone(),
             front: format!("Return-Path: <{}>\r\n{trace}", self.from.path),
             message_id: None,
             relayed: false,
@@ -224,6 +264,8 @@ impl Transaction for Delivery {
 
 /// Puts the trace fields in front, and notes what recognises the message if it comes again.
 struct TraceGate {
+    service: Arc<Mx>,
+    subject: Arc<Dn>,
     front: String,
     message_id: Option<String>,
     relayed: bool,
@@ -231,6 +273,7 @@ struct TraceGate {
 
 impl Gate for TraceGate {
     fn pass(&mut self, block: &[u8]) -> Result<Vec<u8>, Reply> {
+        self.service.check_from(block, &self.subject)?;
         self.message_id = header::find(block, "Message-ID");
         self.relayed = header::find(block, "Received").is_some();
         Ok(std::mem::take(&mut self.front).into_bytes())

@@ -18,7 +18,7 @@ use smtp::{BodyType, Enhanced, MailFrom, Notify, Rcpt, Reply, Ret, ReversePath};
 use store::{Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Target};
 
 use super::Site;
-use super::incoming::{Arrived, Gate, Incoming, NO_LIST, message_number, received_field, reply};
+use super::incoming::{Arrived, Gate, Incoming, NO_FIELD, NO_LIST, message_number, received_field, reply};
 use crate::access::{Access, Denied, From, Opened, seconds};
 use crate::notices::{Destination, Notices, Subject};
 use crate::traces::{Action, Trace};
@@ -251,9 +251,6 @@ const FROM_NOT_YOURS: Reply = Reply::fixed(
     "The From field must hold one address: the mailbox you authenticated for",
 );
 const ONE_FROM: Reply = Reply::fixed(550, Some(Enhanced(5, 6, 0)), "The message must have exactly one From field");
-
-const NO_FIELD: Reply =
-    Reply::fixed(550, Some(Enhanced(5, 6, 0)), "The header of the message has a line that is not part of a field");
 
 /// Whether the field holds this address and no other, written so that every program reads it as we do: nothing was skipped or
 /// guessed (`clean`), and neither quotes, blanks nor comments inside, nor a source route, which the grammar allows and few know.

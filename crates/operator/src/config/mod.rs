@@ -36,6 +36,9 @@ pub struct Config {
     pub listen: Listen,
     /// What clients are told to connect to.
     pub public: Public,
+    /// How mail of other operators comes in.
+    #[serde(default)]
+    pub mx: Mx,
     /// How mail leaves.
     #[serde(default)]
     pub relay: Relay,
@@ -196,6 +199,27 @@ pub struct Public {
     pub submission_app_port: u16,
 }
 
+/// `[mx]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mx {
+    /// Whose names other operators may write in the From field.
+    pub header_from: HeaderFrom,
+}
+
+/// Whose names other operators may write in the From field. The white list binds the envelope only; people see the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeaderFrom {
+    /// Not an address of our own domains: nobody outside can pass for one of our people.
+    #[default]
+    NotOurs,
+    /// Only addresses of the domains that the white list gives to their certificate; breaks mail forwarded as it is.
+    Listed,
+    /// Anybody's.
+    Any,
+}
+
 /// `[relay]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -266,11 +290,18 @@ pub struct Sessions {
     pub imap_max_hours: Option<u64>,
     /// Whether a client certificate alone opens the BAL APP of its structure (PREAUTH), when there is exactly one.
     pub app_preauth: bool,
+    /// Whether a server's certificate (`SERV SSL`, usage serverAuth) opens a BAL APP of its structure like an `ORG AUTH_CLI` one.
+    pub app_server_certificates: bool,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
-        Sessions { imap_idle_minutes: Spanned::new(0..0, 30), imap_max_hours: None, app_preauth: false }
+        Sessions {
+            imap_idle_minutes: Spanned::new(0..0, 30),
+            imap_max_hours: None,
+            app_preauth: false,
+            app_server_certificates: false,
+        }
     }
 }
 

@@ -7,7 +7,8 @@ mod entrances;
 mod setup;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -113,7 +114,7 @@ impl Operator {
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: Config, clock: SharedClock) -> Result<Operator, StartError> {
         let data = &config.operator.data;
-        std::fs::create_dir_all(data).map_err(setting("the data folder"))?;
+        private_folder(data).map_err(setting("the data folder"))?;
         let listeners = Listeners::bind(&config.listen).await?;
         let setup = setup(&config, &clock)?;
         let store = open_store(data.join("store")).await?;
@@ -133,7 +134,9 @@ impl Operator {
         white_list.spawn_refresh(shutdown.clone());
 
         let verifier = verifier(&config, &clock)?;
-        let access = Arc::new(Access::new(store.clone(), verifier, clock.clone(), tracer.clone()));
+        let access = Access::new(store.clone(), verifier, clock.clone(), tracer.clone())
+            .accept_server_certificates(config.sessions.app_server_certificates);
+        let access = Arc::new(access);
         let (handle, queue) = queue();
         let relay = &config.relay;
         let delay_notice = seconds_of_hours(relay.delay_notice_hours);
@@ -174,7 +177,7 @@ impl Operator {
             access: access.clone(),
             patient_limit: config.limits.patient_message_octets,
         });
-        let mx = Arc::new(Mx { site });
+        let mx = Arc::new(Mx { site, header_from: config.mx.header_from });
         let addresses = listeners.addresses();
         let opening = Opening {
             setup: &setup,
@@ -221,6 +224,11 @@ impl Drop for Operator {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// Makes a folder that nobody else may look into; one that is there keeps its rights.
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Opens the store on a blocking thread: an upgrade of its schema may take a while.

@@ -149,3 +149,42 @@ async fn one_s_own_address_and_no_other() {
     assert!(other.messages(&alpha).await.is_empty());
     alpha.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_outside_passes_for_one_of_ours() {
+    // OPE-LIST binds the envelope; what people see is the From field.
+    let space = Space::new().await;
+    let beta = space.operator("beta").await;
+    let labo = Labo::open(&space, &beta, "beta").await;
+    let settings = Settings {
+        helo: "mx.alpha.formation.mssante.fr".to_owned(),
+        connector: space.connector(&space.operator_certificate("alpha"), Profile::Operator),
+        timeouts: Timeouts::default(),
+    };
+    let mx = beta.addresses.mx.expect("an interface");
+    let cases = [
+        ("From: qui@alpha.formation.mssante.fr", true),
+        ("From: forwarded@gamma.formation.mssante.fr", true),
+        ("Subject: no author at all", true),
+        ("From: chef@beta.formation.mssante.fr", false),
+        ("From: \"chef@beta\" <CHEF@Beta.Formation.mssante.fr>", false),
+        ("From: a@alpha.formation.mssante.fr, chef@beta.formation.mssante.fr", false),
+        ("From: a@alpha.formation.mssante.fr\r\nFrom: chef@beta.formation.mssante.fr", false),
+        ("From: groupe: chef@beta.formation.mssante.fr;", false),
+        (" From: chef@beta.formation.mssante.fr", false),
+    ];
+    for (field, taken) in cases {
+        let mut client = Client::connect(mx, "127.0.0.1", &settings, &|_| Ok(())).await.expect("connected");
+        let envelope = Envelope {
+            from: MailFrom::new(ReversePath::Null),
+            to: vec![Rcpt::new(smtp::ForwardPath::Address(labo.address.clone()))],
+        };
+        let text = format!("{field}\r\nMessage-ID: <from@lps.test>\r\n\r\nessai\r\n");
+        let delivery = client.send(&envelope, &mut text.as_bytes()).await.expect("answered");
+        let said = &delivery.recipients[0];
+        assert_eq!(matches!(said, RecipientResult::Accepted(_)), taken, "{field}: {said:?}");
+        client.quit().await;
+    }
+    assert_eq!(labo.messages(&beta).await.len(), 3);
+    beta.stop().await;
+}
