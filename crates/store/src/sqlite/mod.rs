@@ -255,7 +255,7 @@ impl Store for Sqlite {
 
     async fn mailbox(&self, address: &Address) -> Result<Option<Mailbox>> {
         let address = address.clone();
-        let mut found = self.readers.read(move |conn| register::mailbox(conn, &address)).await?;
+        let mut found = self.readers.look(move |conn| register::mailbox(conn, &address)).await?;
         if let Some(mailbox) = &mut found {
             mailbox.last_authentication = mailbox.last_authentication.max(self.notes.get(mailbox.id));
         }
@@ -288,7 +288,7 @@ impl Store for Sqlite {
     }
 
     async fn rights(&self, id: MailboxId) -> Result<Vec<Right>> {
-        self.readers.read(move |conn| register::rights(conn, id)).await
+        self.readers.look(move |conn| register::rights(conn, id)).await
     }
 
     async fn note_authentication(&self, id: MailboxId, at: i64) -> Result<()> {

@@ -52,6 +52,26 @@ impl Readers {
         .map_err(|e| StoreError::Io(format!("a reading thread ended: {e}")))?
     }
 
+    /// Runs a look-up of a row or two right here when a connection is idle: two changes of threads cost more than it does. For
+    /// what every login and every recipient asks, whose pages are in memory; anything longer is [`Readers::read`].
+    pub(super) async fn look<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        if let Ok(_place) = self.places.try_acquire() {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            if let Some(conn) = idle {
+                let result = work(&conn);
+                if conn.is_autocommit() {
+                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+                }
+                return result;
+            }
+        }
+        self.read(work).await
+    }
+
     /// No more reads; waits for those under way and closes the connections.
     pub(super) async fn close(&self) {
         // Fails only when it is closed already.
