@@ -18,8 +18,9 @@ pub(super) const MIGRATIONS: [&str; 1] = [include_str!("v1.sql")];
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Octets in a page. Measured with `examples/commit_rate.rs` (20 KB messages, 64 mailboxes, 4096 and 8192 in turn, twice):
-/// 3,500–4,300 commits/s against 3,550–3,800 with 16 writers, 214–258 µs of processor against 230–251, and a third fewer octets
-/// written, since a small row costs a page in the log and another at its emptying. 16384 and 32768 cost more processor.
+/// 3,500–4,300 commits/s against 3,550–3,800 with 16 writers, 214–258 µs of processor against 230–251, 88 KB written for each
+/// message against 122, since a small row costs a page in the log and another at its emptying. 16384 and 32768 cost more
+/// processor.
 const PAGE_SIZE: u32 = 4096;
 
 /// Page cache of the writer, in KiB: the inner pages of every tree and the leaves of the mailboxes that are receiving.
