@@ -180,6 +180,8 @@ SyncState *
             return found[0].split()
         number = wait_for("the notice", report)[0].decode()
         _, data = reader.fetch(number, "(BODY.PEEK[])")
+        # The report itself is text to a search.
+        self.assertIn(number.encode(), reader.search(None, "BODY", '"Final-Recipient: rfc822"')[1][0].split())
         reader.logout()
         notice = email.message_from_bytes(data[0][1], policy=email.policy.default)
         self.assertEqual(notice.get_content_type(), "multipart/report")

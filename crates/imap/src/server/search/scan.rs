@@ -68,13 +68,18 @@ fn collect(part: &Part, stretches: &mut Vec<Stretch>) {
             stretches.push(Stretch::Header { range: inner.header_range(), of_message: false });
             collect(&inner.root, stretches);
         }
-        Content::Leaf if part.is_text() => stretches.push(Stretch::Text {
+        Content::Leaf if is_readable(part) => stretches.push(Stretch::Text {
             range: part.body.clone(),
             transfer: Transfer::from_name(&part.encoding).unwrap_or(Transfer::Identity),
             charset: part.param("charset").unwrap_or_default(),
         }),
         Content::Leaf => {}
     }
+}
+
+/// Whether people or programs read the part as text: `text/…`, reports (`message/delivery-status`…), XML.
+fn is_readable(part: &Part) -> bool {
+    part.is_text() || part.media_type == "message" || part.is("application", "xml")
 }
 
 async fn text(
