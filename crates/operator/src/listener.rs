@@ -2,68 +2,20 @@
 //!
 //! Invariants: one address cannot take all the connections; a listener never dies of an error of `accept`.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust::presence::{Presence, Room};
 
 /// Pause after `accept` failed: most often the process has no file descriptor left.
 const BREATHER: Duration = Duration::from_millis(100);
 /// How long a connection that is one too many is told so.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// How many connections.
-#[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// At once in all.
-    pub connections: usize,
-    /// At once from one address.
-    pub per_address: usize,
-}
-
-/// Counts connections by address.
-#[derive(Default)]
-struct Present(Mutex<HashMap<IpAddr, usize>>);
-
-/// One connection counted; no longer when dropped.
-struct Place {
-    address: IpAddr,
-    present: Arc<Present>,
-}
-
-impl Present {
-    fn enter(self: &Arc<Self>, address: IpAddr, room: Room) -> Option<Place> {
-        let mut present = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = present.values().sum();
-        let here = present.entry(address).or_default();
-        if total >= room.connections || *here >= room.per_address {
-            if *here == 0 {
-                present.remove(&address);
-            }
-            return None;
-        }
-        *here += 1;
-        Some(Place { address, present: self.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut present = self.present.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = present.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                present.remove(&self.address);
-            }
-        }
-    }
-}
 
 /// Takes connections until `shutdown`, each served by its own task of `tasks`; one too many is told `farewell` and closed.
 pub async fn listen<S, F>(
@@ -77,7 +29,7 @@ pub async fn listen<S, F>(
     S: Fn(TcpStream, SocketAddr) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let present = Arc::new(Present::default());
+    let presence = Presence::new(room);
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -93,7 +45,7 @@ pub async fn listen<S, F>(
         };
         // Answers are small and awaited: no reason to hold them back.
         let _ = stream.set_nodelay(true);
-        match present.enter(address.ip(), room) {
+        match presence.enter(address.ip()) {
             Some(place) => {
                 let serving = serve(stream, address);
                 tasks.spawn(async move {

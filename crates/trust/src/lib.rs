@@ -13,6 +13,7 @@ pub mod clock;
 pub mod dn;
 pub mod http;
 pub mod pki;
+pub mod presence;
 pub mod revocation;
 pub mod tls;
 pub mod white_list;

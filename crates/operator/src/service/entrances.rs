@@ -8,6 +8,7 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trust::presence::Room;
 use trust::tls::{Acceptor, ClientCertificates, Profile};
 
 use super::setup::Setup;
@@ -18,7 +19,7 @@ use crate::backends::imap::ImapBackend;
 use crate::backends::mx::{Mx, MxBackend};
 use crate::backends::submission::{Submission, SubmissionBackend};
 use crate::config;
-use crate::listener::{Room, listen};
+use crate::listener::listen;
 use crate::traces::Tracer;
 
 /// The sockets, bound before anything else so that a taken port is told at once.

@@ -1,9 +1,8 @@
 //! The HTTP server: an accept loop over one listener, plain or under TLS.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::presence::{Presence, Room};
 use crate::tls::{Acceptor, TlsInfo};
 
 /// Largest request body: forms, tokens and mailbox descriptions are a few KB. Messages do not travel over these services.
@@ -47,7 +47,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Router, shutdown: CancellationToken) {
     let router = router.layer(DefaultBodyLimit::max(MAX_BODY));
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let present = Arc::new(Mutex::new(HashMap::new()));
+    let presence = Presence::new(Room { connections: MAX_CONNECTIONS, per_address: MAX_PER_ADDRESS });
     let tasks = TaskTracker::new();
     let stop_hard = CancellationToken::new();
     loop {
@@ -68,7 +68,7 @@ pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Ro
                 continue;
             }
         };
-        let Some(place) = Place::take(&present, peer.ip()) else {
+        let Some(place) = presence.enter(peer.ip()) else {
             tracing::warn!(%peer, "too many HTTP connections");
             continue;
         };
@@ -100,37 +100,6 @@ pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Ro
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
         stop_hard.cancel();
         tasks.wait().await;
-    }
-}
-
-/// How many connections each address has.
-type Present = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
-/// One connection counted; no longer when dropped.
-struct Place(Present, IpAddr);
-
-impl Place {
-    /// `None` when the address has enough.
-    fn take(present: &Present, address: IpAddr) -> Option<Place> {
-        let mut counts = present.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = counts.entry(address).or_default();
-        if *here >= MAX_PER_ADDRESS {
-            return None;
-        }
-        *here += 1;
-        Some(Place(Arc::clone(present), address))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = counts.get_mut(&self.1) {
-            *here -= 1;
-            if *here == 0 {
-                counts.remove(&self.1);
-            }
-        }
     }
 }
 
