@@ -10,15 +10,12 @@ use std::time::Duration;
 
 use mssante::{Address, StructureId};
 use psc::{TokenError, Verifier, xoauth2};
-use store::{Mailbox, MailboxId, Store, StoreError};
+use store::{Mailbox, Store, StoreError};
 use trust::clock::Clock;
 use trust::tls::TlsInfo;
 
 use crate::rights::{self, Capacity};
 use crate::traces::{Action, Trace, Tracer, Who};
-
-/// The number of no mailbox: theirs begin at 1.
-const NOBODYS: MailboxId = MailboxId(0);
 
 /// Why a mailbox is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,16 +90,10 @@ impl Access {
             }
         };
         let who = Who::Person(identity.national_id.to_string());
-        let mailbox = self.mailbox(&asked.user).await?;
-        // Rights are read even when there is no mailbox: the time of the answer must not tell which exist (LPS-IDENT).
-        let given = match self.store.rights(mailbox.as_ref().map_or(NOBODYS, |mailbox| mailbox.id)).await {
-            Ok(given) => given,
-            Err(StoreError::NoSuchMailbox) => Vec::new(),
-            Err(error) => return Err(unavailable(&error)),
-        };
-        let Some(mailbox) = mailbox else {
+        let Some(mailbox) = self.mailbox(&asked.user).await? else {
             return Err(self.refused(who, "no such mailbox", None, from));
         };
+        let given = self.store.rights(mailbox.id).await.map_err(|e| unavailable(&e))?;
         match rights::of_person(&mailbox, &given, &identity.national_id, self.now()) {
             Some(capacity) => self.opened(mailbox, who, capacity, from).await,
             None => Err(self.refused(who, "no right on this mailbox", Some(&mailbox), from)),

@@ -4,8 +4,8 @@
 //! through the queue to the operator whose message asked for it; there is none about a notice.
 
 use mail::date::Moment;
+use mail::header;
 use mail::report::{Action, Recipient, Report, Returned, Status, TypedAddress, decode_xtext};
-use mail::{Flags, FolderName, header};
 use mssante::{Address, Domain};
 use smtp::Enhanced;
 use store::{
@@ -174,13 +174,7 @@ impl Notices<'_> {
         let content = Some(streamed.finish().await?);
         Ok(match to {
             Destination::Mailbox(mailbox) => {
-                let target = Target {
-                    mailbox,
-                    folder: FolderName::inbox(),
-                    flags: Flags::NONE,
-                    keywords: Vec::new(),
-                    internal_date: now,
-                };
+                let target = Target::inbox(mailbox, now);
                 Commit { content, deliver: vec![target], ..Commit::default() }
             }
             Destination::Away { expires_at, .. } => {

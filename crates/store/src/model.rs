@@ -156,6 +156,13 @@ pub struct Target {
     pub internal_date: i64,
 }
 
+impl Target {
+    /// New mail: into INBOX, with no flag.
+    pub fn inbox(mailbox: MailboxId, internal_date: i64) -> Self {
+        Target { mailbox, folder: FolderName::inbox(), flags: Flags::NONE, keywords: Vec::new(), internal_date }
+    }
+}
+
 /// A message on its way in.
 #[derive(Debug)]
 pub struct Content {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use mail::header;
 use mail::header::{Address as MailAddress, Fields, parse_addresses};
-use mail::{Flags, FolderName, header};
 use mssante::Domain;
 use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
@@ -299,13 +299,7 @@ impl MessageSink for Arriving {
         let outcome = async {
             let arrived = incoming.finish().await?;
             let size = arrived.content.body.len();
-            let target = |to: &Addressee| Target {
-                mailbox: to.mailbox,
-                folder: FolderName::inbox(),
-                flags: Flags::NONE,
-                keywords: Vec::new(),
-                internal_date: now,
-            };
+            let target = |to: &Addressee| Target::inbox(to.mailbox, now);
             // The very same octets with the number and time of another server's Received and a Message-ID: it is the same
             // message again, not another one that looks like it.
             let again = arrived.gate.relayed && arrived.gate.message_id.is_some();

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mail::date::{Moment, format_rfc5322};
 use mail::header::{self, Fields, Writer, parse_addresses};
-use mail::{Flags, FolderName};
 use mssante::Address;
 use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
@@ -331,13 +330,7 @@ impl Draft {
         now: i64,
     ) -> Result<Accepted, Reply> {
         let service = &self.service;
-        let target = |local: &Local| Target {
-            mailbox: local.mailbox,
-            folder: FolderName::inbox(),
-            flags: Flags::NONE,
-            keywords: Vec::new(),
-            internal_date: now,
-        };
+        let target = |local: &Local| Target::inbox(local.mailbox, now);
         let size = arrived.content.body.len();
         let enqueue = (!self.remote.is_empty()).then(|| NewQueueEntry {
             sender: Some(self.opened.mailbox.id),
