@@ -1,7 +1,7 @@
 //! Pro Santé Connect, seen from an operator: who is the professional behind this access token?
 //!
 //! [`Verifier`] answers, or says why not ([`TokenError`]); [`xoauth2`] reads what IMAP and SMTP clients send. Requirements:
-//! LPS-TOKEN, LPS-IDENT, LPS-XOAUTH2; control cases JWT-01 to JWT-22.
+//! LPS-TOKEN, LPS-IDENT, MSS-7.2, MSS-7.4; control cases JWT-01 to JWT-22.
 //!
 //! Invariants:
 //! * a token is believed only after its form (a strict JWS), its claims, its signature by a key of the configured JWKS, and PSC's

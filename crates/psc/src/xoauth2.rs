@@ -1,4 +1,4 @@
-//! The SASL XOAUTH2 initial response and failure challenge (LPS-XOAUTH2; operator.md §3.3–3.4).
+//! The SASL XOAUTH2 initial response and failure challenge (MSS-7.2, MSS-7.4; operator.md §3.3–3.4).
 //!
 //! `user=` {BAL} `^A` `auth=Bearer ` {token} `^A` `^A`, where `^A` is 0x01. The IMAP and SMTP crates decode the base64
 //! and hand the octets over; the same parser serves both, so both refuse the same things. The grammar is exact:

@@ -60,6 +60,7 @@ async fn stopping_says_bye() {
 
 #[tokio::test]
 async fn patience_has_an_end() {
+    // LPS-SESSION
     let configure = |c: &mut imap::Config| {
         c.idle_timeout = Duration::from_millis(200);
         c.max_session = Some(Duration::from_millis(500));
