@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mail::mime::Structure;
+use mail::sought::Sought;
 use mail::{Flags, FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -198,6 +199,15 @@ pub struct Copied {
     pub uids: Vec<(Uid, Uid)>,
 }
 
+/// Which messages have the texts sought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seeking {
+    /// How many of the bodies asked for were judged, from the first: the caller goes on with the rest, and may tell how far it is.
+    pub judged: usize,
+    /// For each text sought, in order: those of the judged bodies that have it, ascending.
+    pub matching: Vec<Vec<u64>>,
+}
+
 /// One mailbox (BAL), opened by one session.
 #[async_trait]
 pub trait Account: Send + Sync {
@@ -245,6 +255,11 @@ pub trait OpenFolder: Send + Sync {
     async fn structures(&self, bodies: &[u64]) -> Result<Vec<Option<Structure>>>;
     /// A message's octets; `None` when it is gone.
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>>;
+    /// Judges which of `bodies` (ascending, each once) have each text: exactly, whether they are indexed or must be read.
+    /// Judges at least one body; answers within about a second, judged or not.
+    async fn seek(&self, _sought: &[Sought], _bodies: &[u64]) -> Result<Seeking> {
+        Err(Failure::Unavailable)
+    }
     /// Changes flags. Durable when it answers, and in the view.
     async fn set_flags(&self, change: FlagChange) -> Result<()>;
     /// Removes messages that have `\Deleted`: all, or those among `uids` (ascending).

@@ -6,7 +6,7 @@
 //! * [`date`]: the dates of messages and of IMAP;
 //! * [`header`]: header fields, address lists, encoded words;
 //! * [`report`]: delivery status notifications;
-//! * [`sequence`]: sets of message numbers;
+//! * [`sequence`]: sets of message numbers; [`sought`]: texts sought in messages;
 //! * [`mime`]: the structure of a message (ENVELOPE, BODYSTRUCTURE, where each part lies), computed once while it streams in.
 #![deny(missing_docs)]
 
@@ -17,6 +17,7 @@ pub mod header;
 pub mod mime;
 pub mod report;
 pub mod sequence;
+pub mod sought;
 pub mod view;
 
 pub use flags::{Flags, Keywords};

@@ -38,6 +38,10 @@ pub struct Entry {
     pub internal_date: i64,
     /// The store's number for the body, opaque to everyone else; a copy of a message has the same.
     pub body: u64,
+    /// SAVEDATE (RFC 8514): when the message came into this folder, seconds since 1970 UTC (until 2106).
+    pub saved: u32,
+    /// The conversation it is of, numbered by its mailbox (RFC 8474 THREADID); 0: not known.
+    pub thread: u32,
 }
 
 /// Entries in a chunk: large enough that 100,000 messages are 200 pointers, small enough to copy for one change.
@@ -343,7 +347,7 @@ mod tests {
     }
 
     fn entry(uid: u32, flags: Flags, modseq: u64) -> Entry {
-        Entry { uid: Uid(uid), size: uid, flags, modseq: ModSeq(modseq), internal_date: 0, body: u64::from(uid) }
+        Entry { uid: Uid(uid), size: uid, flags, modseq: ModSeq(modseq), internal_date: 0, body: u64::from(uid), saved: 0, thread: 0 }
     }
 
     #[derive(Clone, Debug)]

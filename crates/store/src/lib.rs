@@ -26,7 +26,7 @@ mod views;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mail::{FolderName, SpecialUse, Uid, View};
+use mail::{FolderName, ModSeq, SpecialUse, Uid, View};
 use mssante::{Address, NationalId};
 use tokio::sync::watch;
 
@@ -112,6 +112,28 @@ pub trait Store: Send + Sync + 'static {
         uids: Vec<Uid>,
         to: &FolderName,
     ) -> Result<Copied>;
+
+    /// The UIDs expunged since `since` (RFC 7162 VANISHED).
+    async fn vanished(&self, _mailbox: MailboxId, _folder: FolderId, _since: ModSeq) -> Result<Vanished> {
+        Err(StoreError::Unusable("not built yet".into()))
+    }
+
+    // --- what the search index follows ---------------------------------------------------------------------------
+
+    /// Mailboxes that received bodies since the last call, each once; the first call after opening answers every mailbox
+    /// that has any. A caller that gets a mailbox sees its bodies in [`Store::bodies_after`].
+    fn arrivals(&self) -> Vec<MailboxId> {
+        Vec::new()
+    }
+    /// Bodies of a mailbox that are still named, numbered above `after`, ascending, at most `limit`. Numbers are given in
+    /// the order of arrival and never twice.
+    async fn bodies_after(&self, _mailbox: MailboxId, _after: u64, _limit: usize) -> Result<Vec<u64>> {
+        Err(StoreError::Unusable("not built yet".into()))
+    }
+    /// A key derived from the mailbox's data key for one `purpose` (HMAC-SHA256): gone for good when that key is destroyed.
+    async fn derived_key(&self, _mailbox: MailboxId, _purpose: &'static str) -> Result<zeroize::Zeroizing<[u8; 32]>> {
+        Err(StoreError::Unusable("not built yet".into()))
+    }
 
     // --- the outgoing queue --------------------------------------------------------------------------------------
 

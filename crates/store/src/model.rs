@@ -251,6 +251,16 @@ pub struct FlagsSet {
     pub modified: Vec<Uid>,
 }
 
+/// What was expunged from a folder since a MODSEQ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vanished {
+    /// UIDs gone, ascending.
+    pub uids: Vec<Uid>,
+    /// Whether that is all of them: `false` when some were forgotten already (RFC 7162 §3.2.7), so that a client can only be
+    /// told every UID below UIDNEXT that is not there.
+    pub complete: bool,
+}
+
 /// What a copy or move did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {

@@ -71,7 +71,7 @@ impl State {
             let keywords = self.intern(target.mailbox, folder, &target.keywords)?;
             let flags = system_only(target.flags).with(keywords);
             let (size, internal_date) = (message.octets.len() as u32, target.internal_date);
-            let entry = Entry { uid, size, flags, modseq, internal_date, body };
+            let entry = Entry { uid, size, flags, modseq, internal_date, body, saved: 0, thread: 0 };
             self.reference(target.mailbox, body, 1)?;
             let state = self.folder_mut(target.mailbox, folder)?;
             state.view.push(entry);

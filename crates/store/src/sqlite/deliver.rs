@@ -181,6 +181,8 @@ fn put(tx: &mut Tx<'_>, target: &Target, body: u64, size: u64) -> Result<Deliver
         modseq: ModSeq(place.modseq.0),
         internal_date: target.internal_date,
         body,
+        saved: 0,
+        thread: 0,
     };
     insert(tx, place.key, entry)?;
     Ok(Delivered::Message { uid_validity: place.uid_validity, uid })

@@ -33,7 +33,7 @@ fn keywords_json(keywords: &Keywords) -> Result<String> {
     serde_json::to_string(&names).map_err(|_| corrupt("table of keywords"))
 }
 
-/// Columns `uid, size, flags, modseq, internal_date, body`.
+/// Columns `uid, size, flags, modseq, internal_date, body, saved, thread`.
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         uid: Uid(row.get(0)?),
@@ -42,6 +42,8 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         modseq: ModSeq(row.get::<_, i64>(3)? as u64),
         internal_date: row.get(4)?,
         body: row.get::<_, i64>(5)? as u64,
+        saved: row.get(6)?,
+        thread: row.get(7)?,
     })
 }
 
@@ -130,8 +132,8 @@ pub(super) fn intern(tx: &mut Tx<'_>, key: Key, names: &[impl AsRef<str>], modse
 pub(super) fn insert(tx: &mut Tx<'_>, key: Key, entry: Entry) -> Result<()> {
     tx.conn
         .prepare_cached(
-            "INSERT INTO message (mailbox, folder, uid, size, flags, modseq, internal_date, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO message (mailbox, folder, uid, size, flags, modseq, internal_date, body, saved, thread)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             key.0.0 as i64,
@@ -141,7 +143,9 @@ pub(super) fn insert(tx: &mut Tx<'_>, key: Key, entry: Entry) -> Result<()> {
             entry.flags.bits() as i64,
             entry.modseq.0 as i64,
             entry.internal_date,
-            entry.body as i64
+            entry.body as i64,
+            entry.saved,
+            entry.thread
         ])?;
     tx.effects.changes.push(Change::Push(key, entry));
     Ok(())
@@ -151,7 +155,7 @@ fn one(tx: &Tx<'_>, key: Key, uid: Uid) -> Result<Option<Entry>> {
     Ok(tx
         .conn
         .prepare_cached(
-            "SELECT uid, size, flags, modseq, internal_date, body FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid = ?3",
+            "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid = ?3",
         )?
         .query_row(params![key.0.0 as i64, key.1.0, uid.0], entry)
         .optional()?)
@@ -159,7 +163,7 @@ fn one(tx: &Tx<'_>, key: Key, uid: Uid) -> Result<Option<Entry>> {
 
 fn all(tx: &Tx<'_>, key: Key) -> Result<Vec<Entry>> {
     let mut select = tx.conn.prepare_cached(
-        "SELECT uid, size, flags, modseq, internal_date, body FROM message WHERE mailbox = ?1 AND folder = ?2 ORDER BY uid",
+        "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message WHERE mailbox = ?1 AND folder = ?2 ORDER BY uid",
     )?;
     let rows = select.query_map(params![key.0.0 as i64, key.1.0], entry)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -305,7 +309,7 @@ pub(super) fn expunge(tx: &mut Tx<'_>, key: Key, uids: Option<&[Uid]>) -> Result
     keywords_of(tx, key)?;
     let deleted: Vec<Entry> = {
         let mut select = tx.conn.prepare_cached(
-            "SELECT uid, size, flags, modseq, internal_date, body FROM message INDEXED BY message_deleted
+            "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message INDEXED BY message_deleted
              WHERE mailbox = ?1 AND folder = ?2 AND (flags & 8) != 0 ORDER BY uid",
         )?;
         let rows = select.query_map(params![key.0.0 as i64, key.1.0], entry)?;

@@ -113,7 +113,7 @@ impl Mailbox {
             let flags = keywords.iter().filter_map(|k| view.keywords.intern(k)).fold(flags, Flags::with);
             given = view.uid_next;
             let modseq = ModSeq(view.highest_modseq.0 + 1);
-            view.push(Entry { uid: given, size, flags, modseq, internal_date: date, body });
+            view.push(Entry { uid: given, size, flags, modseq, internal_date: date, body, saved: 0, thread: 0 });
         });
         given
     }

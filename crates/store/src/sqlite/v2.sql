@@ -1,0 +1,9 @@
+-- Format 2: what complete IMAP, encrypted bodies and conversations need. Not released yet: it may still change.
+
+-- SAVEDATE (RFC 8514), and the conversation (RFC 8474); 0 is unknown.
+ALTER TABLE message ADD COLUMN saved INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN thread INTEGER NOT NULL DEFAULT 0;
+UPDATE message SET saved = max(0, min(internal_date, 4294967295));
+
+-- Expunges up to this MODSEQ may be forgotten (RFC 7162 §3.2.7).
+ALTER TABLE folder ADD COLUMN expunged_floor INTEGER NOT NULL DEFAULT 0;
