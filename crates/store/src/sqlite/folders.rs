@@ -243,7 +243,7 @@ pub(super) fn load_view(conn: &Connection, key: Key) -> Result<Option<View>> {
     let own = if conn.is_autocommit() { Some(conn.unchecked_transaction()?) } else { None };
     let Some(mut view) = empty_view(conn, key)? else { return Ok(None) };
     let mut select = conn.prepare_cached(
-        "SELECT uid, size, flags, modseq, internal_date, body FROM message WHERE mailbox = ?1 AND folder = ?2 ORDER BY uid",
+        "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message WHERE mailbox = ?1 AND folder = ?2 ORDER BY uid",
     )?;
     let mut rows = select.query(params![key.0.0 as i64, key.1.0])?;
     while let Some(row) = rows.next()? {
