@@ -132,6 +132,23 @@ impl Spool {
         Ok(())
     }
 
+    /// Gives back the memory it takes, however small the message: for a caller that holds many. Does nothing where everything
+    /// stays in memory.
+    ///
+    /// # Errors
+    /// As [`Spool::write`].
+    pub async fn spill(&mut self) -> Result<()> {
+        if self.broken {
+            return Err(StoreError::Io("the spool failed earlier".into()));
+        }
+        if self.folder.is_none() || (self.pending.is_empty() && self.file.is_some()) {
+            return Ok(());
+        }
+        self.flush().await?;
+        self.pending = Vec::new();
+        Ok(())
+    }
+
     /// Writes what is pending to the file, which is made on the first call.
     async fn flush(&mut self) -> Result<()> {
         let folder = self.folder.clone();
@@ -345,6 +362,25 @@ mod tests {
         drop(spooled);
         assert_eq!(files(&path), 0, "not committed, so removed");
         assert_eq!(body.read(0, 1).await.expect("an open body stays readable"), &b"a"[..]);
+    }
+
+    #[tokio::test]
+    async fn spilling_gives_memory_back() {
+        let (_dir, path) = folder();
+        let mut spool = Spool::in_folder(path.clone()).with_digest();
+        spool.write(b"hel").await.expect("written");
+        spool.spill().await.expect("spilled");
+        assert_eq!((files(&path), spool.pending.capacity()), (1, 0));
+        spool.write(b"lo").await.expect("written");
+        spool.spill().await.expect("spilled");
+        spool.spill().await.expect("nothing left to spill");
+        let spooled = spool.finish().await.expect("finished");
+        assert_eq!(spooled.digest(), Some(openssl::sha::sha256(b"hello")));
+        assert_eq!(spooled.body().read_all().await.expect("read"), &b"hello"[..]);
+        let mut memory = Spool::in_memory();
+        memory.write(b"kept").await.expect("written");
+        memory.spill().await.expect("nothing to do");
+        assert_eq!(memory.finish().await.expect("finished").len(), 4);
     }
 
     #[tokio::test]

@@ -93,6 +93,18 @@ pub trait Store: Send + Sync + 'static {
     /// Everything that makes messages: delivery, APPEND, acceptance into the queue, the end of a queue entry. One commit,
     /// on disk when it returns.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
+    /// Several of them as one: all or none, quotas counted together, on disk when it returns (MULTIAPPEND, RFC 3502). Answers
+    /// for each, in order.
+    async fn commit_all(&self, commits: Vec<Commit>) -> Result<Vec<Committed>>;
+    /// Removes one message, whatever its flags, and commits what takes its place: both or none, on disk when it returns
+    /// (REPLACE, RFC 8508). The room it took is free for `by`. `None`: the message is gone, and nothing was changed.
+    async fn replace(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uid: Uid,
+        by: Commit,
+    ) -> Result<Option<Committed>>;
     /// The encoded structures given at delivery, in the order of `bodies` (from [`mail::Entry::body`]); `None` for one that
     /// is gone.
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>>;

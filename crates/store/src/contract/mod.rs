@@ -10,6 +10,7 @@ pub mod marking;
 pub mod moving;
 pub mod queueing;
 pub mod register;
+pub mod together;
 pub mod watching;
 
 use bytes::Bytes;
@@ -41,6 +42,11 @@ macro_rules! contract {
                 quota_counts_messages quota_is_for_what_is_there a_duplicate_is_not_delivered_twice
                 duplicates_are_by_mailbox duplicates_are_forgotten keywords_are_interned keywords_are_bounded
                 unknown_targets_refuse_all a_commit_without_message concurrent_commits_are_all_there
+            }
+            together {
+                several_commits_are_one several_commits_all_or_none several_commits_share_the_quota
+                a_message_is_replaced a_replaced_message_gives_its_room what_is_not_there_is_not_replaced
+                a_refused_replacement_keeps_the_message large_messages_together
             }
             marking {
                 flags_are_replaced_added_removed only_changes_move_the_modseq unchanged_since_holds_back

@@ -111,6 +111,14 @@ impl State {
         Ok(())
     }
 
+    /// One message goes, whatever its flags; whether it was there.
+    pub(super) fn remove(&mut self, mailbox: MailboxId, folder: FolderId, uid: Uid) -> Result<bool> {
+        let Some(going) = self.folder(mailbox, folder)?.view.find(uid).copied() else { return Ok(false) };
+        self.take(mailbox, folder, &[going])?;
+        self.forget(mailbox, &[going])?;
+        Ok(true)
+    }
+
     pub(super) fn empty(&mut self, mailbox: MailboxId, folder: FolderId) -> Result<()> {
         let all: Vec<Entry> = self.folder(mailbox, folder)?.view.iter().copied().collect();
         self.take(mailbox, folder, &all)?;

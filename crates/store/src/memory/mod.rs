@@ -79,6 +79,21 @@ struct Message {
     structure: Arc<[u8]>,
 }
 
+/// A commit whose message was read.
+async fn whole(mut commit: Commit) -> Result<(Commit, Option<Message>)> {
+    let message = match commit.content.take() {
+        None => None,
+        Some(content) if content.body.len() > MAX_MESSAGE => {
+            return Err(StoreError::Io("the message is larger than a store can hold".into()));
+        }
+        Some(content) => {
+            let octets = content.body.body().read_all().await?;
+            Some(Message { octets, structure: content.structure.into() })
+        }
+    };
+    Ok((commit, message))
+}
+
 impl State {
     fn mailbox(&self, id: MailboxId) -> Result<&MailboxState> {
         self.boxes.get(&id).map(|state| &**state).ok_or(StoreError::NoSuchMailbox)
@@ -372,19 +387,30 @@ impl Store for Memory {
         Spool::in_memory()
     }
 
-    async fn commit(&self, mut commit: Commit) -> Result<Committed> {
-        let message = match commit.content.take() {
-            None => None,
-            Some(content) if content.body.len() > MAX_MESSAGE => {
-                drop(content);
-                return Err(StoreError::Io("the message is larger than a store can hold".into()));
-            }
-            Some(content) => {
-                let octets = content.body.body().read_all().await?;
-                Some(Message { octets, structure: content.structure.into() })
-            }
-        };
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        let (commit, message) = whole(commit).await?;
         self.change(|state| state.commit(commit, message))
+    }
+
+    async fn commit_all(&self, commits: Vec<Commit>) -> Result<Vec<Committed>> {
+        let mut all = Vec::with_capacity(commits.len());
+        for commit in commits {
+            all.push(whole(commit).await?);
+        }
+        self.change(|state| all.into_iter().map(|(commit, message)| state.commit(commit, message)).collect())
+    }
+
+    async fn replace(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uid: Uid,
+        by: Commit,
+    ) -> Result<Option<Committed>> {
+        let (by, message) = whole(by).await?;
+        self.change(|state| {
+            if state.remove(mailbox, folder, uid)? { state.commit(by, message).map(Some) } else { Ok(None) }
+        })
     }
 
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {

@@ -329,6 +329,17 @@ pub(super) fn expunge(tx: &mut Tx<'_>, key: Key, uids: Option<&[Uid]>) -> Result
     Ok(going.into_iter().map(|entry| entry.uid).collect())
 }
 
+/// One message goes, whatever its flags; whether it was there.
+pub(super) fn remove(tx: &mut Tx<'_>, key: Key, uid: Uid) -> Result<bool> {
+    keywords_of(tx, key)?;
+    let Some(going) = one(tx, key, uid)? else { return Ok(false) };
+    let modseq = next_modseq(tx, key)?;
+    delete_rows(tx, key, &[going], modseq)?;
+    shrink(tx, key.0, &[going])?;
+    unreference(tx, key.0, &[going])?;
+    Ok(true)
+}
+
 /// What a copy and a move have in common: rows in the folder `to`, with its own bits for the keywords.
 fn duplicate_rows(tx: &mut Tx<'_>, from: Key, to: &FolderName, entries: &[Entry]) -> Result<Copied> {
     let place = Place::take(tx, from.0, to, entries.len())?.ok_or(StoreError::NoSuchFolder)?;

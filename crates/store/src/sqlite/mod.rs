@@ -376,6 +376,37 @@ impl Store for Sqlite {
         self.write(octets, move |tx| deliver::commit(tx, prepared)).await
     }
 
+    async fn commit_all(&self, commits: Vec<Commit>) -> Result<Vec<Committed>> {
+        self.served()?;
+        let (mut all, mut octets) = (Vec::with_capacity(commits.len()), 0);
+        for commit in commits {
+            let (prepared, more) = self.prepare(commit).await?;
+            all.push(prepared);
+            octets += more;
+        }
+        // One request is one savepoint: what one of them cannot, none of them did.
+        self.write(octets, move |tx| all.into_iter().map(|prepared| deliver::commit(tx, prepared)).collect()).await
+    }
+
+    async fn replace(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uid: Uid,
+        by: Commit,
+    ) -> Result<Option<Committed>> {
+        self.served()?;
+        let (prepared, octets) = self.prepare(by).await?;
+        self.write(octets, move |tx| {
+            if messages::remove(tx, (mailbox, folder), uid)? {
+                deliver::commit(tx, prepared).map(Some)
+            } else {
+                Ok(None)
+            }
+        })
+        .await
+    }
+
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
         self.served()?;
         let bodies = bodies.to_vec();
