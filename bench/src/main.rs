@@ -4,6 +4,7 @@
 //! connections, spread over mailboxes and into one, for Vaguemestre and for Postfix with Dovecot behind it.
 
 mod cpu;
+mod imap;
 mod load;
 mod ours;
 mod postfix;
@@ -24,6 +25,8 @@ struct Arguments {
 enum What {
     /// Durable messages per second by SMTP over TLS, from the connection to the mailbox.
     Delivery(Delivery),
+    /// IMAP: APPEND, SELECT, FETCH, STORE, SEARCH, logins, memory of connections that wait.
+    Imap(imap::Options),
 }
 
 /// What is measured.
@@ -92,7 +95,10 @@ trait Server {
 }
 
 fn main() -> Result<(), String> {
-    let What::Delivery(options) = Arguments::parse().what;
+    let options = match Arguments::parse().what {
+        What::Delivery(options) => options,
+        What::Imap(options) => return imap::run(&options),
+    };
     let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
     let mut rows = Vec::new();
     let ours = ours::Ours::start(&options)?;

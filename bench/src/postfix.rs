@@ -126,7 +126,7 @@ impl Drop for Postfix {
     }
 }
 
-fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), String> {
+pub fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), String> {
     let text = |e: std::io::Error| format!("{}: {e}", folder.display());
     std::fs::create_dir_all(folder).map_err(text)?;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).map_err(text)?;
@@ -137,20 +137,20 @@ fn make(folder: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), Strin
     Ok(())
 }
 
-fn user(name: &str) -> Result<(u32, u32), String> {
+pub fn user(name: &str) -> Result<(u32, u32), String> {
     let users = std::fs::read_to_string("/etc/passwd").map_err(|e| e.to_string())?;
     let line = users.lines().find_map(|l| l.strip_prefix(&format!("{name}:"))).ok_or(format!("no user {name}"))?;
     let mut numbers = line.split(':').skip(1).filter_map(|n| n.parse().ok());
     numbers.next().zip(numbers.next()).ok_or(format!("/etc/passwd: {line}"))
 }
 
-fn free_port() -> Result<u16, String> {
+pub fn free_port() -> Result<u16, String> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     listener.local_addr().map(|a| a.port()).map_err(|e| e.to_string())
 }
 
 /// RSA 2048, as ours.
-fn certificate(folder: &Path) -> Result<PathBuf, String> {
+pub fn certificate(folder: &Path) -> Result<PathBuf, String> {
     let file = folder.join("server.pem");
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout"])
@@ -168,7 +168,7 @@ fn certificate(folder: &Path) -> Result<PathBuf, String> {
     Ok(file)
 }
 
-fn write(file: &Path, text: &str) -> Result<(), String> {
+pub fn write(file: &Path, text: &str) -> Result<(), String> {
     std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))
 }
 

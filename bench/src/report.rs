@@ -67,7 +67,7 @@ pub fn table(rows: &[Row], options: &Delivery) -> String {
     out
 }
 
-fn machine() -> String {
+pub fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         info.lines().find_map(|l| l.strip_prefix("model name")).map_or("?", |l| l.trim_start_matches(['\t', ' ', ':']));
@@ -75,7 +75,7 @@ fn machine() -> String {
     format!("{cores} cores, {model}")
 }
 
-fn command(program: &str, arguments: &[&str]) -> String {
+pub fn command(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     output.map_or("?".into(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
 }

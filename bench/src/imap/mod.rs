@@ -1,0 +1,184 @@
+//! IMAP, beside Dovecot in the same run.
+
+mod client;
+mod dovecot;
+mod measures;
+mod messages;
+mod ours;
+mod process;
+mod table;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use measures::{Bench, Figure};
+
+/// What is measured.
+#[derive(clap::Args, Clone)]
+pub struct Options {
+    /// Runs of each measure; the median is printed.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Messages of the large folder (SELECT, FLAGS, STORE, CHANGEDSINCE).
+    #[arg(long, default_value_t = 100_000)]
+    large: usize,
+    /// Messages of the middle folder (ENVELOPE, SEARCH).
+    #[arg(long, default_value_t = 50_000)]
+    middle: usize,
+    /// Messages of 20 KB whose bodies are read.
+    #[arg(long, default_value_t = 5_000)]
+    bodies: usize,
+    /// Connections that wait in IDLE.
+    #[arg(long, default_value_t = 2_000)]
+    idle: usize,
+    /// Seconds of logins.
+    #[arg(long, default_value_t = 5)]
+    login_seconds: u64,
+    /// APPENDs on one connection; three times as many on ten.
+    #[arg(long, default_value_t = 1_000)]
+    appends: usize,
+    /// Mailboxes that APPENDs are spread over.
+    #[arg(long, default_value_t = 10)]
+    mailboxes: usize,
+    /// Only these measures, of: append, large, envelopes, bodies, searches, logins, idle.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only ours: no Dovecot.
+    #[arg(long)]
+    only_ours: bool,
+    /// The server under test.
+    #[arg(long, default_value = "target/release/vaguemestre")]
+    binary: PathBuf,
+    /// Where both servers keep their data: on the disk that is to be measured.
+    #[arg(long, default_value = "target/bench")]
+    folder: PathBuf,
+    /// Wait for the load average to fall below this before each measure, at most five minutes.
+    #[arg(long, default_value_t = 0.7)]
+    quiet: f64,
+    /// Also write the table to this Markdown file.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+}
+
+/// A server under load.
+pub trait Mailstore: Sync {
+    /// Its name in the table.
+    fn name(&self) -> &'static str;
+    /// Where it listens.
+    fn address(&self) -> SocketAddr;
+    /// The AUTHENTICATE command that opens a mailbox.
+    fn login(&self, mailbox: usize) -> String;
+    /// Stops and starts it.
+    fn restart(&mut self) -> Result<(), String>;
+    /// Octets of memory of all its processes.
+    fn memory(&self) -> Result<u64, String>;
+}
+
+/// Measures and prints.
+pub fn run(options: &Options) -> Result<(), String> {
+    let mut servers: Vec<Box<dyn Mailstore>> =
+        vec![Box::new(ours::Ours::start(&options.folder, &options.binary, options.mailboxes)?)];
+    if !options.only_ours {
+        servers.push(Box::new(dovecot::Dovecot::start(&options.folder, "sdbox", false)?));
+    }
+    let connector = client::connector()?;
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
+    let mut rows: Vec<(usize, Figure)> = Vec::new();
+    for (place, server) in servers.iter_mut().enumerate() {
+        let bench = Bench { server: &mut **server, connector: connector.clone(), options: options.clone() };
+        if wanted("large") {
+            bench.fill("large", options.large, messages::small)?;
+        }
+        if wanted("envelopes") || wanted("searches") {
+            bench.fill("middle", options.middle, |n| messages::message(n, 2_000))?;
+        }
+        if wanted("bodies") {
+            bench.fill("bodies", options.bodies, |n| messages::message(n, 16_900))?;
+        }
+        let mut bench = bench;
+        if wanted("envelopes") {
+            settle(options.quiet);
+            rows.extend(bench.envelopes(true)?.into_iter().map(|f| (place, f)));
+        }
+        if wanted("searches") {
+            settle(options.quiet);
+            rows.extend(bench.searches(true)?.into_iter().map(|f| (place, f)));
+        }
+        if wanted("idle") {
+            idle_folder(&bench)?;
+        }
+    }
+    type Measure = (&'static str, fn(&mut Bench<'_>) -> Result<Vec<Figure>, String>);
+    let measures: [Measure; 8] = [
+        ("append", |b| b.append(1, b.options.appends)),
+        ("append", |b| b.append(10, b.options.appends * 3)),
+        ("large", |b| b.large()),
+        ("envelopes", |b| b.envelopes(false)),
+        ("bodies", |b| b.bodies()),
+        ("searches", |b| b.searches(false)),
+        ("logins", |b| b.logins()),
+        ("idle", |b| b.idle()),
+    ];
+    for (name, measure) in measures {
+        if !wanted(name) {
+            continue;
+        }
+        // A, B, A, B…: what disturbs the machine disturbs both.
+        for _ in 0..options.runs {
+            for (place, server) in servers.iter_mut().enumerate() {
+                settle(options.quiet);
+                let mut bench = Bench { server: &mut **server, connector: connector.clone(), options: options.clone() };
+                let figures = measure(&mut bench).map_err(|e| format!("{}, {name}: {e}", bench.server.name()))?;
+                for figure in &figures {
+                    eprintln!(
+                        "{:<16} {}: {:.1} {}",
+                        bench.server.name(),
+                        figure.what,
+                        figure.value,
+                        figure.unit.name()
+                    );
+                }
+                rows.extend(figures.into_iter().map(|f| (place, f)));
+            }
+        }
+    }
+    let names: Vec<&str> = servers.iter().map(|s| s.name()).collect();
+    let text = table::markdown(&names, &rows, options);
+    println!("{text}");
+    match &options.markdown {
+        Some(path) => std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display())),
+        None => Ok(()),
+    }
+}
+
+/// A folder of 10,000 in mailbox 1, which those who wait have open.
+fn idle_folder(bench: &Bench<'_>) -> Result<(), String> {
+    let mut client = bench.connect(1)?;
+    client.command("CREATE idle")?;
+    for first in (0..10_000).step_by(100) {
+        let mut octets = String::new();
+        let mut tags = Vec::new();
+        for number in first..first + 100 {
+            let text = messages::small(number);
+            tags.push(client.next_tag());
+            octets.push_str(&format!("a{} APPEND idle {{{}+}}\r\n{text}\r\n", tags[tags.len() - 1], text.len()));
+        }
+        client.send(octets.as_bytes())?;
+        for tag in tags {
+            client.answer(tag)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the machine is quiet.
+fn settle(quiet: f64) {
+    for _ in 0..300 {
+        let load = std::fs::read_to_string("/proc/loadavg").ok().and_then(|l| l.split(' ').next()?.parse::<f64>().ok());
+        if load.is_none_or(|load| load <= quiet) {
+            return;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,176 @@
+//! Vaguemestre: operator alpha run by `vaguemestre serve` beside a sandbox, which gives it Pro Santé Connect and certificates. A process of
+//! its own, so that its memory is its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use openssl::base64::encode_block;
+
+use super::{Mailstore, process};
+use crate::postfix::free_port;
+
+/// How long the sandbox may take to start.
+const START: Duration = Duration::from_secs(30);
+/// A person of the bench: ORG mailboxes are opened by those entitled to them.
+const PERSON: &str = "899700000017";
+
+/// The server, running.
+pub struct Ours {
+    binary: PathBuf,
+    sandbox: Child,
+    server: Option<Child>,
+    config: PathBuf,
+    address: SocketAddr,
+    domain: String,
+    token: String,
+}
+
+impl Ours {
+    /// `mailboxes`: how many there are.
+    pub fn start(base: &Path, binary: &Path, mailboxes: usize) -> Result<Self, String> {
+        let folder = std::path::absolute(base.join("ours")).map_err(|e| e.to_string())?;
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let sandbox = Command::new(binary)
+            .args(["sandbox", "--no-self-check", "--dir"])
+            .arg(&folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("{}: {e}; build it: cargo build --release -p vaguemestre", binary.display()))?;
+        let mut ours = Ours {
+            binary: binary.to_owned(),
+            sandbox,
+            server: None,
+            config: folder.join("alone.toml"),
+            address: ([127, 0, 0, 1], free_port()?).into(),
+            domain: String::new(),
+            token: String::new(),
+        };
+        let begun = Instant::now();
+        while !folder.join("sandbox.json").exists() {
+            if begun.elapsed() > START || ours.sandbox.try_wait().is_ok_and(|s| s.is_some()) {
+                return Err("the sandbox does not start".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        ours.configure(&folder)?;
+        for number in 0..mailboxes {
+            let address = ours.mailbox(number);
+            ours.admin(&["create", &address, "--kind", "ORG", "--holder", "1750000001", "--label", "Bench"])?;
+            ours.admin(&["grant", &address, "--person", PERSON, "--role", "member"])?;
+        }
+        ours.token = ours
+            .run(&["sandbox", "token", "--ttl", "24h", "--id", PERSON, "--dir", &folder.display().to_string()])?
+            .trim()
+            .to_owned();
+        ours.begin()?;
+        Ok(ours)
+    }
+
+    fn mailbox(&self, number: usize) -> String {
+        format!("bench{number}@{}", self.domain)
+    }
+
+    /// Alpha's configuration, with a folder, ports and limits of its own.
+    fn configure(&mut self, folder: &Path) -> Result<(), String> {
+        let text = std::fs::read_to_string(folder.join("alpha/vaguemestre.toml")).map_err(|e| e.to_string())?;
+        let mut config: toml::Table = text.parse().map_err(|e| format!("alpha/vaguemestre.toml: {e}"))?;
+        // Paths of that file are relative to its folder.
+        self.config = folder.join("alpha/alone.toml");
+        let table = |config: &mut toml::Table, name: &str, key: &str, value: toml::Value| {
+            if let Some(table) = config.entry(name).or_insert_with(|| toml::Table::new().into()).as_table_mut() {
+                table.insert(key.into(), value);
+            }
+        };
+        self.domain = config["operator"]["domains"][0].as_str().ok_or("no domain in alpha's configuration")?.to_owned();
+        table(&mut config, "operator", "data", folder.join("alone-data").display().to_string().into());
+        for entrance in ["imap", "submission", "imap_app", "submission_app", "mx", "autoconfig"] {
+            let address = if entrance == "imap" { self.address } else { ([127, 0, 0, 1], free_port()?).into() };
+            table(&mut config, "listen", entrance, address.to_string().into());
+        }
+        if let Some(table) = config.get_mut("listen").and_then(|l| l.as_table_mut()) {
+            table.retain(|key, _| key != "monitoring");
+        }
+        config.remove("monitoring");
+        table(&mut config, "limits", "connections_per_address", 6000.into());
+        table(&mut config, "limits", "connections", 8000.into());
+        std::fs::write(&self.config, config.to_string()).map_err(|e| e.to_string())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new(&self.binary).args(arguments).output().map_err(|e| e.to_string())?;
+        if !output.status.success() {
+            return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn admin(&self, arguments: &[&str]) -> Result<String, String> {
+        let config = self.config.display().to_string();
+        self.run(&[&["mailbox"], arguments, &["--config", &config]].concat())
+    }
+
+    fn begin(&mut self) -> Result<(), String> {
+        let server = Command::new(&self.binary)
+            .args(["serve", "--config"])
+            .arg(&self.config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.server = Some(server.map_err(|e| e.to_string())?);
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(self.address).is_err() {
+            if begun.elapsed() > START {
+                return Err(format!(
+                    "the server does not start: {} serve --config {}",
+                    self.binary.display(),
+                    self.config.display()
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // A clean stop, as the other gets.
+            let _ = Command::new("kill").arg(server.id().to_string()).status();
+            let _ = server.wait();
+        }
+    }
+}
+
+impl Mailstore for Ours {
+    fn name(&self) -> &'static str {
+        "Vaguemestre"
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn login(&self, mailbox: usize) -> String {
+        let response = format!("user={}\x01auth=Bearer {}\x01\x01", self.mailbox(mailbox), self.token);
+        format!("AUTHENTICATE XOAUTH2 {}", encode_block(response.as_bytes()).replace('\n', ""))
+    }
+
+    fn restart(&mut self) -> Result<(), String> {
+        self.end();
+        self.begin()
+    }
+
+    fn memory(&self) -> Result<u64, String> {
+        process::tree(self.server.as_ref().map_or(0, Child::id))
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        self.end();
+        let _ = self.sandbox.kill();
+        let _ = self.sandbox.wait();
+    }
+}
