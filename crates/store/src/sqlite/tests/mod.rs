@@ -4,6 +4,7 @@ mod crash;
 mod durable;
 mod full;
 mod model;
+mod upgrade;
 
 use std::sync::Arc;
 

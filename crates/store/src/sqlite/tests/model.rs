@@ -65,7 +65,7 @@ fn keywords(keyword: Option<u8>) -> Vec<String> {
     keyword.map(|k| KEYWORDS[k as usize].to_owned()).into_iter().collect()
 }
 
-fn entry() -> NewQueueEntry {
+pub(super) fn entry() -> NewQueueEntry {
     NewQueueEntry {
         sender: None,
         return_path: Some(address(9)),

@@ -1,0 +1,213 @@
+//! A data folder of format 1, as the code of that time left it (`tests/fixtures/make_v1.rs`), opens with every fact in it.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use mail::{Entry, Flags, ModSeq, SpecialUse, Uid};
+use mssante::MailboxKind;
+
+use super::super::Sqlite;
+use crate::contract::*;
+use crate::*;
+
+/// Unpacks a fixture and opens it.
+fn opened(fixture: &str) -> (Tested, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+    let tar = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(dir.path()).status().expect("tar is there");
+    assert!(tar.success());
+    (Arc::new(Sqlite::open(dir.path()).expect("brought up to date")), dir)
+}
+
+/// The message of `make_v1.rs` with that number.
+fn numbered(n: u32) -> String {
+    let body = "x".repeat(n as usize);
+    format!("From: <a{n}@beta.formation.mssante.fr>\r\nSubject: message {n}\r\n\r\n{body}\r\n")
+}
+
+/// A message row: UID, number of the message, flags, MODSEQ, date after NOW, keywords.
+type Row = (u32, u32, Flags, u64, i64, &'static [&'static str]);
+
+async fn check_folder(store: &Tested, mailbox: MailboxId, wanted: &str, next: u32, highest: u64, rows: &[Row]) {
+    let id = folder(store, mailbox, wanted).await.id;
+    let view = store.watch(mailbox, id).await.expect("watched").borrow().clone();
+    assert_eq!((view.uid_next, view.highest_modseq), (Uid(next), ModSeq(highest)), "{wanted}");
+    assert_eq!(view.len(), rows.len(), "{wanted}");
+    for (entry, (uid, n, flags, modseq, after, keywords)) in view.iter().zip(rows) {
+        let system = Flags::from_bits(entry.flags.bits() & ((1 << Flags::FIRST_KEYWORD) - 1));
+        assert_eq!((entry.uid, entry.modseq), (Uid(*uid), ModSeq(*modseq)), "{wanted}");
+        assert_eq!((system, entry.internal_date), (*flags, NOW + after), "{wanted} {uid}");
+        let names: Vec<&str> = entry.flags.without(system).names(&view.keywords).collect();
+        assert_eq!(names, *keywords, "{wanted} {uid}");
+        assert_eq!(i64::from(entry.saved), entry.internal_date, "nothing better is known");
+        assert_eq!(octets(store, mailbox, entry).await, numbered(*n), "{wanted} {uid}");
+        assert_eq!(entry.size as usize, numbered(*n).len());
+        let structure = store.structures(mailbox, &[entry.body]).await.expect("read").remove(0).expect("there");
+        assert_eq!(*structure, *format!("structure {n}").as_bytes());
+    }
+}
+
+async fn check_large(store: &Tested, mailbox: MailboxId, entry: &Entry) {
+    assert_eq!(entry.size, 300_000);
+    assert!(octets(store, mailbox, entry).await == vec![0; 300_000]);
+    let structure = store.structures(mailbox, &[entry.body]).await.expect("read").remove(0);
+    assert_eq!(structure.as_deref(), Some(&b"large"[..]));
+}
+
+/// Names, uses, subscriptions, and whether they can be selected.
+async fn tree(store: &Tested, mailbox: MailboxId) -> Vec<(String, Option<SpecialUse>, bool, bool)> {
+    let all = store.folders(mailbox).await.expect("listed");
+    all.into_iter().map(|f| (f.name.to_string(), f.special_use, f.subscribed, f.selectable)).collect()
+}
+
+#[tokio::test]
+async fn a_folder_of_format_1_opens_whole() {
+    let (store, dir) = opened("v1.tar.gz");
+    check_mailboxes(&store).await;
+    check_mail(&store).await;
+    check_queue(&store).await;
+    // Numbers go on where they were; the fourth mailbox was erased.
+    let (one, five) = (now(&store, 1).await.id, made(&store, 5).await);
+    assert_eq!(five, MailboxId(5));
+    assert_eq!(put(&store, one, "INBOX", "next").await, Uid(14));
+    let again = Commit { duplicate_key: Some([14; 16]), ..delivery("14", vec![to(MailboxId(2), "INBOX")]) };
+    assert_eq!(store.commit(again).await.expect("answered").delivered, [Delivered::Duplicate]);
+    let commit = Commit { enqueue: Some(super::model::entry()), ..delivery("x", Vec::new()) };
+    assert_eq!(store.commit(commit).await.expect("queued").queued, Some(QueueId(3)));
+    // Large bodies still go with their last message.
+    store.delete_mailbox(MailboxId(2)).await.expect("deleted");
+    store.maintain(NOW).await.expect("maintained");
+    check_large(&store, MailboxId(3), &entries(&store, MailboxId(3), "Archive").await[0]).await;
+    // And opened once more, it is of the present format.
+    store.close().await;
+    drop(store);
+    let store: Tested = Arc::new(Sqlite::open(dir.path()).expect("opened again"));
+    assert_eq!(entries(&store, one, "INBOX").await.len(), 10);
+}
+
+async fn check_mailboxes(store: &Tested) {
+    let all = store.mailboxes().await.expect("read");
+    let wanted = [
+        Mailbox {
+            id: MailboxId(1),
+            address: address(1),
+            kind: MailboxKind::Per,
+            holder: Holder::Person(person()),
+            label: "BAL 1".into(),
+            quota: Quota::default(),
+            usage: Usage { octets: 973, messages: 14 },
+            created_at: NOW,
+            last_authentication: Some(NOW + 77),
+        },
+        Mailbox {
+            id: MailboxId(2),
+            address: address(2),
+            kind: MailboxKind::Org,
+            holder: Holder::Structure("1750000001".parse().expect("a structure")),
+            label: "Secrétariat de cardiologie".into(),
+            quota: Quota { octets: Some(5_000_000), messages: Some(1000) },
+            usage: Usage { octets: 300_155, messages: 3 },
+            created_at: NOW + 60,
+            last_authentication: None,
+        },
+        Mailbox {
+            id: MailboxId(3),
+            address: address(3),
+            kind: MailboxKind::Cab,
+            holder: Holder::Person(person()),
+            label: "BAL 3".into(),
+            quota: Quota::default(),
+            usage: Usage { octets: 300_000, messages: 1 },
+            created_at: NOW,
+            last_authentication: None,
+        },
+    ];
+    assert_eq!(all, wanted);
+    let right = |person, role, from, until| vec![Right { person, role, from, until }];
+    let other = "899700000025".parse().expect("an identifier");
+    let rights = async |n| store.rights(MailboxId(n)).await.expect("read");
+    assert_eq!(rights(1).await, right(person(), Role::Delegate, 30, Some(NOW + 5)));
+    assert_eq!(rights(2).await, right(person(), Role::Member, 10, None));
+    assert_eq!(rights(3).await, right(other, Role::CoHolder, 20, Some(NOW)));
+
+    let wanted = [
+        ("Archive", Some(SpecialUse::Archive), true, true),
+        ("Dossiers", None, false, true),
+        ("Dossiers/2026", None, false, false),
+        ("Dossiers/2026/Été", None, false, true),
+        ("Drafts", Some(SpecialUse::Drafts), false, true),
+        ("Essais", None, false, true),
+        ("INBOX", None, true, true),
+        ("Indésirables", Some(SpecialUse::Junk), true, true),
+        ("Sent", Some(SpecialUse::Sent), true, true),
+        ("Trash", Some(SpecialUse::Trash), true, true),
+    ];
+    let wanted = wanted.map(|(name, special_use, subscribed, there)| (name.to_owned(), special_use, subscribed, there));
+    assert_eq!(tree(store, MailboxId(1)).await, wanted);
+    let epochs: Vec<u32> =
+        store.folders(MailboxId(1)).await.expect("listed").iter().map(|f| f.uid_validity.0 - NOW as u32).collect();
+    assert_eq!(epochs, [2, 79, 80, 81, 3, 83, 1, 82, 5, 6]);
+}
+
+async fn check_mail(store: &Tested) {
+    let (one, two, three) = (MailboxId(1), MailboxId(2), MailboxId(3));
+    let none = Flags::NONE;
+    let answered = Flags::SEEN.with(Flags::ANSWERED);
+    let rows: [Row; 9] = [
+        (1, 1, Flags::SEEN, 15, 1, &[]),
+        (2, 2, Flags::SEEN, 15, 2, &[]),
+        (3, 3, answered, 4, 3, &["$Forwarded", "clé3"]),
+        (4, 4, answered, 5, 4, &["$Forwarded", "clé4"]),
+        (5, 5, none, 6, 5, &[]),
+        (10, 10, Flags::DELETED, 17, 10, &[]),
+        (11, 11, none, 12, 11, &[]),
+        (12, 12, none, 13, 12, &[]),
+        (13, 13, none, 14, 0, &[]),
+    ];
+    check_folder(store, one, "INBOX", 14, 20, &rows).await;
+    let rows: [Row; 2] = [(1, 3, answered, 2, 3, &["$Forwarded", "clé3"]), (2, 5, none, 2, 5, &[])];
+    check_folder(store, one, "Archive", 3, 2, &rows).await;
+    check_folder(store, one, "Sent", 2, 2, &[(1, 13, none, 2, 0, &[])]).await;
+    check_folder(store, one, "Trash", 3, 2, &[(1, 6, none, 2, 6, &[]), (2, 7, none, 2, 7, &[])]).await;
+    check_folder(store, one, "Dossiers/2026/Été", 1, 1, &[]).await;
+    let (inbox, archive) = (entries(store, one, "INBOX").await, entries(store, one, "Archive").await);
+    assert_eq!((inbox[2].body, inbox[4].body), (archive[0].body, archive[1].body), "copies share");
+    let inbox = entries(store, two, "INBOX").await;
+    assert_eq!(octets(store, two, &inbox[0]).await, numbered(13));
+    assert_eq!(octets(store, two, &inbox[1]).await, numbered(14));
+    check_large(store, two, &inbox[2]).await;
+    check_large(store, three, &entries(store, three, "Archive").await[0]).await;
+}
+
+async fn check_queue(store: &Tested) {
+    let queue = store.queue().await.expect("read");
+    assert_eq!(queue.iter().map(|entry| entry.id).collect::<Vec<_>>(), [QueueId(1), QueueId(2)]);
+    let (first, second) = (&queue[0], &queue[1]);
+    let parameters =
+        |utf8| MailParameters { return_full: Some(true), envelope_id: Some("env+2B1".into()), eight_bit: true, utf8 };
+    assert_eq!((first.sender, &first.return_path), (Some(MailboxId(1)), &Some(address(1))));
+    assert_eq!((second.sender, &second.return_path), (None, &None));
+    assert_eq!((&first.parameters, &second.parameters), (&parameters(true), &parameters(false)));
+    assert_eq!((first.accepted_at, first.expires_at), (NOW, NOW + 172_800));
+    assert_eq!((second.accepted_at, second.expires_at), (NOW + 1, NOW + 172_801));
+    for (entry, n) in [(first, 20), (second, 21)] {
+        let body = store.queue_body(entry.id).await.expect("read").expect("there");
+        assert_eq!(body.read_all().await.expect("read"), numbered(n));
+        assert_eq!(entry.size as usize, numbered(n).len());
+    }
+    let recipient = |index, n, attempts, next_attempt, last_error: Option<&str>, delay_told| QueueRecipient {
+        index,
+        address: address(n),
+        notify: Notify { success: true, failure: true, delay: false, explicit: true },
+        original: Some(format!("rfc822;bal{n}@alpha.formation.mssante.fr")),
+        attempts,
+        next_attempt,
+        last_error: last_error.map(Into::into),
+        delay_told,
+    };
+    let text = |recipients: &[QueueRecipient]| format!("{recipients:?}");
+    let wanted = [recipient(1, 6, 1, NOW + 900, Some("451 later"), true), recipient(2, 7, 0, NOW, None, false)];
+    assert_eq!(text(&first.recipients), text(&wanted));
+    assert_eq!(text(&second.recipients), text(&[recipient(0, 8, 0, NOW + 1, None, false)]));
+}
