@@ -1,6 +1,6 @@
 //! The words of Internet mail and their rules, with no I/O: what `store`, `imap`, `smtp` and `operator` all speak of.
 //!
-//! * [`flags`]: the flags and keywords of a message;
+//! * [`flags`]: the flags and keywords of a message; [`acl`]: the rights on a folder;
 //! * [`view`]: an immutable, cheaply shared picture of a folder (UID, flags, MODSEQ…) and the difference between two of them;
 //! * [`folder`]: folder names and special uses;
 //! * [`date`]: the dates of messages and of IMAP;
@@ -10,6 +10,7 @@
 //! * [`mime`]: the structure of a message (ENVELOPE, BODYSTRUCTURE, where each part lies), computed once while it streams in.
 #![deny(missing_docs)]
 
+pub mod acl;
 pub mod date;
 pub mod flags;
 pub mod folder;
@@ -20,6 +21,7 @@ pub mod sequence;
 pub mod sought;
 pub mod view;
 
+pub use acl::Rights;
 pub use flags::{Flags, Keywords};
 pub use folder::{FolderName, SpecialUse};
 pub use view::{Difference, Entry, ModSeq, Uid, UidValidity, View};

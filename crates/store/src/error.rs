@@ -24,6 +24,9 @@ pub enum StoreError {
     /// The folder knows as many keywords as it can.
     #[error("the folder has no room for another keyword")]
     TooManyKeywords,
+    /// An annotation is too long, or there would be too many of them ([`crate::sharing`]).
+    #[error("too many annotations, or one that is too long")]
+    TooManyAnnotations,
     /// The disk is full. Temporary.
     #[error("no space left on the storage device")]
     Full,

@@ -20,19 +20,21 @@ mod error;
 pub mod limits;
 pub mod memory;
 pub mod model;
+pub mod sharing;
 pub mod sqlite;
 mod views;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mail::{FolderName, ModSeq, SpecialUse, Uid, View};
+use mail::{FolderName, ModSeq, Rights, SpecialUse, Uid, View};
 use mssante::{Address, NationalId};
 use tokio::sync::watch;
 
 pub use body::{Body, Spool, Spooled};
 pub use error::StoreError;
 pub use model::*;
+pub use sharing::{AccessEntry, Annotation, AnnotationChange, Grantee, Scope};
 
 /// What every method answers.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -85,6 +87,23 @@ pub trait Store: Send + Sync + 'static {
     /// A receiver that changes whenever the set of folders of the mailbox, or anything in any of them, changes; closes with
     /// the mailbox or the store.
     async fn watch_mailbox(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>>;
+
+    // --- sharing: see the module -----------------------------------------------------------------------------------
+
+    /// The access lists of all folders of a mailbox, by folder and grantee. Reads what is on disk.
+    async fn access(&self, mailbox: MailboxId) -> Result<Vec<AccessEntry>>;
+    /// Writes one entry of a folder's access list, or with `None` removes it.
+    async fn set_access(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        grantee: &Grantee,
+        rights: Option<Rights>,
+    ) -> Result<()>;
+    /// The annotations of a folder, or with `None` of the mailbox itself, that `reader` may see: the shared ones and their own.
+    async fn annotations(&self, mailbox: MailboxId, of: Option<FolderId>, reader: &str) -> Result<Vec<Annotation>>;
+    /// Changes annotations, all or none. Beyond the limits of [`sharing`]: [`StoreError::TooManyAnnotations`].
+    async fn annotate(&self, mailbox: MailboxId, of: Option<FolderId>, changes: Vec<AnnotationChange>) -> Result<()>;
 
     // --- messages ------------------------------------------------------------------------------------------------
 

@@ -236,6 +236,8 @@ pub struct FlagChange {
 pub enum FlagOperation {
     /// `FLAGS`.
     Replace,
+    /// `FLAGS`, but only these flags change (with every keyword's bit, when keywords are to change): RFC 4314 §4.
+    ReplaceWithin(Flags),
     /// `+FLAGS`.
     Add,
     /// `-FLAGS`.

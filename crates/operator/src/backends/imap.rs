@@ -92,6 +92,7 @@ fn failure(error: StoreError) -> Failure {
         StoreError::FolderRefused(why) => Failure::Cannot(why),
         StoreError::OverQuota => Failure::OverQuota,
         StoreError::TooManyKeywords => Failure::Limit("the folder has no room for another keyword"),
+        StoreError::TooManyAnnotations => Failure::Limit("too many annotations"),
         StoreError::NoSuchMailbox
         | StoreError::MailboxExists
         | StoreError::Full

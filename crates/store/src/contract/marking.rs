@@ -42,6 +42,9 @@ mod rules {
         assert_eq!(flags(store, id).await, [Flags::DRAFT, Flags::DRAFT, Flags::NONE]);
         set(&[1], FlagOperation::Replace, Flags::NONE).await;
         assert_eq!(flags(store, id).await, [Flags::NONE, Flags::DRAFT, Flags::NONE]);
+        // Only what may be changed is (RFC 4314 §4).
+        set(&[2], FlagOperation::ReplaceWithin(both), Flags::SEEN.with(Flags::DELETED)).await;
+        assert_eq!(flags(store, id).await[1], Flags::DRAFT.with(Flags::SEEN));
     }
 
     pub async fn only_changes_move_the_modseq(store: &Tested) {

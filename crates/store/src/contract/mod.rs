@@ -11,6 +11,7 @@ pub mod moving;
 pub mod queueing;
 pub mod register;
 pub mod together;
+pub mod sharing;
 pub mod watching;
 
 use bytes::Bytes;
@@ -63,6 +64,10 @@ macro_rules! contract {
                 an_entry_comes_back entries_come_in_order an_entry_goes_with_its_last_recipient retries_are_noted
                 a_settlement_and_its_notice_are_one nothing_is_settled_twice a_refused_delivery_is_not_queued
                 large_entries_come_back delivery_and_queue_in_one
+            }
+            sharing {
+                access_is_kept_and_replaced new_folders_begin_with_the_access_above access_follows_the_folder
+                annotations_are_by_reader annotations_follow_the_folder annotations_are_bounded
             }
             watching {
                 a_view_shows_every_commit a_view_is_never_behind a_view_follows_everything a_folder_gone_closes_its_view

@@ -68,9 +68,19 @@ impl State {
             && self.named(mailbox, &parent)?.is_none()
         {
             self.create_above(mailbox, &parent)?;
-            self.insert_folder(mailbox, &parent, None, false)?;
+            let made = self.insert_folder(mailbox, &parent, None, false)?;
+            self.inherit_above(mailbox, &made)?;
         }
         Ok(())
+    }
+
+    /// A new folder begins with the access list of the folder above it, if there is one.
+    fn inherit_above(&mut self, mailbox: MailboxId, made: &Folder) -> Result<()> {
+        let Some(above) = made.name.parent() else { return Ok(()) };
+        match self.named(mailbox, &above)?.map(|f| f.id) {
+            Some(above) => self.inherit(mailbox, above, made.id),
+            None => Ok(()),
+        }
     }
 
     fn check_count(&self, mailbox: MailboxId) -> Result<()> {
@@ -99,6 +109,7 @@ impl State {
         }
         self.create_above(mailbox, name)?;
         let folder = self.insert_folder(mailbox, name, special_use, false)?;
+        self.inherit_above(mailbox, &folder)?;
         self.check_count(mailbox)?;
         Ok(folder)
     }
@@ -114,6 +125,7 @@ impl State {
         } else if parent {
             return Err(StoreError::FolderRefused("it has folders under it"));
         }
+        self.forget_sharing(mailbox, folder.id)?;
         let folders = &mut self.mailbox_mut(mailbox)?.folders;
         if parent {
             if let Some(state) = folders.get_mut(&folder.id).map(Arc::make_mut) {
@@ -133,7 +145,9 @@ impl State {
         }
         if from.is_inbox() {
             self.create_above(mailbox, to)?;
-            self.insert_folder(mailbox, to, None, false)?;
+            let made = self.insert_folder(mailbox, to, None, false)?;
+            // What was read under the list of INBOX still is.
+            self.inherit(mailbox, id, made.id)?;
             self.check_count(mailbox)?;
             let uids: Vec<Uid> = self.folder(mailbox, id)?.view.iter().map(|e| e.uid).collect();
             self.move_messages(mailbox, id, &uids, to)?;

@@ -153,6 +153,9 @@ impl State {
             }
             let flags = match change.how {
                 FlagOperation::Replace => operand,
+                FlagOperation::ReplaceWithin(these) => {
+                    entry.flags.without(these).with(operand.without(operand.without(these)))
+                }
                 FlagOperation::Add => entry.flags.with(operand),
                 FlagOperation::Remove => entry.flags.without(operand),
             };

@@ -5,13 +5,14 @@
 
 mod folders;
 mod messages;
+mod sharing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{FolderName, SpecialUse, Uid, View};
+use mail::{FolderName, Rights, SpecialUse, Uid, View};
 use mssante::{Address, NationalId};
 use tokio::sync::watch;
 
@@ -52,6 +53,8 @@ struct MailboxState {
     bodies: HashMap<u64, Arc<BodyState>>,
     last_body: u64,
     duplicates: HashMap<[u8; 16], i64>,
+    access: BTreeMap<(FolderId, Grantee), Rights>,
+    annotations: BTreeMap<(FolderId, Scope, String), Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -132,6 +135,8 @@ impl State {
                 bodies: HashMap::new(),
                 last_body: 0,
                 duplicates: HashMap::new(),
+                access: BTreeMap::new(),
+                annotations: BTreeMap::new(),
             }),
         );
         self.last_validity = self.last_validity.max(created_at.min(4_000_000_000));
@@ -369,6 +374,28 @@ impl Store for Memory {
 
     async fn subscribe(&self, mailbox: MailboxId, name: &FolderName, subscribed: bool) -> Result<()> {
         self.change(|state| state.subscribe(mailbox, name, subscribed))
+    }
+
+    async fn access(&self, mailbox: MailboxId) -> Result<Vec<AccessEntry>> {
+        self.read(|state| state.access(mailbox))
+    }
+
+    async fn set_access(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        grantee: &Grantee,
+        rights: Option<Rights>,
+    ) -> Result<()> {
+        self.change(|state| state.set_access(mailbox, folder, grantee, rights))
+    }
+
+    async fn annotations(&self, mailbox: MailboxId, of: Option<FolderId>, reader: &str) -> Result<Vec<Annotation>> {
+        self.read(|state| state.annotations(mailbox, of, reader))
+    }
+
+    async fn annotate(&self, mailbox: MailboxId, of: Option<FolderId>, changes: Vec<AnnotationChange>) -> Result<()> {
+        self.change(|state| state.annotate(mailbox, of, changes))
     }
 
     async fn watch(&self, mailbox: MailboxId, folder: FolderId) -> Result<watch::Receiver<Arc<View>>> {

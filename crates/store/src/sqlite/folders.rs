@@ -6,9 +6,9 @@
 use mail::{FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::messages;
 use super::register::{corrupt, must_exist};
 use super::writer::Tx;
+use super::{messages, sharing};
 use crate::limits::MAX_FOLDERS;
 use crate::views::{Change, Key};
 use crate::{Folder, FolderId, MailboxId, Result, StoreError};
@@ -113,9 +113,19 @@ fn create_above(tx: &mut Tx<'_>, mailbox: MailboxId, name: &FolderName) -> Resul
         missing.push(folder);
     }
     for folder in missing.into_iter().rev() {
-        insert(tx, mailbox, &folder, None, false)?;
+        let made = insert(tx, mailbox, &folder, None, false)?;
+        inherit(tx, mailbox, &made)?;
     }
     Ok(())
+}
+
+/// A new folder begins with the access list of the folder above it, if there is one.
+fn inherit(tx: &Tx<'_>, mailbox: MailboxId, made: &Folder) -> Result<()> {
+    let Some(above) = made.name.parent() else { return Ok(()) };
+    match find(tx.conn, mailbox, &above)? {
+        Some(above) => sharing::inherit(tx, mailbox, above.id, made.id),
+        None => Ok(()),
+    }
 }
 
 /// After folders were made: there may be only so many.
@@ -150,6 +160,7 @@ pub(super) fn create(
     }
     create_above(tx, mailbox, name)?;
     let folder = insert(tx, mailbox, name, special_use, false)?;
+    inherit(tx, mailbox, &folder)?;
     check_count(tx, mailbox)?;
     tx.effects.changes.push(Change::Folders(mailbox));
     Ok(folder)
@@ -173,6 +184,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, mailbox: MailboxId, name: &FolderName) -> 
         return Err(StoreError::FolderRefused("it has folders under it"));
     }
     messages::remove_all(tx, (mailbox, folder.id))?;
+    sharing::forget(tx, mailbox, folder.id)?;
     let key = params![mailbox.0 as i64, folder.id.0];
     tx.conn.prepare_cached("DELETE FROM expunged WHERE mailbox = ?1 AND folder = ?2")?.execute(key)?;
     if parent_of_some {
@@ -195,7 +207,9 @@ pub(super) fn rename(tx: &mut Tx<'_>, mailbox: MailboxId, from: &FolderName, to:
     }
     if from.is_inbox() {
         create_above(tx, mailbox, to)?;
-        insert(tx, mailbox, to, None, false)?;
+        let made = insert(tx, mailbox, to, None, false)?;
+        // What was read under the list of INBOX still is.
+        sharing::inherit(tx, mailbox, folder.id, made.id)?;
         check_count(tx, mailbox)?;
         messages::move_all(tx, (mailbox, folder.id), to)?;
     } else {

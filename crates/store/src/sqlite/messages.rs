@@ -271,6 +271,9 @@ pub(super) fn set_flags(tx: &mut Tx<'_>, key: Key, change: &FlagChange) -> Resul
         }
         let flags = match change.how {
             FlagOperation::Replace => operand,
+            FlagOperation::ReplaceWithin(these) => {
+                entry.flags.without(these).with(operand.without(operand.without(these)))
+            }
             FlagOperation::Add => entry.flags.with(operand),
             FlagOperation::Remove => entry.flags.without(operand),
         };

@@ -16,6 +16,7 @@ mod queue;
 mod reads;
 mod register;
 mod schema;
+mod sharing;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -28,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use mail::{FolderName, SpecialUse, Uid, View};
+use mail::{FolderName, Rights, SpecialUse, Uid, View};
 use mssante::{Address, NationalId};
 use tokio::sync::{Semaphore, watch};
 
@@ -332,6 +333,33 @@ impl Store for Sqlite {
         self.served()?;
         let name = name.clone();
         self.write(0, move |tx| folders::subscribe(tx, mailbox, &name, subscribed)).await
+    }
+
+    async fn access(&self, mailbox: MailboxId) -> Result<Vec<AccessEntry>> {
+        self.readers.look(move |conn| sharing::access(conn, mailbox)).await
+    }
+
+    async fn set_access(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        grantee: &Grantee,
+        rights: Option<Rights>,
+    ) -> Result<()> {
+        let grantee = grantee.clone();
+        self.write(0, move |tx| sharing::set_access(tx, mailbox, folder, &grantee, rights)).await
+    }
+
+    async fn annotations(&self, mailbox: MailboxId, of: Option<FolderId>, reader: &str) -> Result<Vec<Annotation>> {
+        self.served()?;
+        let reader = reader.to_owned();
+        self.readers.read(move |conn| sharing::annotations(conn, mailbox, of, &reader)).await
+    }
+
+    async fn annotate(&self, mailbox: MailboxId, of: Option<FolderId>, changes: Vec<AnnotationChange>) -> Result<()> {
+        self.served()?;
+        let octets = changes.iter().filter_map(|c| c.value.as_ref()).map(Vec::len).sum();
+        self.write(octets, move |tx| sharing::annotate(tx, mailbox, of, &changes)).await
     }
 
     async fn watch(&self, mailbox: MailboxId, folder: FolderId) -> Result<watch::Receiver<Arc<View>>> {
