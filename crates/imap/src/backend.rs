@@ -177,6 +177,8 @@ pub struct FlagChange {
     pub flags: Flags,
     /// Keywords.
     pub keywords: Vec<String>,
+    /// Only messages whose MODSEQ is not above this one (RFC 7162 UNCHANGEDSINCE).
+    pub unchanged_since: Option<ModSeq>,
 }
 
 /// Replace, add or remove.
@@ -260,8 +262,8 @@ pub trait OpenFolder: Send + Sync {
     async fn seek(&self, _sought: &[Sought], _bodies: &[u64]) -> Result<Seeking> {
         Err(Failure::Unavailable)
     }
-    /// Changes flags. Durable when it answers, and in the view.
-    async fn set_flags(&self, change: FlagChange) -> Result<()>;
+    /// Changes flags. Durable when it answers, and in the view. Answers the messages held back by `unchanged_since`, ascending.
+    async fn set_flags(&self, change: FlagChange) -> Result<Vec<Uid>>;
     /// Removes messages that have `\Deleted`: all, or those among `uids` (ascending).
     async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>>;
     /// Copies messages (UIDs ascending) to another folder.

@@ -6,6 +6,8 @@
 use mail::FolderName;
 use mail::sequence::SequenceSet;
 
+use crate::modifiers::{FetchModifiers, SelectModifiers, StoreModifiers};
+
 /// A command with its tag.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tagged {
@@ -56,6 +58,8 @@ pub enum Command {
         folder: Name,
         /// EXAMINE.
         read_only: bool,
+        /// `(CONDSTORE)`, `(QRESYNC (…))`.
+        modifiers: SelectModifiers,
     },
     /// UNSELECT.
     Unselect,
@@ -122,6 +126,8 @@ pub enum Command {
         set: SequenceSet,
         /// What. Macros are expanded.
         items: Vec<FetchItem>,
+        /// `(CHANGEDSINCE …)`.
+        modifiers: FetchModifiers,
     },
     /// STORE.
     Store {
@@ -135,6 +141,8 @@ pub enum Command {
         silent: bool,
         /// Flags and keywords by name.
         flags: Vec<String>,
+        /// `(UNCHANGEDSINCE …)`.
+        modifiers: StoreModifiers,
     },
     /// COPY.
     Copy {

@@ -12,6 +12,7 @@
 
 pub mod backend;
 pub mod command;
+pub mod modifiers;
 pub mod parse;
 pub mod response;
 pub mod server;

@@ -1,13 +1,13 @@
 //! FETCH (RFC 3501 §6.4.5).
 
 use super::cursor::Cursor;
-use super::{ErrorKind, MAX_FIELDS, MAX_ITEMS, MAX_PARTS, Parsed};
+use super::{ErrorKind, MAX_FIELDS, MAX_ITEMS, MAX_PARTS, Parsed, modifiers};
 use crate::command::{Command, FetchItem, Numbers, Rfc822, Section, SectionText};
 
 const ITEM: &str = "a FETCH item";
 const SECTION: &str = "a section like 1.2, HEADER, HEADER.FIELDS (…), TEXT or 1.MIME";
 
-/// `FETCH SP set SP (macro / item / "(" item *(SP item) ")")`.
+/// `FETCH SP set SP (macro / item / "(" item *(SP item) ")") [SP "(" modifiers ")"]`.
 pub(super) fn fetch(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
     c.space()?;
     let set = c.sequence_set()?;
@@ -26,7 +26,7 @@ pub(super) fn fetch(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
     } else {
         items.push(item(c)?);
     }
-    Ok(Command::Fetch { numbers, set, items })
+    Ok(Command::Fetch { numbers, set, items, modifiers: modifiers::fetch(c)? })
 }
 
 fn macros(c: &mut Cursor<'_>) -> Option<Vec<FetchItem>> {

@@ -11,6 +11,7 @@ mod cursor;
 mod fetch;
 mod folder;
 mod list;
+mod modifiers;
 #[cfg(test)]
 mod robust;
 mod search;
@@ -109,8 +110,8 @@ fn body(c: &mut Cursor<'_>) -> Parsed<Command> {
         "ENABLE" => enable(c)?,
         "ID" => id(c)?,
         "NAMESPACE" => Command::Namespace,
-        "SELECT" => Command::Select { folder: c.space_name()?, read_only: false },
-        "EXAMINE" => Command::Select { folder: c.space_name()?, read_only: true },
+        "SELECT" => select(c, false)?,
+        "EXAMINE" => select(c, true)?,
         "UNSELECT" => Command::Unselect,
         "CLOSE" => Command::Close,
         "CHECK" => Command::Check,
@@ -180,6 +181,11 @@ fn authenticate(c: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Authenticate { mechanism, initial: Some(Zeroizing::new(initial.to_owned())) })
 }
 
+/// `SELECT SP mailbox [SP "(" modifiers ")"]` (RFC 3501 §6.3.1, RFC 4466 §2.4).
+fn select(c: &mut Cursor<'_>, read_only: bool) -> Parsed<Command> {
+    Ok(Command::Select { folder: c.space_name()?, read_only, modifiers: modifiers::select(c)? })
+}
+
 /// `ENABLE 1*(SP capability)` (RFC 5161).
 fn enable(c: &mut Cursor<'_>) -> Parsed<Command> {
     let mut names = Vec::new();
@@ -223,12 +229,13 @@ fn printable(value: &[u8]) -> String {
     value.iter().take(MAX_ID_KEPT).map(|b| if (b' '..=b'~').contains(b) { char::from(*b) } else { '?' }).collect()
 }
 
-/// `STORE SP set SP ["+" / "-"] "FLAGS" [".SILENT"] SP flags` (RFC 3501 §6.4.6).
+/// `STORE SP set SP ["(" modifiers ")" SP] ["+" / "-"] "FLAGS" [".SILENT"] SP flags` (RFC 3501 §6.4.6).
 fn store(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
     const WHAT: &str = "FLAGS, +FLAGS or -FLAGS";
     c.space()?;
     let set = c.sequence_set()?;
     c.space()?;
+    let modifiers = modifiers::store(c)?;
     let how = if c.eat(b'+') {
         FlagOperation::Add
     } else if c.eat(b'-') {
@@ -254,5 +261,5 @@ fn store(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
         }
         flags
     };
-    Ok(Command::Store { numbers, set, how, silent, flags })
+    Ok(Command::Store { numbers, set, how, silent, flags, modifiers })
 }

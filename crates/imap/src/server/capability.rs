@@ -1,26 +1,109 @@
 //! What CAPABILITY says in each state; only what is whole is announced.
+//!
+//! One line of [`TABLE`] for each extension, in the order of RFCs; whoever adds an extension adds its line. What ENABLE
+//! knows is in [`commands::enable`](super::commands).
 
-use std::fmt::Write as _;
+use crate::backend::{Account, Mechanism};
 
-use crate::backend::Mechanism;
+/// Where a capability is announced.
+#[derive(Clone, Copy)]
+enum When {
+    /// In every state, before TLS too.
+    Always,
+    /// Before TLS only.
+    Plain,
+    /// Until the client is authenticated.
+    BeforeLogin,
+    /// Under TLS until the client is authenticated.
+    Login,
+    /// Once authenticated.
+    Inside,
+    /// Once authenticated, when the mailbox can do it.
+    #[expect(dead_code, reason = "the first extension that depends on the mailbox uses it")]
+    If(fn(&dyn Account) -> bool),
+    /// Once authenticated, with a value after the name.
+    Value(fn(&dyn Account) -> u64),
+}
+
+use When::{Always, BeforeLogin, Inside, Login, Plain, Value};
+
+/// Everything there is to announce, but SASL mechanisms.
+const TABLE: &[(&str, When)] = &[
+    ("IMAP4rev1", Always),                                     // RFC 3501
+    ("STARTTLS", Plain),                                       // RFC 3501
+    ("LOGINDISABLED", BeforeLogin),                            // RFC 3501
+    ("SASL-IR", Login),                                        // RFC 4959
+    ("LITERAL+", Always),                                      // RFC 7888
+    ("ID", Always),                                            // RFC 2971
+    ("IDLE", Inside),                                          // RFC 2177
+    ("NAMESPACE", Inside),                                     // RFC 2342
+    ("UIDPLUS", Inside),                                       // RFC 4315
+    ("MOVE", Inside),                                          // RFC 6851
+    ("UNSELECT", Inside),                                      // RFC 3691
+    ("ENABLE", Inside),                                        // RFC 5161
+    ("CONDSTORE", Inside),                                     // RFC 7162
+    ("SPECIAL-USE", Inside),                                   // RFC 6154
+    ("CREATE-SPECIAL-USE", Inside),                            // RFC 6154
+    ("CHILDREN", Inside),                                      // RFC 3348
+    ("ESEARCH", Inside),                                       // RFC 4731
+    ("LIST-EXTENDED", Inside),                                 // RFC 5258
+    ("LIST-STATUS", Inside),                                   // RFC 5819
+    ("STATUS=SIZE", Inside),                                   // RFC 8438
+    ("APPENDLIMIT=", Value(|account| account.append_limit())), // RFC 7889
+];
 
 /// Before TLS: nobody can authenticate (LPS-NOPLAIN).
-pub(super) const PLAIN: &str = "IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ ID";
+pub(super) fn plain() -> String {
+    list(|when| matches!(when, Always | Plain | BeforeLogin).then(String::new), &[])
+}
 
 /// Under TLS, not authenticated.
 pub(super) fn before_login(mechanisms: &[Mechanism]) -> String {
-    let mut list = String::from("IMAP4rev1 LOGINDISABLED SASL-IR LITERAL+ ID");
+    list(|when| matches!(when, Always | Login | BeforeLogin).then(String::new), mechanisms)
+}
+
+/// Authenticated.
+pub(super) fn after_login(account: &dyn Account) -> String {
+    let announced = |when| match when {
+        Always | Inside => Some(String::new()),
+        When::If(can) => can(account).then(String::new),
+        Value(value) => Some(value(account).to_string()),
+        Plain | BeforeLogin | Login => None,
+    };
+    list(announced, &[])
+}
+
+/// The names announced, each followed by its value.
+fn list(announced: impl Fn(When) -> Option<String>, mechanisms: &[Mechanism]) -> String {
+    let mut list = String::new();
+    for (name, when) in TABLE {
+        if let Some(value) = announced(*when) {
+            list.push_str(if list.is_empty() { "" } else { " " });
+            list.push_str(name);
+            list.push_str(&value);
+        }
+    }
     for mechanism in mechanisms {
-        // Writing to a string cannot fail.
-        let _ = write!(list, " AUTH={}", mechanism.name());
+        list.push_str(" AUTH=");
+        list.push_str(mechanism.name());
     }
     list
 }
 
-/// Authenticated; `append_limit` in octets.
-pub(super) fn after_login(append_limit: u64) -> String {
-    format!(
-        "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UIDPLUS MOVE UNSELECT ENABLE SPECIAL-USE CREATE-SPECIAL-USE CHILDREN ESEARCH \
-         LIST-EXTENDED LIST-STATUS STATUS=SIZE APPENDLIMIT={append_limit}"
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_differ() {
+        assert_eq!(plain(), "IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ ID");
+        assert_eq!(before_login(&[Mechanism::XOAuth2]), "IMAP4rev1 LOGINDISABLED SASL-IR LITERAL+ ID AUTH=XOAUTH2");
+    }
+
+    #[test]
+    fn each_once() {
+        for (i, (name, _)) in TABLE.iter().enumerate() {
+            assert!(TABLE[..i].iter().all(|(other, _)| other != name), "{name}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! * [`session`]: after TLS, the loop of commands and the states of RFC 3501 §3;
 //! * [`auth`]: AUTHENTICATE (LPS-ERR, MSS-7.2, LPS-APP);
 //! * [`selected`]: the folder as the client knows it, and when it is told what;
+//! * [`capability`]: the table of what is announced; [`enabled`]: what the client has enabled;
 //! * [`commands`]: one file per command;
 //! * [`output`]: writing with back-pressure; [`reply`]: the table of answers.
 //!
@@ -15,6 +16,7 @@
 mod auth;
 mod capability;
 mod commands;
+mod enabled;
 mod output;
 mod plain;
 mod reply;

@@ -67,7 +67,7 @@ async fn converse(
     writer: &mut (impl AsyncWrite + Unpin),
     config: &Config,
 ) -> Result<(), Ended> {
-    say(writer, &format!("* OK [CAPABILITY {}] {} ready\r\n", capability::PLAIN, config.hostname)).await?;
+    say(writer, &format!("* OK [CAPABILITY {}] {} ready\r\n", capability::plain(), config.hostname)).await?;
     let mut bad = 0;
     loop {
         let answer = match reader.next().await.map_err(|_| Ended::Gone)? {
@@ -94,7 +94,7 @@ async fn converse(
                 Ok(tagged) => {
                     let tag = &tagged.tag;
                     match tagged.command {
-                        Command::Capability => format!("* CAPABILITY {}\r\n{tag} OK Done\r\n", capability::PLAIN),
+                        Command::Capability => format!("* CAPABILITY {}\r\n{tag} OK Done\r\n", capability::plain()),
                         Command::Noop => format!("{tag} OK Done\r\n"),
                         Command::Id(_) => format!("* ID (\"name\" \"Vaguemestre\")\r\n{tag} OK Done\r\n"),
                         Command::Logout => {

@@ -29,24 +29,32 @@ pub(super) struct Reply {
     /// Response code without brackets.
     pub(super) code: Option<Cow<'static, str>>,
     pub(super) text: Cow<'static, str>,
+    /// Whether the folder's MODSEQ is told to a client of QRESYNC (RFC 7162 §3.2.7), once it knows what happened.
+    pub(super) modseq: bool,
 }
 
 impl Reply {
     pub(super) fn ok(text: &'static str) -> Self {
-        Reply { status: Status::Ok, code: None, text: text.into() }
+        Reply { status: Status::Ok, code: None, text: text.into(), modseq: false }
     }
 
     pub(super) fn no(text: &'static str) -> Self {
-        Reply { status: Status::No, code: None, text: text.into() }
+        Reply { status: Status::No, code: None, text: text.into(), modseq: false }
     }
 
     pub(super) fn bad(text: &'static str) -> Self {
-        Reply { status: Status::Bad, code: None, text: text.into() }
+        Reply { status: Status::Bad, code: None, text: text.into(), modseq: false }
     }
 
     /// With a response code (RFC 3501 §7.1, RFC 5530).
     pub(super) fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());
+        self
+    }
+
+    /// With `HIGHESTMODSEQ` once the client was told what happened, if it knows QRESYNC.
+    pub(super) fn with_modseq(mut self) -> Self {
+        self.modseq = true;
         self
     }
 

@@ -5,16 +5,19 @@
 //!
 //! * EXPUNGE changes numbers, so it is held back during FETCH, STORE and SEARCH by sequence number and while no command is
 //!   in progress; while one is held back, EXISTS is too, since the count would not fit the client's numbers;
-//! * flag changes of messages the client knows are told always, and then marked in `told` so as not to be told twice.
+//! * flag changes of messages the client knows are told always, and then marked in `told` so as not to be told twice;
+//! * with CONDSTORE, no MODSEQ is told above [`Selected::complete`] while something below it is held back: a client may take
+//!   the highest MODSEQ it saw for the point up to which it knows everything (RFC 7162 §3.2.5), and come back with it.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use mail::sequence::{Number, SequenceSet};
-use mail::{Entry, Flags, FolderName, Keywords, Uid, View};
+use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Uid, View};
 use tokio::sync::watch;
 
 use super::Ended;
+use super::enabled::Enabled;
 use super::output::Output;
 use super::reply::Reply;
 use crate::backend::OpenFolder;
@@ -38,15 +41,20 @@ pub(super) struct Selected {
     pub(super) told: Arc<View>,
     /// EXAMINE.
     pub(super) read_only: bool,
+    /// What the session has enabled.
+    pub(super) enabled: Enabled,
+    /// The MODSEQ up to which the client was told everything.
+    pub(super) complete: ModSeq,
     views: watch::Receiver<Arc<View>>,
 }
 
 impl Selected {
     /// Opens the folder for the client: what there is now is what it will be told by SELECT.
-    pub(super) fn new(name: FolderName, folder: Arc<dyn OpenFolder>, read_only: bool) -> Self {
+    pub(super) fn new(name: FolderName, folder: Arc<dyn OpenFolder>, read_only: bool, enabled: Enabled) -> Self {
         let mut views = folder.view();
         let told = views.borrow_and_update().clone();
-        Selected { name, folder, told, read_only, views }
+        let complete = told.highest_modseq;
+        Selected { name, folder, told, read_only, enabled, complete, views }
     }
 
     /// The store's picture of this moment.
@@ -78,23 +86,20 @@ impl Selected {
         let difference = latest.difference(&self.told);
         let hold = !difference.expunged.is_empty() && expunges == Expunges::Hold;
         if !hold {
-            // From the last to the first: no number moves before it is told.
-            for position in difference.expunged.iter().rev() {
-                out.line(format_args!("* {} EXPUNGE", position + 1));
-                out.room().await?;
-            }
+            self.tell_expunged(out, &difference.expunged).await?;
             if difference.added > 0 {
                 out.line(format_args!("* {} EXISTS", latest.len()));
             }
         }
+        let limit = if hold { self.complete } else { latest.highest_modseq };
         for position in &difference.changed {
             // Both positions exist: the difference is of these two views.
             let Some(entry) = latest.get(*position).copied() else { continue };
             let Ok(known) = self.told.position(entry.uid) else { continue };
             let same = self.told.get(known).is_some_and(|old| old.flags == entry.flags);
-            if !same {
+            if !same || self.enabled.has(Enabled::CONDSTORE) {
                 let number = if hold { known } else { *position };
-                flags_response(out, number, &entry, &latest.keywords, numbers);
+                self.tell_flags(out, number, &entry, Some(&latest.keywords), numbers, limit);
                 out.room().await?;
             }
             if hold {
@@ -104,9 +109,60 @@ impl Selected {
         if hold {
             self.mark_keywords(&latest.keywords);
         } else {
+            self.complete = latest.highest_modseq;
             self.told = latest;
         }
         Ok(())
+    }
+
+    /// EXPUNGE of these positions (ascending) of what the client knows.
+    async fn tell_expunged(&self, out: &mut Output, expunged: &[usize]) -> Result<(), Ended> {
+        // From the last to the first: no number moves before it is told.
+        for position in expunged.iter().rev() {
+            out.line(format_args!("* {} EXPUNGE", position + 1));
+            out.room().await?;
+        }
+        Ok(())
+    }
+
+    /// The MODSEQ above which none may be told now, given the store's picture: see [`Selected::complete`].
+    pub(super) fn limit(&self, latest: &View) -> ModSeq {
+        if self.enabled.has(Enabled::CONDSTORE) && !latest.difference(&self.told).expunged.is_empty() {
+            self.complete
+        } else {
+            latest.highest_modseq
+        }
+    }
+
+    /// Begins the FETCH response of a message, its UID first when `uid`.
+    pub(super) fn fetch(&self, out: &mut Output, position: usize, entry: &Entry, uid: bool) -> Fetch {
+        let mut fetch = Fetch::begin(out.buffer(), sequence(position));
+        if uid {
+            fetch.uid(out.buffer(), entry.uid);
+        }
+        fetch
+    }
+
+    /// `* n FETCH (FLAGS (…))` unasked: with the UID in answers to UID commands, with the MODSEQ once CONDSTORE is enabled;
+    /// without the flags when there are no `keywords`.
+    pub(super) fn tell_flags(
+        &self,
+        out: &mut Output,
+        position: usize,
+        entry: &Entry,
+        keywords: Option<&Keywords>,
+        numbers: Numbers,
+        limit: ModSeq,
+    ) {
+        let uid = numbers == Numbers::Uid || self.enabled.has(Enabled::QRESYNC);
+        let mut fetch = self.fetch(out, position, entry, uid);
+        if let Some(keywords) = keywords {
+            fetch.flags(out.buffer(), entry.flags.names(keywords));
+        }
+        if self.enabled.has(Enabled::CONDSTORE) {
+            fetch.modseq(out.buffer(), entry.modseq.min(limit));
+        }
+        fetch.end(out.buffer());
     }
 
     /// The client has been told of this state of a message by other means.
@@ -191,15 +247,18 @@ impl Positions {
     }
 }
 
-/// `* n FETCH (FLAGS (…))`, with the UID in answers to UID commands.
-pub(super) fn flags_response(out: &mut Output, position: usize, entry: &Entry, keywords: &Keywords, numbers: Numbers) {
-    let buffer = out.buffer();
-    let mut fetch = Fetch::begin(buffer, sequence(position));
-    if numbers == Numbers::Uid {
-        fetch.uid(buffer, entry.uid);
+/// Of positions in ascending order.
+impl FromIterator<usize> for Positions {
+    fn from_iter<I: IntoIterator<Item = usize>>(positions: I) -> Self {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for position in positions {
+            match ranges.last_mut() {
+                Some(range) if range.end == position => range.end += 1,
+                _ => ranges.push(position..position + 1),
+            }
+        }
+        Positions(ranges)
     }
-    fetch.flags(buffer, entry.flags.names(keywords));
-    fetch.end(buffer);
 }
 
 /// The sequence number of a position. A folder has fewer messages than there are UIDs, which have 32 bits.

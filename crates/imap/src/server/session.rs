@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trust::tls::TlsStream;
 
+use super::enabled::Enabled;
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};
 use super::selected::{Expunges, Selected};
@@ -33,6 +34,8 @@ pub(super) struct Session {
     pub(super) out: Output,
     pub(super) account: Option<Arc<dyn Account>>,
     pub(super) selected: Option<Selected>,
+    /// What the client has enabled; changed by [`Session::enable`] only.
+    pub(super) enabled: Enabled,
     /// Refused authentications.
     pub(super) refused: u32,
     /// When a client that is not authenticated is dropped.
@@ -60,6 +63,7 @@ impl Session {
             shutdown,
             account: None,
             selected: None,
+            enabled: Enabled::default(),
             refused: 0,
             login_deadline: now + config.login_timeout,
             session_deadline: config.max_session.map(|longest| now + longest),
@@ -97,8 +101,21 @@ impl Session {
     /// What CAPABILITY says now.
     pub(super) fn capabilities(&self) -> String {
         match &self.account {
-            Some(account) => capability::after_login(account.append_limit()),
+            Some(account) => capability::after_login(&**account),
             None => capability::before_login(self.backend.mechanisms()),
+        }
+    }
+
+    /// What the client asks to be told in a new way, from now on.
+    pub(super) fn enable(&mut self, what: Enabled) {
+        let (before, after) = (self.enabled, self.enabled.with(what));
+        self.enabled = after;
+        if let Some(selected) = &mut self.selected {
+            selected.enabled = after;
+            if after.has(Enabled::CONDSTORE) && !before.has(Enabled::CONDSTORE) {
+                // RFC 7162 §3.1.2.1: where the client reckons from.
+                self.out.line(format_args!("* OK [HIGHESTMODSEQ {}] Highest MODSEQ told", selected.complete.0));
+            }
         }
     }
 
@@ -165,7 +182,7 @@ impl Session {
         let name = name(&command);
         let (expunges, numbers) = afterwards(&command);
         let outcome = self.execute(&tag, command).await;
-        let reply = match outcome {
+        let mut reply = match outcome {
             Ok(reply) | Err(Stop::Reply(reply)) => reply,
             Err(Stop::Ended(Ended::Logout)) => {
                 self.out.line(format_args!("* BYE Until next time"));
@@ -177,6 +194,9 @@ impl Session {
         };
         if let Some(selected) = &mut self.selected {
             selected.tell(&mut self.out, expunges, numbers).await?;
+            if reply.modseq && reply.code.is_none() && self.enabled.has(Enabled::QRESYNC) {
+                reply = reply.code(format!("HIGHESTMODSEQ {}", selected.complete.0));
+            }
         }
         match &reply.code {
             Some(code) => self.out.line(format_args!("{tag} {} [{code}] {}", reply.status.name(), reply.text)),
@@ -229,11 +249,12 @@ impl Session {
 
     async fn execute_authenticated(&mut self, tag: &str, account: Arc<dyn Account>, command: Command) -> Outcome {
         let account = &*account;
+        self.enable(Enabled::by(&command));
         match command {
-            Command::Enable(names) => Ok(commands::enable::run(&mut self.out, &names)),
+            Command::Enable(names) => Ok(commands::enable::run(self, &names)),
             Command::Namespace => Ok(commands::namespace::run(&mut self.out)),
-            Command::Select { folder, read_only } => {
-                Box::pin(commands::select::run(self, account, folder, read_only)).await
+            Command::Select { folder, read_only, modifiers } => {
+                Box::pin(commands::select::run(self, account, folder, read_only, modifiers)).await
             }
             Command::Create { folder, special_use } => {
                 Box::pin(commands::create::run(account, folder, &special_use)).await
@@ -261,19 +282,19 @@ impl Session {
                         Ok(Reply::ok("Done"))
                     }
                     Command::Close => {
-                        Box::pin(commands::close::run(selected)).await?;
+                        let reply = Box::pin(commands::close::run(selected)).await?;
                         self.selected = None;
-                        Ok(Reply::ok("Done"))
+                        Ok(reply)
                     }
                     Command::Search { numbers, options, charset, key } => {
                         let request = commands::search::Request { numbers, options, charset, key };
                         Box::pin(commands::search::run(out, selected, shutdown, tag, request)).await
                     }
-                    Command::Fetch { numbers, set, items } => {
-                        Box::pin(commands::fetch::run(out, selected, numbers, &set, &items)).await
+                    Command::Fetch { numbers, set, items, modifiers } => {
+                        Box::pin(commands::fetch::run(out, selected, numbers, &set, &items, &modifiers)).await
                     }
-                    Command::Store { numbers, set, how, silent, flags } => {
-                        let change = commands::store::Change { how, silent, flags };
+                    Command::Store { numbers, set, how, silent, flags, modifiers } => {
+                        let change = commands::store::Change { how, silent, flags, modifiers };
                         Box::pin(commands::store::run(out, selected, numbers, &set, change)).await
                     }
                     Command::Copy { numbers, set, to } => {

@@ -23,8 +23,8 @@ fn comparable(command: Command) -> Command {
         flags.into_iter().map(|f| if Flags::system(&f).is_some() { f.to_ascii_lowercase() } else { f }).collect()
     };
     match command {
-        Command::Store { numbers, set, how, silent, flags } => {
-            Command::Store { numbers, set, how, silent, flags: fold(flags) }
+        Command::Store { numbers, set, how, silent, flags, modifiers } => {
+            Command::Store { numbers, set, how, silent, flags: fold(flags), modifiers }
         }
         Command::Append(a) => Command::Append(Append { flags: fold(a.flags), ..a }),
         Command::List(l) => Command::List(List { reference: l.reference.to_lowercase(), ..l }),

@@ -215,8 +215,12 @@ pub fn meaning(theirs: &CommandBody<'_>) -> Option<Command> {
                 zeroize::Zeroizing::new(text)
             }),
         },
-        CommandBody::Select { mailbox } => Command::Select { folder: name(mailbox), read_only: false },
-        CommandBody::Examine { mailbox } => Command::Select { folder: name(mailbox), read_only: true },
+        CommandBody::Select { mailbox } => {
+            Command::Select { folder: name(mailbox), read_only: false, modifiers: Default::default() }
+        }
+        CommandBody::Examine { mailbox } => {
+            Command::Select { folder: name(mailbox), read_only: true, modifiers: Default::default() }
+        }
         CommandBody::Unselect => Command::Unselect,
         CommandBody::Close => Command::Close,
         CommandBody::Check => Command::Check,
@@ -263,6 +267,7 @@ pub fn meaning(theirs: &CommandBody<'_>) -> Option<Command> {
                     items.iter().map(item).collect::<Option<_>>()?
                 }
             },
+            modifiers: Default::default(),
         },
         CommandBody::Store { sequence_set, kind, response, flags: f, uid } => Command::Store {
             numbers: numbers(*uid),
@@ -274,6 +279,7 @@ pub fn meaning(theirs: &CommandBody<'_>) -> Option<Command> {
             },
             silent: *response == StoreResponse::Silent,
             flags: flags(f),
+            modifiers: Default::default(),
         },
         CommandBody::Copy { sequence_set, mailbox, uid } => {
             Command::Copy { numbers: numbers(*uid), set: set(sequence_set), to: name(mailbox) }

@@ -314,7 +314,7 @@ impl OpenFolder for StoreFolder {
         Ok(body.map(|body| Box::new(StoreBody(body)) as Box<dyn MessageBody>))
     }
 
-    async fn set_flags(&self, change: FlagChange) -> Result<()> {
+    async fn set_flags(&self, change: FlagChange) -> Result<Vec<Uid>> {
         let change = store::FlagChange {
             uids: change.uids,
             how: match change.how {
@@ -324,9 +324,10 @@ impl OpenFolder for StoreFolder {
             },
             flags: change.flags,
             keywords: change.keywords,
-            unchanged_since: None,
+            unchanged_since: change.unchanged_since,
         };
-        self.store.set_flags(self.mailbox, self.folder, change).await.map(drop).map_err(failure)
+        let set = self.store.set_flags(self.mailbox, self.folder, change).await.map_err(failure)?;
+        Ok(set.modified)
     }
 
     async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {

@@ -1,9 +1,23 @@
-//! ENABLE (RFC 5161): there is nothing to enable yet, which the RFC foresees.
+//! ENABLE (RFC 5161): what is known is enabled for the rest of the session and named; the rest is passed over.
 
-use super::super::output::Output;
+use super::super::enabled::Enabled;
 use super::super::reply::Reply;
+use super::super::session::Session;
 
-pub(in super::super) fn run(out: &mut Output, _names: &[String]) -> Reply {
-    out.line(format_args!("* ENABLED"));
+/// What can be enabled: only what is announced too.
+const TABLE: &[(&str, Enabled)] = &[("CONDSTORE", Enabled::CONDSTORE)];
+
+pub(in super::super) fn run(session: &mut Session, names: &[String]) -> Reply {
+    let mut told = String::new();
+    let mut all = Enabled::default();
+    for (name, what) in TABLE {
+        if names.iter().any(|n| n == name) {
+            told.push(' ');
+            told.push_str(name);
+            all = all.with(*what);
+        }
+    }
+    session.out.line(format_args!("* ENABLED{told}"));
+    session.enable(all);
     Reply::ok("Done")
 }

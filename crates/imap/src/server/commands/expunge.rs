@@ -23,5 +23,5 @@ pub(in super::super) async fn run(selected: &Selected, set: Option<&SequenceSet>
         None => None,
     };
     selected.folder.expunge(uids).await?;
-    Ok(Reply::ok("Done"))
+    Ok(Reply::ok("Done").with_modseq())
 }

@@ -36,5 +36,5 @@ pub(in super::super) async fn run(
     if let Some(code) = copy_uid(&moved) {
         out.line(format_args!("* OK [{code}] Moved"));
     }
-    Ok(Reply::ok("Done"))
+    Ok(Reply::ok("Done").with_modseq())
 }

@@ -1,14 +1,16 @@
-//! STORE (RFC 3501 §6.4.6). Read-only folders refuse it; messages gone meanwhile do not stop the others.
+//! STORE (RFC 3501 §6.4.6), with UNCHANGEDSINCE (RFC 7162 §3.1.3). Read-only folders refuse it; messages gone meanwhile do not stop the others.
 
 use mail::sequence::SequenceSet;
-use mail::{Flags, Keywords};
+use mail::{Flags, Keywords, Uid};
 
+use super::super::enabled::Enabled;
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply};
-use super::super::selected::{Expunges, Selected, flags_response, permanent_flags};
-use super::flags;
+use super::super::selected::{Expunges, Selected, permanent_flags, sequence};
+use super::{flags, uid_list};
 use crate::backend::{FlagChange, FlagOperation};
 use crate::command::Numbers;
+use crate::modifiers::StoreModifiers;
 
 /// What is to change.
 pub(in super::super) struct Change {
@@ -16,6 +18,7 @@ pub(in super::super) struct Change {
     /// `.SILENT`: the client knows what its own change makes of the flags, and is told only what it does not expect.
     pub(in super::super) silent: bool,
     pub(in super::super) flags: Vec<String>,
+    pub(in super::super) modifiers: StoreModifiers,
 }
 
 pub(in super::super) async fn run(
@@ -33,27 +36,58 @@ pub(in super::super) async fn run(
     }
     let (system, keywords) = flags(&change.flags)?;
     let (uids, gone) = selected.present(&positions);
+    let condstore = selected.enabled.has(Enabled::CONDSTORE);
+    let mut held_back = Vec::new();
     if !uids.is_empty() {
-        let flag_change = FlagChange { uids: uids.clone(), how: change.how, flags: system, keywords: keywords.clone() };
-        selected.folder.set_flags(flag_change).await?;
+        let flag_change = FlagChange {
+            uids: uids.clone(),
+            how: change.how,
+            flags: system,
+            keywords: keywords.clone(),
+            unchanged_since: change.modifiers.unchanged_since,
+        };
+        held_back = selected.folder.set_flags(flag_change).await?;
         let latest = selected.latest();
         if latest.keywords != selected.told.keywords {
             permanent_flags(out, &latest.keywords, false);
         }
         let named = named(system, &keywords, &latest.keywords);
+        let limit = selected.limit(&latest);
         for uid in uids {
+            if held_back.binary_search(&uid).is_ok() {
+                continue;
+            }
             let (Some(entry), Ok(known)) = (latest.find(uid).copied(), selected.told.position(uid)) else { continue };
             if !change.silent {
-                flags_response(out, known, &entry, &latest.keywords, numbers);
+                selected.tell_flags(out, known, &entry, Some(&latest.keywords), numbers, limit);
                 out.room().await?;
                 selected.mark(&entry);
             } else if selected.told.get(known).is_some_and(|old| apply(old.flags, change.how, named) == entry.flags) {
+                if condstore {
+                    // RFC 7162 §3.1.3: the MODSEQ is told, silent or not.
+                    selected.tell_flags(out, known, &entry, None, numbers, limit);
+                    out.room().await?;
+                }
                 selected.mark(&entry);
             }
         }
         selected.mark_keywords(&latest.keywords);
     }
-    Ok(if gone && numbers == Numbers::Sequence { Reply::expunge_issued() } else { Reply::ok("Done") })
+    let gone = gone && numbers == Numbers::Sequence;
+    if held_back.is_empty() {
+        return Ok(if gone { Reply::expunge_issued() } else { Reply::ok("Done") });
+    }
+    let number = |uid: &Uid| match numbers {
+        Numbers::Uid => Some(*uid),
+        // A list of numbers is written as one of UIDs is.
+        Numbers::Sequence => selected.told.position(*uid).ok().map(|p| Uid(sequence(p))),
+    };
+    let code = format!("MODIFIED {}", uid_list(held_back.iter().filter_map(number)));
+    Ok(if gone {
+        Reply::no("Some of the messages are gone, some were changed meanwhile").code(code)
+    } else {
+        Reply::ok("Some of the messages were changed meanwhile").code(code)
+    })
 }
 
 /// The flags the change names, as bits of the folder.

@@ -338,21 +338,28 @@ impl OpenFolder for Open {
         Ok(octets.filter(|o| !matches!(**o, Octets::Gone)).map(reading))
     }
 
-    async fn set_flags(&self, change: FlagChange) -> Result<()> {
+    async fn set_flags(&self, change: FlagChange) -> Result<Vec<Uid>> {
+        let mut held_back = Vec::new();
         self.folder.change(|view| {
             let named = change.keywords.iter().filter_map(|k| view.keywords.intern(k)).fold(change.flags, Flags::with);
             let modseq = ModSeq(view.highest_modseq.0 + 1);
             for uid in &change.uids {
                 let Some(entry) = view.find(*uid).copied() else { continue };
+                if change.unchanged_since.is_some_and(|since| entry.modseq > since) {
+                    held_back.push(*uid);
+                    continue;
+                }
                 let flags = match change.how {
                     FlagOperation::Replace => named,
                     FlagOperation::Add => entry.flags.with(named),
                     FlagOperation::Remove => entry.flags.without(named),
                 };
-                view.update(*uid, flags, modseq);
+                if flags != entry.flags {
+                    view.update(*uid, flags, modseq);
+                }
             }
         });
-        Ok(())
+        Ok(held_back)
     }
 
     async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {

@@ -14,15 +14,16 @@ pub(in super::super) use self::body::read;
 
 use mail::mime::Structure;
 use mail::sequence::SequenceSet;
-use mail::{Entry, Flags, Uid, View};
+use mail::{Entry, Flags, ModSeq, Uid, View};
 
 use self::body::{Octets, prepare};
+use super::super::enabled::Enabled;
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply, Stop};
-use super::super::selected::{Expunges, Positions, Selected, sequence};
+use super::super::selected::{Expunges, Positions, Selected};
 use crate::backend::{FlagChange, FlagOperation, OpenFolder};
 use crate::command::{FetchItem, Numbers, Rfc822, SectionText};
-use crate::response::Fetch;
+use crate::modifiers::FetchModifiers;
 
 /// Messages whose structures are in memory at once.
 const BATCH: usize = 32;
@@ -32,16 +33,22 @@ struct Plan<'i> {
     items: &'i [FetchItem],
     /// UID FETCH tells the UID unasked.
     add_uid: bool,
+    /// CHANGEDSINCE tells the MODSEQ unasked (RFC 7162 §3.1.4.1).
+    add_modseq: bool,
+    /// The highest MODSEQ that may be told.
+    limit: ModSeq,
     structures: bool,
     octets: bool,
     sets_seen: bool,
 }
 
 impl<'i> Plan<'i> {
-    fn new(items: &'i [FetchItem], numbers: Numbers) -> Self {
+    fn new(items: &'i [FetchItem], numbers: Numbers, modifiers: &FetchModifiers) -> Self {
         let mut plan = Plan {
             items,
             add_uid: numbers == Numbers::Uid && !items.contains(&FetchItem::Uid),
+            add_modseq: modifiers.changed_since.is_some() && !items.contains(&FetchItem::ModSeq),
+            limit: ModSeq(u64::MAX),
             structures: false,
             octets: false,
             sets_seen: false,
@@ -74,22 +81,38 @@ pub(in super::super) async fn run(
     numbers: Numbers,
     set: &SequenceSet,
     items: &[FetchItem],
+    modifiers: &FetchModifiers,
 ) -> Outcome {
+    let resync = numbers == Numbers::Uid && modifiers.changed_since.is_some() && selected.enabled.has(Enabled::QRESYNC);
+    if modifiers.vanished && !resync {
+        return Ok(Reply::bad("VANISHED is for UID FETCH with CHANGEDSINCE, after ENABLE QRESYNC"));
+    }
     selected.tell(out, Expunges::Hold, numbers).await?;
-    let positions = selected.positions(set, numbers)?;
-    let plan = Plan::new(items, numbers);
+    let mut positions = selected.positions(set, numbers)?;
+    if let Some(since) = modifiers.changed_since {
+        positions = changed_since(&selected.told, &positions, since);
+    }
+    let mut plan = Plan::new(items, numbers, modifiers);
+    if items.contains(&FetchItem::ModSeq) || plan.add_modseq {
+        plan.limit = selected.limit(&selected.latest());
+    }
     let whole = if plan.structures || plan.octets {
         messages(out, selected, &plan, &positions).await?
     } else {
         for position in positions.iter() {
             let Some(entry) = selected.told.get(position) else { continue };
-            message(out, &selected.told, &plan, position, entry, None, Vec::new()).await?;
+            message(out, selected, &plan, position, entry, None, Vec::new()).await?;
             out.room().await?;
         }
         true
     };
     // A UID that is gone is passed over (RFC 3501 §6.4.8), a number that the client still has cannot be.
     Ok(if whole || numbers == Numbers::Uid { Reply::ok("Done") } else { Reply::expunge_issued() })
+}
+
+/// Those of the messages whose MODSEQ is above.
+fn changed_since(view: &View, positions: &Positions, since: ModSeq) -> Positions {
+    positions.iter().filter(|p| view.get(*p).is_some_and(|e| e.modseq > since)).collect()
 }
 
 /// Messages with what is not in the view; whether none was gone.
@@ -125,7 +148,7 @@ async fn messages(out: &mut Output, selected: &Selected, plan: &Plan<'_>, positi
             } else {
                 Vec::new()
             };
-            message(out, view, plan, *position, entry, structure.as_ref(), octets).await?;
+            message(out, selected, plan, *position, entry, structure.as_ref(), octets).await?;
             out.room().await?;
             if plan.sets_seen && !entry.flags.contains(Flags::SEEN) {
                 sent.push(entry.uid);
@@ -140,7 +163,7 @@ async fn messages(out: &mut Output, selected: &Selected, plan: &Plan<'_>, positi
 /// `* n FETCH (…)`. `octets` has what each item of octets is, in their order; `None`: there is no such section.
 async fn message(
     out: &mut Output,
-    view: &View,
+    selected: &Selected,
     plan: &Plan<'_>,
     position: usize,
     entry: &Entry,
@@ -148,9 +171,10 @@ async fn message(
     octets: Vec<Option<Octets>>,
 ) -> Result<(), Stop> {
     let mut octets = octets.into_iter();
-    let mut fetch = Fetch::begin(out.buffer(), sequence(position));
-    if plan.add_uid {
-        fetch.uid(out.buffer(), entry.uid);
+    let view = &selected.told;
+    let mut fetch = selected.fetch(out, position, entry, plan.add_uid);
+    if plan.add_modseq {
+        fetch.modseq(out.buffer(), entry.modseq.min(plan.limit));
     }
     for item in plan.items {
         match item {
@@ -158,7 +182,7 @@ async fn message(
             FetchItem::Uid => fetch.uid(out.buffer(), entry.uid),
             FetchItem::InternalDate => fetch.internal_date(out.buffer(), entry.internal_date),
             FetchItem::Size => fetch.size(out.buffer(), entry.size),
-            FetchItem::ModSeq => fetch.modseq(out.buffer(), entry.modseq),
+            FetchItem::ModSeq => fetch.modseq(out.buffer(), entry.modseq.min(plan.limit)),
             FetchItem::Envelope => {
                 if let Some(structure) = structure {
                     fetch.envelope(out.buffer(), &structure.envelope);
@@ -195,7 +219,8 @@ async fn message(
 
 /// Marks messages as read. That it cannot be done is no reason to say that they were not read out.
 async fn set_seen(folder: &dyn OpenFolder, uids: Vec<Uid>) {
-    let change = FlagChange { uids, how: FlagOperation::Add, flags: Flags::SEEN, keywords: Vec::new() };
+    let change =
+        FlagChange { uids, how: FlagOperation::Add, flags: Flags::SEEN, keywords: Vec::new(), unchanged_since: None };
     if let Err(failure) = folder.set_flags(change).await {
         tracing::warn!(%failure, "imap: \\Seen not set after FETCH");
     }

@@ -1,0 +1,60 @@
+//! What the client has enabled (RFC 5161): it changes what responses look like for the rest of the session.
+//!
+//! Kept twice: by the session, and by the folder it has open ([`Selected::enabled`](super::selected::Selected)), so that
+//! commands that only see the folder know. `Session::enable` is the one place that changes either.
+
+use crate::command::{Command, FetchItem, SearchKey, StatusItem};
+
+/// A set of what can be enabled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Enabled(u8);
+
+#[allow(dead_code, reason = "what is not built yet")]
+impl Enabled {
+    /// MODSEQ in every FETCH response (RFC 7162 §3.1).
+    pub(super) const CONDSTORE: Enabled = Enabled(1);
+    /// VANISHED instead of EXPUNGE (RFC 7162 §3.2); CONDSTORE with it.
+    pub(super) const QRESYNC: Enabled = Enabled(1 << 1 | 1);
+    /// UTF-8 in names and strings (RFC 6855).
+    pub(super) const UTF8: Enabled = Enabled(1 << 2);
+    /// IMAP4rev2 (RFC 9051); UTF-8 with it.
+    pub(super) const REV2: Enabled = Enabled(1 << 3 | 1 << 2);
+    /// UIDs instead of sequence numbers everywhere (RFC 9586).
+    pub(super) const UIDONLY: Enabled = Enabled(1 << 4);
+
+    /// Whether all of `other` is enabled.
+    pub(super) fn has(self, other: Enabled) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With those too.
+    pub(super) fn with(self, other: Enabled) -> Enabled {
+        Enabled(self.0 | other.0)
+    }
+
+    /// What a command enables by being sent (RFC 7162 §3.1: the "CONDSTORE enabling commands"); SELECT does so itself, once
+    /// the folder that was open is closed.
+    pub(super) fn by(command: &Command) -> Enabled {
+        let condstore = match command {
+            Command::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
+            Command::Fetch { items, modifiers, .. } => {
+                items.contains(&FetchItem::ModSeq) || modifiers.changed_since.is_some()
+            }
+            Command::Store { modifiers, .. } => modifiers.unchanged_since.is_some(),
+            Command::Search { key, .. } => by_modseq(key),
+            _ => false,
+        };
+        if condstore { Enabled::CONDSTORE } else { Enabled::default() }
+    }
+}
+
+/// Whether MODSEQ is sought. The parser bounds the depth.
+pub(super) fn by_modseq(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::ModSeq(_) => true,
+        SearchKey::And(keys) => keys.iter().any(by_modseq),
+        SearchKey::Or(one, other) => by_modseq(one) || by_modseq(other),
+        SearchKey::Not(key) => by_modseq(key),
+        _ => false,
+    }
+}
