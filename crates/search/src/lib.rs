@@ -12,10 +12,12 @@ mod document;
 mod entities;
 mod extract;
 mod fold;
+pub mod index;
 mod markup;
 pub mod matching;
 
 pub use document::{Document, Head, MAX_TEXT, Reading};
 pub use extract::PIECE;
 pub use fold::{BOUNDARY, Folder, fold};
+pub use index::{Answer, Index, IndexError};
 pub use matching::{Scan, matches};

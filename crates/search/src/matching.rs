@@ -42,6 +42,11 @@ impl Needle {
         self.text().is_empty()
     }
 
+    /// Whether more than the header must be known.
+    pub(crate) fn wants_body(&self) -> bool {
+        !self.is_empty() && !matches!(self.place, Place::Field(_))
+    }
+
     pub(crate) fn is_in(&self, folded: &str) -> bool {
         self.finder.find(folded.as_bytes()).is_some()
     }
