@@ -192,6 +192,16 @@ impl View {
         self.highest_modseq = self.highest_modseq.max(entry.modseq);
     }
 
+    /// Adds messages at the end, as [`View::push`] does one by one.
+    ///
+    /// # Panics
+    /// When the UIDs do not grow.
+    pub fn extend(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
+            self.push(entry);
+        }
+    }
+
     /// Gives a message new flags and MODSEQ; `false` when the UID is not there.
     pub fn update(&mut self, uid: Uid, flags: Flags, modseq: ModSeq) -> bool {
         let chunk = self.chunks.partition_point(|c| c[c.len() - 1].uid < uid);
@@ -347,7 +357,16 @@ mod tests {
     }
 
     fn entry(uid: u32, flags: Flags, modseq: u64) -> Entry {
-        Entry { uid: Uid(uid), size: uid, flags, modseq: ModSeq(modseq), internal_date: 0, body: u64::from(uid), saved: 0, thread: 0 }
+        Entry {
+            uid: Uid(uid),
+            size: uid,
+            flags,
+            modseq: ModSeq(modseq),
+            internal_date: 0,
+            body: u64::from(uid),
+            saved: 0,
+            thread: 0,
+        }
     }
 
     #[derive(Clone, Debug)]

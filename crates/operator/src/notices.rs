@@ -175,7 +175,7 @@ impl Notices<'_> {
         Ok(match to {
             Destination::Mailbox(mailbox) => {
                 let target = Target::inbox(mailbox, now);
-                Commit { content, deliver: vec![target], ..Commit::default() }
+                Commit { content, deliver: vec![target], saved_at: now, ..Commit::default() }
             }
             Destination::Away { expires_at, .. } => {
                 // RFC 3461 §6.2: nobody is told of what becomes of a notice.

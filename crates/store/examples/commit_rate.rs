@@ -32,7 +32,8 @@ fn commit(mailbox: MailboxId, octets: &bytes::Bytes) -> Commit {
         keywords: Vec::new(),
         internal_date: 1_790_000_000,
     };
-    let content = Content { body: Spooled::from_bytes(octets.clone()), structure: vec![b's'; STRUCTURE] };
+    let content =
+        Content { body: Spooled::from_bytes(octets.clone()), structure: vec![b's'; STRUCTURE], links: Vec::new() };
     Commit { content: Some(content), deliver: vec![target], ..Commit::default() }
 }
 

@@ -76,8 +76,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Folder>;
     /// Deletes a folder and its messages. One with folders under it stays as a `\NoSelect` name.
     async fn delete_folder(&self, mailbox: MailboxId, name: &FolderName) -> Result<()>;
-    /// Renames a folder and those under it; INBOX gives its messages to the new folder and stays, empty (RFC 3501 §6.3.5).
-    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName) -> Result<()>;
+    /// Renames a folder and those under it; INBOX gives its messages to the new folder and stays, empty (RFC 3501 §6.3.5);
+    /// `at` (seconds since 1970) is then their SAVEDATE.
+    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName, at: i64) -> Result<()>;
     /// Subscribes or not. A name that does not exist may be unsubscribed only.
     async fn subscribe(&self, mailbox: MailboxId, name: &FolderName, subscribed: bool) -> Result<()>;
     /// The picture of a folder, kept up to date as long as a receiver lives. The value is never behind an answered commit.
@@ -117,13 +118,7 @@ pub trait Store: Send + Sync + 'static {
     async fn commit_all(&self, commits: Vec<Commit>) -> Result<Vec<Committed>>;
     /// Removes one message, whatever its flags, and commits what takes its place: both or none, on disk when it returns
     /// (REPLACE, RFC 8508). The room it took is free for `by`. `None`: the message is gone, and nothing was changed.
-    async fn replace(
-        &self,
-        mailbox: MailboxId,
-        folder: FolderId,
-        uid: Uid,
-        by: Commit,
-    ) -> Result<Option<Committed>>;
+    async fn replace(&self, mailbox: MailboxId, folder: FolderId, uid: Uid, by: Commit) -> Result<Option<Committed>>;
     /// The encoded structures given at delivery, in the order of `bodies` (from [`mail::Entry::body`]); `None` for one that
     /// is gone.
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>>;
@@ -133,34 +128,37 @@ pub trait Store: Send + Sync + 'static {
     async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet>;
     /// Removes messages that have `\Deleted`: all of them, or those among `uids` (ascending). Answers the UIDs gone.
     async fn expunge(&self, mailbox: MailboxId, folder: FolderId, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>>;
-    /// Copies messages (UIDs ascending; unknown ones are left out) into another folder of the same mailbox.
-    async fn copy(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
-    /// Moves messages (RFC 6851), all in one commit.
+    /// Copies messages (UIDs ascending; unknown ones are left out) into another folder of the same mailbox, at `at`
+    /// (seconds since 1970: their SAVEDATE). They stay of the same conversation.
+    async fn copy(
+        &self,
+        mailbox: MailboxId,
+        from: FolderId,
+        uids: Vec<Uid>,
+        to: &FolderName,
+        at: i64,
+    ) -> Result<Copied>;
+    /// Moves messages (RFC 6851), all in one commit, at `at` (seconds since 1970: their SAVEDATE).
     async fn move_messages(
         &self,
         mailbox: MailboxId,
         from: FolderId,
         uids: Vec<Uid>,
         to: &FolderName,
+        at: i64,
     ) -> Result<Copied>;
 
     /// The UIDs expunged since `since` (RFC 7162 VANISHED).
-    async fn vanished(&self, _mailbox: MailboxId, _folder: FolderId, _since: ModSeq) -> Result<Vanished> {
-        Err(StoreError::Unusable("not built yet".into()))
-    }
+    async fn vanished(&self, mailbox: MailboxId, folder: FolderId, since: ModSeq) -> Result<Vanished>;
 
     // --- what the search index follows ---------------------------------------------------------------------------
 
     /// Mailboxes that received bodies since the last call, each once; the first call after opening answers every mailbox
     /// that has any. A caller that gets a mailbox sees its bodies in [`Store::bodies_after`].
-    fn arrivals(&self) -> Vec<MailboxId> {
-        Vec::new()
-    }
+    fn arrivals(&self) -> Vec<MailboxId>;
     /// Bodies of a mailbox that are still named, numbered above `after`, ascending, at most `limit`. Numbers are given in
     /// the order of arrival and never twice.
-    async fn bodies_after(&self, _mailbox: MailboxId, _after: u64, _limit: usize) -> Result<Vec<u64>> {
-        Err(StoreError::Unusable("not built yet".into()))
-    }
+    async fn bodies_after(&self, mailbox: MailboxId, after: u64, limit: usize) -> Result<Vec<u64>>;
     /// A key derived from the mailbox's data key for one `purpose` (HMAC-SHA256): gone for good when that key is destroyed.
     async fn derived_key(&self, _mailbox: MailboxId, _purpose: &'static str) -> Result<zeroize::Zeroizing<[u8; 32]>> {
         Err(StoreError::Unusable("not built yet".into()))

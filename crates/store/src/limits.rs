@@ -3,5 +3,9 @@
 /// Folders in one mailbox: bounds LIST and every walk over the tree; the largest trees seen in practice have a few hundred.
 pub const MAX_FOLDERS: usize = 1000;
 
+/// Links to other messages kept of one (its own Message-ID, In-Reply-To, References): a reply names its whole conversation, and
+/// the last few and the first are enough to find it; bounds what one message adds to the table of its mailbox.
+pub const MAX_LINKS: usize = 16;
+
 /// The largest message, in octets: RFC822.SIZE and a view's entry have 32 bits. Servers set lower ones.
 pub const MAX_MESSAGE: u64 = u32::MAX as u64;

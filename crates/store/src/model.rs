@@ -170,7 +170,17 @@ pub struct Content {
     pub body: Spooled,
     /// Its encoded structure ([`mail::mime`]); opaque here.
     pub structure: Vec<u8>,
+    /// What ties it to its conversation (RFC 8474 THREADID): its own Message-ID first, then what it answers, the nearest
+    /// first. Those beyond [`MAX_LINKS`](crate::limits::MAX_LINKS) are not looked at.
+    pub links: Vec<LinkKey>,
 }
+
+/// A Message-ID, digested to 64 bits.
+///
+/// A mailbox's messages are of one conversation when they share one of these. Whoever finds another Message-ID with the same
+/// digest joins a conversation: which takes no digest at all, since anybody may write what they like in `References`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LinkKey(pub u64);
 
 /// Things that become true together, in one durable commit.
 #[derive(Debug, Default)]
@@ -188,6 +198,8 @@ pub struct Commit {
     /// again ([`Delivered::Duplicate`]): a relay that lost our 250 sends again (OPE-QUEUE: no duplicate over a crash).
     /// The time is the target's `internal_date`. It has no say in `enqueue`.
     pub duplicate_key: Option<[u8; 16]>,
+    /// The time of the commit, seconds since 1970: SAVEDATE (RFC 8514) of what `deliver` makes. 0: not known.
+    pub saved_at: i64,
 }
 
 /// How long a duplicate is recognised, in seconds: longer than the five days a relay keeps trying.

@@ -5,7 +5,7 @@
 //! * a view is kept while a receiver lives; a sender without receivers is forgotten at the next occasion;
 //! * a folder or mailbox that is gone drops its sender: receivers see the channel closed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail::{Entry, Flags, Keywords, ModSeq, Uid, View};
@@ -19,8 +19,10 @@ pub(crate) type Key = (MailboxId, FolderId);
 /// Something a commit changed that somebody may be looking at.
 #[derive(Debug)]
 pub(crate) enum Change {
-    /// A message came.
+    /// A message came, with a new body.
     Push(Key, Entry),
+    /// Copies came (UIDs ascending).
+    Extend(Key, Vec<Entry>),
     /// Flags of messages changed.
     Flags(Key, Vec<(Uid, Flags)>, ModSeq),
     /// Messages went (ascending).
@@ -41,6 +43,7 @@ impl Change {
     fn mailbox(&self) -> MailboxId {
         match self {
             Change::Push((mailbox, _), _)
+            | Change::Extend((mailbox, _), _)
             | Change::Flags((mailbox, _), ..)
             | Change::Remove((mailbox, _), ..)
             | Change::Keywords((mailbox, _), ..)
@@ -60,6 +63,8 @@ const SWEEP_AT: usize = 1024;
 pub(crate) struct Views {
     folders: Mutex<HashMap<Key, watch::Sender<Arc<View>>>>,
     mailboxes: Mutex<HashMap<MailboxId, watch::Sender<u64>>>,
+    /// Mailboxes that received bodies and that nobody asked about since.
+    arrivals: Mutex<HashSet<MailboxId>>,
 }
 
 /// The maps stay consistent whatever panics: every change of them is one insertion or removal.
@@ -91,6 +96,16 @@ impl Views {
         ids
     }
 
+    /// Notes that mailboxes received bodies, which are on disk.
+    pub(crate) fn note_arrivals(&self, mailboxes: impl IntoIterator<Item = MailboxId>) {
+        lock(&self.arrivals).extend(mailboxes);
+    }
+
+    /// Mailboxes that received bodies since the last call.
+    pub(crate) fn take_arrivals(&self) -> Vec<MailboxId> {
+        std::mem::take(&mut *lock(&self.arrivals)).into_iter().collect()
+    }
+
     /// Forgets everything: receivers see their channels closed and have to open again.
     pub(crate) fn forget_all(&self) {
         lock(&self.folders).clear();
@@ -102,6 +117,11 @@ impl Views {
         if changes.is_empty() {
             return;
         }
+        // First: a picture that could not follow must not keep what came from being told.
+        self.note_arrivals(changes.iter().filter_map(|change| match change {
+            Change::Push((mailbox, _), _) => Some(*mailbox),
+            _ => None,
+        }));
         let mut touched: Vec<MailboxId> = Vec::new();
         {
             let mut folders = lock(&self.folders);
@@ -143,12 +163,17 @@ impl Views {
     pub(crate) fn forget_mailbox(&self, mailbox: MailboxId) {
         lock(&self.folders).retain(|(owner, _), _| *owner != mailbox);
         lock(&self.mailboxes).remove(&mailbox);
+        lock(&self.arrivals).remove(&mailbox);
     }
 }
 
 fn apply(folders: &mut HashMap<Key, watch::Sender<Arc<View>>>, working: &mut HashMap<Key, View>, change: Change) {
     let key = match &change {
-        Change::Push(key, _) | Change::Flags(key, ..) | Change::Remove(key, ..) | Change::Keywords(key, ..) => *key,
+        Change::Push(key, _)
+        | Change::Extend(key, _)
+        | Change::Flags(key, ..)
+        | Change::Remove(key, ..)
+        | Change::Keywords(key, ..) => *key,
         Change::FolderGone(key) => {
             working.remove(key);
             folders.remove(key);
@@ -178,6 +203,7 @@ fn apply(folders: &mut HashMap<Key, watch::Sender<Arc<View>>>, working: &mut Has
     };
     match change {
         Change::Push(_, entry) => view.push(entry),
+        Change::Extend(_, entries) => view.extend(entries),
         Change::Flags(_, messages, modseq) => {
             for (uid, flags) in messages {
                 view.update(uid, flags, modseq);

@@ -10,7 +10,7 @@ use imap::backend::{
 };
 use mail::mime::Structure;
 use mail::{FolderName, SpecialUse, Uid, UidValidity, View};
-use store::{Commit, Content, Delivered, FolderId, MailboxId, Store, StoreError, Target};
+use store::{Commit, Delivered, FolderId, MailboxId, Store, StoreError, Target};
 use tokio::sync::watch;
 use trust::clock::Clock;
 
@@ -136,6 +136,10 @@ struct StoreAccount {
 }
 
 impl StoreAccount {
+    fn now(&self) -> i64 {
+        seconds(self.clock.as_ref())
+    }
+
     async fn folder(&self, name: &FolderName) -> Result<store::Folder> {
         let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
         let folder = folders.into_iter().find(|f| f.name == *name).ok_or(Failure::NonExistent)?;
@@ -183,7 +187,7 @@ impl Account for StoreAccount {
     }
 
     async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()> {
-        self.folder_changed(from, self.store.rename_folder(self.mailbox, from, to).await)
+        self.folder_changed(from, self.store.rename_folder(self.mailbox, from, to, self.now()).await)
     }
 
     async fn subscribe(&self, name: &FolderName, subscribed: bool) -> Result<()> {
@@ -214,6 +218,7 @@ impl Account for StoreAccount {
             folder: folder.id,
             name: folder.name,
             view,
+            clock: self.clock.clone(),
             traced: self.traced.clone(),
         }))
     }
@@ -223,7 +228,7 @@ impl Account for StoreAccount {
             return Err(Failure::Limit("the message is larger than this server takes"));
         }
         self.folder(&to.folder).await?;
-        let internal_date = to.internal_date.unwrap_or_else(|| seconds(self.clock.as_ref()));
+        let internal_date = to.internal_date.unwrap_or_else(|| self.now());
         Ok(Box::new(StoreAppend {
             store: self.store.clone(),
             streamed: Streamed::new(self.store.spool()),
@@ -234,6 +239,7 @@ impl Account for StoreAccount {
                 keywords: to.keywords,
                 internal_date,
             },
+            clock: self.clock.clone(),
             traced: self.traced.clone(),
         }))
     }
@@ -243,6 +249,7 @@ struct StoreAppend {
     store: Arc<dyn Store>,
     streamed: Streamed,
     target: Target,
+    clock: Arc<dyn Clock>,
     traced: Traced,
 }
 
@@ -256,7 +263,8 @@ impl Append for StoreAppend {
         let folder = self.target.folder.clone();
         let content = self.streamed.finish().await.map_err(failure)?;
         let size = content.body.len();
-        let commit = Commit { content: Some(Content { ..content }), deliver: vec![self.target], ..Commit::default() };
+        let saved_at = seconds(self.clock.as_ref());
+        let commit = Commit { content: Some(content), deliver: vec![self.target], saved_at, ..Commit::default() };
         let outcome = match self.store.commit(commit).await {
             Ok(done) => match done.delivered.first() {
                 Some(Delivered::Message { uid_validity, uid }) => Ok((*uid_validity, *uid)),
@@ -276,6 +284,7 @@ struct StoreFolder {
     folder: FolderId,
     name: FolderName,
     view: watch::Receiver<Arc<View>>,
+    clock: Arc<dyn Clock>,
     traced: Traced,
 }
 
@@ -340,11 +349,12 @@ impl OpenFolder for StoreFolder {
     }
 
     async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
-        self.copied(to, self.store.copy(self.mailbox, self.folder, uids, to).await)
+        self.copied(to, self.store.copy(self.mailbox, self.folder, uids, to, seconds(self.clock.as_ref())).await)
     }
 
     async fn move_to(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
-        self.copied(to, self.store.move_messages(self.mailbox, self.folder, uids, to).await)
+        let now = seconds(self.clock.as_ref());
+        self.copied(to, self.store.move_messages(self.mailbox, self.folder, uids, to, now).await)
     }
 }
 

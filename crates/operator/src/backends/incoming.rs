@@ -11,6 +11,8 @@ use openssl::sha::Sha256;
 use smtp::{Enhanced, Peer, Reply};
 use store::{Content, Spool, StoreError};
 
+use crate::backends::links::Header;
+
 /// The longest header block taken: mail in use has a few KiB; the structure scanner keeps no more of it either.
 pub const MAX_HEADER: usize = 64 * 1024;
 /// RFC 5321 §6.3 wants a large number, at least 100 Received fields, before calling it a loop.
@@ -20,12 +22,13 @@ pub const MAX_HOPS: usize = 100;
 pub struct Streamed {
     spool: Spool,
     scanner: Scanner,
+    header: Header,
 }
 
 impl Streamed {
     /// Nothing received yet.
     pub fn new(spool: Spool) -> Self {
-        Streamed { spool, scanner: Scanner::new(Limits::default()) }
+        Streamed { spool, scanner: Scanner::new(Limits::default()), header: Header::new() }
     }
 
     /// The next octets.
@@ -34,6 +37,7 @@ impl Streamed {
     /// The store's.
     pub async fn write(&mut self, piece: &[u8]) -> store::Result<()> {
         self.scanner.push(piece);
+        self.header.push(piece);
         self.spool.write(piece).await
     }
 
@@ -43,7 +47,7 @@ impl Streamed {
     /// The store's.
     pub async fn finish(self) -> store::Result<Content> {
         let structure = self.scanner.finish().encode();
-        Ok(Content { body: self.spool.finish().await?, structure })
+        Ok(Content { body: self.spool.finish().await?, structure, links: self.header.links() })
     }
 }
 

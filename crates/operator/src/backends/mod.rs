@@ -3,10 +3,12 @@
 //! * [`imap`]: mailboxes for IMAP;
 //! * [`submission`]: mail from our own people;
 //! * [`mx`]: mail from other operators;
-//! * [`incoming`]: what the two last share: a message that streams into the store.
+//! * [`incoming`]: what the two last share: a message that streams into the store;
+//! * [`links`]: what ties it to its conversation.
 
 pub mod imap;
 pub mod incoming;
+pub mod links;
 pub mod mx;
 pub mod submission;
 

@@ -307,6 +307,7 @@ impl MessageSink for Arriving {
                 content: Some(arrived.content),
                 deliver: delivery.to.iter().map(target).collect(),
                 duplicate_key: again.then_some(arrived.digest),
+                saved_at: now,
                 ..Commit::default()
             };
             let done = service.site.store.commit(commit).await.map_err(|e| reply(&e))?;

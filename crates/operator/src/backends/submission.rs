@@ -349,6 +349,7 @@ impl Draft {
             content: Some(arrived.content),
             deliver: self.local.iter().map(target).collect(),
             enqueue,
+            saved_at: now,
             ..Commit::default()
         };
         let done = service.site.store.commit(commit).await.map_err(|e| reply(&e))?;

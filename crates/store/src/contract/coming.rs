@@ -30,7 +30,7 @@ mod rules {
             spool.write(piece).await.expect("written");
         }
         let body = spool.finish().await.expect("finished");
-        let content = Some(Content { body, structure: vec![0, 1, 255] });
+        let content = Some(Content { body, structure: vec![0, 1, 255], links: Vec::new() });
         let commit = Commit { content, deliver: vec![to(id, "INBOX")], ..Commit::default() };
         store.commit(commit).await.expect("committed");
         let entry = entries(store, id, "INBOX").await[0];
@@ -52,7 +52,7 @@ mod rules {
             spool.write(piece).await.expect("written");
         }
         let body = spool.finish().await.expect("finished");
-        let content = Some(Content { body, structure: b"s".to_vec() });
+        let content = Some(Content { body, structure: b"s".to_vec(), links: Vec::new() });
         let deliver = vec![to(one, "INBOX"), to(two, "INBOX"), to(one, "Sent")];
         store.commit(Commit { content, deliver, ..Commit::default() }).await.expect("committed");
         for (id, wanted) in [(one, "INBOX"), (two, "INBOX"), (one, "Sent")] {

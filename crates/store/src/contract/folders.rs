@@ -114,7 +114,7 @@ mod rules {
         let leaf = create(store, id, "a/b/c").await;
         create(store, id, "ab").await;
         put(store, id, "a/b/c", "one").await;
-        store.rename_folder(id, &name("a"), &name("x/y")).await.expect("renamed");
+        store.rename_folder(id, &name("a"), &name("x/y"), NOW).await.expect("renamed");
         let found = names(store, id).await;
         for wanted in ["x", "x/y", "x/y/b", "x/y/b/c", "ab"] {
             assert!(found.contains(&wanted.into()), "{wanted} in {found:?}");
@@ -132,7 +132,7 @@ mod rules {
         put(store, id, "INBOX", "three").await;
         let inbox = folder(store, id, "INBOX").await;
         let before = now(store, 1).await.usage;
-        store.rename_folder(id, &name("INBOX"), &name("old/2026")).await.expect("renamed");
+        store.rename_folder(id, &name("INBOX"), &name("old/2026"), NOW).await.expect("renamed");
         assert_eq!(folder(store, id, "INBOX").await, inbox);
         assert!(entries(store, id, "INBOX").await.is_empty());
         let given = entries(store, id, "old/2026").await;
@@ -147,7 +147,7 @@ mod rules {
         let id = made(store, 1).await;
         create(store, id, "a/b").await;
         create(store, id, "c").await;
-        let rename = async |from: &str, to: &str| store.rename_folder(id, &name(from), &name(to)).await;
+        let rename = async |from: &str, to: &str| store.rename_folder(id, &name(from), &name(to), NOW).await;
         assert!(same(&rename("a", "c").await, &StoreError::FolderExists));
         assert!(same(&rename("a", "a").await, &StoreError::FolderExists));
         assert!(same(&rename("a", "a/d").await, &StoreError::FolderRefused("")));
@@ -164,7 +164,7 @@ mod rules {
         create(store, id, "a").await;
         store.subscribe(id, &name("a"), true).await.expect("subscribed");
         assert!(folder(store, id, "a").await.subscribed);
-        store.rename_folder(id, &name("a"), &name("b")).await.expect("renamed");
+        store.rename_folder(id, &name("a"), &name("b"), NOW).await.expect("renamed");
         assert!(folder(store, id, "b").await.subscribed);
         store.subscribe(id, &name("b"), false).await.expect("unsubscribed");
         assert!(!folder(store, id, "b").await.subscribed);
@@ -183,7 +183,10 @@ mod rules {
         assert_eq!(names(store, id).await.len(), MAX_FOLDERS - 1, "not one of the two was made");
         create(store, id, "last").await;
         assert!(same(&store.create_folder(id, &name("more"), None).await, &StoreError::FolderRefused("")));
-        assert!(same(&store.rename_folder(id, &name("INBOX"), &name("more")).await, &StoreError::FolderRefused("")));
+        assert!(same(
+            &store.rename_folder(id, &name("INBOX"), &name("more"), NOW).await,
+            &StoreError::FolderRefused("")
+        ));
     }
 }
 pub use rules::*;

@@ -137,7 +137,7 @@ mod rules {
     pub async fn bodies_go_with_the_last_copy(store: &Tested) {
         let (id, inbox) = filled(store, 1).await;
         let body = entries(store, id, "INBOX").await[0].body;
-        store.copy(id, inbox, vec![Uid(1)], &name("Archive")).await.expect("copied");
+        store.copy(id, inbox, vec![Uid(1)], &name("Archive"), NOW).await.expect("copied");
         mark(store, id, "INBOX", &[1], Flags::DELETED).await;
         store.expunge(id, inbox, None).await.expect("expunged");
         assert!(store.body(id, body).await.expect("read").is_some());
@@ -153,7 +153,8 @@ mod rules {
         let mut spool = store.spool();
         let message = vec![b'm'; 2 * crate::body::INLINE_LIMIT];
         spool.write(&message).await.expect("written");
-        let content = Some(Content { body: spool.finish().await.expect("finished"), structure: Vec::new() });
+        let content =
+            Some(Content { body: spool.finish().await.expect("finished"), structure: Vec::new(), links: Vec::new() });
         let commit = Commit { content, deliver: vec![to(id, "INBOX")], ..Commit::default() };
         store.commit(commit).await.expect("committed");
         let entry = entries(store, id, "INBOX").await[0];
@@ -173,8 +174,8 @@ mod rules {
         assert!(same(&store.set_flags(id, nowhere, none).await, &gone));
         assert!(same(&store.expunge(id, nowhere, None).await, &gone));
         assert!(same(&store.watch(id, nowhere).await, &gone));
-        assert!(same(&store.copy(id, nowhere, vec![Uid(1)], &name("INBOX")).await, &gone));
-        assert!(same(&store.move_messages(id, nowhere, vec![Uid(1)], &name("INBOX")).await, &gone));
+        assert!(same(&store.copy(id, nowhere, vec![Uid(1)], &name("INBOX"), NOW).await, &gone));
+        assert!(same(&store.move_messages(id, nowhere, vec![Uid(1)], &name("INBOX"), NOW).await, &gone));
     }
 }
 pub use rules::*;

@@ -6,12 +6,15 @@
 
 pub mod coming;
 pub mod folders;
+pub mod following;
 pub mod marking;
+pub mod meaning;
 pub mod moving;
 pub mod queueing;
 pub mod register;
 pub mod together;
 pub mod sharing;
+pub mod vanishing;
 pub mod watching;
 
 use bytes::Bytes;
@@ -48,6 +51,16 @@ macro_rules! contract {
                 several_commits_are_one several_commits_all_or_none several_commits_share_the_quota
                 a_message_is_replaced a_replaced_message_gives_its_room what_is_not_there_is_not_replaced
                 a_refused_replacement_keeps_the_message large_messages_together
+            }
+            vanishing {
+                what_vanished_is_told what_moves_vanishes vanishing_follows_a_renamed_folder
+            }
+            following {
+                arrivals_are_told_once bodies_come_in_their_order an_arrival_can_be_read
+            }
+            meaning {
+                saving_is_dated answers_join_the_conversation conversations_are_of_one_mailbox
+                copies_stay_in_the_conversation refused_messages_begin_no_conversation links_are_bounded
             }
             marking {
                 flags_are_replaced_added_removed only_changes_move_the_modseq unchanged_since_holds_back
@@ -138,7 +151,7 @@ pub fn to(mailbox: MailboxId, folder: &str) -> Target {
 pub fn content(octets: impl Into<Bytes>) -> Option<Content> {
     let octets = octets.into();
     let structure = format!("structure of {} octets", octets.len()).into_bytes();
-    Some(Content { body: Spooled::from_bytes(octets), structure })
+    Some(Content { body: Spooled::from_bytes(octets), structure, links: Vec::new() })
 }
 
 /// A delivery of one message.

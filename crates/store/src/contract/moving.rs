@@ -21,7 +21,7 @@ mod rules {
     pub async fn copies_share_bodies_and_count(store: &Tested) {
         let (id, inbox) = filled(store).await;
         put(store, id, "Archive", "x").await;
-        let copied = store.copy(id, inbox, uids(&[1, 3, 7]), &name("Archive")).await.expect("copied");
+        let copied = store.copy(id, inbox, uids(&[1, 3, 7]), &name("Archive"), NOW).await.expect("copied");
         assert_eq!(copied.uids, [(Uid(1), Uid(2)), (Uid(3), Uid(3))]);
         assert_eq!(copied.uid_validity, folder(store, id, "Archive").await.uid_validity);
         let (from, to) = (entries(store, id, "INBOX").await, entries(store, id, "Archive").await);
@@ -35,7 +35,7 @@ mod rules {
         let target = Target { flags: Flags::FLAGGED, internal_date: 77, ..to(id, "INBOX") };
         store.commit(delivery("a", vec![target])).await.expect("committed");
         let inbox = folder(store, id, "INBOX").await.id;
-        store.copy(id, inbox, uids(&[1]), &name("INBOX")).await.expect("copied into the same folder");
+        store.copy(id, inbox, uids(&[1]), &name("INBOX"), NOW).await.expect("copied into the same folder");
         let found = entries(store, id, "INBOX").await;
         assert_eq!(found.len(), 2);
         assert_eq!((found[1].uid, found[1].flags, found[1].internal_date), (Uid(2), Flags::FLAGGED, 77));
@@ -45,11 +45,11 @@ mod rules {
     pub async fn copies_are_held_to_the_quota(store: &Tested) {
         let (id, inbox) = filled(store).await;
         store.set_quota(id, Quota { octets: Some(8), messages: None }).await.expect("set");
-        let refused = store.copy(id, inbox, uids(&[1, 3]), &name("Archive")).await;
+        let refused = store.copy(id, inbox, uids(&[1, 3]), &name("Archive"), NOW).await;
         assert!(same(&refused, &StoreError::OverQuota));
         assert!(entries(store, id, "Archive").await.is_empty());
         assert_eq!(now(store, 1).await.usage, Usage { octets: 6, messages: 3 });
-        store.copy(id, inbox, uids(&[2]), &name("Archive")).await.expect("that much fits");
+        store.copy(id, inbox, uids(&[2]), &name("Archive"), NOW).await.expect("that much fits");
         assert_eq!(entries(store, id, "Archive").await[0].uid, Uid(1));
     }
 
@@ -63,7 +63,7 @@ mod rules {
         store.commit(delivery("b", vec![with("Archive", &["two", "three"])])).await.expect("committed");
         store.commit(delivery("c", vec![with("INBOX", &["unused"])])).await.expect("committed");
         let inbox = folder(store, id, "INBOX").await.id;
-        store.copy(id, inbox, uids(&[1]), &name("Archive")).await.expect("copied");
+        store.copy(id, inbox, uids(&[1]), &name("Archive"), NOW).await.expect("copied");
         let archive = folder(store, id, "Archive").await.id;
         let view = store.watch(id, archive).await.expect("watched").borrow().clone();
         assert_eq!(view.keywords.names().iter().map(|k| &**k).collect::<Vec<_>>(), ["two", "three", "one"]);
@@ -76,9 +76,9 @@ mod rules {
         let (id, inbox) = filled(store).await;
         let archive = folder(store, id, "Archive").await;
         let before = store.watch(id, archive.id).await.expect("watched").borrow().clone();
-        let copied = store.copy(id, inbox, uids(&[9]), &name("Archive")).await.expect("nothing to do");
+        let copied = store.copy(id, inbox, uids(&[9]), &name("Archive"), NOW).await.expect("nothing to do");
         assert_eq!(copied, Copied { uid_validity: archive.uid_validity, uids: Vec::new() });
-        let moved = store.move_messages(id, inbox, Vec::new(), &name("Archive")).await.expect("nothing to do");
+        let moved = store.move_messages(id, inbox, Vec::new(), &name("Archive"), NOW).await.expect("nothing to do");
         assert!(moved.uids.is_empty());
         let after = store.watch(id, archive.id).await.expect("watched").borrow().clone();
         assert_eq!(after.highest_modseq, before.highest_modseq);
@@ -89,7 +89,7 @@ mod rules {
         // Over its quota, a mailbox can still be put in order.
         store.set_quota(id, Quota { octets: Some(1), messages: Some(1) }).await.expect("set");
         let before = store.watch(id, inbox).await.expect("watched").borrow().clone();
-        let moved = store.move_messages(id, inbox, uids(&[1, 3]), &name("Trash")).await.expect("moved");
+        let moved = store.move_messages(id, inbox, uids(&[1, 3]), &name("Trash"), NOW).await.expect("moved");
         assert_eq!(moved.uids, [(Uid(1), Uid(1)), (Uid(3), Uid(2))]);
         assert_eq!(moved.uid_validity, folder(store, id, "Trash").await.uid_validity);
         let after = store.watch(id, inbox).await.expect("watched").borrow().clone();
@@ -102,7 +102,7 @@ mod rules {
 
     pub async fn moving_into_the_same_folder(store: &Tested) {
         let (id, inbox) = filled(store).await;
-        let moved = store.move_messages(id, inbox, uids(&[2]), &name("INBOX")).await.expect("moved");
+        let moved = store.move_messages(id, inbox, uids(&[2]), &name("INBOX"), NOW).await.expect("moved");
         assert_eq!(moved.uids, [(Uid(2), Uid(4))]);
         let found = entries(store, id, "INBOX").await;
         assert_eq!(found.iter().map(|e| e.uid).collect::<Vec<_>>(), uids(&[1, 3, 4]));
@@ -112,8 +112,8 @@ mod rules {
     pub async fn moving_needs_a_folder(store: &Tested) {
         let (id, inbox) = filled(store).await;
         let gone = StoreError::NoSuchFolder;
-        assert!(same(&store.move_messages(id, inbox, uids(&[1]), &name("nothing")).await, &gone));
-        assert!(same(&store.copy(id, inbox, uids(&[1]), &name("nothing")).await, &gone));
+        assert!(same(&store.move_messages(id, inbox, uids(&[1]), &name("nothing"), NOW).await, &gone));
+        assert!(same(&store.copy(id, inbox, uids(&[1]), &name("nothing"), NOW).await, &gone));
         assert_eq!(entries(store, id, "INBOX").await.len(), 3);
     }
 }

@@ -144,7 +144,8 @@ mod rules {
         let message = vec![b'q'; INLINE_LIMIT + 1];
         let mut spool = store.spool();
         spool.write(&message).await.expect("written");
-        let content = Some(Content { body: spool.finish().await.expect("finished"), structure: Vec::new() });
+        let content =
+            Some(Content { body: spool.finish().await.expect("finished"), structure: Vec::new(), links: Vec::new() });
         let enqueue = Some(entry(Some(sender), &[2]));
         let commit = Commit { content, deliver: vec![to(sender, "Sent")], enqueue, ..Commit::default() };
         let id = store.commit(commit).await.expect("queued").queued.expect("a number");

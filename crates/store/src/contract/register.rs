@@ -125,12 +125,12 @@ mod rules {
         assert!(same(&store.folders(nobody).await, &gone));
         assert!(same(&store.create_folder(nobody, &name("a"), None).await, &gone));
         assert!(same(&store.delete_folder(nobody, &name("a")).await, &gone));
-        assert!(same(&store.rename_folder(nobody, &name("a"), &name("b")).await, &gone));
+        assert!(same(&store.rename_folder(nobody, &name("a"), &name("b"), NOW).await, &gone));
         assert!(same(&store.subscribe(nobody, &name("a"), false).await, &gone));
         assert!(same(&store.watch(nobody, FolderId(1)).await, &gone));
         assert!(same(&store.watch_mailbox(nobody).await, &gone));
         assert!(same(&store.expunge(nobody, FolderId(1), None).await, &gone));
-        assert!(same(&store.copy(nobody, FolderId(1), vec![Uid(1)], &name("INBOX")).await, &gone));
+        assert!(same(&store.copy(nobody, FolderId(1), vec![Uid(1)], &name("INBOX"), NOW).await, &gone));
     }
 
     pub async fn authentications_are_noted(store: &Tested) {

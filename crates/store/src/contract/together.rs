@@ -57,7 +57,7 @@ mod rules {
             let mut spool = store.spool();
             spool.write(&large(octet)).await.expect("written");
             let body = spool.finish().await.expect("finished");
-            let content = Some(Content { body, structure: vec![octet] });
+            let content = Some(Content { body, structure: vec![octet], links: Vec::new() });
             commits.push(Commit { content, deliver: vec![to(id, "INBOX")], ..Commit::default() });
         }
         store.commit_all(commits).await.expect("committed");

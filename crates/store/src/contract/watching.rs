@@ -59,8 +59,8 @@ mod rules {
         mark(store, id, "INBOX", &[2, 4], Flags::DELETED.with(Flags::SEEN)).await;
         let number = folder(store, id, "INBOX").await.id;
         store.expunge(id, number, None).await.expect("expunged");
-        store.copy(id, number, vec![Uid(1)], &name("Archive")).await.expect("copied");
-        store.move_messages(id, number, vec![Uid(3)], &name("Archive")).await.expect("moved");
+        store.copy(id, number, vec![Uid(1)], &name("Archive"), NOW).await.expect("copied");
+        store.move_messages(id, number, vec![Uid(3)], &name("Archive"), NOW).await.expect("moved");
         let kept = (inbox.borrow().clone(), archive.borrow().clone());
         assert_eq!(kept.0.iter().map(|e| e.uid).collect::<Vec<_>>(), [Uid(1), Uid(5)]);
         assert_eq!((kept.0.unseen(), kept.0.deleted(), kept.0.octets()), (2, 0, 2));
@@ -79,13 +79,13 @@ mod rules {
         let id = made(store, 1).await;
         let mut archive = watched(store, id, "Archive").await;
         let mut inbox = watched(store, id, "INBOX").await;
-        store.rename_folder(id, &name("Archive"), &name("Old")).await.expect("renamed");
+        store.rename_folder(id, &name("Archive"), &name("Old"), NOW).await.expect("renamed");
         put(store, id, "Old", "x").await;
         archive.changed().await.expect("a renamed folder is the same folder");
         assert_eq!(archive.borrow_and_update().len(), 1);
         store.delete_folder(id, &name("Old")).await.expect("deleted");
         assert!(archive.changed().await.is_err());
-        store.rename_folder(id, &name("INBOX"), &name("Moved")).await.expect("renamed");
+        store.rename_folder(id, &name("INBOX"), &name("Moved"), NOW).await.expect("renamed");
         put(store, id, "INBOX", "x").await;
         inbox.changed().await.expect("INBOX stays");
     }
@@ -146,7 +146,7 @@ mod rules {
         counter.changed().await.expect("a folder");
         store.subscribe(id, &name("a"), true).await.expect("subscribed");
         counter.changed().await.expect("a subscription");
-        store.rename_folder(id, &name("a"), &name("b")).await.expect("renamed");
+        store.rename_folder(id, &name("a"), &name("b"), NOW).await.expect("renamed");
         counter.changed().await.expect("a name");
         store.delete_folder(id, &name("b")).await.expect("deleted");
         counter.changed().await.expect("a folder gone");

@@ -59,7 +59,7 @@ impl State {
         let id = FolderId(state.last_folder);
         let folder = Folder { id, name: name.clone(), special_use, subscribed, selectable: true, uid_validity };
         let view = View::empty(uid_validity, Uid(1), ModSeq(1), Keywords::default());
-        state.folders.insert(id, Arc::new(FolderState { folder: folder.clone(), view }));
+        state.folders.insert(id, Arc::new(FolderState { folder: folder.clone(), view, expunged: Vec::new() }));
         Ok(folder)
     }
 
@@ -138,7 +138,13 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn rename_folder(&mut self, mailbox: MailboxId, from: &FolderName, to: &FolderName) -> Result<()> {
+    pub(super) fn rename_folder(
+        &mut self,
+        mailbox: MailboxId,
+        from: &FolderName,
+        to: &FolderName,
+        at: i64,
+    ) -> Result<()> {
         let id = self.named(mailbox, from)?.ok_or(StoreError::NoSuchFolder)?.id;
         if self.named(mailbox, to)?.is_some() {
             return Err(StoreError::FolderExists);
@@ -150,7 +156,7 @@ impl State {
             self.inherit(mailbox, id, made.id)?;
             self.check_count(mailbox)?;
             let uids: Vec<Uid> = self.folder(mailbox, id)?.view.iter().map(|e| e.uid).collect();
-            self.move_messages(mailbox, id, &uids, to)?;
+            self.move_messages(mailbox, id, &uids, to, at)?;
             return Ok(());
         }
         if to.is_under(from) {

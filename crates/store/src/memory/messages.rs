@@ -4,14 +4,35 @@ use std::sync::Arc;
 
 use mail::{Entry, Flags, FolderName, ModSeq, Uid};
 
-use super::{BodyState, Message, State};
+use super::{BodyState, MailboxState, Message, State};
+use crate::limits::MAX_LINKS;
 use crate::{
-    Commit, Copied, DUPLICATE_MEMORY, Delivered, FlagChange, FlagOperation, FlagsSet, FolderId, MailboxId, Result,
-    StoreError,
+    Commit, Copied, DUPLICATE_MEMORY, Delivered, FlagChange, FlagOperation, FlagsSet, FolderId, LinkKey, MailboxId,
+    Result, StoreError,
 };
 
 fn system_only(flags: Flags) -> Flags {
     Flags::from_bits(flags.bits() & ((1 << Flags::FIRST_KEYWORD) - 1))
+}
+
+fn saved(at: i64) -> u32 {
+    at.clamp(0, i64::from(u32::MAX)) as u32
+}
+
+impl MailboxState {
+    /// The conversation of a message with these links.
+    fn join(&mut self, links: &[LinkKey]) -> u32 {
+        let links = &links[..links.len().min(MAX_LINKS)];
+        let known = links.iter().find_map(|key| self.links.get(key)).copied();
+        let thread = known.unwrap_or_else(|| {
+            self.last_thread += 1;
+            self.last_thread
+        });
+        for key in links {
+            self.links.entry(*key).or_insert(thread);
+        }
+        thread
+    }
 }
 
 impl State {
@@ -46,10 +67,13 @@ impl State {
 
     pub(super) fn deliver(&mut self, commit: &Commit, message: &Message) -> Result<Vec<Delivered>> {
         let mut delivered = Vec::new();
-        let mut new: Vec<MailboxId> = Vec::new();
+        let mut new: Vec<(MailboxId, u32)> = Vec::new();
         for target in &commit.deliver {
             let state = self.mailbox_mut(target.mailbox)?;
-            if !new.contains(&target.mailbox) {
+            let known = new.iter().find(|(mailbox, _)| *mailbox == target.mailbox);
+            let thread = if let Some((_, thread)) = known {
+                *thread
+            } else {
                 if let Some(key) = commit.duplicate_key {
                     let since = target.internal_date.saturating_sub(DUPLICATE_MEMORY);
                     if state.duplicates.get(&key).is_some_and(|at| *at >= since) {
@@ -62,8 +86,10 @@ impl State {
                 let body =
                     BodyState { references: 0, structure: message.structure.clone(), octets: message.octets.clone() };
                 state.bodies.insert(state.last_body, Arc::new(body));
-                new.push(target.mailbox);
-            }
+                let thread = state.join(&message.links);
+                new.push((target.mailbox, thread));
+                thread
+            };
             let body = state.last_body;
             let folder = self.selectable(target.mailbox, &target.folder)?;
             self.grow(target.mailbox, message.octets.len() as u64, 1)?;
@@ -71,12 +97,14 @@ impl State {
             let keywords = self.intern(target.mailbox, folder, &target.keywords)?;
             let flags = system_only(target.flags).with(keywords);
             let (size, internal_date) = (message.octets.len() as u32, target.internal_date);
-            let entry = Entry { uid, size, flags, modseq, internal_date, body, saved: 0, thread: 0 };
+            let saved = saved(commit.saved_at);
+            let entry = Entry { uid, size, flags, modseq, internal_date, body, saved, thread };
             self.reference(target.mailbox, body, 1)?;
             let state = self.folder_mut(target.mailbox, folder)?;
             state.view.push(entry);
             delivered.push(Delivered::Message { uid_validity: state.view.uid_validity, uid });
         }
+        self.received.extend(new.into_iter().map(|(mailbox, _)| mailbox));
         Ok(delivered)
     }
 
@@ -104,10 +132,11 @@ impl State {
 
     /// Takes messages out of a folder's view.
     fn take(&mut self, mailbox: MailboxId, folder: FolderId, entries: &[Entry]) -> Result<()> {
-        let view = &mut self.folder_mut(mailbox, folder)?.view;
+        let state = self.folder_mut(mailbox, folder)?;
         let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
-        view.remove(&uids);
-        view.highest_modseq = ModSeq(view.highest_modseq.0 + 1);
+        state.view.remove(&uids);
+        state.view.highest_modseq = ModSeq(state.view.highest_modseq.0 + 1);
+        state.expunged.push((state.view.highest_modseq, uids));
         Ok(())
     }
 
@@ -182,7 +211,14 @@ impl State {
         Ok(going.into_iter().map(|entry| entry.uid).collect())
     }
 
-    fn put_all(&mut self, mailbox: MailboxId, from: FolderId, entries: &[Entry], to: FolderId) -> Result<Copied> {
+    fn put_all(
+        &mut self,
+        mailbox: MailboxId,
+        from: FolderId,
+        entries: &[Entry],
+        to: FolderId,
+        at: i64,
+    ) -> Result<Copied> {
         let table = self.folder(mailbox, from)?.view.keywords.clone();
         let modseq = ModSeq(self.folder(mailbox, to)?.view.highest_modseq.0 + 1);
         let used = entries.iter().fold(Flags::NONE, |flags, entry| flags.with(entry.flags));
@@ -199,7 +235,7 @@ impl State {
             for name in entry.flags.without(flags).names(&table) {
                 flags = flags.with(view.keywords.find(name).unwrap_or_default());
             }
-            view.push(Entry { uid, flags, modseq, ..*entry });
+            view.push(Entry { uid, flags, modseq, saved: saved(at), ..*entry });
             copied.uids.push((entry.uid, uid));
         }
         Ok(copied)
@@ -210,14 +246,21 @@ impl State {
         Ok(uids.iter().filter_map(|uid| view.find(*uid)).copied().collect())
     }
 
-    pub(super) fn copy(&mut self, mailbox: MailboxId, from: FolderId, uids: &[Uid], to: &FolderName) -> Result<Copied> {
+    pub(super) fn copy(
+        &mut self,
+        mailbox: MailboxId,
+        from: FolderId,
+        uids: &[Uid],
+        to: &FolderName,
+        at: i64,
+    ) -> Result<Copied> {
         let entries = self.chosen(mailbox, from, uids)?;
         let to = self.selectable(mailbox, to)?;
         self.grow_for(mailbox, &entries)?;
         for entry in &entries {
             self.reference(mailbox, entry.body, 1)?;
         }
-        self.put_all(mailbox, from, &entries, to)
+        self.put_all(mailbox, from, &entries, to, at)
     }
 
     fn grow_for(&mut self, mailbox: MailboxId, entries: &[Entry]) -> Result<()> {
@@ -233,10 +276,11 @@ impl State {
         from: FolderId,
         uids: &[Uid],
         to: &FolderName,
+        at: i64,
     ) -> Result<Copied> {
         let entries = self.chosen(mailbox, from, uids)?;
         let to = self.selectable(mailbox, to)?;
-        let copied = self.put_all(mailbox, from, &entries, to)?;
+        let copied = self.put_all(mailbox, from, &entries, to, at)?;
         if !entries.is_empty() {
             self.take(mailbox, from, &entries)?;
         }

@@ -7,12 +7,12 @@ mod folders;
 mod messages;
 mod sharing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{FolderName, Rights, SpecialUse, Uid, View};
+use mail::{FolderName, ModSeq, Rights, SpecialUse, Uid, View};
 use mssante::{Address, NationalId};
 use tokio::sync::watch;
 
@@ -31,6 +31,7 @@ struct Inner {
     closed: bool,
     views: HashMap<(MailboxId, FolderId), watch::Sender<Arc<View>>>,
     counters: HashMap<MailboxId, watch::Sender<u64>>,
+    arrivals: BTreeSet<MailboxId>,
 }
 
 #[derive(Clone, Default)]
@@ -42,6 +43,8 @@ struct State {
     last_entry: u64,
     /// Mailboxes changed by the operation under way.
     touched: Vec<MailboxId>,
+    /// Mailboxes that received bodies in the operation under way.
+    received: Vec<MailboxId>,
 }
 
 #[derive(Clone)]
@@ -55,12 +58,16 @@ struct MailboxState {
     duplicates: HashMap<[u8; 16], i64>,
     access: BTreeMap<(FolderId, Grantee), Rights>,
     annotations: BTreeMap<(FolderId, Scope, String), Vec<u8>>,
+    links: HashMap<LinkKey, u32>,
+    last_thread: u32,
 }
 
 #[derive(Clone)]
 struct FolderState {
     folder: Folder,
     view: View,
+    /// What went at which MODSEQ; nothing is ever forgotten.
+    expunged: Vec<(ModSeq, Vec<Uid>)>,
 }
 
 #[derive(Clone)]
@@ -80,6 +87,7 @@ struct Queued {
 struct Message {
     octets: Bytes,
     structure: Arc<[u8]>,
+    links: Vec<LinkKey>,
 }
 
 /// A commit whose message was read.
@@ -91,7 +99,7 @@ async fn whole(mut commit: Commit) -> Result<(Commit, Option<Message>)> {
         }
         Some(content) => {
             let octets = content.body.body().read_all().await?;
-            Some(Message { octets, structure: content.structure.into() })
+            Some(Message { octets, structure: content.structure.into(), links: content.links })
         }
     };
     Ok((commit, message))
@@ -137,6 +145,8 @@ impl State {
                 duplicates: HashMap::new(),
                 access: BTreeMap::new(),
                 annotations: BTreeMap::new(),
+                links: HashMap::new(),
+                last_thread: 0,
             }),
         );
         self.last_validity = self.last_validity.max(created_at.min(4_000_000_000));
@@ -265,7 +275,9 @@ impl Memory {
         let mut draft = inner.state.clone();
         let value = change(&mut draft)?;
         let mut touched = std::mem::take(&mut draft.touched);
+        let received = std::mem::take(&mut draft.received);
         inner.state = draft;
+        inner.arrivals.extend(received);
         touched.sort_unstable();
         touched.dedup();
         for id in touched {
@@ -281,6 +293,7 @@ impl Inner {
         let Some(now) = self.state.boxes.get(&id) else {
             self.views.retain(|(owner, _), _| *owner != id);
             self.counters.remove(&id);
+            self.arrivals.remove(&id);
             return;
         };
         self.views.retain(|(owner, folder), sender| {
@@ -368,8 +381,8 @@ impl Store for Memory {
         self.change(|state| state.delete_folder(mailbox, name))
     }
 
-    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName) -> Result<()> {
-        self.change(|state| state.rename_folder(mailbox, from, to))
+    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName, at: i64) -> Result<()> {
+        self.change(|state| state.rename_folder(mailbox, from, to, at))
     }
 
     async fn subscribe(&self, mailbox: MailboxId, name: &FolderName, subscribed: bool) -> Result<()> {
@@ -427,17 +440,13 @@ impl Store for Memory {
         self.change(|state| all.into_iter().map(|(commit, message)| state.commit(commit, message)).collect())
     }
 
-    async fn replace(
-        &self,
-        mailbox: MailboxId,
-        folder: FolderId,
-        uid: Uid,
-        by: Commit,
-    ) -> Result<Option<Committed>> {
+    async fn replace(&self, mailbox: MailboxId, folder: FolderId, uid: Uid, by: Commit) -> Result<Option<Committed>> {
         let (by, message) = whole(by).await?;
-        self.change(|state| {
-            if state.remove(mailbox, folder, uid)? { state.commit(by, message).map(Some) } else { Ok(None) }
-        })
+        self.change(
+            |state| {
+                if state.remove(mailbox, folder, uid)? { state.commit(by, message).map(Some) } else { Ok(None) }
+            },
+        )
     }
 
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
@@ -465,8 +474,15 @@ impl Store for Memory {
         self.change(|state| state.expunge(mailbox, folder, uids.as_deref()))
     }
 
-    async fn copy(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
-        self.change(|state| state.copy(mailbox, from, &uids, to))
+    async fn copy(
+        &self,
+        mailbox: MailboxId,
+        from: FolderId,
+        uids: Vec<Uid>,
+        to: &FolderName,
+        at: i64,
+    ) -> Result<Copied> {
+        self.change(|state| state.copy(mailbox, from, &uids, to, at))
     }
 
     async fn move_messages(
@@ -475,8 +491,33 @@ impl Store for Memory {
         from: FolderId,
         uids: Vec<Uid>,
         to: &FolderName,
+        at: i64,
     ) -> Result<Copied> {
-        self.change(|state| state.move_messages(mailbox, from, &uids, to))
+        self.change(|state| state.move_messages(mailbox, from, &uids, to, at))
+    }
+
+    async fn vanished(&self, mailbox: MailboxId, folder: FolderId, since: ModSeq) -> Result<Vanished> {
+        self.read(|state| {
+            let later = state.folder(mailbox, folder)?.expunged.iter().filter(|(modseq, _)| *modseq > since);
+            let mut uids: Vec<Uid> = later.flat_map(|(_, uids)| uids).copied().collect();
+            uids.sort_unstable();
+            Ok(Vanished { uids, complete: true })
+        })
+    }
+
+    fn arrivals(&self) -> Vec<MailboxId> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut inner.arrivals).into_iter().collect()
+    }
+
+    async fn bodies_after(&self, mailbox: MailboxId, after: u64, limit: usize) -> Result<Vec<u64>> {
+        self.read(|state| {
+            let bodies = &state.mailbox(mailbox)?.bodies;
+            let mut found: Vec<u64> = bodies.keys().copied().filter(|id| *id > after).collect();
+            found.sort_unstable();
+            found.truncate(limit);
+            Ok(found)
+        })
     }
 
     async fn queue(&self) -> Result<Vec<QueueEntry>> {

@@ -7,16 +7,20 @@ use mail::{Entry, ModSeq, Uid};
 use rusqlite::{OptionalExtension, params};
 
 use super::files::Placed;
-use super::messages::{Place, grow, insert, intern, system_only};
+use super::messages::{Growth, Place, grow, insert, intern, saved, system_only};
 use super::queue;
 use super::register::must_exist;
+use super::threads::Joined;
 use super::writer::Tx;
-use crate::{Committed, DUPLICATE_MEMORY, Delivered, MailboxId, NewQueueEntry, Result, Settlement, StoreError, Target};
+use crate::{
+    Committed, DUPLICATE_MEMORY, Delivered, LinkKey, MailboxId, NewQueueEntry, Result, Settlement, StoreError, Target,
+};
 
 /// A message whose octets are where they can be committed from.
 pub(super) struct Message {
     pub(super) size: u64,
     pub(super) structure: Vec<u8>,
+    pub(super) links: Vec<LinkKey>,
     pub(super) octets: Octets,
 }
 
@@ -35,6 +39,7 @@ pub(super) struct Prepared {
     pub(super) enqueue: Option<NewQueueEntry>,
     pub(super) settle: Option<Settlement>,
     pub(super) duplicate_key: Option<[u8; 16]>,
+    pub(super) saved_at: i64,
 }
 
 /// How many places keep the octets: each mailbox, and the queue.
@@ -53,7 +58,7 @@ pub(super) enum Kept<'m> {
 }
 
 pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
-    let Prepared { message, deliver, enqueue, settle, duplicate_key } = prepared;
+    let Prepared { message, deliver, enqueue, settle, duplicate_key, saved_at } = prepared;
     let mut committed = Committed { delivered: Vec::with_capacity(deliver.len()), queued: None };
     if let Some(settlement) = &settle {
         queue::settle(tx, settlement)?;
@@ -65,13 +70,13 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
             Err(StoreError::Io("a commit delivers a message it does not hold".into()))
         };
     };
-    let Message { size, structure, octets } = message;
+    let Message { size, structure, links, octets } = message;
     let (inline, placed) = match octets {
         Octets::Inline(octets) => (octets, None),
         Octets::Files(placed) => (Bytes::new(), Some(placed)),
     };
     let mut names = placed.as_ref().map(|placed| placed.names().to_vec()).unwrap_or_default().into_iter();
-    let mut known: Vec<(MailboxId, Option<u64>)> = Vec::with_capacity(1);
+    let mut known: Vec<(MailboxId, Option<(u64, u32)>)> = Vec::with_capacity(1);
     for target in &deliver {
         let mailbox = target.mailbox;
         let body = match known.iter().find(|(id, _)| *id == mailbox) {
@@ -81,12 +86,22 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
                     None
                 } else {
                     let targets = deliver.iter().filter(|target| target.mailbox == mailbox).count();
-                    let body = grow(tx, mailbox, size * targets as u64, targets, 1)
+                    let joined = Joined::find(tx, mailbox, &links)?;
+                    let growth = Growth {
+                        octets: size * targets as u64,
+                        messages: targets,
+                        bodies: 1,
+                        threads: usize::from(joined.thread.is_none()),
+                        links: joined.unknown.len(),
+                    };
+                    let (body, thread) = grow(tx, mailbox, &growth)
                         .or_else(|refused| Err(unknown_folder(tx, &deliver)?.unwrap_or(refused)))?;
+                    let thread = joined.thread.unwrap_or(thread);
+                    joined.note(tx, mailbox, thread)?;
                     let name = names.next();
                     let kept = name.as_deref().map_or(Kept::Inline(&inline), Kept::File);
                     insert_body(tx, mailbox, body, size, targets, &structure, kept)?;
-                    Some(body)
+                    Some((body, thread))
                 };
                 known.push((mailbox, body));
                 body
@@ -94,7 +109,9 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
         };
         committed.delivered.push(match body {
             None => Delivered::Duplicate,
-            Some(body) => put(tx, target, body, size)?,
+            Some((body, thread)) => {
+                put(tx, target, Entry { size: size as u32, body, thread, saved: saved(saved_at), ..BLANK })?
+            }
         });
     }
     if let Some(entry) = &enqueue {
@@ -168,22 +185,25 @@ fn insert_body(
     Ok(())
 }
 
-/// One message into one folder.
-fn put(tx: &mut Tx<'_>, target: &Target, body: u64, size: u64) -> Result<Delivered> {
+/// An entry about which nothing is known yet.
+const BLANK: Entry = Entry {
+    uid: Uid(0),
+    size: 0,
+    flags: mail::Flags::NONE,
+    modseq: ModSeq(0),
+    internal_date: 0,
+    body: 0,
+    saved: 0,
+    thread: 0,
+};
+
+/// One message into one folder; `entry` is what it has in all of them. Its size was checked against MAX_MESSAGE before the
+/// commit was sent.
+fn put(tx: &mut Tx<'_>, target: &Target, entry: Entry) -> Result<Delivered> {
     let place = Place::take(tx, target.mailbox, &target.folder, 1)?.ok_or(StoreError::NoSuchFolder)?;
     let keywords = intern(tx, place.key, &target.keywords, place.modseq)?;
     let uid = Uid(place.uid_next as u32);
-    let entry = Entry {
-        uid,
-        // Checked against MAX_MESSAGE before the commit was sent.
-        size: size as u32,
-        flags: system_only(target.flags).with(keywords),
-        modseq: ModSeq(place.modseq.0),
-        internal_date: target.internal_date,
-        body,
-        saved: 0,
-        thread: 0,
-    };
-    insert(tx, place.key, entry)?;
+    let flags = system_only(target.flags).with(keywords);
+    insert(tx, place.key, Entry { uid, flags, modseq: place.modseq, internal_date: target.internal_date, ..entry })?;
     Ok(Delivered::Message { uid_validity: place.uid_validity, uid })
 }

@@ -199,7 +199,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, mailbox: MailboxId, name: &FolderName) -> 
     Ok(())
 }
 
-pub(super) fn rename(tx: &mut Tx<'_>, mailbox: MailboxId, from: &FolderName, to: &FolderName) -> Result<()> {
+pub(super) fn rename(tx: &mut Tx<'_>, mailbox: MailboxId, from: &FolderName, to: &FolderName, at: i64) -> Result<()> {
     must_exist(tx.conn, mailbox)?;
     let folder = find(tx.conn, mailbox, from)?.ok_or(StoreError::NoSuchFolder)?;
     if find(tx.conn, mailbox, to)?.is_some() {
@@ -211,7 +211,7 @@ pub(super) fn rename(tx: &mut Tx<'_>, mailbox: MailboxId, from: &FolderName, to:
         // What was read under the list of INBOX still is.
         sharing::inherit(tx, mailbox, folder.id, made.id)?;
         check_count(tx, mailbox)?;
-        messages::move_all(tx, (mailbox, folder.id), to)?;
+        messages::move_all(tx, (mailbox, folder.id), to, at)?;
     } else {
         if to.is_under(from) {
             return Err(StoreError::FolderRefused("a folder cannot go under itself"));

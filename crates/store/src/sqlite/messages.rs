@@ -4,8 +4,9 @@
 //! removed in the same transaction when they are few, and left to upkeep otherwise.
 
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Uid, UidValidity};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
+use super::expunged;
 use super::register::{corrupt, must_exist};
 use super::upkeep::give_back;
 use super::writer::Tx;
@@ -128,25 +129,29 @@ pub(super) fn intern(tx: &mut Tx<'_>, key: Key, names: &[impl AsRef<str>], modse
     Ok(flags)
 }
 
-/// Inserts one message row and shows it.
+const INSERT: &str =
+    "INSERT INTO message (mailbox, folder, uid, size, flags, modseq, internal_date, body, saved, thread)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+fn insert_row(insert: &mut Statement<'_>, key: Key, entry: &Entry) -> Result<()> {
+    insert.execute(params![
+        key.0.0 as i64,
+        key.1.0,
+        entry.uid.0,
+        entry.size,
+        entry.flags.bits() as i64,
+        entry.modseq.0 as i64,
+        entry.internal_date,
+        entry.body as i64,
+        entry.saved,
+        entry.thread
+    ])?;
+    Ok(())
+}
+
+/// Inserts the row of a message that came and shows it.
 pub(super) fn insert(tx: &mut Tx<'_>, key: Key, entry: Entry) -> Result<()> {
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO message (mailbox, folder, uid, size, flags, modseq, internal_date, body, saved, thread)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            key.0.0 as i64,
-            key.1.0,
-            entry.uid.0,
-            entry.size,
-            entry.flags.bits() as i64,
-            entry.modseq.0 as i64,
-            entry.internal_date,
-            entry.body as i64,
-            entry.saved,
-            entry.thread
-        ])?;
+    insert_row(&mut *tx.conn.prepare_cached(INSERT)?, key, &entry)?;
     tx.effects.changes.push(Change::Push(key, entry));
     Ok(())
 }
@@ -169,24 +174,71 @@ fn all(tx: &Tx<'_>, key: Key) -> Result<Vec<Entry>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Usage grows (within the quota) or shrinks.
-pub(super) fn grow(tx: &Tx<'_>, mailbox: MailboxId, octets: u64, messages: usize, bodies: usize) -> Result<u64> {
-    let (octets_now, messages_now, quota_octets, quota_messages, next): (i64, i64, Option<i64>, Option<i64>, i64) = tx
+/// By how much a mailbox grows.
+#[derive(Default)]
+pub(super) struct Growth {
+    pub(super) octets: u64,
+    pub(super) messages: usize,
+    /// Numbers of bodies to be given.
+    pub(super) bodies: usize,
+    /// Numbers of conversations to be given.
+    pub(super) threads: usize,
+    /// Rows in `link`.
+    pub(super) links: usize,
+}
+
+/// Mailboxes that ever received a body.
+pub(super) fn with_bodies(conn: &Connection) -> Result<Vec<MailboxId>> {
+    let mut select = conn.prepare("SELECT id FROM mailbox WHERE next_body > 1")?;
+    let rows = select.query_map([], |row| Ok(MailboxId(row.get::<_, i64>(0)? as u64)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Bodies that are still named, above a number.
+pub(super) fn bodies_after(conn: &Connection, mailbox: MailboxId, after: u64, limit: usize) -> Result<Vec<u64>> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut select =
+        conn.prepare_cached("SELECT id FROM body WHERE mailbox = ?1 AND id > ?2 AND refs > 0 ORDER BY id LIMIT ?3")?;
+    let rows = select.query_map(params![mailbox.0 as i64, after, limit], |row| Ok(row.get::<_, i64>(0)? as u64))?;
+    let found: Vec<u64> = rows.collect::<rusqlite::Result<_>>()?;
+    if found.is_empty() {
+        must_exist(conn, mailbox)?;
+    }
+    Ok(found)
+}
+
+/// Usage grows, within the quota. Answers the first of the new bodies' numbers, and of the new conversations'.
+pub(super) fn grow(tx: &Tx<'_>, mailbox: MailboxId, by: &Growth) -> Result<(u64, u32)> {
+    let numbers = params![
+        mailbox.0 as i64,
+        by.octets as i64,
+        by.messages as i64,
+        by.bodies as i64,
+        by.threads as i64,
+        by.links as i64
+    ];
+    let (fits, body, thread): (bool, i64, i64) = tx
         .conn
         .prepare_cached(
-            "UPDATE mailbox SET octets = octets + ?2, messages = messages + ?3, next_body = next_body + ?4 WHERE id = ?1
-             RETURNING octets, messages, quota_octets, quota_messages, next_body - ?4",
+            "UPDATE mailbox SET octets = octets + ?2, messages = messages + ?3, next_body = next_body + ?4,
+                 next_thread = next_thread + ?5, links = links + ?6 WHERE id = ?1
+             RETURNING ifnull(octets <= quota_octets, 1) AND ifnull(messages <= quota_messages, 1), next_body - ?4,
+                 next_thread - ?5",
         )?
-        .query_row(params![mailbox.0 as i64, octets as i64, messages as i64, bodies as i64], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })
+        .query_row(numbers, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or(StoreError::NoSuchMailbox)?;
-    if quota_octets.is_some_and(|limit| octets_now > limit) || quota_messages.is_some_and(|limit| messages_now > limit)
-    {
+    if !fits {
         return Err(StoreError::OverQuota);
     }
-    Ok(next as u64)
+    // Four thousand million conversations in one mailbox: those beyond are of none.
+    Ok((body as u64, u32::try_from(thread).unwrap_or(0)))
+}
+
+/// A moment as entries keep it (SAVEDATE).
+pub(crate) fn saved(at: i64) -> u32 {
+    at.clamp(0, i64::from(u32::MAX)) as u32
 }
 
 fn shrink(tx: &Tx<'_>, mailbox: MailboxId, entries: &[Entry]) -> Result<()> {
@@ -220,18 +272,17 @@ fn unreference(tx: &mut Tx<'_>, mailbox: MailboxId, entries: &[Entry]) -> Result
     Ok(())
 }
 
-/// Rows go; `modseq` for those who remember.
-fn delete_rows(tx: &mut Tx<'_>, key: Key, entries: &[Entry], modseq: ModSeq) -> Result<()> {
-    for entry in entries {
-        tx.conn
-            .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid = ?3")?
-            .execute(params![key.0.0 as i64, key.1.0, entry.uid.0])?;
-        tx.conn.prepare_cached("INSERT INTO expunged VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            key.0.0 as i64,
-            key.1.0,
-            modseq.0 as i64,
-            entry.uid.0
-        ])?;
+/// Rows go, and are remembered.
+fn delete_rows(tx: &mut Tx<'_>, key: Key, entries: &[Entry]) -> Result<()> {
+    let runs = expunged::runs(entries.iter().map(|entry| entry.uid));
+    let modseq = expunged::note(tx, key, &runs)?;
+    {
+        let mut delete = tx
+            .conn
+            .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4")?;
+        for (first, last) in &runs {
+            delete.execute(params![key.0.0 as i64, key.1.0, first, last])?;
+        }
     }
     tx.effects.changes.push(Change::Remove(key, entries.iter().map(|entry| entry.uid).collect(), modseq));
     Ok(())
@@ -325,8 +376,7 @@ pub(super) fn expunge(tx: &mut Tx<'_>, key: Key, uids: Option<&[Uid]>) -> Result
     if going.is_empty() {
         return Ok(Vec::new());
     }
-    let modseq = next_modseq(tx, key)?;
-    delete_rows(tx, key, &going, modseq)?;
+    delete_rows(tx, key, &going)?;
     shrink(tx, key.0, &going)?;
     unreference(tx, key.0, &going)?;
     Ok(going.into_iter().map(|entry| entry.uid).collect())
@@ -336,15 +386,14 @@ pub(super) fn expunge(tx: &mut Tx<'_>, key: Key, uids: Option<&[Uid]>) -> Result
 pub(super) fn remove(tx: &mut Tx<'_>, key: Key, uid: Uid) -> Result<bool> {
     keywords_of(tx, key)?;
     let Some(going) = one(tx, key, uid)? else { return Ok(false) };
-    let modseq = next_modseq(tx, key)?;
-    delete_rows(tx, key, &[going], modseq)?;
+    delete_rows(tx, key, &[going])?;
     shrink(tx, key.0, &[going])?;
     unreference(tx, key.0, &[going])?;
     Ok(true)
 }
 
 /// What a copy and a move have in common: rows in the folder `to`, with its own bits for the keywords.
-fn duplicate_rows(tx: &mut Tx<'_>, from: Key, to: &FolderName, entries: &[Entry]) -> Result<Copied> {
+fn duplicate_rows(tx: &mut Tx<'_>, from: Key, to: &FolderName, entries: &[Entry], at: i64) -> Result<Copied> {
     let place = Place::take(tx, from.0, to, entries.len())?.ok_or(StoreError::NoSuchFolder)?;
     let source = keywords_of(tx, from)?;
     let used = entries.iter().fold(Flags::NONE, |flags, entry| flags.with(entry.flags));
@@ -354,14 +403,20 @@ fn duplicate_rows(tx: &mut Tx<'_>, from: Key, to: &FolderName, entries: &[Entry]
         bits.push((here, intern(tx, place.key, &[name], place.modseq)?));
     }
     let mut copied = Copied { uid_validity: place.uid_validity, uids: Vec::with_capacity(entries.len()) };
+    let mut new: Vec<Entry> = Vec::with_capacity(entries.len());
+    let mut insert = tx.conn.prepare_cached(INSERT)?;
     // Place::take saw to it that the UIDs fit.
     for (uid, entry) in (place.uid_next as u32..).zip(entries) {
         let keywords =
             bits.iter().filter(|(here, _)| entry.flags.contains(*here)).fold(Flags::NONE, |f, (_, b)| f.with(*b));
         let flags = system_only(entry.flags).with(keywords);
-        insert(tx, place.key, Entry { uid: Uid(uid), flags, modseq: place.modseq, ..*entry })?;
+        let entry_there = Entry { uid: Uid(uid), flags, modseq: place.modseq, saved: saved(at), ..*entry };
+        insert_row(&mut insert, place.key, &entry_there)?;
+        new.push(entry_there);
         copied.uids.push((entry.uid, Uid(uid)));
     }
+    drop(insert);
+    tx.effects.changes.push(Change::Extend(place.key, new));
     Ok(copied)
 }
 
@@ -381,40 +436,40 @@ fn chosen(tx: &Tx<'_>, from: Key, uids: &[Uid], to: &FolderName) -> Result<(Vec<
     Ok((entries, UidValidity(validity)))
 }
 
-pub(super) fn copy(tx: &mut Tx<'_>, from: Key, uids: &[Uid], to: &FolderName) -> Result<Copied> {
+pub(super) fn copy(tx: &mut Tx<'_>, from: Key, uids: &[Uid], to: &FolderName, at: i64) -> Result<Copied> {
     let (entries, uid_validity) = chosen(tx, from, uids, to)?;
     if entries.is_empty() {
         return Ok(Copied { uid_validity, uids: Vec::new() });
     }
-    grow(tx, from.0, entries.iter().map(|entry| u64::from(entry.size)).sum(), entries.len(), 0)?;
+    let octets = entries.iter().map(|entry| u64::from(entry.size)).sum();
+    grow(tx, from.0, &Growth { octets, messages: entries.len(), ..Growth::default() })?;
     for entry in &entries {
         tx.conn
             .prepare_cached("UPDATE body SET refs = refs + 1 WHERE mailbox = ?1 AND id = ?2")?
             .execute(params![from.0.0 as i64, entry.body as i64])?;
     }
-    duplicate_rows(tx, from, to, &entries)
+    duplicate_rows(tx, from, to, &entries, at)
 }
 
-pub(super) fn move_some(tx: &mut Tx<'_>, from: Key, uids: &[Uid], to: &FolderName) -> Result<Copied> {
+pub(super) fn move_some(tx: &mut Tx<'_>, from: Key, uids: &[Uid], to: &FolderName, at: i64) -> Result<Copied> {
     let (entries, uid_validity) = chosen(tx, from, uids, to)?;
     if entries.is_empty() {
         return Ok(Copied { uid_validity, uids: Vec::new() });
     }
-    move_entries(tx, from, &entries, to)
+    move_entries(tx, from, &entries, to, at)
 }
 
-fn move_entries(tx: &mut Tx<'_>, from: Key, entries: &[Entry], to: &FolderName) -> Result<Copied> {
-    let copied = duplicate_rows(tx, from, to, entries)?;
-    let modseq = next_modseq(tx, from)?;
-    delete_rows(tx, from, entries, modseq)?;
+fn move_entries(tx: &mut Tx<'_>, from: Key, entries: &[Entry], to: &FolderName, at: i64) -> Result<Copied> {
+    let copied = duplicate_rows(tx, from, to, entries, at)?;
+    delete_rows(tx, from, entries)?;
     Ok(copied)
 }
 
 /// INBOX gives all its messages to a folder just made.
-pub(super) fn move_all(tx: &mut Tx<'_>, from: Key, to: &FolderName) -> Result<()> {
+pub(super) fn move_all(tx: &mut Tx<'_>, from: Key, to: &FolderName, at: i64) -> Result<()> {
     let entries = all(tx, from)?;
     if !entries.is_empty() {
-        move_entries(tx, from, &entries, to)?;
+        move_entries(tx, from, &entries, to, at)?;
     }
     Ok(())
 }

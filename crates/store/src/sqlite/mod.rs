@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod deliver;
+mod expunged;
 mod files;
 mod folders;
 mod messages;
@@ -19,6 +20,7 @@ mod schema;
 mod sharing;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod upkeep;
 mod writer;
 
@@ -29,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use mail::{FolderName, Rights, SpecialUse, Uid, View};
+use mail::{FolderName, ModSeq, Rights, SpecialUse, Uid, View};
 use mssante::{Address, NationalId};
 use tokio::sync::{Semaphore, watch};
 
@@ -126,6 +128,9 @@ impl Sqlite {
         sync_folder(folder)?;
         let (sender, inbox) = mpsc::channel();
         let (views, notes) = (Arc::<Views>::default(), Arc::<Notes>::default());
+        if !admin {
+            views.note_arrivals(messages::with_bodies(&conn)?);
+        }
         let writer = Writer {
             conn,
             inbox,
@@ -175,11 +180,11 @@ impl Sqlite {
 
     /// Puts a message where the writer can commit it from.
     async fn prepare(&self, commit: Commit) -> Result<(Prepared, usize)> {
-        let Commit { content, deliver, enqueue, settle, duplicate_key } = commit;
+        let Commit { content, deliver, enqueue, settle, duplicate_key, saved_at } = commit;
         let mut inline = 0;
         let message = match content {
             None => None,
-            Some(Content { body, structure }) => {
+            Some(Content { body, structure, links }) => {
                 let size = body.len();
                 if size > MAX_MESSAGE {
                     return Err(StoreError::Io("the message is larger than a store can hold".into()));
@@ -198,10 +203,10 @@ impl Sqlite {
                         Octets::Files(placed)
                     }
                 };
-                Some(NewMessage { size, structure, octets })
+                Some(NewMessage { size, structure, links, octets })
             }
         };
-        Ok((Prepared { message, deliver, enqueue, settle, duplicate_key }, inline))
+        Ok((Prepared { message, deliver, enqueue, settle, duplicate_key, saved_at }, inline))
     }
 
     /// Has the writer let somebody look at a folder, if `view` is what it knows (`None`: it loads the view itself).
@@ -323,10 +328,10 @@ impl Store for Sqlite {
         self.write(0, move |tx| folders::delete(tx, mailbox, &name)).await
     }
 
-    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName) -> Result<()> {
+    async fn rename_folder(&self, mailbox: MailboxId, from: &FolderName, to: &FolderName, at: i64) -> Result<()> {
         self.served()?;
         let (from, to) = (from.clone(), to.clone());
-        self.write(0, move |tx| folders::rename(tx, mailbox, &from, &to)).await
+        self.write(0, move |tx| folders::rename(tx, mailbox, &from, &to, at)).await
     }
 
     async fn subscribe(&self, mailbox: MailboxId, name: &FolderName, subscribed: bool) -> Result<()> {
@@ -416,13 +421,7 @@ impl Store for Sqlite {
         self.write(octets, move |tx| all.into_iter().map(|prepared| deliver::commit(tx, prepared)).collect()).await
     }
 
-    async fn replace(
-        &self,
-        mailbox: MailboxId,
-        folder: FolderId,
-        uid: Uid,
-        by: Commit,
-    ) -> Result<Option<Committed>> {
+    async fn replace(&self, mailbox: MailboxId, folder: FolderId, uid: Uid, by: Commit) -> Result<Option<Committed>> {
         self.served()?;
         let (prepared, octets) = self.prepare(by).await?;
         self.write(octets, move |tx| {
@@ -457,10 +456,17 @@ impl Store for Sqlite {
         self.write(0, move |tx| messages::expunge(tx, (mailbox, folder), uids.as_deref())).await
     }
 
-    async fn copy(&self, mailbox: MailboxId, from: FolderId, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+    async fn copy(
+        &self,
+        mailbox: MailboxId,
+        from: FolderId,
+        uids: Vec<Uid>,
+        to: &FolderName,
+        at: i64,
+    ) -> Result<Copied> {
         self.served()?;
         let to = to.clone();
-        self.write(0, move |tx| messages::copy(tx, (mailbox, from), &uids, &to)).await
+        self.write(0, move |tx| messages::copy(tx, (mailbox, from), &uids, &to, at)).await
     }
 
     async fn move_messages(
@@ -469,10 +475,25 @@ impl Store for Sqlite {
         from: FolderId,
         uids: Vec<Uid>,
         to: &FolderName,
+        at: i64,
     ) -> Result<Copied> {
         self.served()?;
         let to = to.clone();
-        self.write(0, move |tx| messages::move_some(tx, (mailbox, from), &uids, &to)).await
+        self.write(0, move |tx| messages::move_some(tx, (mailbox, from), &uids, &to, at)).await
+    }
+
+    async fn vanished(&self, mailbox: MailboxId, folder: FolderId, since: ModSeq) -> Result<Vanished> {
+        self.served()?;
+        self.readers.read(move |conn| expunged::vanished(conn, (mailbox, folder), since)).await
+    }
+
+    fn arrivals(&self) -> Vec<MailboxId> {
+        self.views.take_arrivals()
+    }
+
+    async fn bodies_after(&self, mailbox: MailboxId, after: u64, limit: usize) -> Result<Vec<u64>> {
+        self.served()?;
+        self.readers.read(move |conn| messages::bodies_after(conn, mailbox, after, limit)).await
     }
 
     async fn queue(&self) -> Result<Vec<QueueEntry>> {

@@ -128,9 +128,17 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: MailboxId) -> Result<()> {
     if tx.conn.prepare_cached("DELETE FROM mailbox WHERE id = ?1")?.execute([number])? == 0 {
         return Err(StoreError::NoSuchMailbox);
     }
-    for table in
-        ["mailbox_right", "folder_access", "annotation", "folder", "message", "expunged", "duplicate", "garbage"]
-    {
+    for table in [
+        "mailbox_right",
+        "folder_access",
+        "annotation",
+        "folder",
+        "message",
+        "expunged",
+        "link",
+        "duplicate",
+        "garbage",
+    ] {
         tx.conn.prepare_cached(&format!("DELETE FROM {table} WHERE mailbox = ?1"))?.execute([number])?;
     }
     let bodies: Vec<i64> = {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
+use super::{expunged, threads};
 use crate::{DUPLICATE_MEMORY, MailboxId, Result};
 
 /// How far behind the dates of authentication may be on disk (MSS-14, MSS-19: days matter, not seconds).
@@ -14,9 +15,6 @@ pub(super) const NOTE_DELAY: Duration = Duration::from_secs(50);
 
 /// Bodies given back in one transaction: a few milliseconds, so that nobody waits for upkeep.
 const SLICE: i64 = 200;
-
-/// Expunged UIDs remembered per folder: a client away for longer compares its whole list once.
-const EXPUNGED_KEPT: i64 = 10_000;
 
 /// Dates of authentication not yet on disk.
 #[derive(Default)]
@@ -122,22 +120,14 @@ pub(super) fn give_back(tx: &mut Tx<'_>, mailbox: i64, body: i64) -> Result<()> 
 /// Forgets duplicate keys and expunged UIDs that are too old to matter.
 pub(super) fn forget_old(tx: &mut Tx<'_>, now: i64) -> Result<()> {
     tx.conn.prepare_cached("DELETE FROM duplicate WHERE at < ?1")?.execute([now.saturating_sub(DUPLICATE_MEMORY)])?;
-    let crowded: Vec<(i64, i64)> = {
-        let mut select = tx
-            .conn
-            .prepare_cached("SELECT mailbox, folder FROM expunged GROUP BY mailbox, folder HAVING count(*) > ?1")?;
-        let rows = select.query_map([EXPUNGED_KEPT], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    expunged::forget_old(tx)?;
+    let crowded: Vec<i64> = {
+        let mut select = tx.conn.prepare_cached("SELECT id FROM mailbox WHERE links > 4 * messages + 1000")?;
+        let rows = select.query_map([], |row| row.get(0))?;
         rows.collect::<rusqlite::Result<_>>()?
     };
-    for (mailbox, folder) in crowded {
-        // Whole MODSEQs only: a client is told all of a change or none.
-        tx.conn
-            .prepare_cached(
-                "DELETE FROM expunged WHERE mailbox = ?1 AND folder = ?2 AND modseq <= (
-                     SELECT modseq FROM expunged WHERE mailbox = ?1 AND folder = ?2
-                     ORDER BY modseq DESC, uid DESC LIMIT 1 OFFSET ?3)",
-            )?
-            .execute(params![mailbox, folder, EXPUNGED_KEPT])?;
+    for mailbox in crowded {
+        threads::forget_dead(tx, MailboxId(mailbox as u64))?;
     }
     tx.effects.garbage = true;
     Ok(())

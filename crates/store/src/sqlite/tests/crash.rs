@@ -41,7 +41,11 @@ async fn crash_child() {
                 message.resize(size, b' ');
                 let mut spool = store.spool();
                 spool.write(&message).await.expect("written");
-                let content = Some(Content { body: spool.finish().await.expect("finished"), structure: b"s".to_vec() });
+                let content = Some(Content {
+                    body: spool.finish().await.expect("finished"),
+                    structure: b"s".to_vec(),
+                    links: Vec::new(),
+                });
                 let commit = Commit { content, deliver: vec![to(id, "INBOX")], ..Commit::default() };
                 let uid = uid_of(store.commit(commit).await.expect("committed").delivered[0]);
                 // One write: a line is whole or absent.

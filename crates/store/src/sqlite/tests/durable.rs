@@ -23,7 +23,11 @@ fn large(octet: u8) -> Vec<u8> {
 async fn put_large(store: &Tested, targets: Vec<Target>, octet: u8) {
     let mut spool = store.spool();
     spool.write(&large(octet)).await.expect("written");
-    let content = Some(Content { body: spool.finish().await.expect("finished"), structure: b"large".to_vec() });
+    let content = Some(Content {
+        body: spool.finish().await.expect("finished"),
+        structure: b"large".to_vec(),
+        links: Vec::new(),
+    });
     store.commit(Commit { content, deliver: targets, ..Commit::default() }).await.expect("committed");
 }
 
@@ -87,7 +91,8 @@ async fn large_bodies_leave_no_file_behind() {
     // Refused: its file goes.
     let mut spool = store.spool();
     spool.write(&large(b'b')).await.expect("written");
-    let content = Some(Content { body: spool.finish().await.expect("finished"), structure: Vec::new() });
+    let content =
+        Some(Content { body: spool.finish().await.expect("finished"), structure: Vec::new(), links: Vec::new() });
     let refused = store.commit(Commit { content, deliver: vec![to(one, "nothing")], ..Commit::default() }).await;
     assert!(same(&refused, &StoreError::NoSuchFolder));
     assert_eq!((files(&bodies), files(&dir.path().join("spool"))), (2, 0));

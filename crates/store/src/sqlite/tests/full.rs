@@ -48,7 +48,7 @@ fn octets_of(n: u32, size: usize) -> Vec<u8> {
 async fn try_put(store: &Tested, id: MailboxId, n: u32, size: usize) -> Result<Uid> {
     let mut spool = store.spool();
     spool.write(&octets_of(n, size)).await?;
-    let content = Some(Content { body: spool.finish().await?, structure: b"s".to_vec() });
+    let content = Some(Content { body: spool.finish().await?, structure: b"s".to_vec(), links: Vec::new() });
     let committed = store.commit(Commit { content, deliver: vec![to(id, "INBOX")], ..Commit::default() }).await?;
     Ok(uid_of(committed.delivered[0]))
 }

@@ -15,12 +15,27 @@ const KEYWORDS: [&str; 4] = ["one", "two", "THREE", "three"];
 
 #[derive(Clone, Debug)]
 enum Op {
-    Deliver { targets: Vec<(u8, u8)>, size: u8, key: Option<u8>, flags: u8, keyword: Option<u8>, queued: bool },
+    Deliver {
+        targets: Vec<(u8, u8)>,
+        size: u8,
+        key: Option<u8>,
+        flags: u8,
+        keyword: Option<u8>,
+        queued: bool,
+        links: Vec<u8>,
+    },
     Create(u8, u8),
     Delete(u8, u8),
     Rename(u8, u8, u8),
     Subscribe(u8, u8, bool),
-    Flag { at: (u8, u8), uids: Vec<u8>, how: u8, flags: u8, keyword: Option<u8>, since: Option<u8> },
+    Flag {
+        at: (u8, u8),
+        uids: Vec<u8>,
+        how: u8,
+        flags: u8,
+        keyword: Option<u8>,
+        since: Option<u8>,
+    },
     Expunge((u8, u8), Option<Vec<u8>>),
     Copy((u8, u8), Vec<u8>, u8, bool),
     Quota(u8, Option<u8>, Option<u8>),
@@ -38,9 +53,10 @@ fn op() -> impl Strategy<Value = Op> {
     let keyword = || proptest::option::of(0..KEYWORDS.len() as u8);
     prop_oneof![
         6 => (
-            proptest::collection::vec(place(), 1..4), 0..60u8, proptest::option::of(0..4u8), any::<u8>(), keyword(), any::<bool>()
+            proptest::collection::vec(place(), 1..4), 0..60u8, proptest::option::of(0..4u8), any::<u8>(), keyword(), any::<bool>(),
+            proptest::collection::vec(0..20u8, 0..4)
         )
-            .prop_map(|(targets, size, key, flags, keyword, queued)| Op::Deliver { targets, size, key, flags, keyword, queued }),
+            .prop_map(|(targets, size, key, flags, keyword, queued, links)| Op::Deliver { targets, size, key, flags, keyword, queued, links }),
         2 => place().prop_map(|(m, f)| Op::Create(m, f)),
         1 => place().prop_map(|(m, f)| Op::Delete(m, f)),
         1 => (place(), 0..FOLDERS.len() as u8).prop_map(|((m, f), t)| Op::Rename(m, f, t)),
@@ -92,7 +108,7 @@ async fn run(
         all.into_iter().find(|x| x.name == name(FOLDERS[f as usize])).map_or(FolderId(9999), |x| x.id)
     };
     match op {
-        Op::Deliver { targets, size, key, flags, keyword, queued } => {
+        Op::Deliver { targets, size, key, flags, keyword, queued, links } => {
             let deliver = targets.iter().map(|at| Target {
                 flags: Flags::from_bits((*flags).into()),
                 keywords: keywords(*keyword),
@@ -101,8 +117,11 @@ async fn run(
             let commit = Commit {
                 duplicate_key: key.map(|k| [k; 16]),
                 enqueue: queued.then(entry),
+                saved_at: NOW + i64::from(*size),
                 ..delivery(vec![b'x'; *size as usize], deliver.collect())
             };
+            let links = links.iter().map(|key| LinkKey((*key).into())).collect();
+            let commit = Commit { content: commit.content.map(|c| Content { links, ..c }), ..commit };
             let result = store.commit(commit).await;
             // With several targets, several things can be wrong: which is told first is not part of the contract.
             if targets.len() > 1 && result.is_err() { "refused".into() } else { format!("{result:?}") }
@@ -113,7 +132,7 @@ async fn run(
         Op::Delete(m, f) => format!("{:?}", store.delete_folder(boxes[*m as usize], &name(FOLDERS[*f as usize])).await),
         Op::Rename(m, f, t) => {
             let (from, to) = (name(FOLDERS[*f as usize]), name(FOLDERS[*t as usize]));
-            format!("{:?}", store.rename_folder(boxes[*m as usize], &from, &to).await)
+            format!("{:?}", store.rename_folder(boxes[*m as usize], &from, &to, NOW).await)
         }
         Op::Subscribe(m, f, s) => {
             format!("{:?}", store.subscribe(boxes[*m as usize], &name(FOLDERS[*f as usize]), *s).await)
@@ -134,9 +153,9 @@ async fn run(
         Op::Copy(at, which, target, moves) => {
             let (id, from, target) = (boxes[at.0 as usize], number(*at).await, name(FOLDERS[*target as usize]));
             if *moves {
-                format!("{:?}", store.move_messages(id, from, uids(which), &target).await)
+                format!("{:?}", store.move_messages(id, from, uids(which), &target, NOW).await)
             } else {
-                format!("{:?}", store.copy(id, from, uids(which), &target).await)
+                format!("{:?}", store.copy(id, from, uids(which), &target, NOW).await)
             }
         }
         Op::Quota(m, octets, messages) => {
@@ -184,7 +203,11 @@ async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
                 all += &format!("{entry:?} {:?}\n", octets(store, *id, entry).await);
             }
             all += &format!("{:?}\n", store.structures(*id, &bodies).await);
+            for since in [0, 3, 9] {
+                all += &format!("{:?}\n", store.vanished(*id, folder.id, ModSeq(since)).await);
+            }
         }
+        all += &format!("{:?}\n", store.bodies_after(*id, 0, 1000).await);
     }
     all
 }
