@@ -68,7 +68,7 @@ mod rules {
         // A copy, not a link.
         give(store, id, "a", &somebody(), Some("lr")).await;
         assert_eq!(of(store, id, "a/b").await, [(somebody(), rights("l"))]);
-        store.rename_folder(id, &name("Sent"), &name("a/x/Sent")).await.expect("renamed");
+        store.rename_folder(id, &name("Sent"), &name("a/x/Sent"), NOW).await.expect("renamed");
         assert_eq!(of(store, id, "a/x").await, [(somebody(), rights("lr"))], "made by the renaming");
         assert!(of(store, id, "a/x/Sent").await.is_empty(), "a renamed folder keeps its own");
     }
@@ -77,9 +77,9 @@ mod rules {
         let id = made(store, 1).await;
         give(store, id, "Sent", &somebody(), Some("lr")).await;
         give(store, id, "INBOX", &somebody(), Some("r")).await;
-        store.rename_folder(id, &name("Sent"), &name("Gone")).await.expect("renamed");
+        store.rename_folder(id, &name("Sent"), &name("Gone"), NOW).await.expect("renamed");
         assert_eq!(of(store, id, "Gone").await, [(somebody(), rights("lr"))]);
-        store.rename_folder(id, &name("INBOX"), &name("Old")).await.expect("renamed");
+        store.rename_folder(id, &name("INBOX"), &name("Old"), NOW).await.expect("renamed");
         assert_eq!(
             of(store, id, "Old").await,
             [(somebody(), rights("r"))],
@@ -129,7 +129,7 @@ mod rules {
         let id = made(store, 1).await;
         let sent = Some(folder(store, id, "Sent").await.id);
         store.annotate(id, sent, vec![note(Scope::Shared, "/comment", Some("x"))]).await.expect("written");
-        store.rename_folder(id, &name("Sent"), &name("a")).await.expect("renamed");
+        store.rename_folder(id, &name("Sent"), &name("a"), NOW).await.expect("renamed");
         assert_eq!(store.annotations(id, sent, "-").await.expect("read").len(), 1);
         store.delete_folder(id, &name("a")).await.expect("deleted");
         store.create_folder(id, &name("a"), None).await.expect("created");
