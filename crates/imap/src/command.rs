@@ -118,6 +118,30 @@ pub enum Command {
         /// What is searched.
         key: SearchKey,
     },
+    /// SORT (RFC 5256).
+    Sort {
+        /// UID SORT or not.
+        numbers: Numbers,
+        /// `RETURN (…)` (RFC 5267); `None` is the SORT response.
+        options: Option<Vec<SearchReturn>>,
+        /// By what, the first first.
+        criteria: Vec<SortCriterion>,
+        /// Charset, in capitals.
+        charset: String,
+        /// What is searched.
+        key: SearchKey,
+    },
+    /// THREAD (RFC 5256).
+    Thread {
+        /// UID THREAD or not.
+        numbers: Numbers,
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// Charset, in capitals.
+        charset: String,
+        /// What is searched.
+        key: SearchKey,
+    },
     /// FETCH.
     Fetch {
         /// UID FETCH or not.
@@ -234,7 +258,7 @@ pub struct Append {
     pub synchronizing: bool,
 }
 
-/// `RETURN` options of SEARCH (RFC 4731).
+/// `RETURN` options of SEARCH and SORT (RFC 4731, 5182, 5267, 9394).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SearchReturn {
     /// MIN.
@@ -245,6 +269,77 @@ pub enum SearchReturn {
     All,
     /// COUNT.
     Count,
+    /// SAVE.
+    Save,
+    /// PARTIAL; never with ALL, and only once.
+    Partial(Window),
+}
+
+/// Which of an ordered list: places from 1, the lower first (RFC 9394 `partial-range`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// Counted from the end (`-1:-100`).
+    pub from_end: bool,
+    /// The place nearest to where counting begins.
+    pub first: u32,
+    /// The place farthest from it.
+    pub last: u32,
+}
+
+impl Window {
+    /// The places (from 0) of a list of so many that are in the window.
+    pub fn of(self, count: usize) -> std::ops::Range<usize> {
+        let (near, far) = ((self.first as usize - 1).min(count), (self.last as usize).min(count));
+        if self.from_end { count - far..count - near } else { near..far }
+    }
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.from_end { "-" } else { "" };
+        write!(f, "{sign}{}:{sign}{}", self.first, self.last)
+    }
+}
+
+/// One criterion of SORT.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SortCriterion {
+    /// By what.
+    pub by: SortBy,
+    /// REVERSE.
+    pub reverse: bool,
+}
+
+/// By what messages are sorted (RFC 5256 §3, RFC 5957).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SortBy {
+    /// ARRIVAL: internal date.
+    Arrival,
+    /// CC: local part of the first address.
+    Cc,
+    /// DATE: sent date.
+    Date,
+    /// FROM: local part of the first address.
+    From,
+    /// SIZE.
+    Size,
+    /// SUBJECT: base subject.
+    Subject,
+    /// TO: local part of the first address.
+    To,
+    /// DISPLAYFROM: display name of the first address, else its address.
+    DisplayFrom,
+    /// DISPLAYTO: likewise.
+    DisplayTo,
+}
+
+/// How messages are put into threads (RFC 5256 §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ThreadAlgorithm {
+    /// ORDEREDSUBJECT.
+    OrderedSubject,
+    /// REFERENCES.
+    References,
 }
 
 /// What is searched.
@@ -258,7 +353,7 @@ pub enum SearchKey {
     Not(Box<SearchKey>),
     /// ALL.
     All,
-    /// Sequence numbers.
+    /// Sequence numbers, or `$`.
     Sequence(SequenceSet),
     /// UIDs.
     Uid(SequenceSet),
@@ -284,6 +379,18 @@ pub enum SearchKey {
     Sent(DateTest, time::Date),
     /// MODSEQ (RFC 7162).
     ModSeq(u64),
+    /// OLDER (RFC 5032): internal date at least so many seconds ago.
+    Older(u32),
+    /// YOUNGER (RFC 5032): internal date within so many seconds.
+    Younger(u32),
+    /// SAVEDBEFORE, SAVEDON, SAVEDSINCE (RFC 8514).
+    Saved(DateTest, time::Date),
+    /// SAVEDATESUPPORTED (RFC 8514).
+    SaveDateSupported,
+    /// EMAILID (RFC 8474).
+    EmailId(String),
+    /// THREADID (RFC 8474).
+    ThreadId(String),
 }
 
 /// A test on a day.

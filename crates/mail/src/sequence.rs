@@ -21,7 +21,7 @@ pub enum Number {
     Star,
 }
 
-/// A sequence set as written by a client.
+/// A sequence set as written by a client, or `$`, what a search saved (RFC 5182): the only one without ranges.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SequenceSet(Vec<(Number, Number)>);
 
@@ -56,6 +56,16 @@ impl SequenceSet {
             });
         }
         Ok(SequenceSet(ranges))
+    }
+
+    /// `$`: the messages that the last search saved. It resolves to nothing; whoever keeps them knows them.
+    pub fn saved() -> Self {
+        SequenceSet(Vec::new())
+    }
+
+    /// Whether this is `$`.
+    pub fn is_saved(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The ranges as written; either end may be the larger.
@@ -94,6 +104,9 @@ impl fmt::Display for Number {
 
 impl fmt::Display for SequenceSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_saved() {
+            return f.write_str("$");
+        }
         for (i, (from, to)) in self.0.iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };
             if from == to {

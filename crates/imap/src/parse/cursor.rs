@@ -187,8 +187,11 @@ impl<'a> Cursor<'a> {
         Ok(decode_name(&name).map_or(Err(FolderNameError::Forbidden), |name| FolderName::new(&name)))
     }
 
-    /// A sequence set.
+    /// A sequence set, or `$` (RFC 5182).
     pub fn sequence_set(&mut self) -> Parsed<SequenceSet> {
+        if self.eat(b'$') {
+            return Ok(SequenceSet::saved());
+        }
         let text = self.take_while(|b| b.is_ascii_digit() || matches!(b, b'*' | b':' | b','));
         SequenceSet::parse(text).map_err(|error| match error {
             SequenceError::Syntax => ErrorKind::Expected("a sequence set"),

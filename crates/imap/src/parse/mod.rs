@@ -12,6 +12,7 @@ mod fetch;
 mod folder;
 mod list;
 mod modifiers;
+mod order;
 #[cfg(test)]
 mod robust;
 mod search;
@@ -147,6 +148,8 @@ fn body(c: &mut Cursor<'_>) -> Parsed<Command> {
 fn numbered(c: &mut Cursor<'_>, word: &str, numbers: Numbers) -> Parsed<Command> {
     match word {
         "SEARCH" => search::search(c, numbers),
+        "SORT" => order::sort(c, numbers),
+        "THREAD" => order::thread(c, numbers),
         "FETCH" => fetch::fetch(c, numbers),
         "STORE" => store(c, numbers),
         "COPY" => {
@@ -158,7 +161,7 @@ fn numbered(c: &mut Cursor<'_>, word: &str, numbers: Numbers) -> Parsed<Command>
             Ok(Command::Move { numbers, set: c.sequence_set()?, to: c.space_name()? })
         }
         _ if numbers == Numbers::Uid => {
-            Err(ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, SEARCH or STORE after UID"))
+            Err(ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT, STORE or THREAD after UID"))
         }
         _ => Err(ErrorKind::UnknownCommand),
     }

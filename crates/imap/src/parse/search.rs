@@ -1,11 +1,11 @@
-//! SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731).
+//! SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731, 5182, 9394) and the keys of RFC 5032, 7162, 8474 and 8514.
 
 use mail::Flags;
 use mail::date::parse_imap_date;
 
 use super::cursor::Cursor;
 use super::{ErrorKind, MAX_DEPTH, MAX_KEYS, MAX_WORDS, Parsed};
-use crate::command::{Command, DateTest, Numbers, SearchKey, SearchReturn};
+use crate::command::{Command, DateTest, Numbers, SearchKey, SearchReturn, Window};
 
 /// Largest number64 and mod-sequence value (RFC 9051 §9): 63 bits.
 const MAX_NUMBER: u64 = i64::MAX as u64;
@@ -23,39 +23,85 @@ pub(super) fn search(c: &mut Cursor<'_>, numbers: Numbers) -> Parsed<Command> {
     let mut charset = None;
     if c.eat_word("CHARSET") {
         c.space()?;
-        let name = c.astring("a charset")?;
-        let name = std::str::from_utf8(&name).map_err(|_| ErrorKind::Expected("a charset"))?;
-        charset = Some(name.to_ascii_uppercase());
+        charset = Some(self::charset(c)?);
         c.space()?;
     }
-    // In another charset the text is not decoded: the server answers BADCHARSET.
-    let strict = charset.as_deref().is_none_or(|name| matches!(name, "UTF-8" | "US-ASCII"));
+    let strict = charset.as_deref().is_none_or(is_known);
     let mut keys = Keys { left: MAX_KEYS, strict };
     let key = keys.all(c, MAX_DEPTH)?;
     Ok(Command::Search { numbers, options, charset, key })
 }
 
-fn return_options(c: &mut Cursor<'_>) -> Parsed<Vec<SearchReturn>> {
-    const WHAT: &str = "MIN, MAX, ALL or COUNT";
+/// `"(" [option *(SP option)] ")"` (RFC 4731, 5182, 9394).
+pub(super) fn return_options(c: &mut Cursor<'_>) -> Parsed<Vec<SearchReturn>> {
+    const WHAT: &str = "MIN, MAX, ALL, COUNT, SAVE or PARTIAL";
     let mut options = Vec::new();
+    let mut lists = 0;
     c.list("return options", MAX_WORDS, "return options", |c| {
         let option = match c.atom(WHAT)?.to_ascii_uppercase().as_str() {
             "MIN" => SearchReturn::Min,
             "MAX" => SearchReturn::Max,
             "ALL" => SearchReturn::All,
             "COUNT" => SearchReturn::Count,
+            "SAVE" => SearchReturn::Save,
+            "PARTIAL" => {
+                c.space()?;
+                SearchReturn::Partial(window(c)?)
+            }
             _ => return Err(ErrorKind::Expected(WHAT)),
         };
+        // RFC 9394 §3.1: one PARTIAL, one ALL, or neither.
+        if matches!(option, SearchReturn::Partial(_)) || (option == SearchReturn::All && !options.contains(&option)) {
+            lists += 1;
+        }
         if !options.contains(&option) {
             options.push(option);
         }
-        Ok(())
+        if lists > 1 { Err(ErrorKind::Expected("one ALL or one PARTIAL")) } else { Ok(()) }
     })?;
     // RFC 4731 §3.1: an empty list is ALL.
     if options.is_empty() {
         options.push(SearchReturn::All);
     }
     Ok(options)
+}
+
+/// `partial-range` (RFC 9394 §3.1): `1:100` or `-1:-100`, ends in any order.
+pub(super) fn window(c: &mut Cursor<'_>) -> Parsed<Window> {
+    const WHAT: &str = "a range like 1:100 or -1:-100";
+    let from_end = c.peek() == Some(b'-');
+    let end = |c: &mut Cursor<'_>| {
+        if c.eat(b'-') != from_end {
+            return Err(ErrorKind::Expected(WHAT));
+        }
+        let n = c.number(u32::MAX.into(), WHAT)?;
+        u32::try_from(n).ok().filter(|n| *n > 0).ok_or(ErrorKind::Expected(WHAT))
+    };
+    let a = end(c)?;
+    c.expect(b':', WHAT)?;
+    let b = end(c)?;
+    Ok(Window { from_end, first: a.min(b), last: a.max(b) })
+}
+
+/// `SP charset 1*(SP key)` of SORT and THREAD: the charset is not optional there.
+pub(super) fn charset_and_keys(c: &mut Cursor<'_>) -> Parsed<(String, SearchKey)> {
+    c.space()?;
+    let name = charset(c)?;
+    c.space()?;
+    let mut keys = Keys { left: MAX_KEYS, strict: is_known(&name) };
+    let key = keys.all(c, MAX_DEPTH)?;
+    Ok((name, key))
+}
+
+fn charset(c: &mut Cursor<'_>) -> Parsed<String> {
+    let name = c.astring("a charset")?;
+    let name = std::str::from_utf8(&name).map_err(|_| ErrorKind::Expected("a charset"))?;
+    Ok(name.to_ascii_uppercase())
+}
+
+/// In another charset the text is not decoded: the server answers BADCHARSET.
+fn is_known(charset: &str) -> bool {
+    matches!(charset, "UTF-8" | "US-ASCII")
 }
 
 /// What is left of the limits, and how texts are read.
@@ -88,7 +134,7 @@ impl Keys {
                 c.expect(b')', "a space or )")?;
                 Ok(key)
             }
-            Some(b'0'..=b'9' | b'*') => c.sequence_set().map(SearchKey::Sequence),
+            Some(b'0'..=b'9' | b'*' | b'$') => c.sequence_set().map(SearchKey::Sequence),
             _ => {
                 let word = c.atom(KEY)?.to_ascii_uppercase();
                 self.named(c, &word, depth)
@@ -145,6 +191,16 @@ impl Keys {
                 K::Or(Box::new(one), Box::new(self.key(c, depth)?))
             }
             "MODSEQ" => mod_seq(c)?,
+            "OLDER" => K::Older(interval(c)?),
+            "YOUNGER" => K::Younger(interval(c)?),
+            "SAVEDBEFORE" => K::Saved(DateTest::Before, day(c)?),
+            "SAVEDON" => K::Saved(DateTest::On, day(c)?),
+            "SAVEDSINCE" => K::Saved(DateTest::Since, day(c)?),
+            "SAVEDATESUPPORTED" => K::SaveDateSupported,
+            "EMAILID" => K::EmailId(object_id(c)?),
+            "THREADID" => K::ThreadId(object_id(c)?),
+            // RFC 6203 is not offered: a client that asks nevertheless is told what is wrong.
+            "FUZZY" => return Err(ErrorKind::Expected("a search key that is exact: SEARCH=FUZZY is not offered")),
             _ => return Err(ErrorKind::Expected(KEY)),
         })
     }
@@ -173,6 +229,21 @@ fn keyword(c: &mut Cursor<'_>) -> Parsed<String> {
 fn number(c: &mut Cursor<'_>) -> Parsed<u64> {
     c.space()?;
     c.number(MAX_NUMBER, "a number")
+}
+
+/// `SP nz-number` of seconds (RFC 5032).
+fn interval(c: &mut Cursor<'_>) -> Parsed<u32> {
+    const WHAT: &str = "a number of seconds";
+    c.space()?;
+    let n = c.number(u32::MAX.into(), WHAT)?;
+    u32::try_from(n).ok().filter(|n| *n > 0).ok_or(ErrorKind::Expected(WHAT))
+}
+
+/// `SP objectid` (RFC 8474 §7): 1 to 255 letters, digits, `-` and `_`.
+fn object_id(c: &mut Cursor<'_>) -> Parsed<String> {
+    c.space()?;
+    let id = c.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if (1..=255).contains(&id.len()) { Ok(id.to_owned()) } else { Err(ErrorKind::Expected("an object id")) }
 }
 
 /// `SP date`, with or without quotes.

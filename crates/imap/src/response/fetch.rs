@@ -74,13 +74,13 @@ impl Fetch {
     }
 
     /// ENVELOPE.
-    pub fn envelope(&mut self, out: &mut Vec<u8>, envelope: &Envelope) {
+    pub fn envelope<S: AsRef<str>>(&mut self, out: &mut Vec<u8>, envelope: &Envelope<S>) {
         self.item(out, "ENVELOPE ");
         super::envelope(out, envelope);
     }
 
     /// BODYSTRUCTURE, or BODY when not `extended`.
-    pub fn body_structure(&mut self, out: &mut Vec<u8>, structure: &Structure, extended: bool) {
+    pub fn body_structure<S: AsRef<str>>(&mut self, out: &mut Vec<u8>, structure: &Structure<S>, extended: bool) {
         self.item(out, if extended { "BODYSTRUCTURE " } else { "BODY " });
         super::body_structure(out, structure, extended);
     }

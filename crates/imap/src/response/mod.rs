@@ -15,6 +15,6 @@ mod text;
 
 pub use fetch::{Fetch, section};
 pub use folder::{ListKind, ListLine, folder, folder_text, list, status};
-pub use search::{Esearch, esearch, search};
+pub use search::{Esearch, Run, Runs, esearch, esearch_list};
 pub use structure::{body_structure, envelope};
 pub use text::{astring, nstring, quoted, string};

@@ -6,23 +6,23 @@ use mail::mime::{Content, Disposition, Envelope, Param, Part, Structure};
 use super::text::{nstring, put, string};
 
 /// `envelope`.
-pub fn envelope(out: &mut Vec<u8>, envelope: &Envelope) {
+pub fn envelope<S: AsRef<str>>(out: &mut Vec<u8>, envelope: &Envelope<S>) {
     out.push(b'(');
-    nstring(out, envelope.date.as_deref());
+    nstring(out, envelope.date.as_ref());
     out.push(b' ');
-    nstring(out, envelope.subject.as_deref());
+    nstring(out, envelope.subject.as_ref());
     for list in [&envelope.from, &envelope.sender, &envelope.reply_to, &envelope.to, &envelope.cc, &envelope.bcc] {
         out.push(b' ');
         addresses(out, list);
     }
     out.push(b' ');
-    nstring(out, envelope.in_reply_to.as_deref());
+    nstring(out, envelope.in_reply_to.as_ref());
     out.push(b' ');
-    nstring(out, envelope.message_id.as_deref());
+    nstring(out, envelope.message_id.as_ref());
     out.push(b')');
 }
 
-fn addresses(out: &mut Vec<u8>, list: &[Address]) {
+fn addresses<S: AsRef<str>>(out: &mut Vec<u8>, list: &[Address<S>]) {
     if list.is_empty() {
         return nil(out);
     }
@@ -31,18 +31,18 @@ fn addresses(out: &mut Vec<u8>, list: &[Address]) {
         out.push(b'(');
         match one {
             Address::Mailbox { name, route, local, domain } => {
-                nstring(out, name.as_deref());
+                nstring(out, name.as_ref());
                 out.push(b' ');
-                nstring(out, route.as_deref());
+                nstring(out, route.as_ref());
                 out.push(b' ');
-                string(out, local.as_bytes());
+                string(out, local.as_ref().as_bytes());
                 out.push(b' ');
                 // Never NIL, which would make it a group.
-                string(out, domain.as_bytes());
+                string(out, domain.as_ref().as_bytes());
             }
             Address::GroupStart(name) => {
                 out.extend_from_slice(b"NIL NIL ");
-                string(out, name.as_bytes());
+                string(out, name.as_ref().as_bytes());
                 out.extend_from_slice(b" NIL");
             }
             Address::GroupEnd => out.extend_from_slice(b"NIL NIL NIL NIL"),
@@ -53,11 +53,11 @@ fn addresses(out: &mut Vec<u8>, list: &[Address]) {
 }
 
 /// `body`: BODYSTRUCTURE, or BODY when not `extended`.
-pub fn body_structure(out: &mut Vec<u8>, structure: &Structure, extended: bool) {
+pub fn body_structure<S: AsRef<str>>(out: &mut Vec<u8>, structure: &Structure<S>, extended: bool) {
     part(out, &structure.root, extended);
 }
 
-fn part(out: &mut Vec<u8>, part: &Part, extended: bool) {
+fn part<S: AsRef<str>>(out: &mut Vec<u8>, part: &Part<S>, extended: bool) {
     out.push(b'(');
     match &part.content {
         Content::Multipart(children) => {
@@ -65,7 +65,7 @@ fn part(out: &mut Vec<u8>, part: &Part, extended: bool) {
                 self::part(out, child, extended);
             }
             out.push(b' ');
-            string(out, part.subtype.as_bytes());
+            string(out, part.subtype.as_ref().as_bytes());
             if extended {
                 out.push(b' ');
                 params(out, &part.params);
@@ -78,7 +78,7 @@ fn part(out: &mut Vec<u8>, part: &Part, extended: bool) {
             }
             if extended {
                 out.push(b' ');
-                nstring(out, part.md5.as_deref());
+                nstring(out, part.md5.as_ref());
             }
         }
         Content::Message(inner) => {
@@ -90,7 +90,7 @@ fn part(out: &mut Vec<u8>, part: &Part, extended: bool) {
             put(out, format_args!(" {}", part.lines));
             if extended {
                 out.push(b' ');
-                nstring(out, part.md5.as_deref());
+                nstring(out, part.md5.as_ref());
             }
         }
     }
@@ -100,28 +100,28 @@ fn part(out: &mut Vec<u8>, part: &Part, extended: bool) {
         out.push(b' ');
         languages(out, &part.languages);
         out.push(b' ');
-        nstring(out, part.location.as_deref());
+        nstring(out, part.location.as_ref());
     }
     out.push(b')');
 }
 
 /// Type, subtype and `body-fields`.
-fn basic(out: &mut Vec<u8>, part: &Part) {
-    string(out, part.media_type.as_bytes());
+fn basic<S: AsRef<str>>(out: &mut Vec<u8>, part: &Part<S>) {
+    string(out, part.media_type.as_ref().as_bytes());
     out.push(b' ');
-    string(out, part.subtype.as_bytes());
+    string(out, part.subtype.as_ref().as_bytes());
     out.push(b' ');
     params(out, &part.params);
     out.push(b' ');
-    nstring(out, part.id.as_deref());
+    nstring(out, part.id.as_ref());
     out.push(b' ');
-    nstring(out, part.description.as_deref());
+    nstring(out, part.description.as_ref());
     out.push(b' ');
-    string(out, part.encoding.as_bytes());
+    string(out, part.encoding.as_ref().as_bytes());
     put(out, format_args!(" {}", part.size()));
 }
 
-fn params(out: &mut Vec<u8>, params: &[Param]) {
+fn params<S: AsRef<str>>(out: &mut Vec<u8>, params: &[Param<S>]) {
     if params.is_empty() {
         return nil(out);
     }
@@ -130,35 +130,35 @@ fn params(out: &mut Vec<u8>, params: &[Param]) {
         if i > 0 {
             out.push(b' ');
         }
-        string(out, param.name.as_bytes());
+        string(out, param.name.as_ref().as_bytes());
         out.push(b' ');
-        string(out, param.value.as_bytes());
+        string(out, param.value.as_ref().as_bytes());
     }
     out.push(b')');
 }
 
-fn disposition(out: &mut Vec<u8>, disposition: Option<&Disposition>) {
+fn disposition<S: AsRef<str>>(out: &mut Vec<u8>, disposition: Option<&Disposition<S>>) {
     let Some(disposition) = disposition else {
         return nil(out);
     };
     out.push(b'(');
-    string(out, disposition.kind.as_bytes());
+    string(out, disposition.kind.as_ref().as_bytes());
     out.push(b' ');
     params(out, &disposition.params);
     out.push(b')');
 }
 
-fn languages(out: &mut Vec<u8>, languages: &[String]) {
+fn languages<S: AsRef<str>>(out: &mut Vec<u8>, languages: &[S]) {
     match languages {
         [] => nil(out),
-        [one] => string(out, one.as_bytes()),
+        [one] => string(out, one.as_ref().as_bytes()),
         several => {
             out.push(b'(');
             for (i, language) in several.iter().enumerate() {
                 if i > 0 {
                     out.push(b' ');
                 }
-                string(out, language.as_bytes());
+                string(out, language.as_ref().as_bytes());
             }
             out.push(b')');
         }

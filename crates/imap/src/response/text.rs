@@ -29,9 +29,9 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// `nstring`.
-pub fn nstring(out: &mut Vec<u8>, text: Option<&str>) {
+pub fn nstring(out: &mut Vec<u8>, text: Option<&(impl AsRef<str> + ?Sized)>) {
     match text {
-        Some(text) => string(out, text.as_bytes()),
+        Some(text) => string(out, text.as_ref().as_bytes()),
         None => out.extend_from_slice(b"NIL"),
     }
 }
@@ -59,11 +59,13 @@ pub fn quoted(out: &mut Vec<u8>, text: &str) {
 
 fn escaped(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    for b in text {
-        if matches!(b, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(*b);
+    // Nearly no text has anything to escape: copied in stretches.
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|b| matches!(b, b'"' | b'\\')) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(&[b'\\', rest[at]]);
+        rest = &rest[at + 1..];
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }

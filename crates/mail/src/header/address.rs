@@ -5,20 +5,20 @@
 
 /// One element of an address list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
+pub enum Address<S = String> {
     /// A mailbox.
     Mailbox {
         /// The display name, quotes removed, encoded words as sent; or the comment of the old form `a@b (Name)`.
-        name: Option<String>,
+        name: Option<S>,
         /// The obsolete source route, e.g. `@a,@b`.
-        route: Option<String>,
+        route: Option<S>,
         /// The local part, quotes removed.
-        local: String,
+        local: S,
         /// The domain; empty when there is none.
-        domain: String,
+        domain: S,
     },
     /// The name of a group, whose members follow.
-    GroupStart(String),
+    GroupStart(S),
     /// The end of a group.
     GroupEnd,
 }

@@ -7,8 +7,9 @@ use super::{Content, Disposition, Envelope, Limits, Param, Part, Structure};
 use crate::date::Moment;
 use crate::header::Address;
 
-/// Version of the form written; others are refused.
-const VERSION: u8 = 1;
+/// Version of the form written. Version 1 had no References; others are refused.
+const VERSION: u8 = 2;
+const WITHOUT_REFERENCES: u8 = 1;
 
 /// Why octets are not an encoded structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,15 +31,40 @@ impl Structure {
     }
 
     /// Reads what [`Structure::encode`] wrote.
+    ///
+    /// # Errors
+    /// When it is not that.
     pub fn decode(octets: &[u8]) -> Result<Structure, DecodeError> {
-        let mut r = Reader(octets);
-        match r.octet()? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
-        let structure = r.structure(0, u64::MAX, Limits::MAX_DEPTH)?;
-        if r.0.is_empty() { Ok(structure) } else { Err(DecodeError::Damaged) }
+        decode(octets)
     }
+}
+
+impl<'o> Structure<&'o str> {
+    /// Reads what [`Structure::encode`] wrote, texts left where they are.
+    ///
+    /// # Errors
+    /// When it is not that.
+    pub fn borrow(octets: &'o [u8]) -> Result<Self, DecodeError> {
+        decode(octets)
+    }
+}
+
+impl<'o> Envelope<&'o str> {
+    /// Reads of an encoded [`Structure`] its envelope and [`Structure::sent`] alone, the parts not looked at: what sorting
+    /// and threading want of each of very many messages.
+    ///
+    /// # Errors
+    /// When the octets are not an encoded structure.
+    pub fn borrow(octets: &'o [u8]) -> Result<(Self, Option<Moment>), DecodeError> {
+        let mut r = Reader::new(octets)?;
+        r.envelope()
+    }
+}
+
+fn decode<'o, S: From<&'o str> + Clone>(octets: &'o [u8]) -> Result<Structure<S>, DecodeError> {
+    let mut r = Reader::new(octets)?;
+    let structure = r.structure(0, u64::MAX, Limits::MAX_DEPTH)?;
+    if r.rest.is_empty() { Ok(structure) } else { Err(DecodeError::Damaged) }
 }
 
 struct Writer(Vec<u8>);
@@ -80,7 +106,7 @@ impl Writer {
 
     fn structure(&mut self, s: &Structure, base: u64) {
         let e = &s.envelope;
-        for text in [&e.date, &e.subject, &e.in_reply_to, &e.message_id] {
+        for text in [&e.date, &e.subject, &e.in_reply_to, &e.message_id, &e.references] {
             self.optional(text.as_deref());
         }
         self.list(&e.from, Self::address);
@@ -159,14 +185,26 @@ impl Writer {
     }
 }
 
-struct Reader<'o>(&'o [u8]);
+struct Reader<'o> {
+    rest: &'o [u8],
+    references: bool,
+}
 
 type Result<T, E = DecodeError> = std::result::Result<T, E>;
 
-impl Reader<'_> {
+impl<'o> Reader<'o> {
+    fn new(octets: &'o [u8]) -> Result<Self> {
+        match octets.split_first() {
+            Some((&VERSION, rest)) => Ok(Reader { rest, references: true }),
+            Some((&WITHOUT_REFERENCES, rest)) => Ok(Reader { rest, references: false }),
+            Some((other, _)) => Err(DecodeError::Version(*other)),
+            None => Err(DecodeError::Damaged),
+        }
+    }
+
     fn octet(&mut self) -> Result<u8> {
-        let (first, rest) = self.0.split_first().ok_or(DecodeError::Damaged)?;
-        self.0 = rest;
+        let (first, rest) = self.rest.split_first().ok_or(DecodeError::Damaged)?;
+        self.rest = rest;
         Ok(*first)
     }
 
@@ -199,19 +237,19 @@ impl Reader<'_> {
         Ok((n >> 1) as i64 ^ -((n & 1) as i64))
     }
 
-    fn octets(&mut self, length: u64) -> Result<String> {
+    fn octets<S: From<&'o str>>(&mut self, length: u64) -> Result<S> {
         let length = usize::try_from(length).map_err(|_| DecodeError::Damaged)?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Damaged)?;
-        self.0 = rest;
-        std::str::from_utf8(text).map(str::to_owned).map_err(|_| DecodeError::Damaged)
+        let (text, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Damaged)?;
+        self.rest = rest;
+        std::str::from_utf8(text).map(S::from).map_err(|_| DecodeError::Damaged)
     }
 
-    fn text(&mut self) -> Result<String> {
+    fn text<S: From<&'o str>>(&mut self) -> Result<S> {
         let length = self.number()?;
         self.octets(length)
     }
 
-    fn optional(&mut self) -> Result<Option<String>> {
+    fn optional<S: From<&'o str>>(&mut self) -> Result<Option<S>> {
         match self.number()? {
             0 => Ok(None),
             n => self.octets(n - 1).map(Some),
@@ -221,18 +259,24 @@ impl Reader<'_> {
     /// Each item takes an octet at least: the list is bounded by what there is to read.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let count = self.number()?;
-        if count > self.0.len() as u64 {
+        if count > self.rest.len() as u64 {
             return Err(DecodeError::Damaged);
         }
         (0..count).map(|_| item(self)).collect()
     }
 
-    fn structure(&mut self, base: u64, limit: u64, depth: usize) -> Result<Structure> {
+    fn structure<S: From<&'o str> + Clone>(&mut self, base: u64, limit: u64, depth: usize) -> Result<Structure<S>> {
+        let (envelope, sent) = self.envelope()?;
+        Ok(Structure { envelope, sent, root: self.part(base, limit, depth)? })
+    }
+
+    fn envelope<S: From<&'o str> + Clone>(&mut self) -> Result<(Envelope<S>, Option<Moment>)> {
         let mut e = Envelope {
             date: self.optional()?,
             subject: self.optional()?,
             in_reply_to: self.optional()?,
             message_id: self.optional()?,
+            references: if self.references { self.optional()? } else { None },
             from: self.list(Self::address)?,
             ..Envelope::default()
         };
@@ -248,10 +292,10 @@ impl Reader<'_> {
         } else {
             None
         };
-        Ok(Structure { envelope: e, sent, root: self.part(base, limit, depth)? })
+        Ok((e, sent))
     }
 
-    fn address(&mut self) -> Result<Address> {
+    fn address<S: From<&'o str>>(&mut self) -> Result<Address<S>> {
         Ok(match self.octet()? {
             kind @ (0 | 1) => Address::Mailbox {
                 route: if kind == 1 { Some(self.text()?) } else { None },
@@ -265,12 +309,12 @@ impl Reader<'_> {
         })
     }
 
-    fn params(&mut self) -> Result<Vec<Param>> {
+    fn params<S: From<&'o str>>(&mut self) -> Result<Vec<Param<S>>> {
         self.list(|r| Ok(Param { name: r.text()?, value: r.text()? }))
     }
 
     /// A part between `base` and `limit`, with at most `depth` levels.
-    fn part(&mut self, base: u64, limit: u64, depth: usize) -> Result<Part> {
+    fn part<S: From<&'o str> + Clone>(&mut self, base: u64, limit: u64, depth: usize) -> Result<Part<S>> {
         let depth = depth.checked_sub(1).ok_or(DecodeError::Damaged)?;
         let mut add = |from: u64| self.number().and_then(|n| from.checked_add(n).ok_or(DecodeError::Damaged));
         let start = add(base)?;
@@ -280,25 +324,29 @@ impl Reader<'_> {
             return Err(DecodeError::Damaged);
         }
         let lines = self.number()?;
-        let mut part = Part::leaf(start..middle, middle..end, &self.text()?, &self.text()?);
-        part.lines = lines;
-        part.params = self.params()?;
-        part.encoding = self.text()?;
-        part.id = self.optional()?;
-        part.description = self.optional()?;
-        part.md5 = self.optional()?;
-        part.location = self.optional()?;
-        part.disposition = match self.optional()? {
-            Some(kind) => Some(Disposition { kind, params: self.params()? }),
-            None => None,
-        };
-        part.languages = self.list(Self::text)?;
-        part.content = match self.octet()? {
-            0 => Content::Leaf,
-            1 => Content::Multipart(self.list(|r| r.part(middle, end, depth))?),
-            2 => Content::Message(Box::new(self.structure(middle, end, depth)?)),
-            _ => return Err(DecodeError::Damaged),
-        };
-        Ok(part)
+                Ok(Part {
+            header: start..middle,
+            body: middle..end,
+            lines,
+            media_type: self.text()?,
+            subtype: self.text()?,
+            params: self.params()?,
+            encoding: self.text()?,
+            id: self.optional()?,
+            description: self.optional()?,
+            md5: self.optional()?,
+            location: self.optional()?,
+            disposition: match self.optional()? {
+                Some(kind) => Some(Disposition { kind, params: self.params()? }),
+                None => None,
+            },
+            languages: self.list(Self::text)?,
+            content: match self.octet()? {
+                0 => Content::Leaf,
+                1 => Content::Multipart(self.list(|r| r.part(middle, end, depth))?),
+                2 => Content::Message(Box::new(self.structure(middle, end, depth)?)),
+                _ => return Err(DecodeError::Damaged),
+            },
+        })
     }
 }

@@ -5,28 +5,49 @@ use crate::date::{self, Moment};
 use crate::header::{Address, Field, parse_addresses};
 
 /// The fields of ENVELOPE, as sent: unfolded, encoded words untouched.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Envelope {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope<S = String> {
     /// `Date`, unread; see [`super::Structure::sent`].
-    pub date: Option<String>,
+    pub date: Option<S>,
     /// `Subject`.
-    pub subject: Option<String>,
+    pub subject: Option<S>,
     /// `From`.
-    pub from: Vec<Address>,
+    pub from: Vec<Address<S>>,
     /// `Sender`; `From` when absent.
-    pub sender: Vec<Address>,
+    pub sender: Vec<Address<S>>,
     /// `Reply-To`; `From` when absent.
-    pub reply_to: Vec<Address>,
+    pub reply_to: Vec<Address<S>>,
     /// `To`, all such fields together.
-    pub to: Vec<Address>,
+    pub to: Vec<Address<S>>,
     /// `Cc`, all such fields together.
-    pub cc: Vec<Address>,
+    pub cc: Vec<Address<S>>,
     /// `Bcc`, all such fields together.
-    pub bcc: Vec<Address>,
+    pub bcc: Vec<Address<S>>,
     /// `In-Reply-To`.
-    pub in_reply_to: Option<String>,
+    pub in_reply_to: Option<S>,
     /// `Message-ID`.
-    pub message_id: Option<String>,
+    pub message_id: Option<S>,
+    /// `References`, which ENVELOPE does not tell and THREAD wants (RFC 5256): `None` also for messages kept before this
+    /// was.
+    pub references: Option<S>,
+}
+
+impl<S> Default for Envelope<S> {
+    fn default() -> Self {
+        Envelope {
+            date: None,
+            subject: None,
+            from: Vec::new(),
+            sender: Vec::new(),
+            reply_to: Vec::new(),
+            to: Vec::new(),
+            cc: Vec::new(),
+            bcc: Vec::new(),
+            in_reply_to: None,
+            message_id: None,
+            references: None,
+        }
+    }
 }
 
 /// Addresses kept of one field: more than any message limit on recipients, little enough for an answer.
@@ -45,6 +66,7 @@ impl Envelope {
             "date" => text(&mut self.date, budget),
             "subject" => text(&mut self.subject, budget),
             "in-reply-to" => text(&mut self.in_reply_to, budget),
+            "references" => text(&mut self.references, budget),
             "message-id" => text(&mut self.message_id, budget),
             "from" if self.from.is_empty() => addresses(&mut self.from, field, budget),
             "sender" if self.sender.is_empty() => addresses(&mut self.sender, field, budget),

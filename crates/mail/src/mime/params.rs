@@ -4,11 +4,11 @@ use crate::header::{decode_charset, decode_words};
 
 /// A parameter as sent, continuations joined: the name keeps its `*` when the value is percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Param {
+pub struct Param<S = String> {
     /// The name, in the case it was sent.
-    pub name: String,
+    pub name: S,
     /// The value, quotes removed.
-    pub value: String,
+    pub value: S,
 }
 
 /// Parameters of one field kept: real ones have a handful.

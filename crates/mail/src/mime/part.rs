@@ -5,20 +5,21 @@ use std::ops::Range;
 use super::{Envelope, Limits, Param, Scanner, params};
 use crate::date::Moment;
 
-/// A message and all that IMAP asks about it, without its bytes.
+/// A message and all that IMAP asks about it, without its bytes. Texts are kept, or borrowed from the encoded form
+/// ([`Structure::borrow`]): an answer to FETCH is then written without copying each first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Structure {
+pub struct Structure<S = String> {
     /// The fields of ENVELOPE.
-    pub envelope: Envelope,
+    pub envelope: Envelope<S>,
     /// The `Date:` field, when it can be read (SENTBEFORE and the like).
     pub sent: Option<Moment>,
     /// The message itself as a part: its header is the message's header.
-    pub root: Part,
+    pub root: Part<S>,
 }
 
 /// One part of a message, or the message itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Part<S = String> {
     /// Where the header lies in the raw message, with its closing empty line.
     pub header: Range<u64>,
     /// Where the body lies in the raw message; starts where the header ends.
@@ -26,47 +27,47 @@ pub struct Part {
     /// Line ends (LF) in the body.
     pub lines: u64,
     /// The type, in lower case, e.g. `text`.
-    pub media_type: String,
+    pub media_type: S,
     /// The subtype, in lower case, e.g. `plain`.
-    pub subtype: String,
+    pub subtype: S,
     /// The parameters of the type, continuations joined (RFC 2231 §8).
-    pub params: Vec<Param>,
+    pub params: Vec<Param<S>>,
     /// `Content-ID`.
-    pub id: Option<String>,
+    pub id: Option<S>,
     /// `Content-Description`.
-    pub description: Option<String>,
+    pub description: Option<S>,
     /// `Content-Transfer-Encoding`, in lower case; `7bit` when absent.
-    pub encoding: String,
+    pub encoding: S,
     /// `Content-MD5`.
-    pub md5: Option<String>,
+    pub md5: Option<S>,
     /// `Content-Disposition`.
-    pub disposition: Option<Disposition>,
+    pub disposition: Option<Disposition<S>>,
     /// `Content-Language`.
-    pub languages: Vec<String>,
+    pub languages: Vec<S>,
     /// `Content-Location`.
-    pub location: Option<String>,
+    pub location: Option<S>,
     /// What is inside.
-    pub content: Content,
+    pub content: Content<S>,
 }
 
 /// What a part holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum Content<S = String> {
     /// Nothing that IMAP numbers.
     Leaf,
     /// The parts of a `multipart`: at least one.
-    Multipart(Vec<Part>),
+    Multipart(Vec<Part<S>>),
     /// The message of a `message/rfc822` part; its offsets are those of the whole message too.
-    Message(Box<Structure>),
+    Message(Box<Structure<S>>),
 }
 
 /// `Content-Disposition` (RFC 2183).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Disposition {
+pub struct Disposition<S = String> {
     /// `attachment`, `inline`…, in lower case.
-    pub kind: String,
+    pub kind: S,
     /// Its parameters, continuations joined.
-    pub params: Vec<Param>,
+    pub params: Vec<Param<S>>,
 }
 
 impl Structure {
@@ -76,7 +77,9 @@ impl Structure {
         scanner.push(message);
         scanner.finish()
     }
+}
 
+impl<S> Structure<S> {
     /// Size of the message in octets.
     pub fn size(&self) -> u64 {
         self.root.body.end - self.root.header.start
@@ -104,29 +107,6 @@ impl Part {
         }
     }
 
-    /// Size of the body in octets, as it is transferred.
-    pub fn size(&self) -> u64 {
-        self.body.end - self.body.start
-    }
-
-    /// Whether the type is `media_type/subtype` (given in lower case).
-    pub fn is(&self, media_type: &str, subtype: &str) -> bool {
-        self.media_type == media_type && self.subtype == subtype
-    }
-
-    /// Whether the type is `text/…`.
-    pub fn is_text(&self) -> bool {
-        self.media_type == "text"
-    }
-
-    /// The parts inside, when this is a `multipart`.
-    pub fn children(&self) -> &[Part] {
-        match &self.content {
-            Content::Multipart(parts) => parts,
-            Content::Leaf | Content::Message(_) => &[],
-        }
-    }
-
     /// A parameter of the type, decoded (RFC 2231, RFC 2047): for use, not for BODYSTRUCTURE.
     pub fn param(&self, name: &str) -> Option<String> {
         params::decoded(&self.params, name)
@@ -135,5 +115,30 @@ impl Part {
     /// The name of the file: of the disposition, else `name` of the type; decoded. Not a safe path.
     pub fn filename(&self) -> Option<String> {
         self.disposition.as_ref().and_then(|d| params::decoded(&d.params, "filename")).or_else(|| self.param("name"))
+    }
+}
+
+impl<S: AsRef<str>> Part<S> {
+    /// Size of the body in octets, as it is transferred.
+    pub fn size(&self) -> u64 {
+        self.body.end - self.body.start
+    }
+
+    /// Whether the type is `media_type/subtype` (given in lower case).
+    pub fn is(&self, media_type: &str, subtype: &str) -> bool {
+        self.media_type.as_ref() == media_type && self.subtype.as_ref() == subtype
+    }
+
+    /// Whether the type is `text/…`.
+    pub fn is_text(&self) -> bool {
+        self.media_type.as_ref() == "text"
+    }
+
+    /// The parts inside, when this is a `multipart`.
+    pub fn children(&self) -> &[Part<S>] {
+        match &self.content {
+            Content::Multipart(parts) => parts,
+            Content::Leaf | Content::Message(_) => &[],
+        }
     }
 }

@@ -17,12 +17,12 @@ pub enum Piece {
     Mime,
 }
 
-impl Structure {
+impl<S: AsRef<str>> Structure<S> {
     /// The part of that number; the message itself for the empty path.
     ///
     /// Part 1 of what is not a `multipart` is the thing itself; the parts of an embedded message are numbered through the
     /// `message/rfc822` part that holds it.
-    pub fn section(&self, path: &[u32]) -> Option<&Part> {
+    pub fn section(&self, path: &[u32]) -> Option<&Part<S>> {
         let Some((first, rest)) = path.split_first() else {
             return Some(&self.root);
         };
@@ -65,12 +65,12 @@ impl Structure {
 }
 
 /// Child `number` (from 1) of a `multipart`.
-fn child(part: &Part, number: u32) -> Option<&Part> {
+fn child<S: AsRef<str>>(part: &Part<S>, number: u32) -> Option<&Part<S>> {
     part.children().get(usize::try_from(number).ok()?.checked_sub(1)?)
 }
 
 /// Part 1 of a message that is not a `multipart`.
-fn whole(part: &Part, number: u32) -> Option<&Part> {
+fn whole<S>(part: &Part<S>, number: u32) -> Option<&Part<S>> {
     (number == 1 && !matches!(part.content, Content::Multipart(_))).then_some(part)
 }
 

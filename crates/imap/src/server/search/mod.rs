@@ -1,123 +1,64 @@
-//! SEARCH as a tree that is evaluated with what is known so far (RFC 3501 §6.4.4).
+//! SEARCH, SORT and THREAD: which messages, in what order (RFC 3501 §6.4.4, RFC 5256).
 //!
-//! A message is judged with as little as possible: first by the view (flags, dates, sizes, numbers), then by the structure
-//! stored at delivery (ENVELOPE fields, Date), then by its header, and only then by its text, which is streamed once for all
-//! the texts sought. Each stage answers "yes", "no" or "not known yet".
+//! A message is judged with as little as possible: first by the view (flags, dates, sizes, numbers), then by the envelope
+//! stored at delivery (SENT…), and only then by texts, all of which the backend judges ([`OpenFolder::seek`]): from its
+//! index, or by reading what is not indexed yet. Each stage answers "yes", "no" or "not known yet", and what is known is not
+//! asked.
 //!
-//! Texts are found as exact substrings, whatever the case, in decoded headers and decoded text parts. Address fields are
-//! compared in the form `Name <local@domain>`, decoded.
+//! * [`key`]: the tree; [`found`]: evaluating it; [`answer`]: telling what was found;
+//! * [`envelopes`]: envelopes of many messages, in batches;
+//! * [`subject`], [`sort`], [`thread`]: RFC 5256;
+//! * [`scan`]: how a backend without an index seeks.
 //!
-//! Memory: one batch of structures, one header, one piece of text, and the numbers found.
+//! Memory: the numbers found, the verdicts on one bite of bodies, one batch of structures, and for SORT and THREAD the keys.
+//!
+//! [`OpenFolder::seek`]: crate::backend::OpenFolder::seek
 
+mod answer;
+mod envelopes;
+mod found;
 mod key;
 mod scan;
+mod sort;
+mod subject;
+mod thread;
 
-use std::sync::Arc;
-
-use mail::Entry;
-use mail::header;
-use mail::mime::Structure;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::answer::{Told, saves, tell};
+pub(super) use self::found::matching;
 pub(super) use self::key::Plan;
-use self::key::{Facts, Header};
-use self::scan::scan;
-use super::Ended;
-use super::commands::fetch;
-use super::reply::Stop;
+pub(crate) use self::scan::seek;
+pub(super) use self::sort::sorted;
+pub(super) use self::thread::{Forest, threads};
+use super::output::Output;
+use super::progress::Progress;
+use super::reply::Reply;
 use super::selected::Selected;
-use crate::backend::MessageBody;
 
-/// Messages judged by the view alone before other tasks get their turn.
-const TURN: usize = 1024;
-/// Messages whose structures are in memory at once.
-const BATCH: usize = 32;
-/// Octets of a header that are searched.
-const MAX_HEADER: u64 = 512 * 1024;
-
-/// The positions (from 0) of the messages that match, ascending.
-pub(super) async fn run(selected: &Selected, plan: &Plan, shutdown: &CancellationToken) -> Result<Vec<u32>, Stop> {
-    let mut found = Vec::new();
-    let mut undecided: Vec<u32> = Vec::new();
-    let latest = selected.latest();
-    let whole = Arc::ptr_eq(&latest, &selected.told);
-    for (i, entry) in selected.told.iter().enumerate() {
-        if i % TURN == TURN - 1 {
-            tokio::task::yield_now().await;
-        }
-        // Counts of messages fit 32 bits, as their numbers do.
-        let position = i as u32;
-        match plan.judge(&Facts::of_view(position, entry)) {
-            Some(false) => {}
-            // What others expunged and this client was not told of yet matches nothing (RFC 2180 §4.3).
-            _ if !whole && latest.find(entry.uid).is_none() => {}
-            Some(true) => found.push(position),
-            None => undecided.push(position),
-        }
-    }
-    if undecided.is_empty() {
-        return Ok(found);
-    }
-    for batch in undecided.chunks(BATCH) {
-        if shutdown.is_cancelled() {
-            return Err(Ended::Bye("The server is stopping").into());
-        }
-        let batch: Vec<(u32, Entry)> =
-            batch.iter().filter_map(|p| Some((*p, *selected.told.get(*p as usize)?))).collect();
-        let bodies: Vec<u64> = batch.iter().map(|(_, e)| e.body).collect();
-        let structures = selected.folder.structures(&bodies).await?;
-        for ((position, entry), structure) in batch.iter().zip(structures) {
-            let Some(structure) = structure else { continue };
-            if judge_message(selected, plan, *position, entry, &structure).await? {
-                found.push(*position);
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+/// What a search needs while it goes on.
+pub(super) struct Work<'w> {
+    pub(super) out: &'w mut Output,
+    pub(super) selected: &'w Selected,
+    pub(super) shutdown: &'w CancellationToken,
+    pub(super) progress: Progress<'w>,
 }
 
-/// Judges a message that the view did not decide.
-async fn judge_message(
-    selected: &Selected,
-    plan: &Plan,
-    position: u32,
-    entry: &Entry,
-    structure: &Structure,
-) -> Result<bool, Stop> {
-    let mut facts = Facts::of_view(position, entry);
-    facts.structure = Some(structure);
-    if let Some(verdict) = plan.judge(&facts) {
-        return Ok(verdict);
+impl Work<'_> {
+    /// Tells how far the work is when it is time to.
+    async fn step(&mut self, done: usize, total: usize) -> Result<(), super::Ended> {
+        self.progress.step(self.out, self.shutdown, done, total).await
     }
-    let Some(body) = selected.folder.body(entry.body).await? else { return Ok(false) };
-    let block;
-    if plan.needs_header() {
-        block = Header::new(&header_block(&*body, structure).await?);
-        facts.header = Some(&block);
-        if let Some(verdict) = plan.judge(&facts) {
-            return Ok(verdict);
-        }
-    }
-    let contents = scan(&*body, structure, plan.sought()).await?;
-    facts.contents = Some(&contents);
-    // Everything is known now.
-    Ok(plan.judge(&facts).unwrap_or(false))
 }
 
-async fn header_block(body: &dyn MessageBody, structure: &Structure) -> Result<Vec<u8>, Stop> {
-    let range = structure.header_range();
-    let end = range.end.min(range.start + MAX_HEADER).min(body.len());
-    Ok(fetch::read(body, range.start..end).await?)
+/// What is said to a charset that is not decoded here (RFC 3501 §6.4.4, RFC 5256 §3); `None` when it is.
+pub(super) fn bad_charset(charset: &str) -> Option<Reply> {
+    let known = matches!(charset, "UTF-8" | "US-ASCII");
+    (!known).then(|| Reply::no("Only these charsets").code("BADCHARSET (US-ASCII UTF-8)"))
 }
 
-/// A text as it is compared: lower case.
-fn fold(text: &str) -> String {
-    if text.is_ascii() { text.to_ascii_lowercase() } else { text.chars().flat_map(char::to_lowercase).collect() }
-}
-
-/// Header texts as they are compared.
-fn fold_words(value: &str) -> String {
-    fold(&header::decode_words(value))
+/// Seconds since 1970, for OLDER and YOUNGER.
+pub(super) fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
