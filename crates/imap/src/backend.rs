@@ -255,6 +255,11 @@ pub trait OpenFolder: Send + Sync {
     fn view(&self) -> watch::Receiver<Arc<View>>;
     /// The structures computed at delivery, in the order of `bodies` ([`mail::Entry::body`]); `None` for messages gone.
     async fn structures(&self, bodies: &[u64]) -> Result<Vec<Option<Structure>>>;
+    /// The same as they are kept ([`Structure::encode`]), so that what is only looked at is not copied.
+    async fn encoded_structures(&self, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
+        let structures = self.structures(bodies).await?;
+        Ok(structures.into_iter().map(|s| s.map(|s| s.encode().into())).collect())
+    }
     /// A message's octets; `None` when it is gone.
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>>;
     /// Judges which of `bodies` (ascending, each once) have each text: exactly, whether they are indexed or must be read.

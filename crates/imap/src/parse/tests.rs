@@ -77,7 +77,7 @@ fn plain_commands() {
     }
     assert_eq!(refuse(b"NOOP 1"), ErrorKind::Expected("the end of the command"));
     assert_eq!(refuse(b"XYZZY"), ErrorKind::UnknownCommand);
-    assert_eq!(refuse(b"UID NOOP"), ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, SEARCH or STORE after UID"));
+    assert_eq!(refuse(b"UID NOOP"), ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT, STORE or THREAD after UID"));
     assert_eq!(refuse(b"EXPUNGE 1"), ErrorKind::Expected("the end of the command"));
 }
 
@@ -377,7 +377,6 @@ fn store_copy_move() {
         "COPY 99999999999999999999 x",
         "COPY 1;2 x",
         "COPY 01 x",
-        "COPY $ x",
         "COPY 1",
     ] {
         refuse(bad.as_bytes());
@@ -505,7 +504,6 @@ fn search_keys() {
         "SEARCH SINCE 1-Feb-24",
         "SEARCH 0",
         "SEARCH KEYWORD \\Seen",
-        "SEARCH $",
         "SEARCH FUZZY ALL",
         "SEARCH CHARSET UTF-8",
         "SEARCH ALL CHARSET UTF-8",
@@ -527,7 +525,6 @@ fn search_options_and_charset() {
         (Numbers::Uid, Some(vec![R::Min, R::Count]), Some("UTF-8".into()), SearchKey::All)
     );
     assert_eq!(search("SEARCH RETURN () ALL"), (Numbers::Sequence, Some(vec![R::All]), None, SearchKey::All));
-    refuse(b"SEARCH RETURN (SAVE) ALL");
     refuse(b"SEARCH RETURN ALL");
     // The text of an unknown charset is let through, for the server to answer BADCHARSET.
     let command = parse(b"A1 SEARCH CHARSET \"iso-8859-1\" TEXT \"\xe9\"").expect("well formed").command;

@@ -7,12 +7,11 @@ use imap_codec::imap_types::fetch::MessageDataItem;
 use imap_codec::imap_types::response::{Data, Response};
 use mail::header::Address;
 use mail::mime::{Envelope, Structure};
-use mail::sequence::Ranges;
 use mail::{FolderName, ModSeq, Uid};
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::{Numbers, Rfc822, Section, SectionText, StatusItem};
+use crate::command::{Window, Numbers, Rfc822, Section, SectionText, StatusItem};
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
@@ -36,7 +35,7 @@ fn strings_fit_or_become_literals() {
     assert_eq!(s("a\r\n* BYE"), "{8}\r\na\r\n* BYE");
     assert_eq!(s("a\0b\t"), "{4}\r\na?b\t");
     assert!(s(&"x".repeat(1001)).starts_with("{1001}\r\n"));
-    assert_eq!(written(|out| nstring(out, None)), "NIL");
+    assert_eq!(written(|out| nstring(out, None::<&str>)), "NIL");
     assert_eq!(written(|out| nstring(out, Some("NIL"))), "\"NIL\"");
     let a = |text: &str| written(|out| astring(out, text.as_bytes()));
     assert_eq!(
@@ -73,20 +72,20 @@ fn folders() {
 
 #[test]
 fn searches() {
-    assert_eq!(written(|out| search(out, [2, 84, 882])), "* SEARCH 2 84 882\r\n");
-    assert_eq!(written(|out| search(out, [])), "* SEARCH\r\n");
-    let all: Ranges = [2, 10, 11].into_iter().collect();
-    let none = Ranges::default();
     let e = |tag, numbers, found| written(|out| esearch(out, tag, numbers, &found));
     assert_eq!(
-        e("A282", Numbers::Uid, Esearch { min: Some(2), max: Some(11), all: Some(&all), count: Some(3) }),
-        "* ESEARCH (TAG \"A282\") UID MIN 2 MAX 11 ALL 2,10:11 COUNT 3\r\n"
+        e(
+            "A282",
+            Numbers::Uid,
+            Esearch { min: Some(2), max: Some(11), count: Some(3), modseq: Some(ModSeq(917_162_500)) }
+        ),
+        "* ESEARCH (TAG \"A282\") UID MIN 2 MAX 11 COUNT 3 MODSEQ 917162500"
     );
-    assert_eq!(
-        e("A283", Numbers::Sequence, Esearch { all: Some(&none), count: Some(0), ..Esearch::default() }),
-        "* ESEARCH (TAG \"A283\") COUNT 0\r\n"
-    );
-    assert_eq!(e("A284", Numbers::Sequence, Esearch::default()), "* ESEARCH (TAG \"A284\")\r\n");
+    assert_eq!(e("A284", Numbers::Sequence, Esearch::default()), "* ESEARCH (TAG \"A284\")");
+    let window = Window { from_end: true, first: 1, last: 100 };
+    assert_eq!(written(|out| esearch_list(out, Some(window))), " PARTIAL (-1:-100 ");
+    let runs: Runs = [5, 6, 7, 3, 2, 9].into_iter().collect();
+    assert_eq!(runs.iter().map(|r| r.to_string()).collect::<Vec<_>>(), ["5:7", "3", "2", "9"]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Enabled {
                 items.contains(&FetchItem::ModSeq) || modifiers.changed_since.is_some()
             }
             Command::Store { modifiers, .. } => modifiers.unchanged_since.is_some(),
-            Command::Search { key, .. } => by_modseq(key),
+            Command::Search { key, .. } | Command::Sort { key, .. } | Command::Thread { key, .. } => by_modseq(key),
             _ => false,
         };
         if condstore { Enabled::CONDSTORE } else { Enabled::default() }

@@ -19,6 +19,7 @@ mod commands;
 mod enabled;
 mod output;
 mod plain;
+mod progress;
 mod reply;
 mod search;
 mod selected;
@@ -55,6 +56,10 @@ pub struct Config {
     pub max_session: Option<Duration>,
     /// How often an idling client is told that it is still connected, so that middle boxes do not forget it.
     pub keep_alive: Duration,
+    /// How long a search goes on before its client is told how far it is (RFC 9585)…
+    pub progress_after: Duration,
+    /// …and how often then.
+    pub progress_every: Duration,
     /// How long a refused authentication waits before its answer: makes guessing slow.
     pub failure_delay: Duration,
     /// Refused authentications after which the connection is closed.
@@ -74,6 +79,8 @@ impl Config {
             stall_timeout: Duration::from_secs(5 * 60),
             max_session: None,
             keep_alive: Duration::from_secs(2 * 60),
+            progress_after: Duration::from_secs(4),
+            progress_every: Duration::from_secs(10),
             failure_delay: Duration::from_millis(500),
             max_login_attempts: 5,
             max_bad_commands: 20,

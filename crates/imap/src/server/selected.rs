@@ -12,7 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use mail::sequence::{Number, SequenceSet};
+use mail::sequence::{Number, Ranges, SequenceSet};
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Uid, View};
 use tokio::sync::watch;
 
@@ -45,6 +45,8 @@ pub(super) struct Selected {
     pub(super) enabled: Enabled,
     /// The MODSEQ up to which the client was told everything.
     pub(super) complete: ModSeq,
+    /// `$`: the UIDs that the last search with SAVE kept (RFC 5182). Those expunged since are passed over, as UIDs are.
+    pub(super) saved: Ranges,
     views: watch::Receiver<Arc<View>>,
 }
 
@@ -54,7 +56,7 @@ impl Selected {
         let mut views = folder.view();
         let told = views.borrow_and_update().clone();
         let complete = told.highest_modseq;
-        Selected { name, folder, told, read_only, enabled, complete, views }
+        Selected { name, folder, told, read_only, enabled, complete, saved: Ranges::default(), views }
     }
 
     /// The store's picture of this moment.
@@ -185,7 +187,7 @@ impl Selected {
     /// folder is asked by many and means nothing wrong. UIDs that are not there are passed over (RFC 3501 §6.4.8).
     pub(super) fn positions(&self, set: &SequenceSet, numbers: Numbers) -> Result<Positions, Reply> {
         let ranges = match numbers {
-            Numbers::Sequence => {
+            Numbers::Sequence if !set.is_saved() => {
                 let len = u32::try_from(self.told.len()).unwrap_or(u32::MAX);
                 let beyond = set.ranges().iter().any(|(from, to)| match (from, to) {
                     (Number::Value(from), Number::Value(to)) => from.get().max(to.get()) > len,
@@ -197,9 +199,10 @@ impl Selected {
                 let resolved = set.resolve(len).up_to(len);
                 resolved.ranges().iter().map(|r| *r.start() as usize - 1..*r.end() as usize).collect()
             }
-            Numbers::Uid => {
+            // What was saved are messages, however they are numbered now.
+            Numbers::Uid | Numbers::Sequence => {
                 let last = self.told.last().map_or(0, |e| e.uid.0);
-                let resolved = set.resolve(last);
+                let resolved = if set.is_saved() { self.saved.clone() } else { set.resolve(last) };
                 let place = |uid: u32| self.told.position(Uid(uid));
                 resolved
                     .ranges()

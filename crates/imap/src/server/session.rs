@@ -273,7 +273,7 @@ impl Session {
             Command::Append(append) => Box::pin(commands::append::run(self, account, append)).await,
             Command::Idle => Box::pin(commands::idle::run(self)).await,
             command => {
-                let Session { out, selected, shutdown, .. } = self;
+                let Session { out, selected, shutdown, config, reader, .. } = self;
                 let Some(selected) = selected else { return Ok(Reply::bad("Select a folder first")) };
                 match command {
                     Command::Check => Ok(Reply::ok("Done")),
@@ -288,7 +288,18 @@ impl Session {
                     }
                     Command::Search { numbers, options, charset, key } => {
                         let request = commands::search::Request { numbers, options, charset, key };
-                        Box::pin(commands::search::run(out, selected, shutdown, tag, request)).await
+                        let room = commands::search::Room { out, selected, shutdown, config, tag };
+                        watched(reader, Box::pin(commands::search::run(room, request))).await
+                    }
+                    Command::Sort { numbers, options, criteria, charset, key } => {
+                        let request = commands::sort::Request { numbers, options, criteria, charset, key };
+                        let room = commands::search::Room { out, selected, shutdown, config, tag };
+                        watched(reader, Box::pin(commands::sort::run(room, request))).await
+                    }
+                    Command::Thread { numbers, algorithm, charset, key } => {
+                        let request = commands::thread::Request { numbers, algorithm, charset, key };
+                        let room = commands::search::Room { out, selected, shutdown, config, tag };
+                        watched(reader, Box::pin(commands::thread::run(room, request))).await
                     }
                     Command::Fetch { numbers, set, items, modifiers } => {
                         Box::pin(commands::fetch::run(out, selected, numbers, &set, &items, &modifiers)).await
@@ -312,15 +323,34 @@ impl Session {
     }
 }
 
+/// Carries out a command that may take long; a client that leaves meanwhile ends it. Not at once: one that closes its side and
+/// reads on gets what is found quickly.
+async fn watched(reader: &mut Reader, command: impl Future<Output = Outcome>) -> Outcome {
+    const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+    let left = async {
+        tokio::time::sleep(GRACE).await;
+        reader.hung_up().await;
+    };
+    tokio::select! {
+        biased;
+        outcome = command => outcome,
+        () = left => Err(Ended::Gone.into()),
+    }
+}
+
 /// What may be told when a command is over (RFC 3501 §7.4.1).
 fn afterwards(command: &Command) -> (Expunges, Numbers) {
     match command {
         Command::Fetch { numbers: Numbers::Sequence, .. }
         | Command::Store { numbers: Numbers::Sequence, .. }
-        | Command::Search { numbers: Numbers::Sequence, .. } => (Expunges::Hold, Numbers::Sequence),
+        | Command::Search { numbers: Numbers::Sequence, .. }
+        | Command::Sort { numbers: Numbers::Sequence, .. }
+        | Command::Thread { numbers: Numbers::Sequence, .. } => (Expunges::Hold, Numbers::Sequence),
         Command::Fetch { numbers, .. }
         | Command::Store { numbers, .. }
         | Command::Search { numbers, .. }
+        | Command::Sort { numbers, .. }
+        | Command::Thread { numbers, .. }
         | Command::Copy { numbers, .. }
         | Command::Move { numbers, .. } => (Expunges::Tell, *numbers),
         Command::Expunge(Some(_)) => (Expunges::Tell, Numbers::Uid),
@@ -356,6 +386,8 @@ fn name(command: &Command) -> &'static str {
         Command::Append(_) => "APPEND",
         Command::Idle => "IDLE",
         Command::Search { .. } => "SEARCH",
+        Command::Sort { .. } => "SORT",
+        Command::Thread { .. } => "THREAD",
         Command::Fetch { .. } => "FETCH",
         Command::Store { .. } => "STORE",
         Command::Copy { .. } => "COPY",

@@ -403,6 +403,23 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         Ok(())
     }
 
+    /// Waits until the connection ends, reading on as far as there is room for; for ever when there is none left. What it
+    /// reads is given by the next event. Nothing is lost when it is cancelled.
+    pub async fn hung_up(&mut self) {
+        loop {
+            if self.start == self.end {
+                (self.start, self.end) = (0, 0);
+            }
+            if self.end == self.buffer.len() {
+                return std::future::pending().await;
+            }
+            match self.inner.read(&mut self.buffer[self.end..]).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => self.end += n,
+            }
+        }
+    }
+
     async fn available(&mut self) -> io::Result<bool> {
         if self.start == self.end {
             self.start = 0;

@@ -324,7 +324,7 @@ impl<'o> Reader<'o> {
             return Err(DecodeError::Damaged);
         }
         let lines = self.number()?;
-                Ok(Part {
+        Ok(Part {
             header: start..middle,
             body: middle..end,
             lines,

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
     Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
-    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking,
 };
 use mail::mime::Structure;
+use mail::sought::Sought;
 use mail::{FolderName, SpecialUse, Uid, UidValidity, View};
 use store::{Commit, Delivered, FolderId, MailboxId, Store, StoreError, Target};
 use tokio::sync::watch;
@@ -316,6 +317,14 @@ impl OpenFolder for StoreFolder {
                 }),
             })
             .collect()
+    }
+
+    async fn encoded_structures(&self, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
+        self.store.structures(self.mailbox, bodies).await.map_err(failure)
+    }
+
+    async fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Result<Seeking> {
+        super::seeking::by_reading(self, sought, bodies).await
     }
 
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>> {

@@ -3,6 +3,7 @@
 //! * [`imap`]: mailboxes for IMAP;
 //! * [`submission`]: mail from our own people;
 //! * [`mx`]: mail from other operators;
+//! * [`seeking`]: texts sought in messages;
 //! * [`incoming`]: what the two last share: a message that streams into the store;
 //! * [`links`]: what ties it to its conversation.
 
@@ -10,6 +11,7 @@ pub mod imap;
 pub mod incoming;
 pub mod links;
 pub mod mx;
+mod seeking;
 pub mod submission;
 
 use std::sync::Arc;

@@ -18,9 +18,11 @@ pub(super) mod pattern;
 pub(super) mod rename;
 pub(super) mod search;
 pub(super) mod select;
+pub(super) mod sort;
 pub(super) mod status;
 pub(super) mod store;
 pub(super) mod subscribe;
+pub(super) mod thread;
 
 use mail::{Flags, FolderName, Keywords, Uid};
 

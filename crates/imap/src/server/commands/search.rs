@@ -1,14 +1,44 @@
-//! SEARCH and UID SEARCH (RFC 3501 §6.4.4), ESEARCH (RFC 4731).
+//! SEARCH and UID SEARCH (RFC 3501 §6.4.4), with RETURN (RFC 4731, 5182, 9394).
 
-use mail::sequence::Ranges;
 use tokio_util::sync::CancellationToken;
 
+use super::super::Config;
+use super::super::enabled::Enabled;
 use super::super::output::Output;
-use super::super::reply::{Outcome, Reply};
-use super::super::search::{self, Plan};
+use super::super::progress::Progress;
+use super::super::reply::{Outcome, Reply, Status, Stop};
+use super::super::search::{self, Plan, Told, Work};
 use super::super::selected::{Expunges, Selected};
 use crate::command::{Numbers, SearchKey, SearchReturn};
-use crate::response::{self, Esearch};
+
+/// Where a search takes place.
+pub(in super::super) struct Room<'r> {
+    pub(in super::super) out: &'r mut Output,
+    pub(in super::super) selected: &'r mut Selected,
+    pub(in super::super) shutdown: &'r CancellationToken,
+    pub(in super::super) config: &'r Config,
+    pub(in super::super) tag: &'r str,
+}
+
+impl<'r> Room<'r> {
+    /// What the search itself sees of it.
+    pub(super) fn work(&mut self) -> Work<'_> {
+        let progress = Progress::new(self.tag, self.config);
+        Work { out: self.out, selected: self.selected, shutdown: self.shutdown, progress }
+    }
+
+    /// A search with SAVE that ends in NO leaves nothing in `$`; one that was BAD leaves it as it was (RFC 5182 §2.1).
+    pub(super) fn saved(self, saves: bool, outcome: Outcome) -> Outcome {
+        let failed = match &outcome {
+            Ok(reply) | Err(Stop::Reply(reply)) => reply.status == Status::No,
+            Err(Stop::Ended(_)) => false,
+        };
+        if saves && failed {
+            self.selected.saved = Default::default();
+        }
+        outcome
+    }
+}
 
 /// What is asked.
 pub(in super::super) struct Request {
@@ -18,47 +48,32 @@ pub(in super::super) struct Request {
     pub(in super::super) key: SearchKey,
 }
 
-pub(in super::super) async fn run(
-    out: &mut Output,
-    selected: &mut Selected,
-    shutdown: &CancellationToken,
-    tag: &str,
-    request: Request,
-) -> Outcome {
+pub(in super::super) async fn run(mut room: Room<'_>, mut request: Request) -> Outcome {
+    // RFC 9051 §6.4.4: there is no other response than ESEARCH then.
+    if room.selected.enabled.has(Enabled::REV2) && request.options.is_none() {
+        request.options = Some(vec![SearchReturn::All]);
+    }
+    let saves = search::saves(request.options.as_deref());
+    let outcome = find(&mut room, request).await;
+    room.saved(saves, outcome)
+}
+
+async fn find(room: &mut Room<'_>, request: Request) -> Outcome {
     let Request { numbers, options, charset, key } = request;
-    if charset.is_some_and(|c| c != "UTF-8" && c != "US-ASCII") {
-        return Ok(Reply::no("Only these charsets").code("BADCHARSET (US-ASCII UTF-8)"));
+    if let Some(refused) = charset.as_deref().and_then(search::bad_charset) {
+        return Ok(refused);
     }
-    selected.tell(out, Expunges::Hold, numbers).await?;
-    let plan = Plan::new(key, selected);
-    let positions = search::run(selected, &plan, shutdown).await?;
-    let number = |position: u32| match numbers {
-        Numbers::Sequence => position + 1,
-        // Each position is of this very view.
-        Numbers::Uid => selected.told.get(position as usize).map_or(0, |e| e.uid.0),
+    room.selected.tell(room.out, Expunges::Hold, numbers).await?;
+    let plan = Plan::new(key, room.selected, search::now());
+    let positions = search::matching(&mut room.work(), &plan).await?;
+    let told = Told {
+        name: "SEARCH",
+        tag: room.tag,
+        numbers,
+        options: options.as_deref(),
+        positions: &positions,
+        modseq: plan.names_modseq(),
     };
-    let found = positions.into_iter().map(number);
-    match options {
-        None => {
-            out.put(b"* SEARCH");
-            for number in found {
-                out.text(format_args!(" {number}"));
-                out.room().await?;
-            }
-            out.put(b"\r\n");
-        }
-        Some(options) => {
-            let found: Ranges = found.collect();
-            // No option at all means ALL (RFC 4731 §3.1).
-            let wants = |option| options.contains(&option);
-            let told = Esearch {
-                min: found.first().filter(|_| wants(SearchReturn::Min)),
-                max: found.last().filter(|_| wants(SearchReturn::Max)),
-                all: Some(&found).filter(|_| options.is_empty() || wants(SearchReturn::All)),
-                count: Some(found.count()).filter(|_| wants(SearchReturn::Count)),
-            };
-            response::esearch(out.buffer(), tag, numbers, &told);
-        }
-    }
+    search::tell(room.out, room.selected, &told).await?;
     Ok(Reply::ok("Done"))
 }

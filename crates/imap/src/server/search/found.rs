@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Work;
-use super::key::{Facts, Plan, Verdicts};
 use super::super::reply::Stop;
+use super::Work;
 use super::envelopes::envelopes;
+use super::key::{Facts, Plan, Verdicts};
 use crate::backend::Failure;
 
 /// Messages judged by the view alone before other tasks get their turn.
@@ -46,12 +46,7 @@ pub(in super::super) async fn matching(work: &mut Work<'_>, plan: &Plan) -> Resu
 
 /// Judges by the dates the messages were sent on; answers with those that this does not decide. With texts in the tree a
 /// date is only kept where it matters: those are asked for again, few as they are.
-async fn by_sent(
-    work: &mut Work<'_>,
-    plan: &Plan,
-    undecided: &[u32],
-    found: &mut Vec<u32>,
-) -> Result<Vec<u32>, Stop> {
+async fn by_sent(work: &mut Work<'_>, plan: &Plan, undecided: &[u32], found: &mut Vec<u32>) -> Result<Vec<u32>, Stop> {
     let mut left = Vec::new();
     envelopes(work, undecided, |position, entry, envelope| {
         let Some((_, sent)) = envelope else { return };

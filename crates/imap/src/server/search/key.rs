@@ -8,6 +8,7 @@ use time::Date;
 
 use super::super::selected::Selected;
 use crate::command::{DateTest, SearchKey};
+use crate::objectid;
 
 /// A search ready to judge messages.
 pub(in super::super) struct Plan {

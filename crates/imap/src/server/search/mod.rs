@@ -8,7 +8,6 @@
 //! * [`key`]: the tree; [`found`]: evaluating it; [`answer`]: telling what was found;
 //! * [`envelopes`]: envelopes of many messages, in batches;
 //! * [`subject`], [`sort`], [`thread`]: RFC 5256;
-//! * [`scan`]: how a backend without an index seeks.
 //!
 //! Memory: the numbers found, the verdicts on one bite of bodies, one batch of structures, and for SORT and THREAD the keys.
 //!
@@ -18,7 +17,6 @@ mod answer;
 mod envelopes;
 mod found;
 mod key;
-mod scan;
 mod sort;
 mod subject;
 mod thread;
@@ -28,9 +26,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::answer::{Told, saves, tell};
 pub(super) use self::found::matching;
 pub(super) use self::key::Plan;
-pub(crate) use self::scan::seek;
 pub(super) use self::sort::sorted;
-pub(super) use self::thread::{Forest, threads};
+pub(super) use self::thread::threads;
 use super::output::Output;
 use super::progress::Progress;
 use super::reply::Reply;

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
     Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
-    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking,
 };
 use mail::mime::Structure;
+use mail::sought::Sought;
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 
@@ -49,6 +50,10 @@ pub struct Mailbox {
     pub octets_read: AtomicU64,
     /// Structures asked for.
     pub structures_read: AtomicUsize,
+    /// Bodies in which texts were sought.
+    pub bodies_sought: AtomicUsize,
+    /// How long each of them takes.
+    pub seek_takes: Mutex<std::time::Duration>,
     /// Appends refuse with [`Failure::Unavailable`] after their first piece.
     pub disk_full: AtomicBool,
 }
@@ -72,6 +77,8 @@ impl Mailbox {
             validity: AtomicU64::new(100),
             octets_read: AtomicU64::new(0),
             structures_read: AtomicUsize::new(0),
+            bodies_sought: AtomicUsize::new(0),
+            seek_takes: Mutex::default(),
             disk_full: AtomicBool::new(false),
         };
         mailbox.make(&FolderName::inbox(), None);
@@ -330,6 +337,30 @@ impl OpenFolder for Open {
         self.mailbox.structures_read.fetch_add(bodies.len(), Ordering::SeqCst);
         let kept = lock(&self.mailbox.bodies);
         Ok(bodies.iter().map(|b| kept.octets.get(b).and_then(|(_, s)| s.clone())).collect())
+    }
+
+    /// Reads what it is asked for, a few bodies at a time, as a backend does that has indexed nothing.
+    async fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Result<Seeking> {
+        const BITE: usize = 2;
+        let mut seeking = Seeking { judged: 0, matching: vec![Vec::new(); sought.len()] };
+        for body in bodies.iter().take(BITE) {
+            seeking.judged += 1;
+            self.mailbox.bodies_sought.fetch_add(1, Ordering::SeqCst);
+            let takes = *lock(&self.mailbox.seek_takes);
+            tokio::time::sleep(takes).await;
+            let structure = lock(&self.mailbox.bodies).octets.get(body).and_then(|(_, s)| s.clone());
+            let (Some(octets), Some(structure)) = (self.body(*body).await?, structure) else { continue };
+            let mut scan = search::Scan::new(&structure, sought);
+            while let Some(wanted) = scan.wanted() {
+                scan.push(&octets.read(wanted.start, (wanted.end - wanted.start) as usize).await?);
+            }
+            for (found, matching) in scan.finish().into_iter().zip(&mut seeking.matching) {
+                if found {
+                    matching.push(*body);
+                }
+            }
+        }
+        Ok(seeking)
     }
 
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>> {

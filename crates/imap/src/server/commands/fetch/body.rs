@@ -82,7 +82,7 @@ async fn locate(
 }
 
 /// A range of a message, in memory.
-pub(in super::super::super) async fn read(body: &dyn MessageBody, range: Range<u64>) -> Result<Vec<u8>, Failure> {
+async fn read(body: &dyn MessageBody, range: Range<u64>) -> Result<Vec<u8>, Failure> {
     let mut octets = Vec::new();
     let mut at = range.start;
     while at < range.end {

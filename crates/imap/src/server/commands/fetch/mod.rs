@@ -10,8 +10,6 @@
 
 mod body;
 
-pub(in super::super) use self::body::read;
-
 use mail::mime::Structure;
 use mail::sequence::SequenceSet;
 use mail::{Entry, Flags, ModSeq, Uid, View};
