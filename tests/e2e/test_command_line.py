@@ -22,6 +22,7 @@ from wire import imap_wire, smtp_wire
 SUBCOMMANDS = [
     [], ["sandbox"], ["sandbox", "token"], ["serve"], ["check-config"], ["mailbox"], ["mailbox", "create"], ["mailbox", "list"],
     ["mailbox", "show"], ["mailbox", "grant"], ["mailbox", "revoke"], ["mailbox", "delete"],
+    ["import"], ["import", "maildir"], ["import", "mbox"], ["import", "imap"], ["export"], ["export", "maildir"], ["export", "mbox"],
 ]
 
 

@@ -17,6 +17,7 @@ pub mod queue;
 pub mod rights;
 pub mod service;
 pub mod traces;
+pub mod transfer;
 
 pub use config::Config;
 pub use service::{Addresses, Operator, StartError};

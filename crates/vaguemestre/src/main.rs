@@ -6,6 +6,8 @@
 mod commands;
 mod failure;
 mod logging;
+mod mailroom;
+mod progress;
 mod runtime;
 mod signals;
 
@@ -41,14 +43,18 @@ enum Command {
     CheckConfig(commands::check_config::Args),
     /// Manages the mailboxes (BAL) of an operator, beside its running server or not.
     Mailbox(commands::mailbox::Args),
+    /// Brings mail from a Maildir, an mbox or another IMAP server into a mailbox.
+    Import(commands::import::Args),
+    /// Writes a mailbox as a Maildir or as mbox files.
+    Export(commands::export::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let quiet = match &cli.command {
         // Beside the table that the sandbox prints, only trouble is worth a line.
-        Command::Sandbox(_) | Command::CheckConfig(_) | Command::Mailbox(_) => "warn",
         Command::Serve(_) => "info",
+        _ => "warn",
     };
     logging::start(cli.log_format, quiet);
     let done = match cli.command {
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(args),
         Command::CheckConfig(args) => commands::check_config::run(args),
         Command::Mailbox(args) => commands::mailbox::run(args),
+        Command::Import(args) => commands::import::run(args),
+        Command::Export(args) => commands::export::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

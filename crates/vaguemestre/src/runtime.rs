@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 
 /// Runs a command to its end.
-pub fn block_on<F: Future<Output = Result<(), Failure>>>(command: F) -> Result<(), Failure> {
+pub fn block_on<T, F: Future<Output = Result<T, Failure>>>(command: F) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("the asynchronous runtime does not start: {error}")))?;
     let done = runtime.block_on(command);

@@ -79,3 +79,8 @@ fn queue() {
 fn full() {
     python("test_full.py");
 }
+
+#[test]
+fn transfer() {
+    python("test_transfer.py");
+}

@@ -1,6 +1,8 @@
 //! One file per subcommand.
 
 pub mod check_config;
+pub mod export;
+pub mod import;
 pub mod mailbox;
 pub mod sandbox;
 pub mod serve;

@@ -1,0 +1,62 @@
+//! How far long work is: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Between two lines when nobody looks at a terminal.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Progress of one piece of work, counted in `what` (messages, files).
+pub struct Progress {
+    bar: ProgressBar,
+    what: &'static str,
+    told: Instant,
+    terminal: bool,
+}
+
+impl Progress {
+    /// `total`: how many there will be, if that is known.
+    pub fn new(what: &'static str, total: Option<u64>) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::no_length(),
+        };
+        bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        let template = match total {
+            Some(_) => "{bar:30} {pos}/{len} {msg}  {per_sec}  {eta} left",
+            None => "{spinner} {pos} {msg}  {per_sec}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Progress { bar, what, told: Instant::now(), terminal }
+    }
+
+    /// So many more are done.
+    pub fn add(&mut self, count: u64) {
+        self.bar.inc(count);
+        if !self.terminal && self.told.elapsed() >= EVERY {
+            self.told = Instant::now();
+            let of = self.bar.length().map_or(String::new(), |length| format!(" of {length}"));
+            eprintln!("{}{of} {}", self.bar.position(), self.what);
+        }
+    }
+
+    /// A line that stays, above the bar.
+    pub fn note(&self, line: &str) {
+        if self.terminal {
+            self.bar.println(line);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    /// The end.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
