@@ -2,19 +2,21 @@
 //!
 //! Invariants:
 //! * a message of at most [`INLINE_LIMIT`] octets stays in memory; a larger one never takes more than that of it: it goes, in
-//!   large pieces and on blocking threads, to a file of its own in the spool folder;
+//!   large pieces and on blocking threads, to a file of its own in the spool folder, encrypted under a key of its own that is
+//!   only in memory until a commit seals it;
 //! * a spooled file is removed when what holds it is dropped, unless a commit took it over;
 //! * a [`Body`] that was opened stays readable after the message is gone, and is read in pieces the caller bounds.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use openssl::sha::Sha256;
+use zeroize::Zeroizing;
 
+use crate::crypt::{self, CHUNK, Key, Part, TAG};
 use crate::{Result, StoreError};
 
 /// The largest message kept in memory on its way in, and in the database rather than in a file of its own, in octets.
@@ -28,14 +30,54 @@ pub const INLINE_LIMIT: usize = 256 * 1024;
 pub(crate) struct SpoolFile {
     path: Option<PathBuf>,
     file: Arc<File>,
+    key: Arc<Key>,
+    /// Whole chunks written.
+    chunks: u64,
+    /// Octets of an unfinished chunk behind them, and how often one was written: its nonce.
+    unfinished: (usize, u64),
 }
 
 impl SpoolFile {
     /// Makes a new file of an unguessable name in `folder`. Blocking.
     fn create(folder: &Path) -> Result<Self> {
         let path = folder.join(random_name()?);
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        Ok(SpoolFile { path: Some(path), file: Arc::new(file) })
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let key = Arc::new(crypt::random::<32>()?);
+        Ok(SpoolFile { path: Some(path), file: Arc::new(file), key, chunks: 0, unfinished: (0, 0) })
+    }
+
+    /// What decrypts it.
+    pub(crate) fn key(&self) -> Arc<Key> {
+        self.key.clone()
+    }
+
+    /// Appends octets; `last`: no more come. Blocking.
+    fn append(&mut self, octets: &[u8], last: bool) -> Result<()> {
+        let at = self.chunks * (CHUNK + TAG) as u64;
+        let mut clear = Zeroizing::new(Vec::with_capacity(self.unfinished.0 + octets.len()));
+        if self.unfinished.0 > 0 {
+            let mut sealed = vec![0; self.unfinished.0 + TAG];
+            self.file.read_exact_at(&mut sealed, at)?;
+            crypt::open_chunk(&self.key, Part::Unfinished, self.unfinished.1, false, &sealed, &mut clear)?;
+        }
+        clear.extend_from_slice(octets);
+        let mut sealed = Vec::with_capacity(crypt::sealed_length(clear.len() as u64) as usize);
+        let mut rest = &clear[..];
+        // A whole chunk may turn out to be the last: it waits as an unfinished one.
+        while rest.len() > CHUNK {
+            let (chunk, behind) = rest.split_at(CHUNK);
+            crypt::seal_chunk(&self.key, Part::Body, self.chunks, false, chunk, &mut sealed)?;
+            self.chunks += 1;
+            rest = behind;
+        }
+        if last {
+            crypt::seal_chunk(&self.key, Part::Body, self.chunks, true, rest, &mut sealed)?;
+        } else {
+            self.unfinished = (rest.len(), self.unfinished.1 + 1);
+            crypt::seal_chunk(&self.key, Part::Unfinished, self.unfinished.1, false, rest, &mut sealed)?;
+        }
+        self.file.write_all_at(&sealed, at)?;
+        Ok(())
     }
 
     /// Syncs the file and gives it its final name. Blocking; the folder of `to` has yet to be synced.
@@ -126,7 +168,7 @@ impl Spool {
             let (now, later) = rest.split_at(INLINE_LIMIT - self.pending.len());
             self.pending.extend_from_slice(now);
             rest = later;
-            self.flush().await?;
+            self.flush(false).await?;
         }
         self.pending.extend_from_slice(rest);
         Ok(())
@@ -144,13 +186,13 @@ impl Spool {
         if self.folder.is_none() || (self.pending.is_empty() && self.file.is_some()) {
             return Ok(());
         }
-        self.flush().await?;
+        self.flush(false).await?;
         self.pending = Vec::new();
         Ok(())
     }
 
     /// Writes what is pending to the file, which is made on the first call.
-    async fn flush(&mut self) -> Result<()> {
+    async fn flush(&mut self, last: bool) -> Result<()> {
         let folder = self.folder.clone();
         let (file, pending) = (self.file.take(), std::mem::take(&mut self.pending));
         let length = pending.len() as u64;
@@ -158,12 +200,12 @@ impl Spool {
         // and the file goes with the thread's answer.
         self.broken = true;
         let (file, mut pending) = tokio::task::spawn_blocking(move || -> Result<(SpoolFile, Vec<u8>)> {
-            let file = match (file, &folder) {
+            let mut file = match (file, &folder) {
                 (Some(file), _) => file,
                 (None, Some(folder)) => SpoolFile::create(folder)?,
                 (None, None) => return Err(StoreError::Io("no spool folder".into())),
             };
-            (&*file.file).write_all(&pending)?;
+            file.append(&pending, last)?;
             Ok((file, pending))
         })
         .await
@@ -185,7 +227,7 @@ impl Spool {
             return Err(StoreError::Io("the spool failed earlier".into()));
         }
         if self.file.is_some() {
-            self.flush().await?;
+            self.flush(true).await?;
         }
         let digest = self.digest.take().map(Sha256::finish);
         let length = self.len();
@@ -241,7 +283,7 @@ impl Spooled {
     pub fn body(&self) -> Body {
         match &self.content {
             SpooledContent::Memory(octets) => Body::from_bytes(octets.clone()),
-            SpooledContent::File(file) => Body::from_file(file.file.clone(), self.length),
+            SpooledContent::File(file) => Body::from_sealed(file.file.clone(), self.length, file.key.clone()),
         }
     }
 }
@@ -263,6 +305,8 @@ pub struct Body {
 enum Source {
     Memory(Bytes),
     File(Arc<File>),
+    /// In encrypted chunks.
+    Sealed(Arc<File>, Arc<Key>),
 }
 
 impl Body {
@@ -275,6 +319,11 @@ impl Body {
     /// An open file of `length` octets, which nobody changes any more.
     pub(crate) fn from_file(file: Arc<File>, length: u64) -> Self {
         Body { length, source: Source::File(file) }
+    }
+
+    /// The same, of `length` octets in clear.
+    pub(crate) fn from_sealed(file: Arc<File>, length: u64, key: Arc<Key>) -> Self {
+        Body { length, source: Source::Sealed(file, key) }
     }
 
     /// Its size in octets.
@@ -290,7 +339,8 @@ impl Body {
     /// At most `len` octets from `offset`; fewer (or none) only at the end. `len` bounds the memory taken.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the file cannot be read or is shorter than it should be.
+    /// [`StoreError::Io`] when the file cannot be read or is shorter than it should be, [`StoreError::Damaged`] when it does not
+    /// decrypt.
     pub async fn read(&self, offset: u64, len: usize) -> Result<Bytes> {
         let left = self.length.saturating_sub(offset);
         let len = usize::try_from(left).map_or(len, |left| left.min(len));
@@ -307,6 +357,12 @@ impl Body {
                 .await
                 .map_err(|e| StoreError::Io(format!("a reading thread ended: {e}")))?
             }
+            Source::Sealed(file, key) if len > 0 => {
+                let (file, key, length) = (file.clone(), key.clone(), self.length);
+                tokio::task::spawn_blocking(move || read_sealed(&file, &key, length, offset, len))
+                    .await
+                    .map_err(|e| StoreError::Io(format!("a reading thread ended: {e}")))?
+            }
             _ => Ok(Bytes::new()),
         }
     }
@@ -319,6 +375,26 @@ impl Body {
         let len = usize::try_from(self.length).map_err(|_| StoreError::Io("too large for memory".into()))?;
         self.read(0, len).await
     }
+}
+
+/// `len` (above zero) octets from `offset`, within `length`: the chunks that have them are decrypted, one at a time. Blocking.
+fn read_sealed(file: &File, key: &Key, length: u64, offset: u64, len: usize) -> Result<Bytes> {
+    let (chunk, end) = (CHUNK as u64, offset + len as u64);
+    let last = length.div_ceil(chunk).max(1) - 1;
+    let mut out = Vec::with_capacity(len);
+    let mut clear = Vec::with_capacity(CHUNK);
+    let mut sealed = vec![0; CHUNK + TAG];
+    for number in offset / chunk..=(end - 1) / chunk {
+        let start = number * chunk;
+        let size = (length - start).min(chunk) as usize + TAG;
+        file.read_exact_at(&mut sealed[..size], number * (CHUNK + TAG) as u64)?;
+        clear.clear();
+        crypt::open_chunk(key, Part::Body, number, number == last, &sealed[..size], &mut clear)?;
+        // Both are within this chunk.
+        let (from, to) = (offset.saturating_sub(start) as usize, (end - start).min(chunk) as usize);
+        out.extend_from_slice(&clear[from..to]);
+    }
+    Ok(out.into())
 }
 
 impl std::fmt::Debug for Body {
@@ -391,6 +467,39 @@ mod tests {
         assert_eq!(files(&path), 1);
         drop(spool);
         assert_eq!(files(&path), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_spooled_is_encrypted_and_read_in_pieces() {
+        let (_dir, path) = folder();
+        let text: Vec<u8> = (0..5 * CHUNK + 77).map(|n| (n * n >> 7) as u8).collect();
+        // Pieces that end where chunks end and where they do not.
+        for cuts in [&[CHUNK, 2 * CHUNK][..], &[1, CHUNK + 1, 4 * CHUNK - 1], &[100, 5 * CHUNK], &[]] {
+            let mut spool = Spool::in_folder(path.clone());
+            let mut from = 0;
+            for to in cuts.iter().copied().chain([text.len()]) {
+                spool.write(&text[from..to]).await.expect("written");
+                spool.spill().await.expect("spilled");
+                from = to;
+            }
+            let spooled = spool.finish().await.expect("finished");
+            let body = spooled.body();
+            assert!(body.read_all().await.expect("read") == text);
+            for (offset, len) in
+                [(0, 1), (CHUNK - 1, 2), (CHUNK, CHUNK), (3 * CHUNK + 5, 2 * CHUNK), (5 * CHUNK + 76, 9)]
+            {
+                let wanted = &text[offset..text.len().min(offset + len)];
+                assert!(body.read(offset as u64, len).await.expect("read") == wanted, "{offset} {len}");
+            }
+            let name = std::fs::read_dir(&path).expect("readable").next().expect("a file").expect("readable").path();
+            let disk = std::fs::read(&name).expect("read");
+            assert!(!disk.windows(16).any(|w| w == &text[1000..1016]), "in clear on disk");
+            let mut wrong = disk.clone();
+            wrong[2 * CHUNK + 100] ^= 1;
+            std::fs::write(&name, &wrong).expect("written");
+            assert!(body.read(0, CHUNK).await.is_ok(), "other chunks do not matter");
+            assert!(matches!(body.read(2 * CHUNK as u64, 1).await, Err(StoreError::Damaged(_))));
+        }
     }
 
     #[tokio::test]

@@ -36,6 +36,12 @@ pub enum StoreError {
     /// The store is in use by another server, or was written by a newer version.
     #[error("the store cannot be opened: {0}")]
     Unusable(String),
+    /// The mailbox's data key is not there: destroyed with the mailbox, or not brought back with a backup. For good.
+    #[error("the mailbox's key is gone: what it encrypted cannot be read any more")]
+    NoKey,
+    /// What lies on disk is not what was written there.
+    #[error("the data are damaged: {0}")]
+    Damaged(&'static str),
     /// Any other trouble with the storage device or the engine. Temporary as far as a client is concerned.
     #[error("storage trouble: {0}")]
     Io(String),

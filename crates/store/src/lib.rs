@@ -16,7 +16,9 @@
 
 pub mod body;
 pub mod contract;
+mod crypt;
 mod error;
+pub mod keys;
 pub mod limits;
 pub mod memory;
 pub mod model;

@@ -99,6 +99,8 @@ fn failure(error: StoreError) -> Failure {
         | StoreError::Full
         | StoreError::Closed
         | StoreError::Unusable(_)
+        | StoreError::NoKey
+        | StoreError::Damaged(_)
         | StoreError::Io(_) => {
             tracing::error!("the store cannot answer: {error}");
             Failure::Unavailable

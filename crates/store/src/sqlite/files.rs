@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::body::{SpoolFile, random_name};
+use crate::crypt::Key;
 use crate::{Body, Result};
 
 /// Makes a folder that only we may read: it holds health data.
@@ -86,10 +87,13 @@ impl Files {
         Ok(placed)
     }
 
-    /// Opens a body; `None` when it is gone. Blocking.
-    pub(super) fn body(&self, name: &str, size: u64) -> Result<Option<Body>> {
+    /// Opens a body, in clear without a key; `None` when it is gone. Blocking.
+    pub(super) fn body(&self, name: &str, size: u64, key: Option<Key>) -> Result<Option<Body>> {
         match File::open(self.path(name)) {
-            Ok(file) => Ok(Some(Body::from_file(Arc::new(file), size))),
+            Ok(file) => Ok(Some(match key {
+                None => Body::from_file(Arc::new(file), size),
+                Some(key) => Body::from_sealed(Arc::new(file), size, Arc::new(key)),
+            })),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e.into()),
         }

@@ -208,7 +208,7 @@ pub(super) fn bodies_after(conn: &Connection, mailbox: MailboxId, after: u64, li
     Ok(found)
 }
 
-/// Usage grows, within the quota. Answers the first of the new bodies' numbers, and of the new conversations'.
+/// Usage grows, within the quota; nothing is written when it is refused. Answers the first of the new bodies' numbers, and of the new conversations'.
 pub(super) fn grow(tx: &Tx<'_>, mailbox: MailboxId, by: &Growth) -> Result<(u64, u32)> {
     let numbers = params![
         mailbox.0 as i64,
@@ -216,22 +216,24 @@ pub(super) fn grow(tx: &Tx<'_>, mailbox: MailboxId, by: &Growth) -> Result<(u64,
         by.messages as i64,
         by.bodies as i64,
         by.threads as i64,
-        by.links as i64
+        by.links as i64,
+        // What the log brings back was acknowledged within the quota of then.
+        tx.replay
     ];
-    let (fits, body, thread): (bool, i64, i64) = tx
+    let numbers: Option<(i64, i64)> = tx
         .conn
         .prepare_cached(
             "UPDATE mailbox SET octets = octets + ?2, messages = messages + ?3, next_body = next_body + ?4,
-                 next_thread = next_thread + ?5, links = links + ?6 WHERE id = ?1
-             RETURNING ifnull(octets <= quota_octets, 1) AND ifnull(messages <= quota_messages, 1), next_body - ?4,
-                 next_thread - ?5",
+                 next_thread = next_thread + ?5, links = links + ?6
+             WHERE id = ?1 AND (?7 OR (ifnull(octets + ?2 <= quota_octets, 1) AND ifnull(messages + ?3 <= quota_messages, 1)))
+             RETURNING next_body - ?4, next_thread - ?5",
         )?
-        .query_row(numbers, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?
-        .ok_or(StoreError::NoSuchMailbox)?;
-    if !fits {
+        .query_row(numbers, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((body, thread)) = numbers else {
+        must_exist(tx.conn, mailbox)?;
         return Err(StoreError::OverQuota);
-    }
+    };
     // Four thousand million conversations in one mailbox: those beyond are of none.
     Ok((body as u64, u32::try_from(thread).unwrap_or(0)))
 }

@@ -1,22 +1,27 @@
 //! The embedded engine: SQLite with one writer that commits for everybody, bodies beside.
 //!
-//! A data folder holds `lock` (a server holds it locked), `store.db` with its log, `bodies/` (large messages, one file each)
-//! and `spool/` (messages on their way in). It is readable by its owner only.
+//! A data folder holds `lock` (a server holds it locked), `store.db` with its log, `segments/` (messages, and the log that new ones
+//! are made durable by), `bodies/` (large messages, one file each), `spool/` (messages on their way in) and `keys/` (what all
+//! that is encrypted under: a backup leaves it out). It is readable by its owner only.
 //!
 //! * [`schema`]: tables, versions, opening; * [`writer`]: the group committer; * [`checkpoint`]: who empties its log; * [`deliver`], [`messages`], [`folders`],
-//!   [`queue`], [`register`]: what requests do; * [`reads`]: the connections that read; * [`files`]: large bodies;
-//!   * [`upkeep`]: what is done when nobody waits.
+//!   [`queue`], [`register`]: what requests do; * [`segment`], [`record`], [`facts`]: messages on disk; * [`replay`]: what a crash
+//!   left to do; * [`reads`]: the connections that read; * [`files`]: large bodies; * [`upkeep`]: what is done when nobody waits.
 
 mod checkpoint;
 mod deliver;
 mod expunged;
+mod facts;
 mod files;
 mod folders;
 mod messages;
 mod queue;
 mod reads;
+mod record;
 mod register;
+mod replay;
 mod schema;
+mod segment;
 mod sharing;
 #[cfg(test)]
 mod tests;
@@ -35,16 +40,20 @@ use mail::{FolderName, ModSeq, Rights, SpecialUse, Uid, View};
 use mssante::{Address, NationalId};
 use tokio::sync::{Semaphore, watch};
 
-use crate::body::SpooledContent;
+use crate::body::{INLINE_LIMIT, SpooledContent};
+use crate::crypt::DataKey;
+use crate::keys::{KeyKeeper, Keys, MasterKey, SYSTEM, Slot};
 use crate::limits::MAX_MESSAGE;
 use crate::views::{Change, Views};
 use crate::*;
 use checkpoint::Checkpoints;
-use deliver::{Message as NewMessage, Octets, Prepared, keepers};
+use deliver::{Keeper, Kept, Message as NewMessage, Origin, Prepared, keepers};
 use files::{Files, make_private, sync_folder};
 use reads::Readers;
+use record::{Record, Sealing};
+use segment::{Log, Segments};
 use upkeep::Notes;
-use writer::{Message, Request, Tx, Writer};
+use writer::{Kind, Message, Request, Tx, Writer};
 
 /// Requests that may wait for the writer; beyond, callers wait for a place: bounds the memory that waiting takes.
 const WAITING: usize = 4096;
@@ -66,10 +75,25 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// How a store is opened.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// What wraps the data keys. `None`: the file `keys/master.key` of the data folder, made on first use. That is for tests and small
+    /// sites: who gets the folder then gets the mail.
+    pub keeper: Option<Arc<dyn KeyKeeper>>,
+}
+
+impl Options {
+    /// With a keeper of the data keys.
+    pub fn with_keeper(keeper: impl KeyKeeper) -> Self {
+        Options { keeper: Some(Arc::new(keeper)) }
+    }
+}
+
 /// The durable engine.
 pub struct Sqlite {
     readers: Readers,
-    files: Files,
+    place: reads::Place,
     spool: Arc<Path>,
     views: Arc<Views>,
     notes: Arc<Notes>,
@@ -83,12 +107,20 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
+    /// Opens the data folder for a server with [`Options::default`]. Blocking.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open_with`].
+    pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_with(folder, Options::default())
+    }
+
     /// Opens the data folder for a server, making it on first use. Blocking.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] when another server has it open or a newer version wrote it; [`StoreError::Full`],
-    /// [`StoreError::Io`].
-    pub fn open(folder: &Path) -> Result<Self> {
+    /// [`StoreError::Unusable`] when another server has it open, a newer version wrote it, its keys are not there or not those of
+    /// the master key; [`StoreError::Full`], [`StoreError::Io`].
+    pub fn open_with(folder: &Path, options: Options) -> Result<Self> {
         make_private(folder)?;
         let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
         match lock.try_lock() {
@@ -98,12 +130,12 @@ impl Sqlite {
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        let store = Self::start(folder, Some(lock))?;
+        let store = Self::start(folder, Some(lock), options)?;
         for leftover in std::fs::read_dir(&store.spool)? {
             std::fs::remove_file(leftover?.path())?;
         }
         let reader = schema::open_reader(&folder.join(DATABASE))?;
-        store.files.remove_orphans(|name| reads::is_named(&reader, name))?;
+        store.place.files.remove_orphans(|name| reads::is_named(&reader, name))?;
         Ok(store)
     }
 
@@ -113,19 +145,34 @@ impl Sqlite {
     /// # Errors
     /// As [`Sqlite::open`], but never because of a server.
     pub fn open_admin(folder: &Path) -> Result<Self> {
-        make_private(folder)?;
-        Self::start(folder, None)
+        Self::open_admin_with(folder, Options::default())
     }
 
-    fn start(folder: &Path, lock: Option<File>) -> Result<Self> {
+    /// As [`Sqlite::open_admin`], with the options of the server.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open_admin`].
+    pub fn open_admin_with(folder: &Path, options: Options) -> Result<Self> {
+        make_private(folder)?;
+        Self::start(folder, None, options)
+    }
+
+    fn start(folder: &Path, lock: Option<File>, options: Options) -> Result<Self> {
         let admin = lock.is_none();
         let spool = folder.join("spool");
         make_private(&spool)?;
         let files = Files::open(folder.join("bodies"))?;
         let path = folder.join(DATABASE);
+        let segments = Segments::open(folder.join("segments"))?;
+        if !path.try_exists()? && !segments.numbers()?.is_empty() {
+            return Err(StoreError::Unusable(format!("{} is not there and mail is: run fsck", path.display())));
+        }
         let conn = schema::open_writer(&path, admin)?;
+        let keys = Arc::new(open_keys(folder, options, &conn)?);
+        let end = if admin { None } else { Some(begin(&conn, &keys, &segments)?) };
         let data_version = conn.query_row("PRAGMA data_version", [], |row| row.get(0))?;
         sync_folder(folder)?;
+        let place = reads::Place { files: files.clone(), segments: segments.clone(), keys: keys.clone() };
         let (sender, inbox) = mpsc::channel();
         let (views, notes) = (Arc::<Views>::default(), Arc::<Notes>::default());
         if !admin {
@@ -139,11 +186,16 @@ impl Sqlite {
             notes: notes.clone(),
             data_version,
             log: if admin { None } else { Some(Checkpoints::start(path.clone())?) },
+            keys,
+            segments,
+            end,
+            held: None,
+            synced: true,
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.serve())?;
         Ok(Sqlite {
             readers: Readers::new(&path),
-            files,
+            place,
             spool: spool.into(),
             views,
             notes,
@@ -161,8 +213,16 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
+        self.write_as(Kind::Other, octets, run).await
+    }
+
+    async fn write_as<T, F>(&self, kind: Kind, octets: usize, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let (request, answer) = Request::new(run, octets, place);
+        let (request, answer) = Request::new(run, octets, kind, place);
         {
             // The value is an option: consistent whatever panics.
             let inbox = self.inbox.read().unwrap_or_else(PoisonError::into_inner);
@@ -178,10 +238,28 @@ impl Sqlite {
         if self.admin { Err(StoreError::Unusable("opened for its register only".into())) } else { Ok(()) }
     }
 
-    /// Puts a message where the writer can commit it from.
-    async fn prepare(&self, commit: Commit) -> Result<(Prepared, usize)> {
+    /// The key of one that keeps a message.
+    async fn key(&self, keeper: Keeper) -> Result<Arc<DataKey>> {
+        let number = keeper.map_or(SYSTEM, |id| id.0);
+        if let Some(key) = self.place.keys.cached(number) {
+            return Ok(key);
+        }
+        let keys = self.place.keys.clone();
+        self.readers
+            .read(move |conn| match keys.get(number) {
+                Err(StoreError::NoKey) => {
+                    register::must_exist(conn, MailboxId(number))?;
+                    Err(StoreError::NoKey)
+                }
+                key => key,
+            })
+            .await
+    }
+
+    /// Encrypts a message and puts it where the writer can commit it from. `commit`: which of its request.
+    async fn prepare(&self, commit: Commit, number: u16) -> Result<(Prepared, usize)> {
         let Commit { content, deliver, enqueue, settle, duplicate_key, saved_at } = commit;
-        let mut inline = 0;
+        let mut octets = 0;
         let message = match content {
             None => None,
             Some(Content { body, structure, links }) => {
@@ -189,24 +267,25 @@ impl Sqlite {
                 if size > MAX_MESSAGE {
                     return Err(StoreError::Io("the message is larger than a store can hold".into()));
                 }
-                inline = structure.len();
-                let octets = match body.content {
-                    SpooledContent::Memory(octets) => {
-                        inline += octets.len();
-                        Octets::Inline(octets)
-                    }
-                    SpooledContent::File(file) => {
-                        let (files, count) = (self.files.clone(), keepers(&deliver, enqueue.is_some()));
-                        let placed = tokio::task::spawn_blocking(move || files.place(file, count))
-                            .await
-                            .map_err(|e| StoreError::Io(format!("a syncing thread ended: {e}")))??;
-                        Octets::Files(placed)
-                    }
+                let mut keys = Vec::with_capacity(1);
+                for keeper in keepers(&deliver, enqueue.is_some()) {
+                    keys.push((keeper, self.key(keeper).await?));
+                }
+                let much = keys.len() * structure.len().max(body.len() as usize) > INLINE_LIMIT;
+                let files = self.place.files.clone();
+                let seal = move || seal(&files, body.content, size, &structure, links, keys);
+                let message = if much {
+                    tokio::task::spawn_blocking(seal)
+                        .await
+                        .map_err(|e| StoreError::Io(format!("an encrypting thread ended: {e}")))??
+                } else {
+                    seal()?
                 };
-                Some(NewMessage { size, structure, links, octets })
+                octets = message.kept.iter().map(Kept::octets).sum();
+                Some(message)
             }
         };
-        Ok((Prepared { message, deliver, enqueue, settle, duplicate_key, saved_at }, inline))
+        Ok((Prepared { message, deliver, enqueue, settle, duplicate_key, saved_at, commit: number }, octets))
     }
 
     /// Has the writer let somebody look at a folder, if `view` is what it knows (`None`: it loads the view itself).
@@ -239,6 +318,102 @@ impl Sqlite {
         })
         .await
     }
+}
+
+/// Seals a message for each that keeps it. Blocking for a large one.
+fn seal(
+    files: &Files,
+    content: SpooledContent,
+    size: u64,
+    structure: &[u8],
+    links: Vec<LinkKey>,
+    keys: Vec<(Keeper, Arc<DataKey>)>,
+) -> Result<NewMessage> {
+    let mut kept = Vec::with_capacity(keys.len());
+    let placed = match content {
+        SpooledContent::Memory(octets) => {
+            for (keeper, key) in keys {
+                let record = Record::seal(&key, size, structure, Sealing::Octets(&octets))?;
+                kept.push(Kept { keeper, origin: Origin::New(record), file: None });
+            }
+            None
+        }
+        SpooledContent::File(file) => {
+            let file_key = file.key();
+            let placed = files.place(file, keys.len())?;
+            for ((keeper, key), name) in keys.into_iter().zip(placed.names()) {
+                let record = Record::seal(&key, size, structure, Sealing::File(&file_key))?;
+                kept.push(Kept { keeper, origin: Origin::New(record), file: Some(name.clone()) });
+            }
+            Some(placed)
+        }
+    };
+    Ok(NewMessage { size, links, kept, placed })
+}
+
+/// Opens the keys of a data folder, and makes those of a new one or of one from before mail was encrypted. Blocking.
+fn open_keys(folder: &Path, options: Options, conn: &rusqlite::Connection) -> Result<Keys> {
+    let folder = folder.join("keys");
+    make_private(&folder)?;
+    let keeper = match options.keeper {
+        Some(keeper) => keeper,
+        None => Arc::new(MasterKey::from_file_or_made(&folder.join("master.key"))?),
+    };
+    let keys = Keys::open(&folder, keeper)?;
+    // Another process may be doing the same.
+    let tx = conn.unchecked_transaction()?;
+    conn.execute("UPDATE log SET only = only", [])?;
+    let known: bool = conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM mailbox WHERE keyed = 1)
+             OR EXISTS (SELECT 1 FROM queue_entry WHERE segment IS NOT NULL)",
+        [],
+        |row| row.get(0),
+    )?;
+    match keys.slot(SYSTEM)? {
+        Slot::Wrapped(_) => {}
+        _ if known => {
+            return Err(StoreError::Unusable(format!(
+                "the keys of its mail are not in {}: import them",
+                folder.display()
+            )));
+        }
+        _ => keys.make(SYSTEM)?,
+    }
+    let wrong = |_| StoreError::Unusable("its keys were not wrapped by this master key".into());
+    keys.get(SYSTEM).map_err(wrong)?;
+    let without: Vec<i64> = {
+        let mut select = conn.prepare("SELECT id FROM mailbox WHERE keyed = 0")?;
+        let rows = select.query_map([], |row| row.get(0))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    for id in without {
+        keys.make(id as u64)?;
+    }
+    keys.sync()?;
+    conn.execute("UPDATE mailbox SET keyed = 1 WHERE keyed = 0", [])?;
+    tx.commit()?;
+    Ok(keys)
+}
+
+/// Brings the database up to the log, and finds where to go on. Blocking.
+fn begin(conn: &rusqlite::Connection, keys: &Keys, segments: &Segments) -> Result<Log> {
+    let tx = conn.unchecked_transaction()?;
+    // Takes the right to write before anything is read.
+    conn.execute("UPDATE log SET only = only", [])?;
+    let found = replay::replay(conn, keys, segments)?;
+    let mut effects = writer::Effects::default();
+    upkeep::destroy_keys(&mut Tx { conn, effects: &mut effects, keys, replay: true })?;
+    let log = Log::start(segments.clone(), found.position, found.batch)?;
+    let position = log.position();
+    conn.execute(
+        "UPDATE log SET segment = ?1, place = ?2",
+        rusqlite::params![position.segment, position.offset as i64],
+    )?;
+    tx.commit()?;
+    if found.replayed > 0 {
+        tracing::info!(requests = found.replayed, "mail of before a crash was brought back from the log");
+    }
+    Ok(log)
 }
 
 const DATABASE: &str = "store.db";
@@ -405,25 +580,36 @@ impl Store for Sqlite {
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         self.served()?;
-        let (prepared, octets) = self.prepare(commit).await?;
-        self.write(octets, move |tx| deliver::commit(tx, prepared)).await
+        let (prepared, octets) = self.prepare(commit, 0).await?;
+        let kind = match (prepared.plain(), prepared.logged()) {
+            (true, _) => Kind::Plain,
+            (false, true) => Kind::Logged,
+            (false, false) => Kind::Other,
+        };
+        self.write_as(kind, octets, move |tx| deliver::commit(tx, prepared)).await
     }
 
     async fn commit_all(&self, commits: Vec<Commit>) -> Result<Vec<Committed>> {
         self.served()?;
         let (mut all, mut octets) = (Vec::with_capacity(commits.len()), 0);
-        for commit in commits {
-            let (prepared, more) = self.prepare(commit).await?;
+        let mut kind = Kind::Logged;
+        for (number, commit) in commits.into_iter().enumerate() {
+            let number = u16::try_from(number).map_err(|_| StoreError::Io("too many messages in one commit".into()))?;
+            let (prepared, more) = self.prepare(commit, number).await?;
+            if !prepared.logged() {
+                kind = Kind::Other;
+            }
             all.push(prepared);
             octets += more;
         }
         // One request is one savepoint: what one of them cannot, none of them did.
-        self.write(octets, move |tx| all.into_iter().map(|prepared| deliver::commit(tx, prepared)).collect()).await
+        self.write_as(kind, octets, move |tx| all.into_iter().map(|prepared| deliver::commit(tx, prepared)).collect())
+            .await
     }
 
     async fn replace(&self, mailbox: MailboxId, folder: FolderId, uid: Uid, by: Commit) -> Result<Option<Committed>> {
         self.served()?;
-        let (prepared, octets) = self.prepare(by).await?;
+        let (prepared, octets) = self.prepare(by, 0).await?;
         self.write(octets, move |tx| {
             if messages::remove(tx, (mailbox, folder), uid)? {
                 deliver::commit(tx, prepared).map(Some)
@@ -437,13 +623,18 @@ impl Store for Sqlite {
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
         self.served()?;
         let bodies = bodies.to_vec();
-        self.readers.read(move |conn| reads::structures(conn, mailbox, &bodies)).await
+        let keys = self.place.keys.clone();
+        self.readers.read(move |conn| reads::structures(conn, &keys, mailbox, &bodies)).await
     }
 
     async fn body(&self, mailbox: MailboxId, body: u64) -> Result<Option<Body>> {
         self.served()?;
-        let files = self.files.clone();
-        self.readers.read(move |conn| reads::body(conn, &files, mailbox, body)).await
+        let place = self.place.clone();
+        self.readers.read(move |conn| reads::body(conn, &place, mailbox, body)).await
+    }
+
+    async fn derived_key(&self, mailbox: MailboxId, purpose: &'static str) -> Result<zeroize::Zeroizing<[u8; 32]>> {
+        Ok(self.key(Some(mailbox)).await?.purpose(purpose))
     }
 
     async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet> {
@@ -508,8 +699,8 @@ impl Store for Sqlite {
 
     async fn queue_body(&self, id: QueueId) -> Result<Option<Body>> {
         self.served()?;
-        let files = self.files.clone();
-        self.readers.read(move |conn| reads::queue_body(conn, &files, id)).await
+        let place = self.place.clone();
+        self.readers.read(move |conn| reads::queue_body(conn, &place, id)).await
     }
 
     async fn maintain(&self, now: i64) -> Result<()> {
@@ -523,7 +714,7 @@ impl Store for Sqlite {
             }
         }
         self.write(0, move |tx| upkeep::forget_old(tx, now)).await?;
-        let files = self.files.clone();
+        let files = self.place.files.clone();
         self.readers.read(move |conn| files.remove_orphans(|name| reads::is_named(conn, name))).await
     }
 

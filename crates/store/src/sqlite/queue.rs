@@ -5,38 +5,35 @@
 use mssante::Address;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::deliver::Kept;
 use super::register::corrupt;
+use super::segment::Spot;
+use super::upkeep;
 use super::writer::Tx;
 use crate::{
     MailParameters, MailboxId, NewQueueEntry, Notify, Outcome, QueueEntry, QueueId, QueueRecipient, Result, Settlement,
     StoreError,
 };
 
-fn notify_bits(notify: Notify) -> i64 {
+pub(super) fn notify_bits(notify: Notify) -> i64 {
     i64::from(notify.success)
         | i64::from(notify.failure) << 1
         | i64::from(notify.delay) << 2
         | i64::from(notify.explicit) << 3
 }
 
-fn notify_from(bits: i64) -> Notify {
+pub(super) fn notify_from(bits: i64) -> Notify {
     Notify { success: bits & 1 != 0, failure: bits & 2 != 0, delay: bits & 4 != 0, explicit: bits & 8 != 0 }
 }
 
-pub(super) fn enqueue(tx: &Tx<'_>, entry: &NewQueueEntry, size: u64, kept: Kept<'_>) -> Result<QueueId> {
+pub(super) fn enqueue(tx: &Tx<'_>, entry: &NewQueueEntry, size: u64, file: Option<&str>) -> Result<QueueId> {
     if entry.recipients.is_empty() {
         return Err(StoreError::Io("a queue entry without recipient".into()));
     }
-    let (file, octets) = match kept {
-        Kept::Inline(octets) => (None, Some(octets)),
-        Kept::File(name) => (Some(name), None),
-    };
     let id: i64 = tx
         .conn
         .prepare_cached(
             "INSERT INTO queue_entry (sender, return_path, return_full, envelope_id, eight_bit, utf8, accepted_at,
-             expires_at, size, file, octets) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             expires_at, size, file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .insert(params![
             entry.sender.map(|id| id.0 as i64),
@@ -48,8 +45,7 @@ pub(super) fn enqueue(tx: &Tx<'_>, entry: &NewQueueEntry, size: u64, kept: Kept<
             entry.accepted_at,
             entry.expires_at,
             size as i64,
-            file,
-            octets
+            file
         ])?;
     let mut insert = tx.conn.prepare_cached(
         "INSERT INTO queue_recipient (entry, place, address, notify, original, next_attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -65,6 +61,14 @@ pub(super) fn enqueue(tx: &Tx<'_>, entry: &NewQueueEntry, size: u64, kept: Kept<
         ])?;
     }
     Ok(QueueId(id as u64))
+}
+
+/// Notes where the message of an entry is.
+pub(super) fn place(tx: &Tx<'_>, id: QueueId, spot: Spot) -> Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE queue_entry SET segment = ?2, place = ?3, stored = ?4 WHERE id = ?1")?
+        .execute(params![id.0 as i64, spot.segment, spot.offset as i64, spot.stored as i64])?;
+    Ok(())
 }
 
 /// # Errors
@@ -90,12 +94,15 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<()> {
         }
     }
     if !tx.conn.prepare_cached("SELECT 1 FROM queue_recipient WHERE entry = ?1 LIMIT 1")?.exists([id])? {
-        let file: Option<Option<String>> = tx
+        let gone: Option<(Option<String>, Option<u32>, Option<i64>)> = tx
             .conn
-            .prepare_cached("DELETE FROM queue_entry WHERE id = ?1 RETURNING file")?
-            .query_row([id], |row| row.get(0))
+            .prepare_cached("DELETE FROM queue_entry WHERE id = ?1 RETURNING file, segment, stored")?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        tx.effects.unnamed.extend(file.flatten());
+        if let Some((file, segment, stored)) = gone {
+            tx.effects.unnamed.extend(file);
+            upkeep::dead(tx, segment, stored)?;
+        }
     }
     Ok(())
 }

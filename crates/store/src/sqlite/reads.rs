@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::Semaphore;
 
 use super::files::Files;
+use super::record::{self, Owner};
 use super::schema::open_reader;
+use super::segment::{Segments, Spot};
+use crate::keys::Keys;
 use crate::{Body, MailboxId, QueueId, Result, StoreError};
 
 /// Reads at the same time: more would wait for the same cores and disk.
@@ -81,47 +84,110 @@ impl Readers {
     }
 }
 
-pub(super) fn structures(conn: &Connection, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>> {
-    let mut select = conn.prepare_cached("SELECT structure FROM body WHERE mailbox = ?1 AND id = ?2 AND refs > 0")?;
+/// What reading mail takes beside a connection.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) files: Files,
+    pub(super) segments: Segments,
+    pub(super) keys: Arc<Keys>,
+}
+
+pub(super) fn structures(
+    conn: &Connection,
+    keys: &Keys,
+    mailbox: MailboxId,
+    bodies: &[u64],
+) -> Result<Vec<Option<Arc<[u8]>>>> {
+    let mut select =
+        conn.prepare_cached("SELECT structure, segment IS NULL FROM body WHERE mailbox = ?1 AND id = ?2 AND refs > 0")?;
     let mut found = Vec::with_capacity(bodies.len());
     for body in bodies {
-        let structure = select
-            .query_row(params![mailbox.0 as i64, *body as i64], |row| Ok(Arc::from(row.get_ref(0)?.as_blob()?)))
-            .optional()?;
+        let mut rows = select.query(params![mailbox.0 as i64, *body as i64])?;
+        let structure = match rows.next()? {
+            None => None,
+            Some(row) => {
+                let octets = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+                let clear: bool = row.get(1)?;
+                Some(if clear {
+                    Arc::from(octets)
+                } else {
+                    record::open_structure(&*keys.get(mailbox.0)?, octets)?.into()
+                })
+            }
+        };
         found.push(structure);
     }
     Ok(found)
 }
 
-/// What a row says of octets: size, file, octets.
-type Found = Option<(i64, Option<String>, Option<Vec<u8>>)>;
+/// What a row says of octets.
+struct Found {
+    size: u64,
+    file: Option<String>,
+    spot: Option<Spot>,
+    /// Of earlier formats.
+    clear: Option<Vec<u8>>,
+}
 
-fn open(found: Found, files: &Files) -> Result<Option<Body>> {
-    match found {
-        None => Ok(None),
-        Some((size, Some(name), _)) => files.body(&name, size as u64),
-        Some((_, None, Some(octets))) => Ok(Some(Body::from_bytes(octets))),
-        Some((_, None, None)) => Err(StoreError::Io("a message without octets".into())),
+/// Columns `size, file, segment, place, stored, octets`.
+fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+    let spot = match row.get::<_, Option<u32>>(2)? {
+        None => None,
+        Some(segment) => {
+            Some(Spot { segment, offset: row.get::<_, i64>(3)? as u64, stored: row.get::<_, i64>(4)? as u64 })
+        }
+    };
+    Ok(Found { size: row.get::<_, i64>(0)? as u64, file: row.get(1)?, spot, clear: row.get(5)? })
+}
+
+/// How often a row is read again because what it named was moved meanwhile.
+const MOVES: usize = 5;
+
+/// A body, wherever `find` says it is.
+fn open(place: &Place, owner: Owner, mut find: impl FnMut() -> Result<Option<Found>>) -> Result<Option<Body>> {
+    for _ in 0..MOVES {
+        let Some(found) = find()? else { return Ok(None) };
+        let Some(spot) = found.spot else {
+            return match (found.file, found.clear) {
+                (Some(name), _) => place.files.body(&name, found.size, None),
+                (None, Some(octets)) => Ok(Some(Body::from_bytes(octets))),
+                (None, None) => Err(StoreError::Damaged("a message without octets")),
+            };
+        };
+        let key = place.keys.get(owner.key())?;
+        // Gone: compaction moved it after the row was read.
+        let Some(whole) = place.segments.read(spot)? else { continue };
+        if whole.head.owner != owner || whole.head.size != found.size {
+            return Err(StoreError::Damaged("a row names another's record"));
+        }
+        return match found.file {
+            None => whole.body(&key).map(Some),
+            Some(name) => place.files.body(&name, found.size, Some(whole.file_key(&key)?)),
+        };
     }
+    Err(StoreError::Damaged("the segment of a message is not there"))
 }
 
-pub(super) fn body(conn: &Connection, files: &Files, mailbox: MailboxId, body: u64) -> Result<Option<Body>> {
-    let found = conn
-        .prepare_cached(
-            "SELECT b.size, b.file, c.octets FROM body b LEFT JOIN content c ON c.mailbox = b.mailbox AND c.body = b.id
-             WHERE b.mailbox = ?1 AND b.id = ?2 AND b.refs > 0",
-        )?
-        .query_row(params![mailbox.0 as i64, body as i64], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    open(found, files)
+pub(super) fn body(conn: &Connection, place: &Place, mailbox: MailboxId, body: u64) -> Result<Option<Body>> {
+    open(place, Owner::Mailbox(mailbox, body), || {
+        Ok(conn
+            .prepare_cached(
+                "SELECT b.size, b.file, b.segment, b.place, b.stored, c.octets
+                 FROM body b LEFT JOIN content c ON b.segment IS NULL AND c.mailbox = b.mailbox AND c.body = b.id
+                 WHERE b.mailbox = ?1 AND b.id = ?2 AND b.refs > 0",
+            )?
+            .query_row(params![mailbox.0 as i64, body as i64], found)
+            .optional()?)
+    })
 }
 
-pub(super) fn queue_body(conn: &Connection, files: &Files, id: QueueId) -> Result<Option<Body>> {
-    let found = conn
-        .prepare_cached("SELECT size, file, octets FROM queue_entry WHERE id = ?1")?
-        .query_row([id.0 as i64], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    open(found, files)
+pub(super) fn queue_body(conn: &Connection, place: &Place, id: QueueId) -> Result<Option<Body>> {
+    open(place, Owner::Queue(id.0), || {
+        Ok(conn
+            .prepare_cached("SELECT size, file, segment, place, stored, octets FROM queue_entry WHERE id = ?1")?
+            .query_row([id.0 as i64], found)
+            .optional()?)
+    })
 }
 
 /// Whether a row names this file.

@@ -91,8 +91,8 @@ pub(super) fn create(tx: &mut Tx<'_>, new: &NewMailbox) -> Result<MailboxId> {
     let id: Option<i64> = tx
         .conn
         .prepare_cached(
-            "INSERT INTO mailbox (lookup, address, kind, person, structure, label, quota_octets, quota_messages, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (lookup) DO NOTHING RETURNING id",
+            "INSERT INTO mailbox (lookup, address, kind, person, structure, label, quota_octets, quota_messages, created_at, keyed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1) ON CONFLICT (lookup) DO NOTHING RETURNING id",
         )?
         .query_row(
             params![
@@ -110,6 +110,8 @@ pub(super) fn create(tx: &mut Tx<'_>, new: &NewMailbox) -> Result<MailboxId> {
         )
         .optional()?;
     let id = MailboxId(id.ok_or(StoreError::MailboxExists)? as u64);
+    tx.keys.make(id.0)?;
+    tx.effects.keys = true;
     // UIDVALIDITYs start at the date of creation, so that a data folder begun anew does not give old ones again.
     tx.conn
         .prepare_cached("UPDATE uid_validity SET last = max(last, min(?1, 4000000000))")?
@@ -154,6 +156,8 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: MailboxId) -> Result<()> {
             give_back(tx, number, body)?;
         }
     }
+    tx.conn.prepare_cached("INSERT INTO dead_key VALUES (?1)")?.execute([number])?;
+    tx.effects.dead_keys = true;
     tx.effects.changes.push(Change::MailboxGone(id));
     Ok(())
 }

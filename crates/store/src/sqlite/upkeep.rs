@@ -100,19 +100,43 @@ pub(super) fn collect_some(tx: &mut Tx<'_>) -> Result<bool> {
 
 /// Removes a body nobody names.
 pub(super) fn give_back(tx: &mut Tx<'_>, mailbox: i64, body: i64) -> Result<()> {
-    let file: Option<Option<String>> = tx
+    let gone: Option<(Option<String>, Option<u32>, Option<i64>)> = tx
         .conn
-        .prepare_cached("DELETE FROM body WHERE mailbox = ?1 AND id = ?2 RETURNING file")?
-        .query_row(params![mailbox, body], |row| row.get(0))
+        .prepare_cached("DELETE FROM body WHERE mailbox = ?1 AND id = ?2 RETURNING file, segment, stored")?
+        .query_row(params![mailbox, body], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    match file {
-        Some(Some(name)) => tx.effects.unnamed.push(name),
-        Some(None) => {
-            tx.conn
-                .prepare_cached("DELETE FROM content WHERE mailbox = ?1 AND body = ?2")?
-                .execute(params![mailbox, body])?;
-        }
-        None => {}
+    let Some((file, segment, stored)) = gone else { return Ok(()) };
+    if file.is_none() && segment.is_none() {
+        tx.conn
+            .prepare_cached("DELETE FROM content WHERE mailbox = ?1 AND body = ?2")?
+            .execute(params![mailbox, body])?;
+    }
+    tx.effects.unnamed.extend(file);
+    dead(tx, segment, stored)
+}
+
+/// A record is not needed any more: compaction counts on it.
+pub(super) fn dead(tx: &Tx<'_>, segment: Option<u32>, stored: Option<i64>) -> Result<()> {
+    if let (Some(segment), Some(stored)) = (segment, stored) {
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO segment (id, dead) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET dead = dead + excluded.dead",
+            )?
+            .execute(params![segment, stored])?;
+    }
+    Ok(())
+}
+
+/// Destroys the keys whose mailboxes are gone.
+pub(super) fn destroy_keys(tx: &mut Tx<'_>) -> Result<()> {
+    let dead: Vec<i64> = {
+        let mut select = tx.conn.prepare_cached("SELECT mailbox FROM dead_key")?;
+        let rows = select.query_map([], |row| row.get(0))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    for mailbox in dead {
+        tx.keys.destroy(mailbox as u64)?;
+        tx.conn.prepare_cached("DELETE FROM dead_key WHERE mailbox = ?1")?.execute([mailbox])?;
     }
     Ok(())
 }

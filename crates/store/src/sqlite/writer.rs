@@ -1,12 +1,13 @@
 //! The group committer: the one thread that writes.
 //!
-//! It takes everything that waits, applies each request inside its own savepoint (one that fails rolls back alone), commits
-//! once (one sync), shows the views and answers everyone. No artificial delay: what comes while a request is applied joins
+//! It takes everything that waits, applies each request (one that fails rolls back alone), syncs once, commits, shows the views
+//! and answers everyone. A batch that only makes messages syncs the log of the [segments](super::segment) and not the database's:
+//! after a crash it is [applied again](super::replay) from there. Any other batch syncs both. No artificial delay: what comes while a request is applied joins
 //! the batch, and a lone request is committed at once. Upkeep (checkpoints, garbage, dates of authentication) is done after
 //! the answers.
 //!
 //! Invariants:
-//! * nobody is answered `Ok` before the commit is on disk; a batch that does not commit answers everyone an error;
+//! * nobody is answered `Ok` before the commit is on disk, in the one log or the other; a batch that does not commit answers everyone an error;
 //! * views are published after the commit and before the answers, in the order of the commits;
 //! * nothing that goes wrong (full disk, I/O error, panic) ends the thread: the transaction is rolled back and the next
 //!   batch begins anew.
@@ -21,7 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::checkpoint::Checkpoints;
 use super::files::{Files, Placed};
+use super::segment::{Batch, Log, Segments};
 use super::upkeep::{self, Notes};
+use crate::keys::Keys;
 use crate::views::{Change, Views};
 use crate::{Result, StoreError};
 
@@ -29,6 +32,8 @@ use crate::{Result, StoreError};
 const BATCH_REQUESTS: usize = 512;
 /// Octets of messages in one commit, for the same reasons.
 const BATCH_OCTETS: usize = 16 * 1024 * 1024;
+/// Octets of the log after which its place is noted in the database: what is read again at a start.
+const MARKED: u64 = 16 * 1024 * 1024;
 /// How long an idle writer waits before it empties the log and looks at its other upkeep.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -36,6 +41,9 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(super) struct Tx<'c> {
     pub(super) conn: &'c Connection,
     pub(super) effects: &'c mut Effects,
+    pub(super) keys: &'c Keys,
+    /// Applied again after a crash, from the log.
+    pub(super) replay: bool,
 }
 
 /// What becomes true with the commit.
@@ -49,6 +57,12 @@ pub(super) struct Effects {
     pub(super) unnamed: Vec<String>,
     /// Bodies were left for upkeep to give back.
     pub(super) garbage: bool,
+    /// Messages for the log.
+    pub(super) batch: Batch,
+    /// Keys were made, to be synced before the commit.
+    pub(super) keys: bool,
+    /// Mailboxes went: their keys are to be destroyed.
+    pub(super) dead_keys: bool,
 }
 
 /// A request as the writer sees it.
@@ -57,8 +71,21 @@ pub(super) trait Job: Send {
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
     /// Octets it brings.
     fn octets(&self) -> usize;
+    /// What it needs.
+    fn kind(&self) -> Kind;
     /// Answers: what `run` gave if the batch is on disk, the batch's error otherwise.
     fn answer(self: Box<Self>, batch: &Result<()>);
+}
+
+/// What a request needs of the writer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// It only makes messages, and is refused before it writes or not at all.
+    Plain,
+    /// It only makes messages.
+    Logged,
+    /// Anything else.
+    Other,
 }
 
 /// A request with its answer's type.
@@ -67,14 +94,20 @@ pub(super) struct Request<F, T> {
     outcome: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
     octets: usize,
+    kind: Kind,
     /// Its place among those that may wait; free again when it is answered.
     _place: OwnedSemaphorePermit,
 }
 
 impl<F, T> Request<F, T> {
-    pub(super) fn new(run: F, octets: usize, place: OwnedSemaphorePermit) -> (Self, oneshot::Receiver<Result<T>>) {
+    pub(super) fn new(
+        run: F,
+        octets: usize,
+        kind: Kind,
+        place: OwnedSemaphorePermit,
+    ) -> (Self, oneshot::Receiver<Result<T>>) {
         let (answer, receiver) = oneshot::channel();
-        (Request { run: Some(run), outcome: None, answer, octets, _place: place }, receiver)
+        (Request { run: Some(run), outcome: None, answer, octets, kind, _place: place }, receiver)
     }
 }
 
@@ -99,6 +132,10 @@ where
 
     fn octets(&self) -> usize {
         self.octets
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
     fn answer(self: Box<Self>, batch: &Result<()>) {
@@ -133,6 +170,14 @@ pub(super) struct Writer {
     pub(super) data_version: i64,
     /// Who empties the log. The server's writer looks after the log, garbage and notes; the command line's does not.
     pub(super) log: Option<Checkpoints>,
+    pub(super) keys: Arc<Keys>,
+    pub(super) segments: Segments,
+    /// The end of the segments; the command line's writer has none.
+    pub(super) end: Option<Log>,
+    /// The request that begins the next batch, since it did not fit the last.
+    pub(super) held: Option<Box<dyn Job>>,
+    /// Whether commits are synced by the database.
+    pub(super) synced: bool,
 }
 
 /// What upkeep is due.
@@ -148,7 +193,11 @@ impl Writer {
         loop {
             let wait = if due.garbage { Duration::ZERO } else { IDLE };
             let mut idle = false;
-            match self.inbox.recv_timeout(wait) {
+            let next = match self.held.take() {
+                Some(job) => Ok(Message::Job(job)),
+                None => self.inbox.recv_timeout(wait),
+            };
+            match next {
                 Ok(Message::Job(first)) => {
                     if self.batch(first, &mut due) {
                         break;
@@ -184,7 +233,12 @@ impl Writer {
                 if let Some(log) = &mut self.log {
                     log.note(jobs.iter().map(|job| job.octets()).sum());
                 }
+                let dead_keys = effects.dead_keys;
                 self.make_true(effects);
+                if dead_keys {
+                    // What fails here is done at the next start.
+                    self.guarded(upkeep::destroy_keys);
+                }
             }
             Err(error) => {
                 tracing::error!(%error, requests = jobs.len(), "a batch was not committed");
@@ -207,17 +261,20 @@ impl Writer {
     ) -> Result<()> {
         let mut octets = 0;
         let mut next = Some(first);
-        let begun = self.begin();
+        // Until the first that is not plain: a batch is of one kind or the other, so that none waits for the other's sync.
+        let logged = self.end.is_some() && next.as_ref().is_some_and(|job| job.kind() != Kind::Other);
+        let begun = self.begin(!logged, effects);
         while let Some(job) = next.take() {
             octets += job.octets();
             jobs.push(job);
             if begun.is_ok()
                 && let Some(job) = jobs.last_mut()
             {
-                apply(&self.conn, job.as_mut(), effects).map_err(|e| self.explain(e))?;
+                apply(&self.conn, &self.keys, job.as_mut(), effects).map_err(|e| self.explain(e))?;
             }
             if jobs.len() < BATCH_REQUESTS && octets < BATCH_OCTETS {
                 match self.inbox.try_recv() {
+                    Ok(Message::Job(job)) if logged && job.kind() == Kind::Other => self.held = Some(job),
                     Ok(Message::Job(job)) => next = Some(job),
                     Ok(Message::Stop) => *stop = true,
                     Err(_) => {}
@@ -225,14 +282,55 @@ impl Writer {
             }
         }
         begun?;
-        step(&self.conn, "COMMIT").map_err(|e| self.explain(e))
+        self.commit(logged, effects)
     }
 
-    fn begin(&mut self) -> Result<()> {
+    /// Makes a transaction durable.
+    fn commit(&mut self, logged: bool, effects: &mut Effects) -> Result<()> {
+        if effects.keys {
+            self.keys.sync()?;
+        }
+        if let Some(end) = &mut self.end {
+            if end.unmarked >= MARKED && !effects.batch.is_empty() {
+                // If this commit is not lost, nothing before it is.
+                let start = end.position();
+                self.conn
+                    .prepare_cached("UPDATE log SET segment = ?1, place = ?2")?
+                    .execute(rusqlite::params![start.segment, start.offset as i64])?;
+                end.unmarked = 0;
+            }
+            end.write(&mut effects.batch, logged)?;
+        }
+        step(&self.conn, "COMMIT").map_err(|e| self.explain(e))?;
+        if let Some(end) = &mut self.end {
+            end.keep(&effects.batch);
+        }
+        Ok(())
+    }
+
+    /// Whether the database syncs the commits to come.
+    fn sync_commits(&mut self, synced: bool) -> Result<()> {
+        if self.synced != synced {
+            self.conn.execute_batch(if synced {
+                "PRAGMA synchronous = FULL"
+            } else {
+                "PRAGMA synchronous = NORMAL"
+            })?;
+            self.synced = synced;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, synced: bool, effects: &mut Effects) -> Result<()> {
+        self.sync_commits(synced)?;
+        if let Some(end) = &mut self.end {
+            effects.batch = end.begin()?;
+        }
         step(&self.conn, "BEGIN IMMEDIATE").map_err(|e| self.explain(e))?;
         let version: i64 = self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         if version != self.data_version {
             self.data_version = version;
+            self.keys.forget_all();
             // Another process erased a mailbox, perhaps: whoever looks at it must know.
             for mailbox in self.views.mailboxes() {
                 let mut there = self.conn.prepare_cached("SELECT 1 FROM mailbox WHERE id = ?1")?;
@@ -272,6 +370,9 @@ impl Writer {
 
     /// Back to a connection outside any transaction.
     fn recover(&mut self) {
+        if let Some(end) = &mut self.end {
+            end.abandon();
+        }
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
         {
@@ -285,9 +386,9 @@ impl Writer {
     fn guarded<T>(&mut self, work: fn(&mut Tx<'_>) -> Result<T>) -> Option<T> {
         let mut effects = Effects::default();
         let result = (|| {
-            step(&self.conn, "BEGIN IMMEDIATE")?;
-            let value = work(&mut Tx { conn: &self.conn, effects: &mut effects })?;
-            step(&self.conn, "COMMIT")?;
+            self.begin(true, &mut effects)?;
+            let value = work(&mut Tx { conn: &self.conn, effects: &mut effects, keys: &self.keys, replay: false })?;
+            self.commit(false, &mut effects)?;
             Ok::<T, StoreError>(value)
         })();
         match result {
@@ -308,7 +409,7 @@ impl Writer {
         if notes.is_empty() {
             return;
         }
-        let result = upkeep::write_notes(&self.conn, &notes);
+        let result = self.sync_commits(true).and_then(|()| upkeep::write_notes(&self.conn, &notes));
         if let Err(error) = result {
             tracing::warn!(%error, "dates of authentication were not written; tried again later");
             self.recover();
@@ -327,19 +428,32 @@ impl Writer {
     }
 }
 
-/// One request in its savepoint. `Err` is for the whole batch.
-fn apply(conn: &Connection, job: &mut dyn Job, effects: &mut Effects) -> Result<()> {
-    step(conn, "SAVEPOINT request")?;
+/// One request, in its savepoint unless it is a plain one. `Err` is for the whole batch.
+fn apply(conn: &Connection, keys: &Keys, job: &mut dyn Job, effects: &mut Effects) -> Result<()> {
+    let plain = job.kind() == Kind::Plain;
+    if !plain {
+        step(conn, "SAVEPOINT request")?;
+    }
+    let written = conn.total_changes();
     let (changes, placed, unnamed) = (effects.changes.len(), effects.placed.len(), effects.unnamed.len());
-    match job.run(&mut Tx { conn, effects }) {
-        Ok(()) => step(conn, "RELEASE request"),
+    let records = effects.batch.len();
+    match job.run(&mut Tx { conn, effects, keys, replay: false }) {
+        Ok(()) => {
+            effects.batch.group(records);
+            if plain { Ok(()) } else { step(conn, "RELEASE request") }
+        }
         Err(error) => {
+            effects.batch.truncate(records);
             effects.changes.truncate(changes);
             effects.placed.truncate(placed);
             effects.unnamed.truncate(unnamed);
             if conn.is_autocommit() {
                 // The engine rolled everything back by itself.
                 return Err(error);
+            }
+            if plain {
+                // Refused before it wrote, or by trouble that is everybody's.
+                return if conn.total_changes() == written { Ok(()) } else { Err(error) };
             }
             step(conn, "ROLLBACK TO request")?;
             step(conn, "RELEASE request")

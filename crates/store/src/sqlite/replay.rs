@@ -1,0 +1,181 @@
+//! After a crash: what the log holds and the database does not.
+//!
+//! Commits that only make messages sync the log and not the database (ADR 5). As the database's own log is a sequence, what a
+//! power cut takes of it is always a suffix, and only of such commits, since every other commit syncs all before it. Here that
+//! suffix is applied again, request by request, by the code that applied it first; it must come to the same UIDs and MODSEQs.
+//!
+//! A request is in the database if its mailbox's next body (or the last queue entry) is beyond it: numbers are given in order
+//! and in the same transaction.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::deliver::{self, Kept, Message, Origin, Prepared};
+use super::facts::{self, Facts};
+use super::record::{Owner, Whole};
+use super::segment::{FIRST, Position, Segments, Spot, Walk};
+use super::writer::{Effects, Tx};
+use crate::keys::Keys;
+use crate::{Result, StoreError, Target};
+
+/// How the log ends.
+pub(super) struct End {
+    /// Where to go on; `None`: there is no segment.
+    pub(super) position: Option<Position>,
+    /// The last batch's number.
+    pub(super) batch: u64,
+    /// Requests applied.
+    pub(super) replayed: usize,
+}
+
+/// Brings the database up to the log. Inside a transaction of the caller's.
+///
+/// # Errors
+/// [`StoreError::Unusable`] when the log is damaged before its end.
+pub(super) fn replay(conn: &Connection, keys: &Keys, segments: &Segments) -> Result<End> {
+    let (segment, offset): (u32, i64) =
+        conn.query_row("SELECT segment, place FROM log", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let numbers = segments.numbers()?;
+    let Some(last) = numbers.last().copied() else {
+        let named = "SELECT 1 FROM body WHERE segment IS NOT NULL UNION ALL SELECT 1 FROM queue_entry WHERE segment IS NOT NULL";
+        if conn.prepare(named)?.exists([])? {
+            return Err(StoreError::Unusable("the segments of its mail are not there".into()));
+        }
+        return Ok(End { position: None, batch: 0, replayed: 0 });
+    };
+    if segment != 0 && !numbers.contains(&segment) {
+        return Err(StoreError::Unusable(format!("segment {segment} is not there: run fsck")));
+    }
+    let mut end = End { position: None, batch: 0, replayed: 0 };
+    let mut group: Vec<(Whole, Spot)> = Vec::new();
+    let mut complete = true;
+    for number in numbers.iter().copied().filter(|number| *number >= segment) {
+        let from = if number == segment { offset as u64 } else { FIRST };
+        let Some(mut walk) = Walk::start(segments, number, from)? else { continue };
+        while let Some((at, whole)) = walk.next()? {
+            if whole.head.batch < end.batch {
+                // Left by a batch that failed before.
+                walk.offset = at;
+                break;
+            }
+            if whole.head.batch > end.batch && !group.is_empty() {
+                return Err(damaged(number, at));
+            }
+            end.batch = whole.head.batch;
+            complete = whole.head.last();
+            let spot = Spot { segment: number, offset: at, stored: whole.head.stored() };
+            let more = whole.head.more;
+            if whole.head.redo() {
+                group.push((whole, spot));
+                if more == 0 {
+                    end.replayed += usize::from(apply(conn, keys, std::mem::take(&mut group))?);
+                }
+            }
+        }
+        // What is left of a request goes with the rest of it.
+        let offset = group.first().map_or(walk.offset, |(_, spot)| spot.offset);
+        end.position = Some(Position { segment: number, offset });
+        // What was not acknowledged may be torn; what a later batch follows was acknowledged.
+        let torn = end.batch + u64::from(complete);
+        let mut beyond = walk;
+        while beyond.seek()? {
+            if beyond.head()?.is_some_and(|head| head.batch > torn) {
+                return Err(damaged(number, beyond.offset));
+            }
+        }
+        if !group.is_empty() && number != last {
+            return Err(damaged(number, beyond.offset));
+        }
+    }
+    Ok(end)
+}
+
+fn damaged(segment: u32, offset: u64) -> StoreError {
+    StoreError::Unusable(format!(
+        "segment {segment} is damaged before octet {offset}, in mail not yet indexed: run fsck"
+    ))
+}
+
+/// Applies one request again, unless the database has it.
+fn apply(conn: &Connection, keys: &Keys, group: Vec<(Whole, Spot)>) -> Result<bool> {
+    let mut left = Vec::with_capacity(group.len());
+    for (whole, spot) in group {
+        match has(conn, whole.head.owner)? {
+            Some(false) => left.push((whole, spot)),
+            Some(true) => return Ok(false),
+            // The mailbox was erased: what it received is of no use.
+            None => {}
+        }
+    }
+    if left.is_empty() {
+        return Ok(false);
+    }
+    let mut effects = Effects::default();
+    let mut tx = Tx { conn, effects: &mut effects, keys, replay: true };
+    let mut commits: Vec<Prepared> = Vec::new();
+    for (whole, spot) in left {
+        let size = whole.head.size;
+        let number = whole.head.commit;
+        if commits.last().is_none_or(|prepared| prepared.commit != number) {
+            commits.push(Prepared {
+                message: Some(Message { size, links: Vec::new(), kept: Vec::new(), placed: None }),
+                deliver: Vec::new(),
+                enqueue: None,
+                settle: None,
+                duplicate_key: None,
+                saved_at: 0,
+                commit: number,
+            });
+        }
+        // One was pushed above if there was none.
+        let Some(prepared) = commits.last_mut() else { continue };
+        let (keeper, file) = match (facts::read(whole.facts())?, whole.head.owner) {
+            (Facts::Delivery(delivery), Owner::Mailbox(mailbox, _)) => {
+                prepared.duplicate_key = delivery.duplicate_key;
+                prepared.saved_at = delivery.saved_at;
+                if let Some(message) = &mut prepared.message {
+                    message.links = delivery.links;
+                }
+                for placement in delivery.placements {
+                    prepared.deliver.push(Target {
+                        mailbox,
+                        folder: placement.name,
+                        flags: placement.entry.flags,
+                        keywords: placement.keywords,
+                        internal_date: placement.entry.internal_date,
+                    });
+                }
+                (Some(mailbox), delivery.file)
+            }
+            (Facts::Queued(entry, file), Owner::Queue(_)) => {
+                prepared.enqueue = Some(entry);
+                (None, file)
+            }
+            _ => return Err(StoreError::Damaged("the facts of a record")),
+        };
+        if let Some(message) = &mut prepared.message {
+            message.kept.push(Kept { keeper, origin: Origin::Logged(whole, spot), file });
+        }
+    }
+    for prepared in commits {
+        deliver::commit(&mut tx, prepared)
+            .map_err(|error| StoreError::Unusable(format!("the log cannot be applied ({error}): run fsck")))?;
+    }
+    Ok(true)
+}
+
+/// Whether the database has a record's message, or had it once; `None` without its mailbox.
+fn has(conn: &Connection, owner: Owner) -> Result<Option<bool>> {
+    Ok(match owner {
+        Owner::Mailbox(mailbox, body) => conn
+            .prepare_cached("SELECT next_body FROM mailbox WHERE id = ?1")?
+            .query_row([mailbox.0 as i64], |row| row.get::<_, i64>(0))
+            .optional()?
+            .map(|next| next as u64 > body),
+        Owner::Queue(id) => Some(
+            conn.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'queue_entry'")?
+                .query_row([], |row| row.get::<_, i64>(0))
+                .optional()?
+                .is_some_and(|last| last as u64 >= id),
+        ),
+    })
+}
