@@ -68,6 +68,14 @@ pub enum Failure {
     Unavailable,
 }
 
+impl Failure {
+    /// A structure that was kept cannot be read again.
+    pub(crate) fn damaged(error: mail::mime::DecodeError) -> Failure {
+        tracing::error!("a stored structure cannot be read: {error}");
+        Failure::Unavailable
+    }
+}
+
 /// What every call answers.
 pub type Result<T> = std::result::Result<T, Failure>;
 

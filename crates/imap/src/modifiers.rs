@@ -5,6 +5,8 @@
 use mail::sequence::SequenceSet;
 use mail::{ModSeq, UidValidity};
 
+use crate::command::Window;
+
 /// What may follow SELECT and EXAMINE.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SelectModifiers {
@@ -34,6 +36,8 @@ pub struct FetchModifiers {
     pub changed_since: Option<ModSeq>,
     /// `VANISHED`: what was expunged since too (RFC 7162 §3.2.6).
     pub vanished: bool,
+    /// `PARTIAL`: of the messages named, those within the window (RFC 9394 §3.3).
+    pub partial: Option<Window>,
 }
 
 /// What may come before the flags of STORE.

@@ -91,7 +91,7 @@ fn resync(c: &mut Cursor<'_>) -> Parsed<Resync> {
 
 /// `[SP "(" … ")"]` after FETCH.
 pub(super) fn fetch(c: &mut Cursor<'_>) -> Parsed<FetchModifiers> {
-    const WHAT: &str = "CHANGEDSINCE or VANISHED";
+    const WHAT: &str = "CHANGEDSINCE, PARTIAL or VANISHED";
     let mut found = FetchModifiers::default();
     if c.eat(b' ') {
         modifiers(c, WHAT, |c, name| {
@@ -101,6 +101,10 @@ pub(super) fn fetch(c: &mut Cursor<'_>) -> Parsed<FetchModifiers> {
                     found.changed_since = Some(modseq(c)?);
                 }
                 "VANISHED" => found.vanished = true,
+                "PARTIAL" => {
+                    c.space()?;
+                    found.partial = Some(super::search::window(c)?);
+                }
                 _ => return Err(ErrorKind::Expected(WHAT)),
             }
             Ok(())
@@ -194,7 +198,7 @@ mod tests {
         let Command::Fetch { modifiers, .. } = read("UID FETCH 300:500 (FLAGS) (changedsince 12345 VANISHED)") else {
             panic!()
         };
-        assert_eq!(modifiers, FetchModifiers { changed_since: Some(mail::ModSeq(12_345)), vanished: true });
+        assert_eq!(modifiers, FetchModifiers { changed_since: Some(mail::ModSeq(12_345)), vanished: true, partial: None });
         let Command::Store { modifiers, .. } = read("STORE 7,5,9 (UNCHANGEDSINCE 0) +FLAGS.SILENT (\\Deleted)") else {
             panic!()
         };

@@ -49,6 +49,15 @@ const TABLE: &[(&str, When)] = &[
     ("LIST-EXTENDED", Inside),                                 // RFC 5258
     ("LIST-STATUS", Inside),                                   // RFC 5819
     ("STATUS=SIZE", Inside),                                   // RFC 8438
+    ("SORT", Inside),                                          // RFC 5256
+    ("SORT=DISPLAY", Inside),                                  // RFC 5957
+    ("THREAD=ORDEREDSUBJECT", Inside),                         // RFC 5256
+    ("THREAD=REFERENCES", Inside),                             // RFC 5256
+    ("ESORT", Inside),                                         // RFC 5267
+    ("SEARCHRES", Inside),                                     // RFC 5182
+    ("WITHIN", Inside),                                        // RFC 5032
+    ("PARTIAL", Inside),                                       // RFC 9394
+    ("INPROGRESS", Inside),                                    // RFC 9585
     ("APPENDLIMIT=", Value(|account| account.append_limit())), // RFC 7889
 ];
 

@@ -14,6 +14,7 @@
 //! the command's name reaches a log.
 
 mod auth;
+mod batch;
 mod capability;
 mod commands;
 mod enabled;

@@ -13,4 +13,6 @@ mod limits;
 mod messages;
 mod model;
 mod search;
+mod searching;
+mod sorting;
 mod starttls;

@@ -9,6 +9,7 @@
 //! octets were sent, and its FETCH follows before the tagged answer.
 
 mod body;
+mod summaries;
 
 use mail::mime::Structure;
 use mail::sequence::SequenceSet;
@@ -94,7 +95,13 @@ pub(in super::super) async fn run(
     if items.contains(&FetchItem::ModSeq) || plan.add_modseq {
         plan.limit = selected.limit(&selected.latest());
     }
-    let whole = if plan.structures || plan.octets {
+    if let Some(window) = modifiers.partial {
+        let range = window.of(positions.count());
+        positions = positions.iter().skip(range.start).take(range.len()).collect();
+    }
+    let whole = if plan.structures && summaries::serves(items) {
+        summaries::run(out, selected, &plan, &positions).await?
+    } else if plan.structures || plan.octets {
         messages(out, selected, &plan, &positions).await?
     } else {
         for position in positions.iter() {
