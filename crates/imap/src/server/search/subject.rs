@@ -79,11 +79,10 @@ fn blob(text: &str) -> Option<&str> {
 
 /// `("re" / ("fw" ["d"])) *WSP [subj-blob] ":"`: what follows.
 fn refwd(text: &str) -> Option<&str> {
-    let rest = ["re", "fwd", "fw"].iter().find_map(|mark| {
+    ["re", "fwd", "fw"].iter().find_map(|mark| {
         let rest = strip_start(text, mark)?.trim_start_matches(' ');
         blob(rest).unwrap_or(rest).strip_prefix(':')
-    });
-    rest
+    })
 }
 
 fn strip_start<'t>(text: &'t str, mark: &str) -> Option<&'t str> {

@@ -284,9 +284,8 @@ fn promote(message: &[u32], parent: &mut [u32]) {
     }
     for node in 0..parent.len() {
         let above = parent[node];
-        if message[node] == NONE {
-            parent[node] = NONE;
-        } else if above != NONE && message[above as usize] == NONE && held[above as usize] == 1 {
+        let lone = |above: u32| above != NONE && message[above as usize] == NONE && held[above as usize] == 1;
+        if message[node] == NONE || lone(above) {
             parent[node] = NONE;
         }
     }
