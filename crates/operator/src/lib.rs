@@ -3,6 +3,7 @@
 //! * [`config`]: one TOML file; [`service`]: an operator running from it;
 //! * [`rights`]: who may open which mailbox; [`access`]: from a token or a certificate to an opened mailbox;
 //! * [`backends`]: what the IMAP and SMTP servers ask for, answered over the store;
+//! * [`mod@search`]: texts found in mailboxes at once;
 //! * [`queue`]: mail on its way to other operators; [`notices`]: what senders are told of it;
 //! * [`autoconfig`]: how mail software finds the ports; [`traces`]: who did what.
 #![deny(missing_docs)]
@@ -15,6 +16,7 @@ pub mod listener;
 pub mod notices;
 pub mod queue;
 pub mod rights;
+pub mod search;
 pub mod service;
 pub mod traces;
 pub mod transfer;

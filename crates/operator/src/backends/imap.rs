@@ -17,6 +17,7 @@ use trust::clock::Clock;
 
 use crate::access::{Access, Denied, From, Opened, seconds};
 use crate::backends::incoming::Streamed;
+use crate::search::Searcher;
 use crate::traces::{Action, Trace, Tracer};
 
 /// IMAP for one entry point.
@@ -25,6 +26,8 @@ pub struct ImapBackend {
     pub access: Arc<Access>,
     /// Where the mail is.
     pub store: Arc<dyn Store>,
+    /// Who finds texts in it.
+    pub searcher: Arc<Searcher>,
     /// What the entry point offers: XOAUTH2, or EXTERNAL.
     pub mechanisms: Vec<Mechanism>,
     /// Whether a certificate alone opens the mailbox (LPS-APP).
@@ -44,6 +47,7 @@ impl ImapBackend {
             mailbox: opened.mailbox.id,
             traced: Traced { tracer: self.tracer.clone(), opened, peer: peer.clone() },
             store: self.store.clone(),
+            searcher: self.searcher.clone(),
             append_limit: self.append_limit,
             clock: self.clock.clone(),
         })
@@ -131,6 +135,7 @@ impl Traced {
 
 struct StoreAccount {
     store: Arc<dyn Store>,
+    searcher: Arc<Searcher>,
     mailbox: MailboxId,
     address: String,
     append_limit: u64,
@@ -217,6 +222,7 @@ impl Account for StoreAccount {
         let view = self.store.watch(self.mailbox, folder.id).await.map_err(failure)?;
         Ok(Arc::new(StoreFolder {
             store: self.store.clone(),
+            searcher: self.searcher.clone(),
             mailbox: self.mailbox,
             folder: folder.id,
             name: folder.name,
@@ -283,6 +289,7 @@ impl Append for StoreAppend {
 
 struct StoreFolder {
     store: Arc<dyn Store>,
+    searcher: Arc<Searcher>,
     mailbox: MailboxId,
     folder: FolderId,
     name: FolderName,
@@ -332,6 +339,11 @@ impl OpenFolder for StoreFolder {
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>> {
         let body = self.store.body(self.mailbox, body).await.map_err(failure)?;
         Ok(body.map(|body| Box::new(StoreBody(body)) as Box<dyn MessageBody>))
+    }
+
+    async fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Result<Seeking> {
+        let found = self.searcher.seek(self.mailbox, sought, bodies).await.map_err(failure)?;
+        Ok(Seeking { judged: found.judged, matching: found.matching })
     }
 
     async fn set_flags(&self, change: FlagChange) -> Result<Vec<Uid>> {

@@ -20,6 +20,7 @@ use crate::backends::mx::{Mx, MxBackend};
 use crate::backends::submission::{Submission, SubmissionBackend};
 use crate::config;
 use crate::listener::listen;
+use crate::search::Searcher;
 use crate::traces::Tracer;
 
 /// The sockets, bound before anything else so that a taken port is told at once.
@@ -67,6 +68,7 @@ pub(super) struct Opening<'s> {
     pub(super) setup: &'s Setup<'s>,
     pub(super) access: Arc<Access>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) searcher: Arc<Searcher>,
     pub(super) submission: Arc<Submission>,
     pub(super) mx: Arc<Mx>,
     pub(super) tracer: Tracer,
@@ -121,6 +123,7 @@ impl Opening<'_> {
         let backend: Arc<dyn imap::Backend> = Arc::new(ImapBackend {
             access: self.access.clone(),
             store: self.store.clone(),
+            searcher: self.searcher.clone(),
             mechanisms: vec![mechanism],
             preauth,
             append_limit: *self.setup.config.limits.message_octets.get_ref(),

@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::queue::route::Router;
 use crate::queue::schedule::Schedule;
 use crate::queue::{QueueConfig, queue};
+use crate::search::Searcher;
 use crate::traces::Tracer;
 use entrances::{Listeners, Opening};
 use setup::{keeper, setup, verifier};
@@ -178,11 +179,14 @@ impl Operator {
             patient_limit: config.limits.patient_message_octets,
         });
         let mx = Arc::new(Mx { site, header_from: config.mx.header_from });
+        let searcher = Searcher::new(store.clone(), &data.join("search")).map_err(setting("the search folder"))?;
+        searcher.start(&tasks, shutdown.clone());
         let addresses = listeners.addresses();
         let opening = Opening {
             setup: &setup,
             access,
             store: store.clone(),
+            searcher,
             submission,
             mx,
             tracer: tracer.clone(),

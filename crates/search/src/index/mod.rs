@@ -21,7 +21,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use mail::sought::Sought;
@@ -86,6 +86,7 @@ pub struct Index {
     segments: RwLock<Arc<List>>,
     /// Held by whoever writes: one at a time.
     writing: Mutex<()>,
+    losses: AtomicU64,
 }
 
 #[derive(Default)]
@@ -130,7 +131,7 @@ impl Index {
         });
         segments.sort_by_key(|s| s.bodies.iter().min().copied());
         let segments = RwLock::new(Arc::new(List { segments }));
-        Ok(Index { folder: folder.to_owned(), key, segments, writing: Mutex::new(()) })
+        Ok(Index { folder: folder.to_owned(), key, segments, writing: Mutex::new(()), losses: AtomicU64::new(0) })
     }
 
     fn list(&self) -> Arc<List> {
@@ -146,6 +147,12 @@ impl Index {
     pub fn len(&self) -> (usize, usize) {
         let list = self.list();
         (list.documents(), list.segments.len())
+    }
+
+    /// How many times documents were lost since the index was opened, because a file could not be read any more. When this
+    /// changes, what is indexed must be compared anew with what there is.
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is indexed.
@@ -252,6 +259,7 @@ impl Index {
     fn lost(&self, segment: &Arc<Segment>, error: &Broken) {
         tracing::warn!("a file of the search index is given up and will be made anew: {error}");
         self.replace(&[segment.id], None);
+        self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Does one merge if there is one to do, and answers whether it did; documents whose body is not `alive` are dropped.
@@ -285,6 +293,7 @@ impl Index {
                     return Err(IndexError::Damaged);
                 }
                 self.replace(&damaged, None);
+                self.losses.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => return Err(error),
         }

@@ -520,6 +520,14 @@ impl Store for Memory {
         })
     }
 
+    /// Of a data key that is the same for all: nothing here outlives the process.
+    async fn derived_key(&self, mailbox: MailboxId, purpose: &'static str) -> Result<zeroize::Zeroizing<[u8; 32]>> {
+        self.read(|state| {
+            state.mailbox(mailbox)?;
+            Ok(zeroize::Zeroizing::new(openssl::sha::sha256(format!("memory {} {purpose}", mailbox.0).as_bytes())))
+        })
+    }
+
     async fn queue(&self) -> Result<Vec<QueueEntry>> {
         self.read(|state| Ok(state.queue.values().map(|queued| queued.entry.clone()).collect()))
     }
