@@ -209,6 +209,15 @@ pub struct Copied {
     pub uids: Vec<(Uid, Uid)>,
 }
 
+/// What was expunged from a folder since a MODSEQ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vanished {
+    /// UIDs gone, ascending.
+    pub uids: Vec<Uid>,
+    /// Whether that is all of them: `false` when some were forgotten already (RFC 7162 §3.2.10.2).
+    pub complete: bool,
+}
+
 /// Which messages have the texts sought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seeking {
@@ -279,6 +288,8 @@ pub trait OpenFolder: Send + Sync {
     async fn set_flags(&self, change: FlagChange) -> Result<Vec<Uid>>;
     /// Removes messages that have `\Deleted`: all, or those among `uids` (ascending).
     async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>>;
+    /// The UIDs expunged since `since` (RFC 7162 VANISHED).
+    async fn vanished(&self, since: ModSeq) -> Result<Vanished>;
     /// Copies messages (UIDs ascending) to another folder.
     async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
     /// Moves messages, all or none.

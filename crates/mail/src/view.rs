@@ -7,6 +7,7 @@
 //! Invariants: UIDs strictly grow with the position; every UID is below `uid_next`; no entry's MODSEQ is above
 //! `highest_modseq`; the counters agree with the entries.
 
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use crate::flags::{Flags, Keywords};
@@ -47,7 +48,22 @@ pub struct Entry {
 /// Entries in a chunk: large enough that 100,000 messages are 200 pointers, small enough to copy for one change.
 const CHUNK: usize = 512;
 
-type Chunk = Arc<Vec<Entry>>;
+/// Entries that change together, and the highest MODSEQ among them: what changed since is found without a look at the rest.
+#[derive(Clone, Debug, Default)]
+struct Entries {
+    list: Vec<Entry>,
+    highest: ModSeq,
+}
+
+impl Deref for Entries {
+    type Target = [Entry];
+
+    fn deref(&self) -> &[Entry] {
+        &self.list
+    }
+}
+
+type Chunk = Arc<Entries>;
 
 /// A folder at one moment.
 #[derive(Clone, Debug)]
@@ -163,6 +179,32 @@ impl View {
         self.chunks.iter().flat_map(|c| c.iter())
     }
 
+    /// The entries at these positions.
+    pub fn range(&self, positions: Range<usize>) -> impl Iterator<Item = &Entry> {
+        self.parts(positions).flat_map(|(_, part)| part.list)
+    }
+
+    /// The entries at these positions whose MODSEQ is above `since`, with their positions. Passes over whole chunks that
+    /// have none, so that the cost is the answer.
+    pub fn changed_since(&self, positions: Range<usize>, since: ModSeq) -> impl Iterator<Item = (usize, &Entry)> {
+        self.parts(positions)
+            .filter(move |(_, part)| part.highest > since)
+            .flat_map(|(start, part)| part.list.iter().enumerate().map(move |(i, entry)| (start + i, entry)))
+            .filter(move |(_, entry)| entry.modseq > since)
+    }
+
+    /// The parts of chunks that lie at these positions, each with its first position.
+    fn parts(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, Part<'_>)> {
+        let end = positions.end.min(self.len);
+        let first = self.starts.partition_point(|start| *start <= positions.start).saturating_sub(1);
+        let chunks = self.chunks.iter().zip(&self.starts).skip(first).take_while(move |(_, start)| **start < end);
+        chunks.map(move |(chunk, start)| {
+            let from = positions.start.max(*start) - start;
+            let to = (end - start).min(chunk.len()).max(from);
+            (start + from, Part { list: chunk.get(from..to).unwrap_or_default(), highest: chunk.highest })
+        })
+    }
+
     /// The position of the first message without `\Seen`.
     pub fn first_unseen(&self) -> Option<usize> {
         if self.unseen == 0 {
@@ -178,12 +220,16 @@ impl View {
     pub fn push(&mut self, entry: Entry) {
         assert!(self.last().is_none_or(|last| last.uid < entry.uid), "UIDs grow");
         match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => Arc::make_mut(chunk).push(entry),
+            Some(chunk) if chunk.len() < CHUNK => {
+                let chunk = Arc::make_mut(chunk);
+                chunk.highest = chunk.highest.max(entry.modseq);
+                chunk.list.push(entry);
+            }
             _ => {
                 self.starts.push(self.len);
-                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
-                chunk.push(entry);
-                self.chunks.push(Arc::new(chunk));
+                let mut list = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
+                list.push(entry);
+                self.chunks.push(Arc::new(Entries { list, highest: entry.modseq }));
             }
         }
         self.len += 1;
@@ -209,7 +255,10 @@ impl View {
         let Ok(i) = entries.binary_search_by_key(&uid, |e| e.uid) else { return false };
         let before = entries[i];
         let after = Entry { flags, modseq, ..before };
-        Arc::make_mut(entries)[i] = after;
+        let entries = Arc::make_mut(entries);
+        entries.list[i] = after;
+        // Never lowered: too high costs a look, too low would hide a change.
+        entries.highest = entries.highest.max(modseq);
         self.count(&before, false);
         self.count(&after, true);
         self.highest_modseq = self.highest_modseq.max(modseq);
@@ -245,7 +294,7 @@ impl View {
             if kept.len() == chunk.len() {
                 chunks.push(chunk);
             } else if !kept.is_empty() {
-                chunks.push(Arc::new(kept));
+                chunks.push(Arc::new(Entries { list: kept, highest: chunk.highest }));
             }
         }
         self.chunks = chunks;
@@ -312,6 +361,12 @@ impl View {
             self.octets -= u64::from(entry.size);
         }
     }
+}
+
+/// Part of a chunk.
+struct Part<'v> {
+    list: &'v [Entry],
+    highest: ModSeq,
 }
 
 /// Walks a view, chunk by chunk where it can.
@@ -421,6 +476,17 @@ mod tests {
                 prop_assert_eq!(view.unseen(), list.iter().filter(|e| !e.flags.contains(Flags::SEEN)).count());
                 prop_assert_eq!(view.deleted(), list.iter().filter(|e| e.flags.contains(Flags::DELETED)).count());
                 prop_assert_eq!(view.octets(), list.iter().map(|e| u64::from(e.size)).sum::<u64>());
+                for since in [modseq / 2, modseq - 1].into_iter().filter(|_| modseq % 8 == 0) {
+                    let (from, to) = (list.len() / 3, list.len() * 2 / 3 + 1);
+                    for range in [from..to, list.len()..usize::MAX] {
+                        let wanted: Vec<(usize, Entry)> = list.iter().copied().enumerate()
+                            .filter(|(i, e)| range.contains(i) && e.modseq.0 > since).collect();
+                        let found: Vec<(usize, Entry)> = view.changed_since(range.clone(), ModSeq(since)).map(|(i, e)| (i, *e)).collect();
+                        prop_assert_eq!(found, wanted);
+                        let wanted: Vec<Entry> = list.iter().copied().enumerate().filter(|(i, _)| range.contains(i)).map(|(_, e)| e).collect();
+                        prop_assert_eq!(view.range(range).copied().collect::<Vec<_>>(), wanted);
+                    }
+                }
                 for (i, e) in list.iter().enumerate().step_by(97) {
                     prop_assert_eq!(view.get(i), Some(e));
                     prop_assert_eq!(view.position(e.uid), Ok(i));

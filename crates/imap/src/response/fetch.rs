@@ -22,6 +22,12 @@ impl Fetch {
         Fetch { empty: true }
     }
 
+    /// Begins the response for a UID, to a client that uses nothing else (RFC 9586).
+    pub fn begin_uid(out: &mut Vec<u8>, uid: Uid) -> Fetch {
+        put(out, format_args!("* {} UIDFETCH (", uid.0));
+        Fetch { empty: true }
+    }
+
     /// Ends the response.
     pub fn end(self, out: &mut Vec<u8>) {
         out.extend_from_slice(b")\r\n");

@@ -41,6 +41,8 @@ const TABLE: &[(&str, When)] = &[
     ("MOVE", Inside),                                          // RFC 6851
     ("UNSELECT", Inside),                                      // RFC 3691
     ("ENABLE", Inside),                                        // RFC 5161
+    ("QRESYNC", Inside),                                       // RFC 7162
+    ("UIDONLY", Inside),                                       // RFC 9586
     ("CONDSTORE", Inside),                                     // RFC 7162
     ("SPECIAL-USE", Inside),                                   // RFC 6154
     ("CREATE-SPECIAL-USE", Inside),                            // RFC 6154

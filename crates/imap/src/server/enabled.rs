@@ -3,7 +3,7 @@
 //! Kept twice: by the session, and by the folder it has open ([`Selected::enabled`](super::selected::Selected)), so that
 //! commands that only see the folder know. `Session::enable` is the one place that changes either.
 
-use crate::command::{Command, FetchItem, SearchKey, StatusItem};
+use crate::command::{Command, FetchItem, Numbers, SearchKey, StatusItem};
 
 /// A set of what can be enabled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,6 +45,30 @@ impl Enabled {
             _ => false,
         };
         if condstore { Enabled::CONDSTORE } else { Enabled::default() }
+    }
+}
+
+/// Whether a command names messages by their numbers, or is answered by such numbers (RFC 9586 §3.3).
+pub(super) fn uses_numbers(command: &Command) -> bool {
+    match command {
+        Command::Select { modifiers, .. } => modifiers.qresync.as_ref().is_some_and(|r| r.matched.is_some()),
+        Command::Search { numbers, key, .. } => *numbers == Numbers::Sequence || by_number(key),
+        Command::Fetch { numbers, .. }
+        | Command::Store { numbers, .. }
+        | Command::Copy { numbers, .. }
+        | Command::Move { numbers, .. } => *numbers == Numbers::Sequence,
+        _ => false,
+    }
+}
+
+/// Whether a sequence number is sought. The parser bounds the depth.
+fn by_number(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::Sequence(_) => true,
+        SearchKey::And(keys) => keys.iter().any(by_number),
+        SearchKey::Or(one, other) => by_number(one) || by_number(other),
+        SearchKey::Not(key) => by_number(key),
+        _ => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //!   (LPS-NOPLAIN);
 //! * [`session`]: after TLS, the loop of commands and the states of RFC 3501 §3;
 //! * [`auth`]: AUTHENTICATE (LPS-ERR, MSS-7.2, LPS-APP);
+//! * [`resync`]: what a client that comes back missed;
 //! * [`selected`]: the folder as the client knows it, and when it is told what;
 //! * [`capability`]: the table of what is announced; [`enabled`]: what the client has enabled;
 //! * [`commands`]: one file per command;
@@ -22,6 +23,7 @@ mod output;
 mod plain;
 mod progress;
 mod reply;
+mod resync;
 mod search;
 mod selected;
 mod session;

@@ -20,6 +20,7 @@ use super::Ended;
 use super::enabled::Enabled;
 use super::output::Output;
 use super::reply::Reply;
+use super::resync;
 use crate::backend::OpenFolder;
 use crate::command::Numbers;
 use crate::response::Fetch;
@@ -117,8 +118,12 @@ impl Selected {
         Ok(())
     }
 
-    /// EXPUNGE of these positions (ascending) of what the client knows.
+    /// EXPUNGE, or VANISHED, of these positions (ascending) of what the client knows.
     async fn tell_expunged(&self, out: &mut Output, expunged: &[usize]) -> Result<(), Ended> {
+        if self.enabled.has(Enabled::QRESYNC) || self.enabled.has(Enabled::UIDONLY) {
+            let gone: Ranges = expunged.iter().filter_map(|p| self.told.get(*p)).map(|e| e.uid.0).collect();
+            return resync::vanished(out, false, &gone).await;
+        }
         // From the last to the first: no number moves before it is told.
         for position in expunged.iter().rev() {
             out.line(format_args!("* {} EXPUNGE", position + 1));
@@ -136,8 +141,11 @@ impl Selected {
         }
     }
 
-    /// Begins the FETCH response of a message, its UID first when `uid`.
+    /// Begins the FETCH response of a message, its UID first when `uid`; or UIDFETCH.
     pub(super) fn fetch(&self, out: &mut Output, position: usize, entry: &Entry, uid: bool) -> Fetch {
+        if self.enabled.has(Enabled::UIDONLY) {
+            return Fetch::begin_uid(out.buffer(), entry.uid);
+        }
         let mut fetch = Fetch::begin(out.buffer(), sequence(position));
         if uid {
             fetch.uid(out.buffer(), entry.uid);
@@ -241,6 +249,11 @@ impl Selected {
 pub(super) struct Positions(Vec<Range<usize>>);
 
 impl Positions {
+    /// The ranges, ascending.
+    pub(super) fn ranges(&self) -> &[Range<usize>] {
+        &self.0
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().flat_map(Clone::clone)
     }

@@ -15,7 +15,7 @@ use super::enabled::Enabled;
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};
 use super::selected::{Expunges, Selected};
-use super::{Config, Ended, LINGER, LINGER_OCTETS, auth, capability, commands};
+use super::{Config, Ended, LINGER, LINGER_OCTETS, auth, capability, commands, enabled};
 use crate::backend::{Account, Backend, Peer};
 use crate::command::{Command, Numbers, Tagged};
 use crate::parse::parse;
@@ -250,6 +250,9 @@ impl Session {
     async fn execute_authenticated(&mut self, tag: &str, account: Arc<dyn Account>, command: Command) -> Outcome {
         let account = &*account;
         self.enable(Enabled::by(&command));
+        if self.enabled.has(Enabled::UIDONLY) && enabled::uses_numbers(&command) {
+            return Ok(Reply::bad("Only UIDs, as you asked").code("UIDREQUIRED"));
+        }
         match command {
             Command::Enable(names) => Ok(commands::enable::run(self, &names)),
             Command::Namespace => Ok(commands::namespace::run(&mut self.out)),

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
     Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
-    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking, Vanished,
 };
 use mail::mime::Structure;
 use mail::sought::Sought;
-use mail::{FolderName, SpecialUse, Uid, UidValidity, View};
+use mail::{FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
 use store::{Commit, Delivered, FolderId, MailboxId, Store, StoreError, Target};
 use tokio::sync::watch;
 use trust::clock::Clock;
@@ -369,6 +369,11 @@ impl OpenFolder for StoreFolder {
             self.traced.record(Action::Expunge, &self.name, quantity, &gone);
         }
         gone
+    }
+
+    async fn vanished(&self, since: ModSeq) -> Result<Vanished> {
+        let gone = self.store.vanished(self.mailbox, self.folder, since).await.map_err(failure)?;
+        Ok(Vanished { uids: gone.uids, complete: gone.complete })
     }
 
     async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {

@@ -5,7 +5,8 @@ use super::super::reply::Reply;
 use super::super::session::Session;
 
 /// What can be enabled: only what is announced too.
-const TABLE: &[(&str, Enabled)] = &[("CONDSTORE", Enabled::CONDSTORE)];
+const TABLE: &[(&str, Enabled)] =
+    &[("CONDSTORE", Enabled::CONDSTORE), ("QRESYNC", Enabled::QRESYNC), ("UIDONLY", Enabled::UIDONLY)];
 
 pub(in super::super) fn run(session: &mut Session, names: &[String]) -> Reply {
     let mut told = String::new();

@@ -2,6 +2,7 @@
 
 use super::super::enabled::Enabled;
 use super::super::reply::{Outcome, Reply};
+use super::super::resync;
 use super::super::selected::{Selected, permanent_flags};
 use super::super::session::Session;
 use super::existing;
@@ -34,12 +35,16 @@ pub(in super::super) async fn run(
     permanent_flags(out, &view.keywords, read_only);
     out.line(format_args!("* {} EXISTS", view.len()));
     out.line(format_args!("* 0 RECENT"));
-    if let Some(first) = view.first_unseen() {
+    // A number says nothing to a client that only knows UIDs.
+    if let Some(first) = view.first_unseen().filter(|_| !session.enabled.has(Enabled::UIDONLY)) {
         out.line(format_args!("* OK [UNSEEN {}] First message not seen", first + 1));
     }
     out.line(format_args!("* OK [UIDVALIDITY {}] Epoch of the UIDs", view.uid_validity.0));
     out.line(format_args!("* OK [UIDNEXT {}] Next UID", view.uid_next.0));
     out.line(format_args!("* OK [HIGHESTMODSEQ {}] Highest MODSEQ", view.highest_modseq.0));
+    if let Some(resync) = &modifiers.qresync {
+        resync::select(out, &selected, resync).await?;
+    }
     session.selected = Some(selected);
     Ok(Reply::ok("Done").code(if read_only { "READ-ONLY" } else { "READ-WRITE" }))
 }

@@ -1,7 +1,9 @@
 //! STORE (RFC 3501 §6.4.6), with UNCHANGEDSINCE (RFC 7162 §3.1.3). Read-only folders refuse it; messages gone meanwhile do not stop the others.
 
+use std::sync::Arc;
+
 use mail::sequence::SequenceSet;
-use mail::{Flags, Keywords, Uid};
+use mail::{Flags, Keywords, Uid, View};
 
 use super::super::enabled::Enabled;
 use super::super::output::Output;
@@ -28,7 +30,9 @@ pub(in super::super) async fn run(
     set: &SequenceSet,
     change: Change,
 ) -> Outcome {
-    // What others did is told first, so that `told` is what the client reckons from.
+    // What others did is told first. A silent client was then told flags in this very command and cannot know whether they
+    // are those before or after its change: where `before` differs, it is told again.
+    let before = Arc::clone(&selected.told);
     selected.tell(out, Expunges::Hold, numbers).await?;
     let positions = selected.positions(set, numbers)?;
     if selected.read_only {
@@ -58,18 +62,19 @@ pub(in super::super) async fn run(
                 continue;
             }
             let (Some(entry), Ok(known)) = (latest.find(uid).copied(), selected.told.position(uid)) else { continue };
-            if !change.silent {
+            let unexpected = || {
+                let flags = |view: &View| view.find(uid).map(|e| e.flags);
+                let reckoned = flags(&before).map(|old| apply(old, change.how, named));
+                reckoned != Some(entry.flags) || flags(&before) != flags(&selected.told)
+            };
+            if !change.silent || unexpected() {
                 selected.tell_flags(out, known, &entry, Some(&latest.keywords), numbers, limit);
-                out.room().await?;
-                selected.mark(&entry);
-            } else if selected.told.get(known).is_some_and(|old| apply(old.flags, change.how, named) == entry.flags) {
-                if condstore {
-                    // RFC 7162 §3.1.3: the MODSEQ is told, silent or not.
-                    selected.tell_flags(out, known, &entry, None, numbers, limit);
-                    out.room().await?;
-                }
-                selected.mark(&entry);
+            } else if condstore {
+                // RFC 7162 §3.1.3: the MODSEQ is told, silent or not.
+                selected.tell_flags(out, known, &entry, None, numbers, limit);
             }
+            out.room().await?;
+            selected.mark(&entry);
         }
         selected.mark_keywords(&latest.keywords);
     }

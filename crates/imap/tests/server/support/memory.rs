@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
     Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
-    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking, Vanished,
 };
 use mail::mime::Structure;
 use mail::sought::Sought;
@@ -33,6 +33,9 @@ struct Folder {
     view: watch::Sender<Arc<View>>,
     subscribed: AtomicBool,
     special_use: Option<SpecialUse>,
+    /// What was expunged, and at which MODSEQ; what is below `forgotten` is no longer there.
+    expunged: Mutex<Vec<(ModSeq, Uid)>>,
+    forgotten: AtomicU64,
 }
 
 #[derive(Default)]
@@ -90,8 +93,16 @@ impl Mailbox {
         let validity = UidValidity(self.validity.fetch_add(1, Ordering::SeqCst) as u32);
         let view = View::empty(validity, Uid(1), ModSeq(1), Keywords::default());
         let (view, _) = watch::channel(Arc::new(view));
-        lock(&self.folders)
-            .insert(name.clone(), Arc::new(Folder { view, subscribed: AtomicBool::new(true), special_use }));
+        lock(&self.folders).insert(
+            name.clone(),
+            Arc::new(Folder {
+                view,
+                subscribed: AtomicBool::new(true),
+                special_use,
+                expunged: Mutex::default(),
+                forgotten: AtomicU64::new(0),
+            }),
+        );
     }
 
     fn folder(&self, name: &FolderName) -> Result<Arc<Folder>> {
@@ -160,6 +171,14 @@ impl Mailbox {
         }
     }
 
+    /// Forgets what was expunged so far.
+    pub fn forget_expunged(&self, folder: &str) {
+        let folder = self.folder(&FolderName::new(folder).expect("valid")).expect("exists");
+        let highest = folder.view.borrow().highest_modseq;
+        lock(&folder.expunged).clear();
+        folder.forgotten.store(highest.0, Ordering::SeqCst);
+    }
+
     /// The picture of a folder.
     pub fn view(&self, folder: &str) -> Arc<View> {
         self.folder(&FolderName::new(folder).expect("valid")).expect("exists").view.borrow().clone()
@@ -172,6 +191,8 @@ impl Folder {
             let mut view = View::clone(shared);
             how(&mut view);
             view.highest_modseq = view.highest_modseq.max(ModSeq(shared.highest_modseq.0 + 1));
+            let gone = shared.iter().filter(|e| view.find(e.uid).is_none()).map(|e| (view.highest_modseq, e.uid));
+            lock(&self.expunged).extend(gone);
             *shared = Arc::new(view);
         });
     }
@@ -402,6 +423,14 @@ impl OpenFolder for Open {
             view.remove(&gone);
         });
         Ok(gone)
+    }
+
+    async fn vanished(&self, since: ModSeq) -> Result<Vanished> {
+        let mut uids: Vec<Uid> =
+            lock(&self.folder.expunged).iter().filter(|(modseq, _)| *modseq > since).map(|(_, uid)| *uid).collect();
+        uids.sort_unstable();
+        let complete = since.0 >= self.folder.forgotten.load(Ordering::SeqCst);
+        Ok(Vanished { uids: if complete { uids } else { Vec::new() }, complete })
     }
 
     async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {

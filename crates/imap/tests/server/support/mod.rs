@@ -282,6 +282,12 @@ impl Client {
         self.answer(&tag, status).await
     }
 
+    /// Reads the answer to the command just sent and throws it away: the command was carried out.
+    pub async fn forget_answer(&mut self) {
+        let tag = format!("t{}", self.tag);
+        self.answer(&tag, "").await;
+    }
+
     /// Whether the server closes, after lines that are returned.
     pub async fn closes(&mut self) -> Lines {
         let mut lines = Vec::new();

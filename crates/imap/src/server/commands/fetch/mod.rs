@@ -19,6 +19,7 @@ use self::body::{Octets, prepare};
 use super::super::enabled::Enabled;
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply, Stop};
+use super::super::resync;
 use super::super::selected::{Expunges, Positions, Selected};
 use crate::backend::{FlagChange, FlagOperation, OpenFolder};
 use crate::command::{FetchItem, Numbers, Rfc822, SectionText};
@@ -91,6 +92,10 @@ pub(in super::super) async fn run(
     if let Some(since) = modifiers.changed_since {
         positions = changed_since(&selected.told, &positions, since);
     }
+    if let (true, Some(since)) = (modifiers.vanished, modifiers.changed_since) {
+        let last = resync::last_given(&selected.told);
+        resync::earlier(out, selected, since, &set.resolve(last).up_to(last), 0).await?;
+    }
     let mut plan = Plan::new(items, numbers, modifiers);
     if items.contains(&FetchItem::ModSeq) || plan.add_modseq {
         plan.limit = selected.limit(&selected.latest());
@@ -117,7 +122,7 @@ pub(in super::super) async fn run(
 
 /// Those of the messages whose MODSEQ is above.
 fn changed_since(view: &View, positions: &Positions, since: ModSeq) -> Positions {
-    positions.iter().filter(|p| view.get(*p).is_some_and(|e| e.modseq > since)).collect()
+    positions.ranges().iter().flat_map(|r| view.changed_since(r.clone(), since)).map(|(p, _)| p).collect()
 }
 
 /// Messages with what is not in the view; whether none was gone.
