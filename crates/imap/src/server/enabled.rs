@@ -52,7 +52,9 @@ impl Enabled {
 pub(super) fn uses_numbers(command: &Command) -> bool {
     match command {
         Command::Select { modifiers, .. } => modifiers.qresync.as_ref().is_some_and(|r| r.matched.is_some()),
-        Command::Search { numbers, key, .. } => *numbers == Numbers::Sequence || by_number(key),
+        Command::Search { numbers, key, .. }
+        | Command::Sort { numbers, key, .. }
+        | Command::Thread { numbers, key, .. } => *numbers == Numbers::Sequence || by_number(key),
         Command::Fetch { numbers, .. }
         | Command::Store { numbers, .. }
         | Command::Copy { numbers, .. }
