@@ -332,10 +332,6 @@ impl OpenFolder for StoreFolder {
         self.store.structures(self.mailbox, bodies).await.map_err(failure)
     }
 
-    async fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Result<Seeking> {
-        super::seeking::by_reading(self, sought, bodies).await
-    }
-
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>> {
         let body = self.store.body(self.mailbox, body).await.map_err(failure)?;
         Ok(body.map(|body| Box::new(StoreBody(body)) as Box<dyn MessageBody>))

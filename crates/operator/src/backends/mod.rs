@@ -11,7 +11,6 @@ pub mod imap;
 pub mod incoming;
 pub mod links;
 pub mod mx;
-mod seeking;
 pub mod submission;
 
 use std::sync::Arc;
