@@ -1,8 +1,9 @@
 //! What a client sends to the IMAP server: lines and literals cut, then the grammar.
 #![no_main]
 
-use imap::parse::parse;
-use imap::wire::{CommandReader, Event, Phase};
+use imap::command::Command;
+use imap::parse::{append_more, parse};
+use imap::wire::{CommandReader, Event, Phase, Tail};
 use libfuzzer_sys::fuzz_target;
 
 async fn converse(input: &[u8], phase: Phase) -> std::io::Result<()> {
@@ -12,19 +13,36 @@ async fn converse(input: &[u8], phase: Phase) -> std::io::Result<()> {
             Event::Command(command) => {
                 let _ = parse(&command);
             }
-            Event::Append { head, size, .. } => {
-                let _ = parse(&head);
-                let mut read = 0;
+            Event::Append { head, mut size, .. } => {
+                let mut state = match parse(&head).map(|tagged| tagged.command) {
+                    Ok(Command::Append(append) | Command::Replace { by: append, .. }) => append.state,
+                    _ => continue,
+                };
                 loop {
-                    let chunk = reader.literal_chunk(u64::MAX).await?;
-                    if chunk.is_empty() {
-                        break;
+                    let mut read = 0;
+                    loop {
+                        let chunk = reader.literal_chunk(u64::MAX).await?;
+                        if chunk.is_empty() {
+                            break;
+                        }
+                        read += chunk.len() as u64;
                     }
-                    read += chunk.len() as u64;
-                }
-                assert_eq!(read, size);
-                if reader.append_end().await?.is_err_and(|refusal| refusal.is_fatal()) {
-                    return Ok(());
+                    assert_eq!(read, size);
+                    let text = match reader.append_next().await? {
+                        Ok(Tail::Literal { text, size: next, .. }) => {
+                            size = next;
+                            text
+                        }
+                        Ok(Tail::End(text)) => {
+                            let _ = append_more(state, &text);
+                            break;
+                        }
+                        Err(_) => break,
+                    };
+                    match append_more(state, &text) {
+                        Ok((_, next)) => state = next,
+                        Err(_) => break,
+                    }
                 }
             }
             Event::Continue | Event::Refused { .. } => {}

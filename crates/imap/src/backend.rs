@@ -60,6 +60,12 @@ pub enum Failure {
     /// `[OVERQUOTA]`.
     #[error("the mailbox is over its quota")]
     OverQuota,
+    /// `[EXPUNGEISSUED]`: the message is gone.
+    #[error("the message is gone")]
+    Expunged,
+    /// `[TOOBIG]`: larger than [`Account::append_limit`].
+    #[error("the message is larger than this server takes")]
+    TooBig,
     /// `[LIMIT]` with which.
     #[error("{0}")]
     Limit(&'static str),
@@ -148,30 +154,45 @@ pub struct FolderStatus {
     pub uid_validity: UidValidity,
     /// HIGHESTMODSEQ.
     pub highest_modseq: ModSeq,
+    /// MAILBOXID.
+    pub id: ObjectId,
+}
+
+/// What names a folder for good, whatever it is called (MAILBOXID, RFC 8474): letters, digits, `-` and `_`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct ObjectId {
+    /// The number of the mailbox (BAL).
+    pub mailbox: u64,
+    /// The number of the folder there, never given again.
+    pub folder: u32,
+}
+
+impl std::fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "F{:x}-{:x}", self.mailbox, self.folder)
+    }
 }
 
 /// A message to be appended.
 #[derive(Clone, Debug)]
-pub struct AppendTo {
-    /// Where.
-    pub folder: FolderName,
+pub struct NewMessage {
     /// System flags.
     pub flags: Flags,
     /// Keywords.
     pub keywords: Vec<String>,
     /// INTERNALDATE, seconds since 1970; `None` is now.
     pub internal_date: Option<i64>,
-    /// Octets announced.
-    pub size: u64,
 }
 
-/// Receives a message piece by piece. Dropped before [`Append::commit`], it leaves nothing.
+/// Receives messages piece by piece. Dropped before [`Append::commit`], it leaves nothing.
 #[async_trait]
 pub trait Append: Send {
-    /// The next piece.
+    /// A message begins; the one before it is whole.
+    async fn begin(&mut self, message: NewMessage) -> Result<()>;
+    /// The next piece of it.
     async fn write(&mut self, piece: &[u8]) -> Result<()>;
-    /// Durable when it answers.
-    async fn commit(self: Box<Self>) -> Result<(UidValidity, Uid)>;
+    /// Keeps all of them or none. Durable when it answers; the UIDs in their order.
+    async fn commit(self: Box<Self>) -> Result<(UidValidity, Vec<Uid>)>;
 }
 
 /// A change of flags.
@@ -237,7 +258,7 @@ pub trait Account: Send + Sync {
     /// Every folder, by name.
     async fn folders(&self) -> Result<Vec<FolderInfo>>;
     /// Makes a folder.
-    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<()>;
+    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<ObjectId>;
     /// Deletes one.
     async fn delete(&self, name: &FolderName) -> Result<()>;
     /// Renames one and those under it.
@@ -248,8 +269,8 @@ pub trait Account: Send + Sync {
     async fn status(&self, name: &FolderName) -> Result<FolderStatus>;
     /// Opens one. Opening again gives the same messages under the same numbers while a session lives.
     async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>>;
-    /// Begins an APPEND: checks folder, size, quota.
-    async fn append(&self, to: AppendTo) -> Result<Box<dyn Append>>;
+    /// Begins an APPEND into a folder, if it is there.
+    async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>>;
 }
 
 /// A message's octets.
@@ -268,6 +289,8 @@ pub trait MessageBody: Send + Sync {
 /// A folder opened by a session.
 #[async_trait]
 pub trait OpenFolder: Send + Sync {
+    /// What names it for good.
+    fn id(&self) -> ObjectId;
     /// Always the latest picture; changes wake IDLE. Every commit answered is in it.
     fn view(&self) -> watch::Receiver<Arc<View>>;
     /// The structures computed at delivery, in the order of `bodies` ([`mail::Entry::body`]); `None` for messages gone.
@@ -279,6 +302,14 @@ pub trait OpenFolder: Send + Sync {
     }
     /// A message's octets; `None` when it is gone.
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>>;
+    /// The octets of some messages, in the order of `bodies`: asked for together where each is small.
+    async fn bodies(&self, bodies: &[u64]) -> Result<Vec<Option<Box<dyn MessageBody>>>> {
+        let mut found = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            found.push(self.body(*body).await?);
+        }
+        Ok(found)
+    }
     /// Judges which of `bodies` (ascending, each once) have each text: exactly, whether they are indexed or must be read.
     /// Judges at least one body; answers within about a second, judged or not.
     async fn seek(&self, _sought: &[Sought], _bodies: &[u64]) -> Result<Seeking> {
@@ -294,4 +325,7 @@ pub trait OpenFolder: Send + Sync {
     async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
     /// Moves messages, all or none.
     async fn move_to(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied>;
+    /// Begins a REPLACE (RFC 8508): what is received goes to a folder and this message goes, in one durable commit.
+    /// [`Failure::Expunged`] when it is gone by then.
+    async fn replace(&self, uid: Uid, to: &FolderName) -> Result<Box<dyn Append>>;
 }

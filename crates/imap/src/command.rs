@@ -1,7 +1,7 @@
 //! The commands of IMAP as values: what [`parse`](crate::parse) gives and [`server`](crate::server) carries out.
 //!
-//! Literals of every command but APPEND are gathered by [`wire`](crate::wire) before parsing; APPEND's stays on the wire
-//! and only its size is here.
+//! Literals of every command but APPEND and REPLACE are gathered by [`wire`](crate::wire) before parsing; theirs stay on the
+//! wire and only their sizes are here.
 
 use mail::FolderName;
 use mail::sequence::SequenceSet;
@@ -103,8 +103,17 @@ pub enum Command {
         /// What.
         items: Vec<StatusItem>,
     },
-    /// APPEND. The literal follows on the wire.
+    /// APPEND. Its literals follow on the wire.
     Append(Append),
+    /// REPLACE (RFC 8508). Its literals follow on the wire.
+    Replace {
+        /// UID REPLACE or not.
+        numbers: Numbers,
+        /// Which message; `None` is `*`.
+        which: Option<std::num::NonZeroU32>,
+        /// By what: one message.
+        by: Append,
+    },
     /// IDLE.
     Idle,
     /// SEARCH.
@@ -241,21 +250,69 @@ pub enum StatusItem {
     HighestModSeq,
     /// APPENDLIMIT (RFC 7889).
     AppendLimit,
+    /// MAILBOXID (RFC 8474).
+    MailboxId,
 }
 
-/// APPEND before its literal.
+/// APPEND as far as its first literal, or whole when it has none (RFC 3501, 3502, 4469).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Append {
     /// Where.
     pub folder: Name,
-    /// Flags and keywords by name.
-    pub flags: Vec<String>,
-    /// Date-time, seconds since 1970.
-    pub date: Option<i64>,
+    /// What was read of its messages.
+    pub parts: Vec<AppendPart>,
+    /// How to read on, with [`append_more`](crate::parse::append_more), what follows a literal.
+    pub state: AppendState,
+}
+
+/// A piece of the messages of APPEND, in the order of the command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppendPart {
+    /// A message begins; the one before it is whole.
+    Message {
+        /// Flags and keywords by name.
+        flags: Vec<String>,
+        /// Date-time, seconds since 1970.
+        date: Option<i64>,
+        /// `CATENATE`: made of parts. Otherwise of one literal.
+        catenate: bool,
+    },
+    /// A literal follows on the wire: the message, or a `TEXT` part of it. Always the last of what was read.
+    Octets(Announced),
+    /// A `URL` part.
+    Url(Vec<u8>),
+    /// A `URL` part whose text is a literal that follows on the wire. Always the last of what was read.
+    UrlOctets(Announced),
+}
+
+impl AppendPart {
+    /// The literal that follows on the wire.
+    pub fn announced(&self) -> Option<Announced> {
+        match self {
+            AppendPart::Octets(announced) | AppendPart::UrlOctets(announced) => Some(*announced),
+            AppendPart::Message { .. } | AppendPart::Url(_) => None,
+        }
+    }
+}
+
+/// A literal that follows on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Announced {
     /// Octets of the literal.
     pub size: u64,
     /// Whether the client waits for a continuation (`{n}`) or not (`{n+}`).
     pub synchronizing: bool,
+    /// `~{n}` (RFC 3516).
+    pub binary: bool,
+}
+
+/// Where in APPEND a literal was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AppendState {
+    /// A message is whole: another may follow, or the end.
+    Message,
+    /// Among the parts of CATENATE.
+    Catenate,
 }
 
 /// `RETURN` options of SEARCH and SORT (RFC 4731, 5182, 5267, 9394).
@@ -434,6 +491,28 @@ pub enum FetchItem {
     },
     /// RFC822, RFC822.HEADER, RFC822.TEXT.
     Rfc822(Rfc822),
+    /// BINARY[…], BINARY.PEEK[…] (RFC 3516): a part, its transfer encoding undone.
+    Binary {
+        /// PEEK: `\Seen` is not set.
+        peek: bool,
+        /// Part numbers; none is the whole message.
+        part: Vec<u32>,
+        /// `<first.count>`.
+        partial: Option<(u32, u32)>,
+    },
+    /// BINARY.SIZE[…]: the octets BINARY would give.
+    BinarySize(Vec<u32>),
+    /// PREVIEW (RFC 8970).
+    Preview {
+        /// LAZY: only if it costs little.
+        lazy: bool,
+    },
+    /// EMAILID (RFC 8474).
+    EmailId,
+    /// THREADID (RFC 8474).
+    ThreadId,
+    /// SAVEDATE (RFC 8514).
+    SaveDate,
 }
 
 /// The old names of three sections.

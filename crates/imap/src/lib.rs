@@ -17,6 +17,7 @@ pub mod objectid;
 pub mod parse;
 pub mod response;
 pub mod server;
+pub mod url;
 pub mod utf7;
 pub mod wire;
 

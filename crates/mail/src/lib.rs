@@ -5,6 +5,7 @@
 //! * [`folder`]: folder names and special uses;
 //! * [`date`]: the dates of messages and of IMAP;
 //! * [`header`]: header fields, address lists, encoded words;
+//! * [`preview`]: the first words of a message;
 //! * [`report`]: delivery status notifications;
 //! * [`sequence`]: sets of message numbers; [`sought`]: texts sought in messages;
 //! * [`mime`]: the structure of a message (ENVELOPE, BODYSTRUCTURE, where each part lies), computed once while it streams in.
@@ -16,6 +17,7 @@ pub mod flags;
 pub mod folder;
 pub mod header;
 pub mod mime;
+pub mod preview;
 pub mod report;
 pub mod sequence;
 pub mod sought;

@@ -126,6 +126,15 @@ pub trait Store: Send + Sync + 'static {
     async fn structures(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Arc<[u8]>>>>;
     /// A message's octets; `None` when it is gone. What was opened stays readable until dropped.
     async fn body(&self, mailbox: MailboxId, body: u64) -> Result<Option<Body>>;
+    /// The octets of several messages, in the order of `bodies`, asked for together: for many small ones, whose octets may be in
+    /// memory when it returns.
+    async fn bodies(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Body>>> {
+        let mut found = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            found.push(self.body(mailbox, *body).await?);
+        }
+        Ok(found)
+    }
     /// Changes flags. Answers which messages changed, and which did not because of `unchanged_since`.
     async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet>;
     /// Removes messages that have `\Deleted`: all of them, or those among `uids` (ascending). Answers the UIDs gone.

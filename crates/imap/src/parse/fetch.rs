@@ -60,6 +60,13 @@ fn item(c: &mut Cursor<'_>) -> Parsed<FetchItem> {
         ("RFC822.HEADER", _) => FetchItem::Rfc822(Rfc822::Header),
         ("RFC822.TEXT", _) => FetchItem::Rfc822(Rfc822::Text),
         ("RFC822.SIZE", _) => FetchItem::Size,
+        ("BINARY", Some(b'[')) => binary(c, false)?,
+        ("BINARY.PEEK", Some(b'[')) => binary(c, true)?,
+        ("BINARY.SIZE", Some(b'[')) => FetchItem::BinarySize(binary_part(c)?),
+        ("PREVIEW", _) => preview(c)?,
+        ("EMAILID", _) => FetchItem::EmailId,
+        ("THREADID", _) => FetchItem::ThreadId,
+        ("SAVEDATE", _) => FetchItem::SaveDate,
         _ => return Err(ErrorKind::Expected(ITEM)),
     })
 }
@@ -69,26 +76,54 @@ fn body(c: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
     c.expect(b'[', "[")?;
     let section = section(c)?;
     c.expect(b']', "]")?;
-    let mut partial = None;
-    if c.eat(b'<') {
-        const WHAT: &str = "a partial like <0.2048>";
-        let first = c.number(u32::MAX.into(), WHAT)?;
-        c.expect(b'.', WHAT)?;
-        let count = c.number(u32::MAX.into(), WHAT)?;
-        c.expect(b'>', WHAT)?;
-        // Both were held below 2^32.
-        partial = u32::try_from(first).ok().zip(u32::try_from(count).ok()).filter(|(_, count)| *count > 0);
-        if partial.is_none() {
-            return Err(ErrorKind::Expected(WHAT));
-        }
+    Ok(FetchItem::Body { peek, section, partial: partial(c)? })
+}
+
+/// `["<" number "." nz-number ">"]`.
+fn partial(c: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
+    const WHAT: &str = "a partial like <0.2048>";
+    if !c.eat(b'<') {
+        return Ok(None);
     }
-    Ok(FetchItem::Body { peek, section, partial })
+    let first = c.number(u32::MAX.into(), WHAT)?;
+    c.expect(b'.', WHAT)?;
+    let count = c.number(u32::MAX.into(), WHAT)?;
+    c.expect(b'>', WHAT)?;
+    // Both were held below 2^32.
+    let partial = u32::try_from(first).ok().zip(u32::try_from(count).ok()).filter(|(_, count)| *count > 0);
+    if partial.is_none() { Err(ErrorKind::Expected(WHAT)) } else { Ok(partial) }
+}
+
+/// `BINARY section-binary [partial]` (RFC 3516 §7).
+fn binary(c: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
+    Ok(FetchItem::Binary { peek, part: binary_part(c)?, partial: partial(c)? })
+}
+
+/// `"[" [section-part] "]"`.
+fn binary_part(c: &mut Cursor<'_>) -> Parsed<Vec<u32>> {
+    c.expect(b'[', "[")?;
+    let section = section(c)?;
+    c.expect(b']', "]")?;
+    if section.text == SectionText::Whole { Ok(section.part) } else { Err(ErrorKind::Expected("a part like 1.2")) }
+}
+
+/// What follows PREVIEW: `[SP "(" "LAZY" ")"]` (RFC 8970 §3).
+fn preview(c: &mut Cursor<'_>) -> Parsed<FetchItem> {
+    let lazy = c.rest().starts_with(b" (");
+    if lazy {
+        c.skip(2);
+        if !c.eat_word("LAZY") {
+            return Err(ErrorKind::Expected("LAZY"));
+        }
+        c.expect(b')', ")")?;
+    }
+    Ok(FetchItem::Preview { lazy })
 }
 
 /// What stands between the brackets.
-fn section(c: &mut Cursor<'_>) -> Parsed<Section> {
+pub(super) fn section(c: &mut Cursor<'_>) -> Parsed<Section> {
     let mut part = Vec::new();
-    if c.peek() == Some(b']') {
+    if matches!(c.peek(), Some(b']') | None) {
         return Ok(Section { part, text: SectionText::Whole });
     }
     while c.peek().is_some_and(|b| b.is_ascii_digit()) {

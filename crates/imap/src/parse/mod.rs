@@ -7,6 +7,7 @@
 //! * an error names what was expected and never repeats what was received, which may be a secret (LPS-NOPLAIN);
 //! * keywords are read in any case; NUL, a lone CR and a lone LF are refused everywhere.
 
+mod append;
 mod cursor;
 mod fetch;
 mod folder;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::backend::FlagOperation;
 use crate::command::{Command, Numbers, Tagged};
 use crate::wire;
+pub use append::append_more;
 use cursor::Cursor;
 
 /// Deepest nesting of search keys (parentheses, NOT, OR): clients chain ORs for a dozen addresses; bounds the stack.
@@ -40,6 +42,8 @@ pub const MAX_FLAGS: usize = 128;
 pub const MAX_PARTS: usize = 100;
 /// Most patterns in one LIST.
 pub const MAX_PATTERNS: usize = 50;
+/// Most messages and parts of CATENATE between two literals of an APPEND: bounds what is read before any of it is done.
+pub const MAX_APPEND_PARTS: usize = 200;
 /// Most words in a list of options, capabilities or attributes.
 pub const MAX_WORDS: usize = 50;
 /// Most pairs in ID (RFC 2971 §3.3).
@@ -124,7 +128,7 @@ fn body(c: &mut Cursor<'_>) -> Parsed<Command> {
         "LIST" => Command::List(list::list(c)?),
         "LSUB" => list::lsub(c)?,
         "STATUS" => folder::status(c)?,
-        "APPEND" => Command::Append(folder::append(c)?),
+        "APPEND" => Command::Append(append::append(c)?),
         "IDLE" => Command::Idle,
         "EXPUNGE" => Command::Expunge(None),
         "UID" => {
@@ -152,6 +156,7 @@ fn numbered(c: &mut Cursor<'_>, word: &str, numbers: Numbers) -> Parsed<Command>
         "THREAD" => order::thread(c, numbers),
         "FETCH" => fetch::fetch(c, numbers),
         "STORE" => store(c, numbers),
+        "REPLACE" => append::replace(c, numbers),
         "COPY" => {
             c.space()?;
             Ok(Command::Copy { numbers, set: c.sequence_set()?, to: c.space_name()? })
@@ -161,10 +166,17 @@ fn numbered(c: &mut Cursor<'_>, word: &str, numbers: Numbers) -> Parsed<Command>
             Ok(Command::Move { numbers, set: c.sequence_set()?, to: c.space_name()? })
         }
         _ if numbers == Numbers::Uid => {
-            Err(ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT, STORE or THREAD after UID"))
+            Err(ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD after UID"))
         }
         _ => Err(ErrorKind::UnknownCommand),
     }
+}
+
+/// The section of a message that a URL or a client names between brackets.
+pub(crate) fn section(text: &[u8]) -> Option<crate::command::Section> {
+    let mut cursor = Cursor::new(text);
+    let section = fetch::section(&mut cursor).ok()?;
+    cursor.at_end().then_some(section)
 }
 
 /// `AUTHENTICATE SP mechanism [SP initial]` (RFC 3501 §6.2.2, RFC 4959).

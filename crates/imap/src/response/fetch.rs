@@ -4,7 +4,7 @@ use mail::date::{Moment, format_imap_date_time};
 use mail::mime::{Envelope, Structure};
 use mail::{ModSeq, Uid};
 
-use super::text::{astring, put};
+use super::text::{astring, nstring, put};
 use crate::command::{Rfc822, Section, SectionText};
 
 /// A FETCH response being written: puts the spaces between items. The buffer is given anew each time, so that it can be
@@ -105,6 +105,66 @@ impl Fetch {
         out.extend_from_slice(b" NIL");
     }
 
+    /// `BINARY[part]<origin> {octets}CRLF`, or `~{octets}` for what may hold NUL (RFC 3516 §4.2): exactly that many octets must
+    /// follow in the stream.
+    pub fn binary_literal(
+        &mut self,
+        out: &mut Vec<u8>,
+        part: &[u32],
+        origin: Option<u32>,
+        octets: u64,
+        may_hold_nul: bool,
+    ) {
+        self.item(out, "BINARY");
+        part_numbers(out, part, origin);
+        let literal8 = if may_hold_nul { "~" } else { "" };
+        put(out, format_args!(" {literal8}{{{octets}}}\r\n"));
+    }
+
+    /// `BINARY[part]<origin> NIL`: there is no such part.
+    pub fn binary_nil(&mut self, out: &mut Vec<u8>, part: &[u32], origin: Option<u32>) {
+        self.item(out, "BINARY");
+        part_numbers(out, part, origin);
+        out.extend_from_slice(b" NIL");
+    }
+
+    /// `BINARY.SIZE[part] octets`.
+    pub fn binary_size(&mut self, out: &mut Vec<u8>, part: &[u32], octets: u64) {
+        self.item(out, "BINARY.SIZE");
+        part_numbers(out, part, None);
+        put(out, format_args!(" {octets}"));
+    }
+
+    /// PREVIEW (RFC 8970); `None` when it was not made.
+    pub fn preview(&mut self, out: &mut Vec<u8>, text: Option<&str>) {
+        self.item(out, "PREVIEW ");
+        nstring(out, text);
+    }
+
+    /// EMAILID (RFC 8474): the same for copies of a message.
+    pub fn email_id(&mut self, out: &mut Vec<u8>, body: u64) {
+        self.item(out, "EMAILID ");
+        put(out, format_args!("(M{body})"));
+    }
+
+    /// THREADID (RFC 8474); 0 is not known.
+    pub fn thread_id(&mut self, out: &mut Vec<u8>, thread: u32) {
+        self.item(out, "THREADID ");
+        match thread {
+            0 => out.extend_from_slice(b"NIL"),
+            thread => put(out, format_args!("(T{thread})")),
+        }
+    }
+
+    /// SAVEDATE (RFC 8514) from seconds since 1970, in UTC; 0 is not known.
+    pub fn save_date(&mut self, out: &mut Vec<u8>, seconds: u32) {
+        self.item(out, "SAVEDATE ");
+        match seconds {
+            0 => out.extend_from_slice(b"NIL"),
+            seconds => put(out, format_args!("\"{}\"", format_imap_date_time(Moment::utc(seconds.into())))),
+        }
+    }
+
     /// `RFC822… {octets}CRLF`: exactly that many octets must follow in the stream.
     pub fn rfc822_literal(&mut self, out: &mut Vec<u8>, of: Rfc822, octets: u64) {
         self.item(
@@ -152,4 +212,17 @@ fn fields(out: &mut Vec<u8>, label: &str, names: &[String]) {
         astring(out, name.as_bytes());
     }
     out.push(b')');
+}
+
+/// `[1.2]`, and `<origin>` when a part of it was asked for.
+fn part_numbers(out: &mut Vec<u8>, part: &[u32], origin: Option<u32>) {
+    out.push(b'[');
+    for (i, number) in part.iter().enumerate() {
+        let dot = if i == 0 { "" } else { "." };
+        put(out, format_args!("{dot}{number}"));
+    }
+    out.push(b']');
+    if let Some(origin) = origin {
+        put(out, format_args!("<{origin}>"));
+    }
 }

@@ -52,14 +52,23 @@ pub fn list(out: &mut Vec<u8>, line: &ListLine<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A line of STATUS.
-pub fn status(out: &mut Vec<u8>, name: &FolderName, items: &[(StatusItem, u64)]) {
+/// A line of STATUS; MAILBOXID, which is no number, is told when it is given.
+pub fn status(
+    out: &mut Vec<u8>,
+    name: &FolderName,
+    items: &[(StatusItem, u64)],
+    mailbox_id: Option<crate::backend::ObjectId>,
+) {
     out.extend_from_slice(b"* STATUS ");
     folder(out, name);
     out.extend_from_slice(b" (");
     for (i, (item, value)) in items.iter().enumerate() {
         let space = if i == 0 { "" } else { " " };
         put(out, format_args!("{space}{} {value}", item_name(*item)));
+    }
+    if let Some(id) = mailbox_id {
+        let space = if items.is_empty() { "" } else { " " };
+        put(out, format_args!("{space}MAILBOXID ({id})"));
     }
     out.extend_from_slice(b")\r\n");
 }
@@ -75,5 +84,6 @@ fn item_name(item: StatusItem) -> &'static str {
         StatusItem::Size => "SIZE",
         StatusItem::HighestModSeq => "HIGHESTMODSEQ",
         StatusItem::AppendLimit => "APPENDLIMIT",
+        StatusItem::MailboxId => "MAILBOXID",
     }
 }

@@ -65,7 +65,7 @@ fn folders() {
     let root = ListLine { kind: ListKind::Lsub, attributes: &["\\Noselect"], name: "", child_subscribed: false };
     assert_eq!(line(&root), "* LSUB (\\Noselect) \"/\" \"\"\r\n");
     assert_eq!(
-        written(|out| status(out, &name, &[(StatusItem::Messages, 231), (StatusItem::Size, 1 << 40)])),
+        written(|out| status(out, &name, &[(StatusItem::Messages, 231), (StatusItem::Size, 1 << 40)], None)),
         "* STATUS \"&AMk-l&AOk-ments \\\"x\\\"\" (MESSAGES 231 SIZE 1099511627776)\r\n"
     );
 }

@@ -60,6 +60,13 @@ const TABLE: &[(&str, When)] = &[
     ("WITHIN", Inside),                                        // RFC 5032
     ("PARTIAL", Inside),                                       // RFC 9394
     ("INPROGRESS", Inside),                                    // RFC 9585
+    ("MULTIAPPEND", Inside),                                   // RFC 3502
+    ("BINARY", Inside),                                        // RFC 3516
+    ("CATENATE", Inside),                                      // RFC 4469
+    ("OBJECTID", Inside),                                      // RFC 8474
+    ("REPLACE", Inside),                                       // RFC 8508
+    ("SAVEDATE", Inside),                                      // RFC 8514
+    ("PREVIEW", Inside),                                       // RFC 8970
     ("APPENDLIMIT=", Value(|account| account.append_limit())), // RFC 7889
 ];
 

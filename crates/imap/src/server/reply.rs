@@ -46,6 +46,11 @@ impl Reply {
         Reply { status: Status::Bad, code: None, text: text.into(), modseq: false }
     }
 
+    /// BAD with a reason made up of our own words.
+    pub(super) fn bad_because(text: String) -> Self {
+        Reply { text: text.into(), ..Reply::bad("") }
+    }
+
     /// With a response code (RFC 3501 §7.1, RFC 5530).
     pub(super) fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());
@@ -85,6 +90,8 @@ impl From<Failure> for Reply {
             Failure::Cannot(why) => Reply::no(why).code("CANNOT"),
             Failure::NoPermission => Reply::no("Not allowed").code("NOPERM"),
             Failure::OverQuota => Reply::no("The mailbox is over its quota").code("OVERQUOTA"),
+            Failure::Expunged => Reply::expunge_issued(),
+            Failure::TooBig => Reply::no("The message is larger than APPENDLIMIT").code("TOOBIG"),
             Failure::Limit(which) => Reply::no(which).code("LIMIT"),
             Failure::Unavailable => Reply::no("Temporarily unavailable, try again later").code("UNAVAILABLE"),
         }

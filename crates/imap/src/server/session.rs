@@ -274,6 +274,9 @@ impl Session {
                 Box::pin(commands::status::run(&mut self.out, account, folder, &items)).await
             }
             Command::Append(append) => Box::pin(commands::append::run(self, account, append)).await,
+            Command::Replace { numbers, which, by } => {
+                Box::pin(commands::replace::run(self, account, numbers, which, by)).await
+            }
             Command::Idle => Box::pin(commands::idle::run(self)).await,
             command => {
                 let Session { out, selected, shutdown, config, reader, .. } = self;
@@ -355,7 +358,8 @@ fn afterwards(command: &Command) -> (Expunges, Numbers) {
         | Command::Sort { numbers, .. }
         | Command::Thread { numbers, .. }
         | Command::Copy { numbers, .. }
-        | Command::Move { numbers, .. } => (Expunges::Tell, *numbers),
+        | Command::Move { numbers, .. }
+        | Command::Replace { numbers, .. } => (Expunges::Tell, *numbers),
         Command::Expunge(Some(_)) => (Expunges::Tell, Numbers::Uid),
         _ => (Expunges::Tell, Numbers::Sequence),
     }
@@ -387,6 +391,7 @@ fn name(command: &Command) -> &'static str {
         Command::Lsub { .. } => "LSUB",
         Command::Status { .. } => "STATUS",
         Command::Append(_) => "APPEND",
+        Command::Replace { .. } => "REPLACE",
         Command::Idle => "IDLE",
         Command::Search { .. } => "SEARCH",
         Command::Sort { .. } => "SORT",

@@ -56,10 +56,20 @@ pub(super) fn after_word<'c>(command: &'c [u8], word: &[u8]) -> Option<&'c [u8]>
     (first.eq_ignore_ascii_case(word) && rest.first() == Some(&b' ')).then(|| &rest[1..])
 }
 
-/// Whether the literal announced at `at` is the message of APPEND, not the name of its folder.
+/// Whether the literal announced at `at` is a message of APPEND or REPLACE, not the name of the folder.
 pub(super) fn is_message(command: &[u8], at: usize) -> bool {
-    // The name is the first argument: `tag APPEND {`; anything announced later is the message.
-    after_word(command, b"APPEND").is_some_and(|rest| at > command.len() - rest.len())
+    // The name is the first argument of APPEND (`tag APPEND {`) and the second of REPLACE (`tag UID REPLACE 4 {`); anything
+    // announced later is a message, or part of one.
+    let name = after_word(command, b"APPEND").or_else(|| {
+        let rest = after_word(command, b"REPLACE").or_else(|| {
+            let rest = after_word(command, b"UID")?;
+            let (word, rest) = rest.split_at_checked(b"REPLACE ".len())?;
+            word.eq_ignore_ascii_case(b"REPLACE ").then_some(rest)
+        })?;
+        let space = rest.iter().position(|b| *b == b' ')?;
+        Some(&rest[space + 1..])
+    });
+    name.is_some_and(|rest| at > command.len() - rest.len())
 }
 
 #[cfg(test)]
@@ -98,6 +108,12 @@ mod tests {
         assert!(message(b"a APPEND inbox {5}"));
         assert!(message(b"a APPEND {5}\r\ninbox {5}"));
         assert!(message(b"a APPEND inbox (\\Seen) ~{5+}"));
+        assert!(message(b"a REPLACE 4 inbox {5}"));
+        assert!(message(b"a uid replace 4 inbox ~{5}"));
+        assert!(message(b"a REPLACE 4 {5}\r\ninbox {5}"));
+        assert!(!message(b"a REPLACE 4 {5}"));
+        assert!(!message(b"a UID REPLACE 4 {5}"));
+        assert!(!message(b"a UID REPLACEX 4 inbox {5}"));
         assert!(!message(b"a APPENDX inbox {5}"));
         assert!(!message(b"a SELECT {5}"));
     }

@@ -1,8 +1,9 @@
 //! From octets to commands, first stage: lines and literals under hard limits, no grammar.
 //!
 //! [`CommandReader`] gives a command as one piece of memory, its literals inside as they were on the wire
-//! (RFC 3501 §4.3, RFC 7888); the second stage is [`parse`](crate::parse). The literal of APPEND is the exception: its
-//! head is given as soon as the literal begins, and the message is then drawn chunk by chunk.
+//! (RFC 3501 §4.3, RFC 7888); the second stage is [`parse`](crate::parse). The literals of APPEND and REPLACE are the
+//! exception: the head is given as soon as the first begins, the octets are drawn chunk by chunk, and the text between two
+//! literals is given in its turn ([`Tail`]).
 //!
 //! Invariants:
 //! * memory is bounded by the limits below whatever is sent, and at however slow a pace;
@@ -13,6 +14,7 @@
 
 mod literal;
 mod reader;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ use zeroize::Zeroizing;
 
 pub use literal::tag;
 pub use reader::CommandReader;
+pub use tail::Tail;
 
 /// Longest command text (literals apart) before authentication, in octets: RFC 7162 §4 asks for 8,192 at least, and only
 /// AUTHENTICATE needs more.
@@ -87,10 +90,12 @@ pub enum Event {
     Command(Zeroizing<Vec<u8>>),
     /// The client waits before it sends a literal: send a continuation, flush, call `next` again.
     Continue,
-    /// APPEND up to and with the announcement of the message (`{n}`), for [`parse`](crate::parse::parse).
+    /// APPEND or REPLACE up to and with the first announcement after the folder's name (`{n}`), for
+    /// [`parse`](crate::parse::parse).
     ///
     /// To take it: a continuation when `synchronizing`, then [`CommandReader::literal_chunk`] until it gives nothing, then
-    /// [`CommandReader::append_end`]. To refuse it, at any point: answer and call `next`, which forgets what is left.
+    /// [`CommandReader::append_next`], and so on until that says it is the end. To refuse it, at any point: answer and call
+    /// `next`, which forgets what is left.
     Append {
         /// The command as far as it is read.
         head: Zeroizing<Vec<u8>>,
@@ -140,7 +145,7 @@ pub enum Refusal {
     /// A line that ends with a lone LF.
     #[error("expected CRLF at the end of the line")]
     BareLineFeed,
-    /// Something follows the message of APPEND.
+    /// What follows a message of APPEND is no end of a command, or some of the message was not drawn.
     #[error("expected CRLF after the message")]
     AfterMessage,
     /// More than may be read and forgotten: fatal.

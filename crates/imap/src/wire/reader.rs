@@ -16,35 +16,37 @@ use super::{
 #[derive(Debug)]
 pub struct CommandReader<R> {
     inner: R,
-    phase: Phase,
+    pub(super) phase: Phase,
     /// Read in advance; what counts is `start..end`.
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
     /// The command or line being gathered.
-    command: Zeroizing<Vec<u8>>,
+    pub(super) command: Zeroizing<Vec<u8>>,
     /// Where in `command` its last line begins.
     line: usize,
     /// Octets of `command` that are literals, and how many literals.
     literals: (usize, usize),
-    state: State,
+    pub(super) state: State,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// In a line of a command.
     Text,
     /// In a literal that is gathered.
     Literal(usize),
     /// In the message of APPEND: octets left, and whether the client waits for a continuation and none was drawn yet.
     Message { left: u64, waiting: bool },
+    /// In the text after a literal of APPEND.
+    Tail,
     /// In what is read and forgotten.
     Discard(Discard),
 }
 
 /// The rest of a command that is not wanted.
 #[derive(Debug)]
-struct Discard {
+pub(super) struct Discard {
     /// Octets left of a literal; the text of a line follows.
     literal: u64,
     /// The last octets of the line.
@@ -52,9 +54,9 @@ struct Discard {
     /// Octets of text forgotten.
     text: u64,
     /// Octets that may still be forgotten.
-    left: u64,
+    pub(super) left: u64,
     /// What to say in the end; `None` when the answer was given.
-    answer: Option<(Option<String>, Refusal)>,
+    pub(super) answer: Option<(Option<String>, Refusal)>,
 }
 
 impl<R: AsyncRead + Unpin> CommandReader<R> {
@@ -124,6 +126,8 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
                     let discard = Discard::new(*left, self.phase.discard_message(), None);
                     self.state = State::Discard(discard);
                 }
+                // Nobody waits for the end of it.
+                State::Tail => self.refuse_tail(0),
                 State::Discard(_) => match self.discard().await? {
                     Err(fatal) => return Ok(Event::Fatal(fatal)),
                     Ok(Discard { answer: Some((tag, reason)), .. }) => return Ok(Event::Refused { tag, reason }),
@@ -202,30 +206,6 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         Ok(chunk)
     }
 
-    /// Reads the end of the command after the message of APPEND. A refusal means `BAD`, or `BYE` when it is fatal; what
-    /// followed was read and forgotten.
-    ///
-    /// # Errors
-    /// Those of the connection; `UnexpectedEof` when it ends before the command does.
-    pub async fn append_end(&mut self) -> io::Result<Result<(), Refusal>> {
-        match &self.state {
-            State::Message { left, .. } => {
-                let mut discard = Discard::new(*left, self.phase.discard_message(), None);
-                // A message that was not drawn whole must not pass for one that was.
-                discard.text = u64::from(*left > 0);
-                self.state = State::Discard(discard);
-            }
-            // Called again after it was cancelled.
-            State::Discard(_) => {}
-            State::Text | State::Literal(_) => return Ok(Ok(())),
-        }
-        Ok(match self.discard().await? {
-            Err(fatal) => Err(fatal),
-            Ok(discard) if discard.text == 2 && discard.tail == b"\r\n" => Ok(()),
-            Ok(_) => Err(Refusal::AfterMessage),
-        })
-    }
-
     /// Takes text from the buffer, which is not empty; an event when the command is over, refused, or must wait.
     fn text(&mut self) -> Option<Event> {
         let (piece, ended) = self.piece();
@@ -295,7 +275,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     }
 
     /// Forgets the command so far and what is left of it, a literal of `literal` octets first.
-    fn refuse(&mut self, reason: Refusal, literal: u64) {
+    pub(super) fn refuse(&mut self, reason: Refusal, literal: u64) {
         let line = self.line;
         let command = self.finish();
         let mut discard = Discard::new(literal, self.phase.discard(), Some((tag(&command), reason)));
@@ -382,7 +362,6 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         Refusal::TooMuch
     }
 
-    /// Sees to it that the buffer holds something; `false` at the end of the stream. The only place that waits.
     /// Reads and forgets what the client still sends, to its end or up to `most` octets. To be done after the last word and the
     /// end of our own side: closing on octets nobody read resets the connection, and a reset may destroy that last word before
     /// the client has seen it.
@@ -403,7 +382,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         Ok(())
     }
 
-    /// Waits until the connection ends, reading on as far as there is room for; for ever when there is none left. What it
+    /// Waits until the connection ends, reading on as far as there is room; for ever when there is none left. What it
     /// reads is given by the next event. Nothing is lost when it is cancelled.
     pub async fn hung_up(&mut self) {
         loop {
@@ -420,7 +399,8 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         }
     }
 
-    async fn available(&mut self) -> io::Result<bool> {
+    /// Sees to it that the buffer holds something; `false` at the end of the stream. The only place that waits.
+    pub(super) async fn available(&mut self) -> io::Result<bool> {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
@@ -430,7 +410,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     }
 
     /// How much of the buffer belongs to the current line, and whether the line ends there.
-    fn piece(&self) -> (usize, bool) {
+    pub(super) fn piece(&self) -> (usize, bool) {
         let here = &self.buffer[self.start..self.end];
         match here.iter().position(|b| *b == b'\n') {
             Some(lf) => (lf + 1, true),
@@ -439,7 +419,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     }
 
     /// Moves octets from the buffer to the command.
-    fn take(&mut self, octets: usize) {
+    pub(super) fn take(&mut self, octets: usize) {
         if self.phase == Phase::NotAuthenticated && self.command.capacity() == 0 {
             // What may be a token is not moved while it grows, which would leave copies behind.
             self.command.reserve_exact(MAX_TEXT_AUTHENTICATE + 2);
@@ -455,20 +435,20 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     }
 
     /// The command gathered; the next one begins.
-    fn finish(&mut self) -> Zeroizing<Vec<u8>> {
+    pub(super) fn finish(&mut self) -> Zeroizing<Vec<u8>> {
         let command = std::mem::take(&mut self.command);
         self.reset();
         command
     }
 
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.command = Zeroizing::default();
         self.line = 0;
         self.literals = (0, 0);
         self.state = State::Text;
     }
 
-    fn max_text(&self) -> usize {
+    pub(super) fn max_text(&self) -> usize {
         match self.phase {
             Phase::Authenticated => MAX_TEXT,
             Phase::NotAuthenticated if after_word(&self.command, b"AUTHENTICATE").is_some() => MAX_TEXT_AUTHENTICATE,
@@ -478,11 +458,11 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
 }
 
 impl Discard {
-    fn new(literal: u64, left: u64, answer: Option<(Option<String>, Refusal)>) -> Self {
+    pub(super) fn new(literal: u64, left: u64, answer: Option<(Option<String>, Refusal)>) -> Self {
         Discard { literal, tail: Vec::new(), text: 0, left, answer }
     }
 }
 
-fn eof() -> io::Error {
+pub(super) fn eof() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }

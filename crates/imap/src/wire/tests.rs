@@ -49,6 +49,14 @@ enum Seen {
     Broken(io::ErrorKind),
 }
 
+/// A session that takes one message at a time, and nothing after it.
+fn only(tail: Result<Tail, Refusal>) -> Result<(), Refusal> {
+    match tail? {
+        Tail::End(text) if text.is_empty() => Ok(()),
+        Tail::End(_) | Tail::Literal { .. } => Err(Refusal::AfterMessage),
+    }
+}
+
 /// Reads to the end; messages are taken when `take`, else refused.
 async fn session(input: &[u8], sizes: &[usize], phase: Phase, take: bool) -> Vec<Seen> {
     let mut reader = CommandReader::new(Pieces::new(input, sizes), phase);
@@ -71,7 +79,7 @@ async fn session(input: &[u8], sizes: &[usize], phase: Phase, take: bool) -> Vec
             let mut body = Vec::new();
             let end = loop {
                 match reader.literal_chunk(u64::MAX).await {
-                    Ok(chunk) if chunk.is_empty() => break reader.append_end().await,
+                    Ok(chunk) if chunk.is_empty() => break reader.append_next().await.map(only),
                     Ok(chunk) => body.extend_from_slice(&chunk),
                     Err(error) => break Err(error),
                 }
@@ -193,7 +201,7 @@ async fn half_a_message_may_be_refused() {
     // A message of which some was not drawn never passes for a whole one.
     let mut reader = CommandReader::new(Pieces::new(&input, &[5000]), Phase::Authenticated);
     assert!(matches!(reader.next().await, Ok(Event::Append { .. })));
-    assert_eq!(reader.append_end().await.expect("open"), Err(Refusal::AfterMessage));
+    assert_eq!(reader.append_next().await.expect("open"), Err(Refusal::AfterMessage));
 }
 
 #[test]
@@ -322,7 +330,7 @@ async fn reading_may_be_cancelled_anywhere() {
                     message.extend_from_slice(&chunk.expect("open"));
                 }
             } else {
-                ended = tokio::time::timeout(once, reader.append_end()).await.ok();
+                ended = tokio::time::timeout(once, reader.append_next()).await.ok();
             }
         } else if let Ok(event) = tokio::time::timeout(once, reader.next()).await {
             events.push(event.expect("open"));
@@ -330,7 +338,7 @@ async fn reading_may_be_cancelled_anywhere() {
     }
     assert_eq!(events[0], Event::Command(Zeroizing::new(b"a SELECT {3+}\r\nx\r\n".to_vec())));
     assert_eq!(message, b"mail");
-    assert!(matches!(ended, Some(Ok(Ok(())))));
+    assert!(matches!(ended, Some(Ok(Ok(Tail::End(text)))) if text.is_empty()));
     assert_eq!(done.expect("read").expect("open"), Line::Text(Zeroizing::new(b"DONE".to_vec())));
 }
 

@@ -6,7 +6,7 @@
 mod commands;
 mod meaning;
 
-use imap::command::{Append, Command, List, Tagged};
+use imap::command::{Append, AppendPart, Command, List, Tagged};
 use imap::parse::parse;
 use imap_codec::CommandCodec;
 use imap_codec::decode::Decoder;
@@ -26,7 +26,15 @@ fn comparable(command: Command) -> Command {
         Command::Store { numbers, set, how, silent, flags, modifiers } => {
             Command::Store { numbers, set, how, silent, flags: fold(flags), modifiers }
         }
-        Command::Append(a) => Command::Append(Append { flags: fold(a.flags), ..a }),
+        Command::Append(a) => {
+            let parts = a.parts.into_iter().map(|part| match part {
+                AppendPart::Message { flags, date, catenate } => {
+                    AppendPart::Message { flags: fold(flags), date, catenate }
+                }
+                other => other,
+            });
+            Command::Append(Append { parts: parts.collect(), ..a })
+        }
         Command::List(l) => Command::List(List { reference: l.reference.to_lowercase(), ..l }),
         Command::Lsub { reference, pattern } => Command::Lsub { reference: reference.to_lowercase(), pattern },
         other => other,

@@ -2,7 +2,7 @@
 
 use imap::backend::FlagOperation;
 use imap::command::{
-    Append, Command, DateTest, FetchItem, List, Numbers, Rfc822, SearchKey, Section, SectionText, StatusItem,
+    Announced, Append, AppendPart, AppendState, Command, DateTest, FetchItem, List, Numbers, Rfc822, SearchKey, Section, SectionText, StatusItem,
 };
 use imap_codec::imap_types::auth::AuthMechanism;
 use imap_codec::imap_types::command::CommandBody;
@@ -242,12 +242,18 @@ pub fn meaning(theirs: &CommandBody<'_>) -> Option<Command> {
         }
         CommandBody::Append { mailbox, flags: f, date, message } => {
             let LiteralOrLiteral8::Literal(literal) = message else { return None };
+            let date = date.as_ref().map(|d| d.as_ref().timestamp());
             Command::Append(Append {
                 folder: name(mailbox),
-                flags: flags(f),
-                date: date.as_ref().map(|d| d.as_ref().timestamp()),
-                size: literal.data().len() as u64,
-                synchronizing: literal.mode() == imap_codec::imap_types::core::LiteralMode::Sync,
+                parts: vec![
+                    AppendPart::Message { flags: flags(f), date, catenate: false },
+                    AppendPart::Octets(Announced {
+                        size: literal.data().len() as u64,
+                        synchronizing: literal.mode() == imap_codec::imap_types::core::LiteralMode::Sync,
+                        binary: false,
+                    }),
+                ],
+                state: AppendState::Message,
             })
         }
         CommandBody::Expunge => Command::Expunge(None),

@@ -5,6 +5,7 @@ mod support;
 mod append;
 mod authentication;
 mod concurrency;
+mod content;
 mod condstore;
 mod fetch;
 mod folders;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
-    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
-    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking, Vanished,
+    Account, Append, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
+    FolderStatus, Mechanism, MessageBody, ObjectId, OpenFolder, Peer, Result, Seeking, Vanished,
 };
 use mail::mime::Structure;
 use mail::sought::Sought;
-use mail::{FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
-use store::{Commit, Delivered, FolderId, MailboxId, Store, StoreError, Target};
+use mail::{FolderName, ModSeq, SpecialUse, Uid, View};
+use store::{FolderId, MailboxId, Store, StoreError};
 use tokio::sync::watch;
 use trust::clock::Clock;
 
 use crate::access::{Access, Denied, From, Opened, seconds};
-use crate::backends::incoming::Streamed;
+use crate::backends::imap_append::{Receiving, StoreAppend};
 use crate::search::Searcher;
 use crate::traces::{Action, Trace, Tracer};
 
@@ -89,8 +89,13 @@ impl Backend for ImapBackend {
     }
 }
 
+/// What names a folder for good.
+fn object_id(mailbox: MailboxId, folder: FolderId) -> ObjectId {
+    ObjectId { mailbox: mailbox.0, folder: folder.0 }
+}
+
 /// What went wrong, in IMAP's words. Temporary trouble is never a fault of the client.
-fn failure(error: StoreError) -> Failure {
+pub(super) fn failure(error: StoreError) -> Failure {
     match error {
         StoreError::NoSuchFolder => Failure::NonExistent,
         StoreError::FolderExists => Failure::AlreadyExists,
@@ -114,14 +119,14 @@ fn failure(error: StoreError) -> Failure {
 
 /// Who the traces of a session speak of.
 #[derive(Clone)]
-struct Traced {
+pub(super) struct Traced {
     tracer: Tracer,
     opened: Opened,
     peer: Peer,
 }
 
 impl Traced {
-    fn record<T>(&self, action: Action, folder: &FolderName, quantity: Option<u64>, outcome: &Result<T>) {
+    pub(super) fn record<T>(&self, action: Action, folder: &FolderName, quantity: Option<u64>, outcome: &Result<T>) {
         self.tracer.record(Trace {
             capacity: Some(self.opened.capacity.label()),
             with: vec![folder.to_string()],
@@ -152,6 +157,17 @@ impl StoreAccount {
         let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
         let folder = folders.into_iter().find(|f| f.name == *name).ok_or(Failure::NonExistent)?;
         if folder.selectable { Ok(folder) } else { Err(Failure::Cannot("the name only holds other folders")) }
+    }
+
+    /// What receives messages for this session.
+    fn receiving(&self) -> Receiving {
+        Receiving {
+            store: self.store.clone(),
+            mailbox: self.mailbox,
+            limit: self.append_limit,
+            clock: self.clock.clone(),
+            traced: self.traced.clone(),
+        }
     }
 
     /// Traces a change of folders.
@@ -185,9 +201,11 @@ impl Account for StoreAccount {
             .collect())
     }
 
-    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<()> {
-        let made = self.store.create_folder(self.mailbox, name, special_use).await.map(drop);
-        self.folder_changed(name, made)
+    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<ObjectId> {
+        match self.store.create_folder(self.mailbox, name, special_use).await {
+            Ok(folder) => self.folder_changed(name, Ok(())).map(|()| object_id(self.mailbox, folder.id)),
+            Err(error) => self.folder_changed(name, Err(error)).and(Err(Failure::Unavailable)),
+        }
     }
 
     async fn delete(&self, name: &FolderName) -> Result<()> {
@@ -214,6 +232,7 @@ impl Account for StoreAccount {
             uid_next: view.uid_next,
             uid_validity: view.uid_validity,
             highest_modseq: view.highest_modseq,
+            id: object_id(self.mailbox, folder.id),
         })
     }
 
@@ -228,62 +247,14 @@ impl Account for StoreAccount {
             name: folder.name,
             view,
             clock: self.clock.clone(),
+            receiving: self.receiving(),
             traced: self.traced.clone(),
         }))
     }
 
-    async fn append(&self, to: AppendTo) -> Result<Box<dyn Append>> {
-        if to.size > self.append_limit {
-            return Err(Failure::Limit("the message is larger than this server takes"));
-        }
-        self.folder(&to.folder).await?;
-        let internal_date = to.internal_date.unwrap_or_else(|| self.now());
-        Ok(Box::new(StoreAppend {
-            store: self.store.clone(),
-            streamed: Streamed::new(self.store.spool()),
-            target: Target {
-                mailbox: self.mailbox,
-                folder: to.folder,
-                flags: to.flags,
-                keywords: to.keywords,
-                internal_date,
-            },
-            clock: self.clock.clone(),
-            traced: self.traced.clone(),
-        }))
-    }
-}
-
-struct StoreAppend {
-    store: Arc<dyn Store>,
-    streamed: Streamed,
-    target: Target,
-    clock: Arc<dyn Clock>,
-    traced: Traced,
-}
-
-#[async_trait]
-impl Append for StoreAppend {
-    async fn write(&mut self, piece: &[u8]) -> Result<()> {
-        self.streamed.write(piece).await.map_err(failure)
-    }
-
-    async fn commit(self: Box<Self>) -> Result<(UidValidity, Uid)> {
-        let folder = self.target.folder.clone();
-        let content = self.streamed.finish().await.map_err(failure)?;
-        let size = content.body.len();
-        let saved_at = seconds(self.clock.as_ref());
-        let commit = Commit { content: Some(content), deliver: vec![self.target], saved_at, ..Commit::default() };
-        let outcome = match self.store.commit(commit).await {
-            Ok(done) => match done.delivered.first() {
-                Some(Delivered::Message { uid_validity, uid }) => Ok((*uid_validity, *uid)),
-                // Only a commit with a duplicate key can find one.
-                Some(Delivered::Duplicate) | None => Err(Failure::Unavailable),
-            },
-            Err(error) => Err(failure(error)),
-        };
-        self.traced.record(Action::Append, &folder, Some(size), &outcome);
-        outcome
+    async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>> {
+        self.folder(to).await?;
+        Ok(Box::new(StoreAppend::new(&self.receiving(), None, to)))
     }
 }
 
@@ -295,6 +266,7 @@ struct StoreFolder {
     name: FolderName,
     view: watch::Receiver<Arc<View>>,
     clock: Arc<dyn Clock>,
+    receiving: Receiving,
     traced: Traced,
 }
 
@@ -310,6 +282,10 @@ impl StoreFolder {
 
 #[async_trait]
 impl OpenFolder for StoreFolder {
+    fn id(&self) -> ObjectId {
+        object_id(self.mailbox, self.folder)
+    }
+
     fn view(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
     }
@@ -340,6 +316,19 @@ impl OpenFolder for StoreFolder {
     async fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Result<Seeking> {
         let found = self.searcher.seek(self.mailbox, sought, bodies).await.map_err(failure)?;
         Ok(Seeking { judged: found.judged, matching: found.matching })
+    }
+
+    async fn bodies(&self, bodies: &[u64]) -> Result<Vec<Option<Box<dyn MessageBody>>>> {
+        let found = self.store.bodies(self.mailbox, bodies).await.map_err(failure)?;
+        Ok(found.into_iter().map(|body| Some(Box::new(StoreBody(body?)) as Box<dyn MessageBody>)).collect())
+    }
+
+    async fn replace(&self, uid: Uid, to: &FolderName) -> Result<Box<dyn Append>> {
+        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
+        if !folders.iter().any(|folder| folder.name == *to && folder.selectable) {
+            return Err(Failure::NonExistent);
+        }
+        Ok(Box::new(StoreAppend::new(&self.receiving, Some((self.folder, uid)), to)))
     }
 
     async fn set_flags(&self, change: FlagChange) -> Result<Vec<Uid>> {

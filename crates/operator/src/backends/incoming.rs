@@ -41,6 +41,14 @@ impl Streamed {
         self.spool.write(piece).await
     }
 
+    /// Gives back the memory it takes, to wait for others.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn spill(&mut self) -> store::Result<()> {
+        self.spool.spill().await
+    }
+
     /// All was received.
     ///
     /// # Errors

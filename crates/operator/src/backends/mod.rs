@@ -8,6 +8,7 @@
 //! * [`links`]: what ties it to its conversation.
 
 pub mod imap;
+mod imap_append;
 pub mod incoming;
 pub mod links;
 pub mod mx;

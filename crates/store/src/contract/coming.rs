@@ -68,6 +68,19 @@ mod rules {
         assert!(octets(store, two, &entry).await == message);
     }
 
+    pub async fn several_bodies_come_in_order(store: &Tested) {
+        let id = made(store, 1).await;
+        put(store, id, "INBOX", "one").await;
+        put(store, id, "INBOX", vec![b'x'; INLINE_LIMIT + 1]).await;
+        let found = entries(store, id, "INBOX").await;
+        let asked = [found[1].body, found[1].body + 7, found[0].body, found[0].body];
+        let bodies = store.bodies(id, &asked).await.expect("read");
+        let lengths: Vec<Option<u64>> = bodies.iter().map(|body| body.as_ref().map(Body::len)).collect();
+        assert_eq!(lengths, [Some(INLINE_LIMIT as u64 + 1), None, Some(3), Some(3)]);
+        let one = bodies[2].as_ref().expect("there");
+        assert_eq!(one.read_all().await.expect("read"), "one");
+    }
+
     pub async fn empty_messages_are_messages(store: &Tested) {
         let id = made(store, 1).await;
         put(store, id, "INBOX", "").await;

@@ -637,6 +637,15 @@ impl Store for Sqlite {
         Ok(self.key(Some(mailbox)).await?.purpose(purpose))
     }
 
+    async fn bodies(&self, mailbox: MailboxId, bodies: &[u64]) -> Result<Vec<Option<Body>>> {
+        self.served()?;
+        let (place, bodies) = (self.place.clone(), bodies.to_vec());
+        // One change of threads for all of them.
+        self.readers
+            .read(move |conn| bodies.iter().map(|body| reads::body(conn, &place, mailbox, *body)).collect())
+            .await
+    }
+
     async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet> {
         self.served()?;
         self.write(0, move |tx| messages::set_flags(tx, (mailbox, folder), &change)).await

@@ -1,4 +1,4 @@
-//! CREATE (RFC 3501 §6.3.3) and CREATE-SPECIAL-USE (RFC 6154 §3).
+//! CREATE (RFC 3501 §6.3.3) and CREATE-SPECIAL-USE (RFC 6154 §3), MAILBOXID (RFC 8474 §4.1).
 
 use mail::SpecialUse;
 
@@ -15,6 +15,6 @@ pub(in super::super) async fn run(account: &dyn Account, folder: Name, special_u
         [one] => Some(SpecialUse::from_name(one).ok_or_else(cannot)?),
         _ => return Ok(cannot()),
     };
-    account.create(&name, special_use).await?;
-    Ok(Reply::ok("Done"))
+    let id = account.create(&name, special_use).await?;
+    Ok(Reply::ok("Done").code(format!("MAILBOXID ({id})")))
 }

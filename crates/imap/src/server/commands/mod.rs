@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(super) mod append;
+mod catenate;
 pub(super) mod close;
 pub(super) mod copy;
 pub(super) mod create;
@@ -16,6 +17,7 @@ pub(super) mod r#move;
 pub(super) mod namespace;
 pub(super) mod pattern;
 pub(super) mod rename;
+pub(super) mod replace;
 pub(super) mod search;
 pub(super) mod select;
 pub(super) mod sort;

@@ -4,9 +4,8 @@ use mail::sequence::SequenceSet;
 
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply};
-use super::super::selected::{Expunges, Selected};
-use super::copy::copy_uid;
-use super::possible;
+use super::super::selected::Selected;
+use super::copy::{chosen, copy_uid};
 use crate::command::{Name, Numbers};
 
 pub(in super::super) async fn run(
@@ -16,18 +15,12 @@ pub(in super::super) async fn run(
     set: &SequenceSet,
     to: Name,
 ) -> Outcome {
-    selected.tell(out, Expunges::Hold, numbers).await?;
-    let positions = selected.positions(set, numbers)?;
-    let to = possible(to)?;
+    let (uids, to) = chosen(out, selected, numbers, set, to).await?;
     if selected.read_only {
         return Ok(Reply::read_only());
     }
     if to == selected.name {
         return Ok(Reply::no("The messages are there already").code("CANNOT"));
-    }
-    let (uids, gone) = selected.present(&positions);
-    if gone && numbers == Numbers::Sequence {
-        return Ok(Reply::expunge_issued());
     }
     if uids.is_empty() {
         return Ok(Reply::ok("Nothing to do"));

@@ -42,6 +42,7 @@ pub(in super::super) async fn run(
     out.line(format_args!("* OK [UIDVALIDITY {}] Epoch of the UIDs", view.uid_validity.0));
     out.line(format_args!("* OK [UIDNEXT {}] Next UID", view.uid_next.0));
     out.line(format_args!("* OK [HIGHESTMODSEQ {}] Highest MODSEQ", view.highest_modseq.0));
+    out.line(format_args!("* OK [MAILBOXID ({})] Name for good", selected.folder.id()));
     if let Some(resync) = &modifiers.qresync {
         resync::select(out, &selected, resync).await?;
     }

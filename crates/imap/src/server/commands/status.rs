@@ -1,4 +1,4 @@
-//! STATUS (RFC 3501 §6.3.10, RFC 8438, RFC 7889).
+//! STATUS (RFC 3501 §6.3.10, RFC 8438, RFC 7889, RFC 8474).
 
 use mail::FolderName;
 
@@ -29,8 +29,10 @@ pub(super) fn write(
     append_limit: u64,
     items: &[StatusItem],
 ) {
+    let id = items.contains(&StatusItem::MailboxId).then_some(status.id);
     let items: Vec<(StatusItem, u64)> = items
         .iter()
+        .filter(|item| **item != StatusItem::MailboxId)
         .map(|item| {
             let value = match item {
                 StatusItem::Messages => status.messages.into(),
@@ -43,9 +45,11 @@ pub(super) fn write(
                 StatusItem::Size => status.size,
                 StatusItem::HighestModSeq => status.highest_modseq.0,
                 StatusItem::AppendLimit => append_limit,
+                // Told apart.
+                StatusItem::MailboxId => 0,
             };
             (*item, value)
         })
         .collect();
-    response::status(out.buffer(), name, &items);
+    response::status(out.buffer(), name, &items, id);
 }

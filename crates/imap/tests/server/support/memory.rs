@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
-    Account, Append, AppendTo, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation,
-    FolderInfo, FolderStatus, Mechanism, MessageBody, OpenFolder, Peer, Result, Seeking, Vanished,
+    Account, Append, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
+    FolderStatus, Mechanism, MessageBody, NewMessage, ObjectId, OpenFolder, Peer, Result, Seeking, Vanished,
 };
 use mail::mime::Structure;
 use mail::sought::Sought;
@@ -186,6 +186,11 @@ impl Mailbox {
 }
 
 impl Folder {
+    /// No two folders have the same UIDVALIDITY here.
+    fn id(&self) -> ObjectId {
+        ObjectId { mailbox: 1, folder: self.view.borrow().uid_validity.0 }
+    }
+
     fn change(&self, how: impl FnOnce(&mut View)) {
         self.view.send_modify(|shared| {
             let mut view = View::clone(shared);
@@ -249,12 +254,12 @@ impl Account for Session {
         Ok(lock(&self.0.folders).iter().map(info).collect())
     }
 
-    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<()> {
+    async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<ObjectId> {
         if self.0.folder(name).is_ok() {
             return Err(Failure::AlreadyExists);
         }
         self.0.make(name, special_use);
-        Ok(())
+        Ok(self.0.folder(name)?.id())
     }
 
     async fn delete(&self, name: &FolderName) -> Result<()> {
@@ -286,6 +291,7 @@ impl Account for Session {
             uid_next: view.uid_next,
             uid_validity: view.uid_validity,
             highest_modseq: view.highest_modseq,
+            id: self.0.folder(name)?.id(),
         })
     }
 
@@ -293,33 +299,52 @@ impl Account for Session {
         Ok(Arc::new(Open { mailbox: Arc::clone(&self.0), folder: self.0.folder(name)? }))
     }
 
-    async fn append(&self, to: AppendTo) -> Result<Box<dyn Append>> {
-        self.0.folder(&to.folder)?;
-        Ok(Box::new(Incoming { mailbox: Arc::clone(&self.0), to, octets: Vec::new() }))
+    async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>> {
+        self.0.folder(to)?;
+        Ok(Box::new(Incoming { mailbox: Arc::clone(&self.0), to: to.clone(), messages: Vec::new(), replaced: None }))
     }
 }
 
 struct Incoming {
     mailbox: Arc<Mailbox>,
-    to: AppendTo,
-    octets: Vec<u8>,
+    to: FolderName,
+    messages: Vec<(NewMessage, Vec<u8>)>,
+    replaced: Option<(Arc<Folder>, Uid)>,
 }
 
 #[async_trait]
 impl Append for Incoming {
+    async fn begin(&mut self, message: NewMessage) -> Result<()> {
+        self.messages.push((message, Vec::new()));
+        Ok(())
+    }
+
     async fn write(&mut self, piece: &[u8]) -> Result<()> {
-        self.octets.extend_from_slice(piece);
+        let (_, octets) = self.messages.last_mut().expect("a message was begun");
+        octets.extend_from_slice(piece);
         if self.mailbox.disk_full.load(Ordering::SeqCst) { Err(Failure::Unavailable) } else { Ok(()) }
     }
 
-    async fn commit(self: Box<Self>) -> Result<(UidValidity, Uid)> {
-        assert_eq!(self.octets.len() as u64, self.to.size, "all of the message, and nothing else, was written");
-        let folder = self.mailbox.folder(&self.to.folder)?;
-        let structure = Structure::of(&self.octets);
-        let (flags, date) = (self.to.flags, self.to.internal_date.unwrap_or(1_700_000_000));
-        let uid =
-            self.mailbox.put(&folder, Octets::Real(self.octets.into()), structure, flags, &self.to.keywords, date);
-        Ok((folder.view.borrow().uid_validity, uid))
+    async fn commit(self: Box<Self>) -> Result<(UidValidity, Vec<Uid>)> {
+        let folder = self.mailbox.folder(&self.to)?;
+        if let Some((from, uid)) = &self.replaced {
+            let mut there = false;
+            from.change(|view| {
+                there = view.find(*uid).is_some();
+                view.remove(&[*uid]);
+            });
+            if !there {
+                return Err(Failure::Expunged);
+            }
+        }
+        let mut uids = Vec::new();
+        for (message, octets) in self.messages {
+            let structure = Structure::of(&octets);
+            let (flags, date) = (message.flags, message.internal_date.unwrap_or(1_700_000_000));
+            let octets = Octets::Real(octets.into());
+            uids.push(self.mailbox.put(&folder, octets, structure, flags, &message.keywords, date));
+        }
+        Ok((folder.view.borrow().uid_validity, uids))
     }
 }
 
@@ -350,6 +375,16 @@ impl Open {
 
 #[async_trait]
 impl OpenFolder for Open {
+    fn id(&self) -> ObjectId {
+        self.folder.id()
+    }
+
+    async fn replace(&self, uid: Uid, to: &FolderName) -> Result<Box<dyn Append>> {
+        self.mailbox.folder(to)?;
+        let replaced = Some((Arc::clone(&self.folder), uid));
+        Ok(Box::new(Incoming { mailbox: Arc::clone(&self.mailbox), to: to.clone(), messages: Vec::new(), replaced }))
+    }
+
     fn view(&self) -> watch::Receiver<Arc<View>> {
         self.folder.view.subscribe()
     }

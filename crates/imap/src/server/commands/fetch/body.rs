@@ -8,8 +8,9 @@ use mail::mime::{Piece, Structure};
 
 use super::super::super::Ended;
 use super::super::super::output::Output;
+use super::binary::Decoded;
 use crate::backend::{Failure, MessageBody};
-use crate::command::{FetchItem, Rfc822, Section, SectionText};
+use crate::command::{Section, SectionText};
 
 /// Octets read from the store at once: the most it wants to be asked for.
 const PIECE: usize = 64 * 1024;
@@ -21,40 +22,15 @@ const MAX_HEADER: u64 = 512 * 1024;
 pub(super) enum Octets {
     /// Part of the message.
     Stream(Arc<dyn MessageBody>, Range<u64>),
-    /// Header fields.
+    /// In memory: header fields, a small part decoded.
     Text(Vec<u8>),
+    /// A part to be decoded as it is sent.
+    Decoded(Decoded),
 }
 
-/// Locates what the items want, and reads header fields, so that little can fail once the response has begun. One for each
-/// item of octets; `None`: there is no such section.
-pub(super) async fn prepare(
-    body: Box<dyn MessageBody>,
-    items: &[FetchItem],
-    structure: Option<&Structure>,
-) -> Result<Vec<Option<Octets>>, Failure> {
-    let body: Arc<dyn MessageBody> = body.into();
-    let mut prepared = Vec::new();
-    for item in items {
-        match item {
-            FetchItem::Body { section, partial, .. } => {
-                let octets = locate(&body, section, structure).await?;
-                prepared.push(octets.map(|octets| octets.cut(*partial)));
-            }
-            FetchItem::Rfc822(which) => {
-                let text = match which {
-                    Rfc822::All => SectionText::Whole,
-                    Rfc822::Header => SectionText::Header,
-                    Rfc822::Text => SectionText::Text,
-                };
-                prepared.push(locate(&body, &Section { part: Vec::new(), text }, structure).await?);
-            }
-            _ => {}
-        }
-    }
-    Ok(prepared)
-}
-
-async fn locate(
+/// What a section is, with header fields read, so that little can fail once the response has begun; `None`: there is no such
+/// section.
+pub(super) async fn locate(
     body: &Arc<dyn MessageBody>,
     section: &Section,
     structure: Option<&Structure>,
@@ -82,7 +58,7 @@ async fn locate(
 }
 
 /// A range of a message, in memory.
-async fn read(body: &dyn MessageBody, range: Range<u64>) -> Result<Vec<u8>, Failure> {
+pub(super) async fn read(body: &dyn MessageBody, range: Range<u64>) -> Result<Vec<u8>, Failure> {
     let mut octets = Vec::new();
     let mut at = range.start;
     while at < range.end {
@@ -103,11 +79,12 @@ impl Octets {
         match self {
             Octets::Stream(_, range) => range.end - range.start,
             Octets::Text(text) => text.len() as u64,
+            Octets::Decoded(decoded) => decoded.len(),
         }
     }
 
     /// `<origin.count>`.
-    fn cut(self, partial: Option<(u32, u32)>) -> Octets {
+    pub(super) fn cut(self, partial: Option<(u32, u32)>) -> Octets {
         let Some((origin, count)) = partial else { return self };
         match self {
             Octets::Stream(body, range) => {
@@ -120,32 +97,64 @@ impl Octets {
                 let end = start.saturating_add(count as usize).min(text.len());
                 Octets::Text(text[start..end].to_vec())
             }
+            // Cut when it was measured.
+            decoded @ Octets::Decoded(_) => decoded,
         }
     }
 
-    /// Sends them. A message that cannot be read on leaves a literal unfinished: the connection ends without a word, since
-    /// any word would be taken for mail.
+    /// Sends them, the next piece being read while the client takes the one before. A message that cannot be read on leaves a
+    /// literal unfinished: the connection ends without a word, since any word would be taken for mail.
     pub(super) async fn send(self, out: &mut Output) -> Result<(), Ended> {
         let (body, range) = match self {
             Octets::Stream(body, range) => (body, range),
             Octets::Text(text) => return out.piece(&text).await,
+            Octets::Decoded(decoded) => return decoded.send(out).await,
         };
         let mut at = range.start;
-        while at < range.end {
-            let most = usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE);
-            let piece = match body.read(at, most).await {
-                Ok(piece) if !piece.is_empty() && piece.len() <= most => piece,
-                Ok(_) => return Err(broken("short")),
-                Err(failure) => return Err(broken(&failure)),
-            };
-            at += piece.len() as u64;
-            out.piece(&piece).await?;
+        let mut next = if range.is_empty() { return Ok(()) } else { piece(&*body, at..range.end).await };
+        loop {
+            let octets = next.map_err(broken)?;
+            at += octets.len() as u64;
+            if at >= range.end {
+                return out.piece(&octets).await;
+            }
+            let (sent, ahead) = tokio::join!(out.piece(&octets), piece(&*body, at..range.end));
+            sent?;
+            next = ahead;
         }
-        Ok(())
     }
 }
 
-fn broken(why: impl std::fmt::Display) -> Ended {
+/// The first octets of a range that is not empty: at least one.
+async fn piece(body: &dyn MessageBody, range: Range<u64>) -> Result<bytes::Bytes, Trouble> {
+    let most = usize::try_from(range.end - range.start).unwrap_or(PIECE).min(PIECE);
+    match body.read(range.start, most).await {
+        Ok(piece) if !piece.is_empty() && piece.len() <= most => Ok(piece),
+        Ok(_) => Err(Trouble::Short),
+        Err(failure) => Err(Trouble::Failed(failure)),
+    }
+}
+
+/// Why a message cannot be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("short")]
+    Short,
+    #[error("{0}")]
+    Failed(#[from] Failure),
+}
+
+impl Trouble {
+    /// In the words of a command that has not begun to answer.
+    pub(super) fn into_failure(self) -> Failure {
+        match self {
+            Trouble::Short => Failure::Unavailable,
+            Trouble::Failed(failure) => failure,
+        }
+    }
+}
+
+pub(super) fn broken(why: impl std::fmt::Display) -> Ended {
     tracing::warn!(%why, "imap: a message could not be read to its end, connection dropped");
     Ended::Stalled
 }

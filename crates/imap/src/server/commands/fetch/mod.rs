@@ -8,14 +8,19 @@
 //! is gone, the others are told and the answer is `NO [EXPUNGEISSUED]` (RFC 5530, RFC 2180 §4.1). `\Seen` is set after the
 //! octets were sent, and its FETCH follows before the tagged answer.
 
+mod binary;
 mod body;
+mod ready;
+mod source;
 mod summaries;
 
-use mail::mime::Structure;
-use mail::sequence::SequenceSet;
-use mail::{Entry, Flags, ModSeq, Uid, View};
+pub(super) use self::source::Source;
 
-use self::body::{Octets, prepare};
+
+use mail::sequence::SequenceSet;
+use mail::{Flags, ModSeq, Uid, View};
+
+use self::ready::{Message, Ready, next_group, prepare};
 use super::super::enabled::Enabled;
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply, Stop};
@@ -25,8 +30,9 @@ use crate::backend::{FlagChange, FlagOperation, OpenFolder};
 use crate::command::{FetchItem, Numbers, Rfc822, SectionText};
 use crate::modifiers::FetchModifiers;
 
-/// Messages whose structures are in memory at once.
-const BATCH: usize = 32;
+/// Previews made for one FETCH that asks for them with LAZY (RFC 8970 §4.1): a screen or two. Each costs a reading; a client
+/// that gets NIL asks again without LAZY when it has the time.
+const LAZY: usize = 100;
 
 /// What a FETCH needs.
 struct Plan<'i> {
@@ -40,6 +46,10 @@ struct Plan<'i> {
     structures: bool,
     octets: bool,
     sets_seen: bool,
+    /// Items kept in memory until they are sent.
+    kept: usize,
+    /// PREVIEW (LAZY) is asked for.
+    lazy: bool,
 }
 
 impl<'i> Plan<'i> {
@@ -52,10 +62,19 @@ impl<'i> Plan<'i> {
             structures: false,
             octets: false,
             sets_seen: false,
+            kept: 0,
+            lazy: false,
         };
         for item in items {
             match item {
-                FetchItem::Flags | FetchItem::Uid | FetchItem::InternalDate | FetchItem::Size | FetchItem::ModSeq => {}
+                FetchItem::Flags
+                | FetchItem::Uid
+                | FetchItem::InternalDate
+                | FetchItem::Size
+                | FetchItem::ModSeq
+                | FetchItem::EmailId
+                | FetchItem::ThreadId
+                | FetchItem::SaveDate => {}
                 FetchItem::Envelope | FetchItem::BodyStructure | FetchItem::BodyStructureShort => {
                     plan.structures = true
                 }
@@ -63,6 +82,25 @@ impl<'i> Plan<'i> {
                     plan.octets = true;
                     plan.sets_seen |= !peek;
                     plan.structures |= !section.part.is_empty() || section.text != SectionText::Whole;
+                    plan.kept += usize::from(matches!(
+                        section.text,
+                        SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_)
+                    ));
+                }
+                FetchItem::Binary { peek, part, .. } => {
+                    plan.octets = true;
+                    plan.sets_seen |= !peek;
+                    plan.structures |= !part.is_empty();
+                    plan.kept += 1;
+                }
+                FetchItem::BinarySize(part) => {
+                    plan.octets = true;
+                    plan.structures |= !part.is_empty();
+                }
+                FetchItem::Preview { lazy } => {
+                    plan.octets = true;
+                    plan.structures = true;
+                    plan.lazy |= lazy;
                 }
                 FetchItem::Rfc822(which) => {
                     plan.octets = true;
@@ -104,20 +142,27 @@ pub(in super::super) async fn run(
         let range = window.of(positions.count());
         positions = positions.iter().skip(range.start).take(range.len()).collect();
     }
-    let whole = if plan.structures && summaries::serves(items) {
-        summaries::run(out, selected, &plan, &positions).await?
+    let mut missing = Missing::default();
+    if plan.structures && summaries::serves(items) {
+        missing.gone = !summaries::run(out, selected, &plan, &positions).await?;
     } else if plan.structures || plan.octets {
-        messages(out, selected, &plan, &positions).await?
+        messages(out, selected, &plan, &positions, &mut missing).await?;
     } else {
         for position in positions.iter() {
             let Some(entry) = selected.told.get(position) else { continue };
-            message(out, selected, &plan, position, entry, None, Vec::new()).await?;
+            let message = Message { position, entry: *entry, structure: None, items: Vec::new() };
+            tell(out, selected, &plan, message).await?;
             out.room().await?;
         }
-        true
-    };
-    // A UID that is gone is passed over (RFC 3501 §6.4.8), a number that the client still has cannot be.
-    Ok(if whole || numbers == Numbers::Uid { Reply::ok("Done") } else { Reply::expunge_issued() })
+    }
+    Ok(if missing.unknown_encoding {
+        Reply::no("The transfer encoding of a part is not known").code("UNKNOWN-CTE")
+    } else if missing.gone && numbers == Numbers::Sequence {
+        // A UID that is gone is passed over (RFC 3501 §6.4.8), a number that the client still has cannot be.
+        Reply::expunge_issued()
+    } else {
+        Reply::ok("Done")
+    })
 }
 
 /// Those of the messages whose MODSEQ is above.
@@ -125,64 +170,70 @@ fn changed_since(view: &View, positions: &Positions, since: ModSeq) -> Positions
     positions.ranges().iter().flat_map(|r| view.changed_since(r.clone(), since)).map(|(p, _)| p).collect()
 }
 
-/// Messages with what is not in the view; whether none was gone.
-async fn messages(out: &mut Output, selected: &Selected, plan: &Plan<'_>, positions: &Positions) -> Result<bool, Stop> {
+/// What could not be told.
+#[derive(Default)]
+struct Missing {
+    gone: bool,
+    unknown_encoding: bool,
+}
+
+/// Messages with what is not in the view: some are made ready while the client takes those before.
+async fn messages(
+    out: &mut Output,
+    selected: &Selected,
+    plan: &Plan<'_>,
+    positions: &Positions,
+    missing: &mut Missing,
+) -> Result<(), Stop> {
     let view = &selected.told;
     let folder = &*selected.folder;
-    let mut whole = true;
-    let mut positions = positions.iter();
+    let mut entries = positions.iter().filter_map(|p| Some((p, *view.get(p)?))).peekable();
+    let mut lazy = if plan.lazy { LAZY } else { 0 };
+    let first = next_group(plan, &mut entries);
+    let mut group = prepare(folder, plan, first, lazy).await?;
     loop {
-        let batch: Vec<(usize, Entry)> =
-            positions.by_ref().filter_map(|p| Some((p, *view.get(p)?))).take(BATCH).collect();
-        if batch.is_empty() {
-            return Ok(whole);
-        }
-        let mut structures = Vec::new();
-        if plan.structures {
-            let bodies: Vec<u64> = batch.iter().map(|(_, e)| e.body).collect();
-            structures = folder.structures(&bodies).await?;
-        }
-        structures.resize(batch.len(), None);
-        let mut sent = Vec::new();
-        for ((position, entry), structure) in batch.iter().zip(&structures) {
-            if plan.structures && structure.is_none() {
-                whole = false;
-                continue;
-            }
-            let octets = if plan.octets {
-                let Some(body) = folder.body(entry.body).await? else {
-                    whole = false;
-                    continue;
-                };
-                prepare(body, plan.items, structure.as_ref()).await?
-            } else {
-                Vec::new()
-            };
-            message(out, selected, plan, *position, entry, structure.as_ref(), octets).await?;
-            out.room().await?;
-            if plan.sets_seen && !entry.flags.contains(Flags::SEEN) {
-                sent.push(entry.uid);
-            }
-        }
+        lazy = lazy.saturating_sub(group.messages.len());
+        missing.gone |= group.gone;
+        missing.unknown_encoding |= group.unknown_encoding;
+        let ahead = next_group(plan, &mut entries);
+        let last = ahead.is_empty();
+        let (sent, next) = tokio::join!(send(out, selected, plan, group.messages), prepare(folder, plan, ahead, lazy));
+        let sent = sent?;
         if !sent.is_empty() && !selected.read_only {
             set_seen(folder, sent).await;
+        }
+        group = next?;
+        if last {
+            return Ok(());
         }
     }
 }
 
-/// `* n FETCH (…)`. `octets` has what each item of octets is, in their order; `None`: there is no such section.
-async fn message(
+/// Tells messages; answers which are to be marked as read.
+async fn send(
     out: &mut Output,
     selected: &Selected,
     plan: &Plan<'_>,
-    position: usize,
-    entry: &Entry,
-    structure: Option<&Structure>,
-    octets: Vec<Option<Octets>>,
-) -> Result<(), Stop> {
-    let mut octets = octets.into_iter();
-    let view = &selected.told;
-    let mut fetch = selected.fetch(out, position, entry, plan.add_uid);
+    messages: Vec<Message>,
+) -> Result<Vec<Uid>, Stop> {
+    let mut sent = Vec::new();
+    for message in messages {
+        let entry = message.entry;
+        tell(out, selected, plan, message).await?;
+        out.room().await?;
+        if plan.sets_seen && !entry.flags.contains(Flags::SEEN) {
+            sent.push(entry.uid);
+        }
+    }
+    Ok(sent)
+}
+
+/// `* n FETCH (…)`.
+async fn tell(out: &mut Output, selected: &Selected, plan: &Plan<'_>, message: Message) -> Result<(), Stop> {
+    let Message { position, entry, structure, items } = message;
+    let (structure, view) = (structure.as_ref(), &selected.told);
+    let mut ready = items.into_iter();
+    let mut fetch = selected.fetch(out, position, &entry, plan.add_uid);
     if plan.add_modseq {
         fetch.modseq(out.buffer(), entry.modseq.min(plan.limit));
     }
@@ -203,20 +254,43 @@ async fn message(
                     fetch.body_structure(out.buffer(), structure, *item == FetchItem::BodyStructure);
                 }
             }
+            FetchItem::EmailId => fetch.email_id(out.buffer(), entry.body),
+            FetchItem::ThreadId => fetch.thread_id(out.buffer(), entry.thread),
+            FetchItem::SaveDate => fetch.save_date(out.buffer(), entry.saved),
             FetchItem::Body { section, partial, .. } => {
                 let origin = partial.map(|(origin, _)| origin);
-                match octets.next().flatten() {
-                    Some(octets) => {
+                match ready.next() {
+                    Some(Ready::Octets(octets, _)) => {
                         fetch.body_literal(out.buffer(), section, origin, octets.len());
                         octets.send(out).await?;
                     }
-                    None => fetch.body_nil(out.buffer(), section, origin),
+                    _ => fetch.body_nil(out.buffer(), section, origin),
                 }
             }
             FetchItem::Rfc822(which) => {
-                if let Some(octets) = octets.next().flatten() {
+                if let Some(Ready::Octets(octets, _)) = ready.next() {
                     fetch.rfc822_literal(out.buffer(), *which, octets.len());
                     octets.send(out).await?;
+                }
+            }
+            FetchItem::Binary { part, partial, .. } => {
+                let origin = partial.map(|(origin, _)| origin);
+                match ready.next() {
+                    Some(Ready::Octets(octets, nul)) => {
+                        fetch.binary_literal(out.buffer(), part, origin, octets.len(), nul);
+                        octets.send(out).await?;
+                    }
+                    _ => fetch.binary_nil(out.buffer(), part, origin),
+                }
+            }
+            FetchItem::BinarySize(part) => {
+                if let Some(Ready::Size(octets)) = ready.next() {
+                    fetch.binary_size(out.buffer(), part, octets);
+                }
+            }
+            FetchItem::Preview { .. } => {
+                if let Some(Ready::Preview(text)) = ready.next() {
+                    fetch.preview(out.buffer(), text.as_deref());
                 }
             }
         }
