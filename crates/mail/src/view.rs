@@ -243,8 +243,31 @@ impl View {
     /// # Panics
     /// When the UIDs do not grow.
     pub fn extend(&mut self, entries: impl IntoIterator<Item = Entry>) {
-        for entry in entries {
-            self.push(entry);
+        let mut entries = entries.into_iter().peekable();
+        while entries.peek().is_some() {
+            let mut last = self.last().map_or(Uid(0), |last| last.uid);
+            let room = entries.size_hint().0;
+            if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
+                self.starts.push(self.len);
+                let list = Vec::with_capacity(room.clamp(4, CHUNK));
+                self.chunks.push(Arc::new(Entries { list, highest: ModSeq(0) }));
+            }
+            // Out of the view while it is filled, so that what it adds can be counted.
+            let Some(mut chunk) = self.chunks.pop() else { break };
+            let filling = Arc::make_mut(&mut chunk);
+            while filling.list.len() < CHUNK
+                && let Some(entry) = entries.next()
+            {
+                assert!(last < entry.uid, "UIDs grow");
+                last = entry.uid;
+                filling.highest = filling.highest.max(entry.modseq);
+                self.len += 1;
+                self.count(&entry, true);
+                filling.list.push(entry);
+            }
+            self.highest_modseq = self.highest_modseq.max(filling.highest);
+            self.chunks.push(chunk);
+            self.uid_next = self.uid_next.max(Uid(last.0.saturating_add(1)));
         }
     }
 
@@ -265,6 +288,67 @@ impl View {
         true
     }
 
+    /// Gives messages new flags, all with one MODSEQ: UIDs ascending, unknown ones are ignored. Returns how many there were.
+    pub fn update_all(&mut self, messages: &[(Uid, Flags)], modseq: ModSeq) -> usize {
+        let mut done = 0;
+        let mut rest = messages;
+        while let Some((first, _)) = rest.first() {
+            let place = self.chunks.partition_point(|c| c[c.len() - 1].uid < *first);
+            let Some(chunk) = self.chunks.get_mut(place) else { break };
+            let last = chunk[chunk.len() - 1].uid;
+            let (here, later) = rest.split_at(rest.partition_point(|(uid, _)| *uid <= last));
+            rest = later;
+            let known = done;
+            let part = Arc::make_mut(chunk);
+            let entries = &mut part.list;
+            let mut at = entries.partition_point(|e| e.uid < *first);
+            for (uid, flags) in here {
+                // Neighbours most often.
+                if entries.get(at).is_some_and(|e| e.uid < *uid) {
+                    at += entries[at..].partition_point(|e| e.uid < *uid);
+                }
+                let Some(entry) = entries.get_mut(at).filter(|e| e.uid == *uid) else { continue };
+                let counted = |flags: Flags, flag| usize::from(flags.contains(flag));
+                self.unseen = self.unseen + counted(entry.flags, Flags::SEEN) - counted(*flags, Flags::SEEN);
+                self.deleted = self.deleted + counted(*flags, Flags::DELETED) - counted(entry.flags, Flags::DELETED);
+                (entry.flags, entry.modseq) = (*flags, modseq);
+                at += 1;
+                done += 1;
+            }
+            if done > known {
+                part.highest = part.highest.max(modseq);
+            }
+        }
+        if done > 0 {
+            self.highest_modseq = self.highest_modseq.max(modseq);
+        }
+        done
+    }
+
+    /// The messages of these UIDs (ascending) that are there, with their positions.
+    pub fn pick(&self, uids: &[Uid]) -> Vec<(usize, Entry)> {
+        let mut found = Vec::with_capacity(uids.len().min(self.len));
+        let mut rest = uids;
+        while let Some(first) = rest.first() {
+            let place = self.chunks.partition_point(|c| c[c.len() - 1].uid < *first);
+            let Some(entries) = self.chunks.get(place) else { break };
+            let last = entries[entries.len() - 1].uid;
+            let (here, later) = rest.split_at(rest.partition_point(|uid| *uid <= last));
+            rest = later;
+            let mut at = 0;
+            for uid in here {
+                if entries[at].uid < *uid {
+                    at += entries[at..].partition_point(|e| e.uid < *uid);
+                }
+                // There is one: `uid` is not above the last of them.
+                if entries[at].uid == *uid {
+                    found.push((self.starts[place] + at, entries[at]));
+                }
+            }
+        }
+        found
+    }
+
     /// Takes messages out. `uids` ascending; unknown ones are ignored. Returns how many went.
     pub fn remove(&mut self, uids: &[Uid]) -> usize {
         let mut gone = 0;
@@ -279,18 +363,17 @@ impl View {
                 chunks.push(chunk);
                 continue;
             }
-            let kept: Vec<Entry> = chunk
-                .iter()
-                .filter(|e| {
-                    let goes = in_chunk.binary_search(&e.uid).is_ok();
-                    if goes {
-                        gone += 1;
-                        self.count(e, false);
-                    }
-                    !goes
-                })
-                .copied()
-                .collect();
+            let mut going = in_chunk.iter().peekable();
+            let mut kept: Vec<Entry> = Vec::with_capacity(chunk.len().saturating_sub(in_chunk.len()));
+            for entry in chunk.iter() {
+                while going.next_if(|uid| **uid < entry.uid).is_some() {}
+                if going.next_if(|uid| **uid == entry.uid).is_some() {
+                    gone += 1;
+                    self.count(entry, false);
+                } else {
+                    kept.push(*entry);
+                }
+            }
             if kept.len() == chunk.len() {
                 chunks.push(chunk);
             } else if !kept.is_empty() {
@@ -404,8 +487,11 @@ impl<'v> Cursor<'v> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::{HashMap, HashSet};
+
     use proptest::prelude::*;
+
+    use super::*;
 
     fn empty() -> View {
         View::empty(UidValidity(1), Uid(1), ModSeq(1), Keywords::default())
@@ -427,7 +513,9 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Push(u8),
+        Extend(u16),
         Update(u16, bool),
+        UpdateAll(std::collections::BTreeSet<u16>, bool),
         Remove(Vec<u16>),
         Snapshot,
     }
@@ -435,7 +523,9 @@ mod tests {
     fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
             (1u8..200).prop_map(Op::Push),
+            (1u16..700).prop_map(Op::Extend),
             (any::<u16>(), any::<bool>()).prop_map(|(u, s)| Op::Update(u % 2000, s)),
+            (proptest::collection::btree_set(0u16..3000, 0..300), any::<bool>()).prop_map(|(u, s)| Op::UpdateAll(u, s)),
             proptest::collection::vec(0u16..2000, 0..40).prop_map(Op::Remove),
             Just(Op::Snapshot),
         ]
@@ -444,7 +534,7 @@ mod tests {
     proptest! {
         /// A view agrees with a plain list, and the difference of two views with what was done between them.
         #[test]
-        fn agrees_with_a_list(ops in proptest::collection::vec(op(), 1..60)) {
+        fn agrees_with_a_list(ops in proptest::collection::vec(op(), 1..40)) {
             let (mut view, mut list, mut modseq) = (empty(), Vec::<Entry>::new(), 1);
             let (mut old_view, mut old_list) = (view.clone(), list.clone());
             for op in ops {
@@ -455,6 +545,29 @@ mod tests {
                         view.push(e);
                         list.push(e);
                     },
+                    Op::Extend(n) => {
+                        let from = view.uid_next.0;
+                        let new: Vec<Entry> = (0..u32::from(n)).map(|i| entry(from + 2 * i, Flags::NONE, modseq)).collect();
+                        view.extend(new.iter().copied());
+                        list.extend(new);
+                    }
+                    Op::UpdateAll(uids, seen) => {
+                        let flags = if seen { Flags::SEEN } else { Flags::DELETED };
+                        let messages: Vec<(Uid, Flags)> = uids.iter().map(|u| (Uid(u32::from(*u)), flags)).collect();
+                        let mut known = 0;
+                        let picked: Vec<(usize, Entry)> = list.iter().copied().enumerate()
+                            .filter(|(_, e)| messages.binary_search_by_key(&e.uid, |m| m.0).is_ok()).collect();
+                        let asked: Vec<Uid> = messages.iter().map(|m| m.0).collect();
+                        prop_assert_eq!(view.pick(&asked), picked);
+                        for e in &mut list {
+                            if messages.binary_search_by_key(&e.uid, |m| m.0).is_ok() {
+                                known += 1;
+                                e.flags = flags;
+                                e.modseq = ModSeq(modseq);
+                            }
+                        }
+                        prop_assert_eq!(view.update_all(&messages, ModSeq(modseq)), known);
+                    }
                     Op::Update(uid, seen) => {
                         let flags = if seen { Flags::SEEN } else { Flags::DELETED };
                         let known = list.iter_mut().find(|e| e.uid.0 == u32::from(uid));
@@ -493,11 +606,13 @@ mod tests {
                 }
                 prop_assert_eq!(view.get(list.len()), None);
                 let d = view.difference(&old_view);
-                let expunged: Vec<usize> = old_list.iter().enumerate()
-                    .filter(|(_, e)| list.iter().all(|n| n.uid != e.uid)).map(|(i, _)| i).collect();
+                let was: HashMap<Uid, &Entry> = old_list.iter().map(|e| (e.uid, e)).collect();
+                let is: HashSet<Uid> = list.iter().map(|e| e.uid).collect();
+                let expunged: Vec<usize> =
+                    old_list.iter().enumerate().filter(|(_, e)| !is.contains(&e.uid)).map(|(i, _)| i).collect();
                 let changed: Vec<usize> = list.iter().enumerate()
-                    .filter(|(_, e)| old_list.iter().any(|o| o.uid == e.uid && o != *e)).map(|(i, _)| i).collect();
-                let added = list.iter().filter(|e| old_list.iter().all(|o| o.uid != e.uid)).count();
+                    .filter(|(_, e)| was.get(&e.uid).is_some_and(|o| *o != *e)).map(|(i, _)| i).collect();
+                let added = list.iter().filter(|e| !was.contains_key(&e.uid)).count();
                 prop_assert_eq!(d, Difference { expunged, changed, added });
             }
         }

@@ -78,6 +78,11 @@ impl Views {
         lock(&self.folders).get(&key).map(watch::Sender::subscribe)
     }
 
+    /// What those who look at a folder see now, if anybody does.
+    pub(crate) fn current(&self, key: Key) -> Option<Arc<View>> {
+        lock(&self.folders).get(&key).map(|sender| sender.borrow().clone())
+    }
+
     /// The counter of a mailbox; the caller has seen that the mailbox exists.
     pub(crate) fn subscribe_mailbox(&self, mailbox: MailboxId) -> watch::Receiver<u64> {
         let mut mailboxes = lock(&self.mailboxes);
@@ -205,9 +210,7 @@ fn apply(folders: &mut HashMap<Key, watch::Sender<Arc<View>>>, working: &mut Has
         Change::Push(_, entry) => view.push(entry),
         Change::Extend(_, entries) => view.extend(entries),
         Change::Flags(_, messages, modseq) => {
-            for (uid, flags) in messages {
-                view.update(uid, flags, modseq);
-            }
+            view.update_all(&messages, modseq);
             view.highest_modseq = view.highest_modseq.max(modseq);
         }
         Change::Remove(_, uids, modseq) => {

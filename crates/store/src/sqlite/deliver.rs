@@ -11,6 +11,7 @@ use super::files::Placed;
 use super::messages::{Growth, Place, grow, insert, intern, saved, system_only};
 use super::queue;
 use super::record::{Owner, Record, Whole};
+use super::references;
 use super::register::must_exist;
 use super::segment::Spot;
 use super::threads::Joined;
@@ -267,16 +268,18 @@ fn insert_body(
     spot: Spot,
     file: Option<&str>,
 ) -> Result<()> {
+    if references > 1 {
+        references::add_some(tx, mailbox, std::iter::once(body), references - 1)?;
+    }
     tx.conn
         .prepare_cached(
             "INSERT INTO body (mailbox, id, size, refs, file, structure, segment, place, stored)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             mailbox.0 as i64,
             body as i64,
             size as i64,
-            references as i64,
             file,
             structure,
             spot.segment,

@@ -3,12 +3,12 @@
 //! Invariants: the folder above every folder exists (perhaps as a `\NoSelect` name); a UIDVALIDITY is given once in the
 //! whole store; a folder made where one was has another id and another UIDVALIDITY.
 
-use mail::{FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
+use mail::{Entry, FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::register::{corrupt, must_exist};
 use super::writer::Tx;
-use super::{messages, sharing};
+use super::{changing, messages, sharing};
 use crate::limits::MAX_FOLDERS;
 use crate::views::{Change, Key};
 use crate::{Folder, FolderId, MailboxId, Result, StoreError};
@@ -183,7 +183,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, mailbox: MailboxId, name: &FolderName) -> 
     if parent_of_some && !folder.selectable {
         return Err(StoreError::FolderRefused("it has folders under it"));
     }
-    messages::remove_all(tx, (mailbox, folder.id))?;
+    changing::remove_all(tx, (mailbox, folder.id))?;
     sharing::forget(tx, mailbox, folder.id)?;
     let key = params![mailbox.0 as i64, folder.id.0];
     tx.conn.prepare_cached("DELETE FROM expunged WHERE mailbox = ?1 AND folder = ?2")?.execute(key)?;
@@ -211,7 +211,7 @@ pub(super) fn rename(tx: &mut Tx<'_>, mailbox: MailboxId, from: &FolderName, to:
         // What was read under the list of INBOX still is.
         sharing::inherit(tx, mailbox, folder.id, made.id)?;
         check_count(tx, mailbox)?;
-        messages::move_all(tx, (mailbox, folder.id), to, at)?;
+        changing::move_all(tx, (mailbox, folder.id), to, at)?;
     } else {
         if to.is_under(from) {
             return Err(StoreError::FolderRefused("a folder cannot go under itself"));
@@ -260,13 +260,15 @@ pub(super) fn load_view(conn: &Connection, key: Key) -> Result<Option<View>> {
         "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message WHERE mailbox = ?1 AND folder = ?2 ORDER BY uid",
     )?;
     let mut rows = select.query(params![key.0.0 as i64, key.1.0])?;
+    let mut entries: Vec<Entry> = Vec::new();
     while let Some(row) = rows.next()? {
         let entry = messages::entry(row)?;
-        if view.last().is_some_and(|last| last.uid >= entry.uid) {
+        if entries.last().is_some_and(|last| last.uid >= entry.uid) {
             return Err(corrupt("folder"));
         }
-        view.push(entry);
+        entries.push(entry);
     }
+    view.extend(entries);
     drop(rows);
     drop(select);
     if let Some(own) = own {

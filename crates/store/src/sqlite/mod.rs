@@ -8,7 +8,9 @@
 //!   [`queue`], [`register`]: what requests do; * [`segment`], [`record`], [`facts`]: messages on disk; * [`replay`]: what a crash
 //!   left to do; * [`reads`]: the connections that read; * [`files`]: large bodies; * [`upkeep`]: what is done when nobody waits.
 
+mod changing;
 mod checkpoint;
+mod chosen;
 mod deliver;
 mod expunged;
 mod facts;
@@ -18,6 +20,7 @@ mod messages;
 mod queue;
 mod reads;
 mod record;
+mod references;
 mod register;
 mod replay;
 mod schema;
@@ -43,7 +46,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::body::{INLINE_LIMIT, SpooledContent};
 use crate::crypt::DataKey;
 use crate::keys::{KeyKeeper, Keys, MasterKey, SYSTEM, Slot};
-use crate::limits::MAX_MESSAGE;
+use crate::limits::{BULK, MAX_MESSAGE};
 use crate::views::{Change, Views};
 use crate::*;
 use checkpoint::Checkpoints;
@@ -611,7 +614,7 @@ impl Store for Sqlite {
         self.served()?;
         let (prepared, octets) = self.prepare(by, 0).await?;
         self.write(octets, move |tx| {
-            if messages::remove(tx, (mailbox, folder), uid)? {
+            if changing::remove(tx, (mailbox, folder), uid)? {
                 deliver::commit(tx, prepared).map(Some)
             } else {
                 Ok(None)
@@ -648,12 +651,44 @@ impl Store for Sqlite {
 
     async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet> {
         self.served()?;
-        self.write(0, move |tx| messages::set_flags(tx, (mailbox, folder), &change)).await
+        let (key, mut change) = ((mailbox, folder), change);
+        let mut answer = FlagsSet::default();
+        loop {
+            let later = change.uids.split_off(change.uids.len().min(BULK));
+            let (views, slice) = (self.views.clone(), FlagChange { uids: std::mem::replace(&mut change.uids, later), ..change.clone() });
+            let done =
+                self.write(0, move |tx| changing::set_flags(tx, key, views.current(key).as_deref(), &slice)).await?;
+            answer.now.extend(done.now);
+            answer.modified.extend(done.modified);
+            if change.uids.is_empty() {
+                return Ok(answer);
+            }
+        }
     }
 
     async fn expunge(&self, mailbox: MailboxId, folder: FolderId, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {
         self.served()?;
-        self.write(0, move |tx| messages::expunge(tx, (mailbox, folder), uids.as_deref())).await
+        let key = (mailbox, folder);
+        let mut gone = Vec::new();
+        let mut left = uids;
+        loop {
+            let slice = left.as_mut().map(|left| {
+                let later = left.split_off(left.len().min(BULK));
+                std::mem::replace(left, later)
+            });
+            let views = self.views.clone();
+            let some = self
+                .write(0, move |tx| changing::expunge(tx, key, views.current(key).as_deref(), slice.as_deref()))
+                .await?;
+            let over = match &left {
+                Some(left) => left.is_empty(),
+                None => some.len() < BULK,
+            };
+            gone.extend(some);
+            if over {
+                return Ok(gone);
+            }
+        }
     }
 
     async fn copy(
@@ -665,8 +700,8 @@ impl Store for Sqlite {
         at: i64,
     ) -> Result<Copied> {
         self.served()?;
-        let to = to.clone();
-        self.write(0, move |tx| messages::copy(tx, (mailbox, from), &uids, &to, at)).await
+        let (key, to, views) = ((mailbox, from), to.clone(), self.views.clone());
+        self.write(0, move |tx| changing::copy(tx, key, views.current(key).as_deref(), &uids, &to, at)).await
     }
 
     async fn move_messages(
@@ -678,8 +713,27 @@ impl Store for Sqlite {
         at: i64,
     ) -> Result<Copied> {
         self.served()?;
-        let to = to.clone();
-        self.write(0, move |tx| messages::move_some(tx, (mailbox, from), &uids, &to, at)).await
+        let (key, mut left) = ((mailbox, from), uids);
+        let mut moved: Option<Copied> = None;
+        loop {
+            let later = left.split_off(left.len().min(BULK));
+            let slice = std::mem::replace(&mut left, later);
+            let (to, views) = (to.clone(), self.views.clone());
+            let some = self
+                .write(0, move |tx| changing::move_some(tx, key, views.current(key).as_deref(), &slice, &to, at))
+                .await?;
+            let all = match moved.take() {
+                None => some,
+                Some(Copied { mut uids, .. }) => {
+                    uids.extend(some.uids);
+                    Copied { uids, ..some }
+                }
+            };
+            if left.is_empty() {
+                return Ok(all);
+            }
+            moved = Some(all);
+        }
     }
 
     async fn vanished(&self, mailbox: MailboxId, folder: FolderId, since: ModSeq) -> Result<Vanished> {

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::files::Files;
 use super::record::{self, Owner};
+use super::references::not_garbage;
 use super::schema::open_reader;
 use super::segment::{Segments, Spot};
 use crate::keys::Keys;
@@ -98,8 +99,10 @@ pub(super) fn structures(
     mailbox: MailboxId,
     bodies: &[u64],
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
-    let mut select =
-        conn.prepare_cached("SELECT structure, segment IS NULL FROM body WHERE mailbox = ?1 AND id = ?2 AND refs > 0")?;
+    let mut select = conn.prepare_cached(concat!(
+        "SELECT structure, segment IS NULL FROM body WHERE mailbox = ?1 AND id = ?2 AND refs > 0 AND ",
+        not_garbage!()
+    ))?;
     let mut found = Vec::with_capacity(bodies.len());
     for body in bodies {
         let mut rows = select.query(params![mailbox.0 as i64, *body as i64])?;
@@ -171,11 +174,12 @@ fn open(place: &Place, owner: Owner, mut find: impl FnMut() -> Result<Option<Fou
 pub(super) fn body(conn: &Connection, place: &Place, mailbox: MailboxId, body: u64) -> Result<Option<Body>> {
     open(place, Owner::Mailbox(mailbox, body), || {
         Ok(conn
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "SELECT b.size, b.file, b.segment, b.place, b.stored, c.octets
                  FROM body b LEFT JOIN content c ON b.segment IS NULL AND c.mailbox = b.mailbox AND c.body = b.id
-                 WHERE b.mailbox = ?1 AND b.id = ?2 AND b.refs > 0",
-            )?
+                 WHERE b.mailbox = ?1 AND b.id = ?2 AND b.refs > 0 AND ",
+                not_garbage!()
+            ))?
             .query_row(params![mailbox.0 as i64, body as i64], found)
             .optional()?)
     })

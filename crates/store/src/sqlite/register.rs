@@ -140,6 +140,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: MailboxId) -> Result<()> {
         "link",
         "duplicate",
         "garbage",
+        "copies",
     ] {
         tx.conn.prepare_cached(&format!("DELETE FROM {table} WHERE mailbox = ?1"))?.execute([number])?;
     }
@@ -149,7 +150,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: MailboxId) -> Result<()> {
         rows.collect::<rusqlite::Result<_>>()?
     };
     if bodies.len() as i64 == AT_ONCE {
-        tx.conn.prepare_cached("INSERT INTO garbage VALUES (?1, 0)")?.execute([number])?;
+        tx.conn.prepare_cached("INSERT INTO garbage (mailbox, body, last) VALUES (?1, 0, 0)")?.execute([number])?;
         tx.effects.garbage = true;
     } else {
         for body in bodies {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::Tx;
-use super::{expunged, threads};
+use super::{expunged, references, threads};
 use crate::{DUPLICATE_MEMORY, MailboxId, Result};
 
 /// How far behind the dates of authentication may be on disk (MSS-14, MSS-19: days matter, not seconds).
@@ -70,32 +70,7 @@ pub(super) fn write_notes(conn: &Connection, notes: &HashMap<MailboxId, i64>) ->
 
 /// Gives back some bodies nobody names; answers whether there may be more.
 pub(super) fn collect_some(tx: &mut Tx<'_>) -> Result<bool> {
-    let garbage: Vec<(i64, i64)> = {
-        let mut select = tx.conn.prepare_cached("SELECT mailbox, body FROM garbage LIMIT ?1")?;
-        let rows = select.query_map([SLICE], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect::<rusqlite::Result<_>>()?
-    };
-    for (mailbox, body) in &garbage {
-        if *body == 0 {
-            // All that is left of a mailbox: a slice of it becomes plain garbage, until nothing is left.
-            let moved = tx
-                .conn
-                .prepare_cached(
-                    "INSERT INTO garbage SELECT mailbox, id FROM body WHERE mailbox = ?1
-                     AND id NOT IN (SELECT body FROM garbage WHERE mailbox = ?1) ORDER BY id LIMIT ?2",
-                )?
-                .execute(params![mailbox, SLICE])?;
-            if moved == 0 {
-                tx.conn.prepare_cached("DELETE FROM garbage WHERE mailbox = ?1 AND body = 0")?.execute([mailbox])?;
-            }
-            continue;
-        }
-        give_back(tx, *mailbox, *body)?;
-        tx.conn
-            .prepare_cached("DELETE FROM garbage WHERE mailbox = ?1 AND body = ?2")?
-            .execute(params![mailbox, body])?;
-    }
-    Ok(!garbage.is_empty())
+    references::collect(tx, SLICE)
 }
 
 /// Removes a body nobody names.

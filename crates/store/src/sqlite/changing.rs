@@ -1,0 +1,260 @@
+//! Messages marked, copied, moved, gone: one or a hundred thousand of them.
+//!
+//! A change is a statement for each run of neighbours, not for each message. What was expected to change is compared with what
+//! the statements say they changed: a picture that is not what is on disk changes nothing.
+
+use mail::{Entry, Flags, FolderName, Uid, UidValidity, View};
+use rusqlite::{OptionalExtension, params};
+
+use super::chosen::{Chosen, Folder, ranges};
+use super::messages::{Growth, INSERT, Place, grow, insert_row, intern, next_modseq, saved, shrink, system_only};
+use super::register::corrupt;
+use super::writer::Tx;
+use super::{expunged, references};
+use crate::limits::BULK;
+use crate::views::{Change, Key};
+use crate::{Copied, FlagChange, FlagOperation, FlagsSet, Result, StoreError};
+
+/// Rows go, and are remembered.
+fn delete_rows(tx: &mut Tx<'_>, key: Key, chosen: &[Chosen]) -> Result<()> {
+    let uids = || chosen.iter().map(|c| c.entry.uid);
+    let modseq = expunged::note(tx, key, &expunged::runs(uids()))?;
+    let mut gone = 0;
+    {
+        let mut delete = tx
+            .conn
+            .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4")?;
+        for (first, last) in ranges(chosen) {
+            gone += delete.execute(params![key.0.0 as i64, key.1.0, first, last])?;
+        }
+    }
+    if gone != chosen.len() {
+        return Err(corrupt("picture of a folder"));
+    }
+    tx.effects.changes.push(Change::Remove(key, uids().collect(), modseq));
+    Ok(())
+}
+
+/// Messages leave the mailbox for good.
+fn forget(tx: &mut Tx<'_>, key: Key, chosen: &[Chosen]) -> Result<()> {
+    shrink(tx, key.0, chosen.len(), chosen.iter().map(|c| u64::from(c.entry.size)).sum())?;
+    references::release(tx, key.0, chosen.iter().map(|c| c.entry.body))
+}
+
+/// Every message of a folder that goes itself.
+pub(super) fn remove_all(tx: &mut Tx<'_>, key: Key) -> Result<()> {
+    // A name that only holds folders has no message.
+    let Ok(folder) = Folder::open(tx, key, None) else { return Ok(()) };
+    let all = folder.all(tx)?;
+    tx.conn
+        .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2")?
+        .execute(params![key.0.0 as i64, key.1.0])?;
+    forget(tx, key, &all)
+}
+
+/// At most [`BULK`] messages.
+pub(super) fn set_flags(tx: &mut Tx<'_>, key: Key, view: Option<&View>, change: &FlagChange) -> Result<FlagsSet> {
+    let folder = Folder::open(tx, key, view)?;
+    let mut answer = FlagsSet::default();
+    if change.uids.is_empty() {
+        return Ok(answer);
+    }
+    let mut keywords = folder.keywords.clone();
+    let known = keywords.names().len();
+    let mut operand = system_only(change.flags);
+    for name in &change.keywords {
+        match change.how {
+            // What nobody has cannot be taken away: not worth a bit.
+            FlagOperation::Remove => operand = operand.with(keywords.find(name).unwrap_or_default()),
+            _ => operand = operand.with(keywords.intern(name).ok_or(StoreError::TooManyKeywords)?),
+        }
+    }
+    // New flags are (old & kept) | set.
+    let (kept, set) = match change.how {
+        FlagOperation::Replace => (Flags::NONE, operand),
+        FlagOperation::ReplaceWithin(these) => {
+            (Flags::from_bits(!these.bits()), Flags::from_bits(operand.bits() & these.bits()))
+        }
+        FlagOperation::Add => (Flags::from_bits(u64::MAX), operand),
+        FlagOperation::Remove => (Flags::from_bits(!operand.bits()), Flags::NONE),
+    };
+    let chosen = folder.choose(tx, &change.uids)?;
+    let mut changed: Vec<(Uid, Flags)> = Vec::with_capacity(chosen.len());
+    answer.now.reserve(chosen.len());
+    for Chosen { entry, .. } in &chosen {
+        if change.unchanged_since.is_some_and(|since| entry.modseq > since) {
+            answer.modified.push(entry.uid);
+            continue;
+        }
+        let flags = Flags::from_bits(entry.flags.bits() & kept.bits()).with(set);
+        if flags != entry.flags {
+            changed.push((entry.uid, flags));
+        }
+        answer.now.push((entry.uid, flags, entry.modseq));
+    }
+    let grown = keywords.names().len() > known;
+    if changed.is_empty() && !grown {
+        return Ok(answer);
+    }
+    let modseq = next_modseq(tx, key)?;
+    if grown {
+        intern(tx, key, &keywords.names()[known..], modseq)?;
+    }
+    // MODSEQs have 63 bits: nothing is above a larger number.
+    let since = change.unchanged_since.map_or(i64::MAX, |since| i64::try_from(since.0).unwrap_or(i64::MAX));
+    let mut done = 0;
+    if !changed.is_empty() {
+        let mut update = tx.conn.prepare_cached(
+            "UPDATE message SET flags = (flags & ?5) | ?6, modseq = ?7
+             WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4
+             AND (flags & ?5) | ?6 != flags AND modseq <= ?8",
+        )?;
+        for (first, last) in ranges(&chosen) {
+            done += update.execute(params![
+                key.0.0 as i64,
+                key.1.0,
+                first,
+                last,
+                kept.bits() as i64,
+                set.bits() as i64,
+                modseq.0 as i64,
+                since
+            ])?;
+        }
+    }
+    if done != changed.len() {
+        return Err(corrupt("picture of a folder"));
+    }
+    // Both lists are in the order of the UIDs.
+    let mut next = changed.iter().peekable();
+    for (uid, _, now) in &mut answer.now {
+        if next.next_if(|(changed, _)| changed == uid).is_some() {
+            *now = modseq;
+        }
+    }
+    if !changed.is_empty() {
+        tx.effects.changes.push(Change::Flags(key, changed, modseq));
+    }
+    Ok(answer)
+}
+
+/// At most [`BULK`] messages; fewer only if there are no more.
+pub(super) fn expunge(tx: &mut Tx<'_>, key: Key, view: Option<&View>, uids: Option<&[Uid]>) -> Result<Vec<Uid>> {
+    let folder = Folder::open(tx, key, view)?;
+    let going = match uids {
+        None => folder.deleted(tx, BULK)?,
+        Some(uids) => {
+            let mut chosen = folder.choose(tx, uids)?;
+            chosen.retain(|c| c.entry.flags.contains(Flags::DELETED));
+            chosen
+        }
+    };
+    if going.is_empty() {
+        return Ok(Vec::new());
+    }
+    delete_rows(tx, key, &going)?;
+    forget(tx, key, &going)?;
+    Ok(going.into_iter().map(|c| c.entry.uid).collect())
+}
+
+/// One message goes, whatever its flags; whether it was there.
+pub(super) fn remove(tx: &mut Tx<'_>, key: Key, uid: Uid) -> Result<bool> {
+    let going = Folder::open(tx, key, None)?.choose(tx, &[uid])?;
+    if going.is_empty() {
+        return Ok(false);
+    }
+    delete_rows(tx, key, &going)?;
+    forget(tx, key, &going)?;
+    Ok(true)
+}
+
+/// What a copy and a move have in common: rows in the folder `to`, with its own bits for the keywords.
+fn duplicate_rows(tx: &mut Tx<'_>, from: &Folder<'_>, to: &FolderName, chosen: &[Chosen], at: i64) -> Result<Copied> {
+    let place = Place::take(tx, from.key.0, to, chosen.len())?.ok_or(StoreError::NoSuchFolder)?;
+    let used = chosen.iter().fold(Flags::NONE, |flags, c| flags.with(c.entry.flags));
+    let mut bits: Vec<(Flags, Flags)> = Vec::new();
+    for (index, name) in from.keywords.names().iter().enumerate() {
+        let Some(here) = Flags::keyword(index).filter(|flag| used.contains(*flag)) else { continue };
+        bits.push((here, intern(tx, place.key, &[name], place.modseq)?));
+    }
+    let mut copied = Copied { uid_validity: place.uid_validity, uids: Vec::with_capacity(chosen.len()) };
+    let mut new: Vec<Entry> = Vec::with_capacity(chosen.len());
+    let mut insert = tx.conn.prepare_cached(INSERT)?;
+    // Place::take saw to it that the UIDs fit.
+    for (uid, Chosen { entry, .. }) in (place.uid_next as u32..).zip(chosen) {
+        let keywords =
+            bits.iter().filter(|(here, _)| entry.flags.contains(*here)).fold(Flags::NONE, |f, (_, b)| f.with(*b));
+        let flags = system_only(entry.flags).with(keywords);
+        let there = Entry { uid: Uid(uid), flags, modseq: place.modseq, saved: saved(at), ..*entry };
+        insert_row(&mut insert, place.key, &there)?;
+        new.push(there);
+        copied.uids.push((entry.uid, Uid(uid)));
+    }
+    drop(insert);
+    tx.effects.changes.push(Change::Extend(place.key, new));
+    Ok(copied)
+}
+
+fn epoch(tx: &Tx<'_>, key: Key, to: &FolderName) -> Result<UidValidity> {
+    let validity: Option<u32> = tx
+        .conn
+        .prepare_cached("SELECT uid_validity FROM folder WHERE mailbox = ?1 AND name = ?2 AND selectable = 1")?
+        .query_row(params![key.0.0 as i64, to.as_str()], |row| row.get(0))
+        .optional()?;
+    validity.map(UidValidity).ok_or(StoreError::NoSuchFolder)
+}
+
+pub(super) fn copy(
+    tx: &mut Tx<'_>,
+    from: Key,
+    view: Option<&View>,
+    uids: &[Uid],
+    to: &FolderName,
+    at: i64,
+) -> Result<Copied> {
+    let folder = Folder::open(tx, from, view)?;
+    let uid_validity = epoch(tx, from, to)?;
+    let chosen = folder.choose(tx, uids)?;
+    if chosen.is_empty() {
+        return Ok(Copied { uid_validity, uids: Vec::new() });
+    }
+    let octets = chosen.iter().map(|c| u64::from(c.entry.size)).sum();
+    grow(tx, from.0, &Growth { octets, messages: chosen.len(), ..Growth::default() })?;
+    references::add(tx, from.0, chosen.iter().map(|c| c.entry.body))?;
+    duplicate_rows(tx, &folder, to, &chosen, at)
+}
+
+/// At most [`BULK`] messages.
+pub(super) fn move_some(
+    tx: &mut Tx<'_>,
+    from: Key,
+    view: Option<&View>,
+    uids: &[Uid],
+    to: &FolderName,
+    at: i64,
+) -> Result<Copied> {
+    let folder = Folder::open(tx, from, view)?;
+    let uid_validity = epoch(tx, from, to)?;
+    let chosen = folder.choose(tx, uids)?;
+    if chosen.is_empty() {
+        return Ok(Copied { uid_validity, uids: Vec::new() });
+    }
+    move_chosen(tx, &folder, &chosen, to, at)
+}
+
+fn move_chosen(tx: &mut Tx<'_>, from: &Folder<'_>, chosen: &[Chosen], to: &FolderName, at: i64) -> Result<Copied> {
+    // Into the folder where they are, too: the copies lie above all of them.
+    let copied = duplicate_rows(tx, from, to, chosen, at)?;
+    delete_rows(tx, from.key, chosen)?;
+    Ok(copied)
+}
+
+/// INBOX gives all its messages to a folder just made.
+pub(super) fn move_all(tx: &mut Tx<'_>, from: Key, to: &FolderName, at: i64) -> Result<()> {
+    let folder = Folder::open(tx, from, None)?;
+    let all = folder.all(tx)?;
+    if !all.is_empty() {
+        move_chosen(tx, &folder, &all, to, at)?;
+    }
+    Ok(())
+}
