@@ -39,7 +39,7 @@ pub(crate) struct SpoolFile {
 
 impl SpoolFile {
     /// Makes a new file of an unguessable name in `folder`. Blocking.
-    fn create(folder: &Path) -> Result<Self> {
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
         let path = folder.join(random_name()?);
         let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         let key = Arc::new(crypt::random::<32>()?);
@@ -52,7 +52,7 @@ impl SpoolFile {
     }
 
     /// Appends octets; `last`: no more come. Blocking.
-    fn append(&mut self, octets: &[u8], last: bool) -> Result<()> {
+    pub(crate) fn append(&mut self, octets: &[u8], last: bool) -> Result<()> {
         let at = self.chunks * (CHUNK + TAG) as u64;
         let mut clear = Zeroizing::new(Vec::with_capacity(self.unfinished.0 + octets.len()));
         if self.unfinished.0 > 0 {
@@ -367,6 +367,21 @@ impl Body {
         }
     }
 
+    /// As [`Body::read`], on this thread. Blocking.
+    pub(crate) fn read_now(&self, offset: u64, len: usize) -> Result<Bytes> {
+        let len = usize::try_from(self.length.saturating_sub(offset)).map_or(len, |left| left.min(len));
+        match &self.source {
+            Source::Memory(octets) if len > 0 => Ok(octets.slice(offset as usize..offset as usize + len)),
+            Source::File(file) if len > 0 => {
+                let mut octets = vec![0; len];
+                file.read_exact_at(&mut octets, offset)?;
+                Ok(octets.into())
+            }
+            Source::Sealed(file, key) if len > 0 => read_sealed(file, key, self.length, offset, len),
+            _ => Ok(Bytes::new()),
+        }
+    }
+
     /// All octets at once: for what is known to be small.
     ///
     /// # Errors
@@ -472,7 +487,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_spooled_is_encrypted_and_read_in_pieces() {
         let (_dir, path) = folder();
-        let text: Vec<u8> = (0..5 * CHUNK + 77).map(|n| (n * n >> 7) as u8).collect();
+        let text: Vec<u8> = (0..5 * CHUNK + 77).map(|n| ((n * n) >> 7) as u8).collect();
         // Pieces that end where chunks end and where they do not.
         for cuts in [&[CHUNK, 2 * CHUNK][..], &[1, CHUNK + 1, 4 * CHUNK - 1], &[100, 5 * CHUNK], &[]] {
             let mut spool = Spool::in_folder(path.clone());

@@ -52,7 +52,12 @@ impl Files {
         self.root.join(&name[..2])
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// The folder of all of them.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder(name).join(name)
     }
 

@@ -8,14 +8,17 @@
 //!   [`queue`], [`register`]: what requests do; * [`segment`], [`record`], [`facts`]: messages on disk; * [`replay`]: what a crash
 //!   left to do; * [`reads`]: the connections that read; * [`files`]: large bodies; * [`upkeep`]: what is done when nobody waits.
 
+mod backup;
 mod changing;
 mod checkpoint;
 mod chosen;
+mod compact;
 mod deliver;
 mod expunged;
 mod facts;
 mod files;
 mod folders;
+mod fsck;
 mod messages;
 mod queue;
 mod reads;
@@ -33,7 +36,7 @@ mod upkeep;
 mod writer;
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
@@ -52,6 +55,7 @@ use crate::*;
 use checkpoint::Checkpoints;
 use deliver::{Keeper, Kept, Message as NewMessage, Origin, Prepared, keepers};
 use files::{Files, make_private, sync_folder};
+pub use fsck::Report;
 use reads::Readers;
 use record::{Record, Sealing};
 use segment::{Log, Segments};
@@ -96,6 +100,7 @@ impl Options {
 /// The durable engine.
 pub struct Sqlite {
     readers: Readers,
+    folder: PathBuf,
     place: reads::Place,
     spool: Arc<Path>,
     views: Arc<Views>,
@@ -125,14 +130,7 @@ impl Sqlite {
     /// the master key; [`StoreError::Full`], [`StoreError::Io`].
     pub fn open_with(folder: &Path, options: Options) -> Result<Self> {
         make_private(folder)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Unusable(format!("another server uses {}", folder.display())));
-            }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
+        let lock = lock(folder)?;
         let store = Self::start(folder, Some(lock), options)?;
         for leftover in std::fs::read_dir(&store.spool)? {
             std::fs::remove_file(leftover?.path())?;
@@ -192,12 +190,14 @@ impl Sqlite {
             keys,
             segments,
             end,
+            compaction: compact::Compaction::default(),
             held: None,
             synced: true,
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.serve())?;
         Ok(Sqlite {
             readers: Readers::new(&path),
+            folder: folder.to_owned(),
             place,
             spool: spool.into(),
             views,
@@ -323,6 +323,16 @@ impl Sqlite {
     }
 }
 
+/// Takes a data folder for a server.
+fn lock(folder: &Path) -> Result<File> {
+    let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unusable(format!("another server uses {}", folder.display()))),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
 /// Seals a message for each that keeps it. Blocking for a large one.
 fn seal(
     files: &Files,
@@ -354,15 +364,19 @@ fn seal(
     Ok(NewMessage { size, links, kept, placed })
 }
 
+/// What wraps the keys of a folder of keys.
+fn keeper(folder: &Path, options: Options) -> Result<Arc<dyn KeyKeeper>> {
+    Ok(match options.keeper {
+        Some(keeper) => keeper,
+        None => Arc::new(MasterKey::from_file_or_made(&folder.join("master.key"))?),
+    })
+}
+
 /// Opens the keys of a data folder, and makes those of a new one or of one from before mail was encrypted. Blocking.
 fn open_keys(folder: &Path, options: Options, conn: &rusqlite::Connection) -> Result<Keys> {
     let folder = folder.join("keys");
     make_private(&folder)?;
-    let keeper = match options.keeper {
-        Some(keeper) => keeper,
-        None => Arc::new(MasterKey::from_file_or_made(&folder.join("master.key"))?),
-    };
-    let keys = Keys::open(&folder, keeper)?;
+    let keys = Keys::open(&folder, keeper(&folder, options)?)?;
     // Another process may be doing the same.
     let tx = conn.unchecked_transaction()?;
     conn.execute("UPDATE log SET only = only", [])?;

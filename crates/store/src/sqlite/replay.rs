@@ -51,7 +51,16 @@ pub(super) fn replay(conn: &Connection, keys: &Keys, segments: &Segments) -> Res
     for number in numbers.iter().copied().filter(|number| *number >= segment) {
         let from = if number == segment { offset as u64 } else { FIRST };
         let Some(mut walk) = Walk::start(segments, number, from)? else { continue };
-        while let Some((at, whole)) = walk.next()? {
+        loop {
+            let Some((at, whole)) = walk.next()? else {
+                let torn = end.batch + u64::from(complete);
+                if resumed(conn, &mut walk, number, torn)? {
+                    tracing::error!(segment = number, "a record that was indexed already is damaged: run fsck");
+                    group.clear();
+                    continue;
+                }
+                break;
+            };
             if whole.head.batch < end.batch {
                 // Left by a batch that failed before.
                 walk.offset = at;
@@ -74,19 +83,29 @@ pub(super) fn replay(conn: &Connection, keys: &Keys, segments: &Segments) -> Res
         // What is left of a request goes with the rest of it.
         let offset = group.first().map_or(walk.offset, |(_, spot)| spot.offset);
         end.position = Some(Position { segment: number, offset });
-        // What was not acknowledged may be torn; what a later batch follows was acknowledged.
-        let torn = end.batch + u64::from(complete);
-        let mut beyond = walk;
-        while beyond.seek()? {
-            if beyond.head()?.is_some_and(|head| head.batch > torn) {
-                return Err(damaged(number, beyond.offset));
-            }
-        }
         if !group.is_empty() && number != last {
-            return Err(damaged(number, beyond.offset));
+            return Err(damaged(number, offset));
         }
     }
     Ok(end)
+}
+
+/// Where no record is: goes to one further on that the database has, if there is any (what is damaged before it is indexed, and
+/// reading it says so). Without, this is the end, unless a batch after the one that may be torn follows: batch `torn` was then
+/// acknowledged.
+fn resumed(conn: &Connection, walk: &mut Walk, segment: u32, torn: u64) -> Result<bool> {
+    let here = walk.offset;
+    let mut lost = None;
+    while walk.seek()? {
+        let Some(head) = walk.head()? else { continue };
+        match has(conn, head.owner)? {
+            Some(true) if head.batch >= torn => return Ok(true),
+            Some(false) if head.redo() && head.batch > torn => lost = Some(walk.offset),
+            _ => {}
+        }
+    }
+    walk.offset = here;
+    lost.map_or(Ok(false), |offset| Err(damaged(segment, offset)))
 }
 
 fn damaged(segment: u32, offset: u64) -> StoreError {
@@ -164,7 +183,7 @@ fn apply(conn: &Connection, keys: &Keys, group: Vec<(Whole, Spot)>) -> Result<bo
 }
 
 /// Whether the database has a record's message, or had it once; `None` without its mailbox.
-fn has(conn: &Connection, owner: Owner) -> Result<Option<bool>> {
+pub(super) fn has(conn: &Connection, owner: Owner) -> Result<Option<bool>> {
     Ok(match owner {
         Owner::Mailbox(mailbox, body) => conn
             .prepare_cached("SELECT next_body FROM mailbox WHERE id = ?1")?

@@ -129,5 +129,6 @@ pub(super) fn forget_old(tx: &mut Tx<'_>, now: i64) -> Result<()> {
         threads::forget_dead(tx, MailboxId(mailbox as u64))?;
     }
     tx.effects.garbage = true;
+    tx.effects.compact = true;
     Ok(())
 }

@@ -21,6 +21,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::checkpoint::Checkpoints;
+use super::compact::{self, Compaction};
 use super::files::{Files, Placed};
 use super::segment::{Batch, Log, Segments};
 use super::upkeep::{self, Notes};
@@ -61,6 +62,10 @@ pub(super) struct Effects {
     pub(super) batch: Batch,
     /// Keys were made, to be synced before the commit.
     pub(super) keys: bool,
+    /// Segments nobody needs any more.
+    pub(super) emptied: Vec<u32>,
+    /// Compaction may have something to do.
+    pub(super) compact: bool,
     /// Mailboxes went: their keys are to be destroyed.
     pub(super) dead_keys: bool,
 }
@@ -174,6 +179,7 @@ pub(super) struct Writer {
     pub(super) segments: Segments,
     /// The end of the segments; the command line's writer has none.
     pub(super) end: Option<Log>,
+    pub(super) compaction: Compaction,
     /// The request that begins the next batch, since it did not fit the last.
     pub(super) held: Option<Box<dyn Job>>,
     /// Whether commits are synced by the database.
@@ -183,15 +189,16 @@ pub(super) struct Writer {
 /// What upkeep is due.
 struct Due {
     garbage: bool,
+    compact: bool,
     notes_at: Instant,
 }
 
 impl Writer {
     /// Serves until told to stop, or until nobody can ask any more.
     pub(super) fn serve(mut self) {
-        let mut due = Due { garbage: self.log.is_some(), notes_at: Instant::now() };
+        let mut due = Due { garbage: self.log.is_some(), compact: self.log.is_some(), notes_at: Instant::now() };
         loop {
-            let wait = if due.garbage { Duration::ZERO } else { IDLE };
+            let wait = if due.garbage || due.compact { Duration::ZERO } else { IDLE };
             let mut idle = false;
             let next = match self.held.take() {
                 Some(job) => Ok(Message::Job(job)),
@@ -207,6 +214,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) if due.garbage => {
                     due.garbage = self.guarded(upkeep::collect_some).unwrap_or(false);
                 }
+                Err(RecvTimeoutError::Timeout) if due.compact => due.compact = self.compact(),
                 Err(RecvTimeoutError::Timeout) => idle = true,
             }
             if let Some(log) = &mut self.log {
@@ -233,6 +241,7 @@ impl Writer {
                 if let Some(log) = &mut self.log {
                     log.note(jobs.iter().map(|job| job.octets()).sum());
                 }
+                due.compact |= effects.compact && self.log.is_some();
                 let dead_keys = effects.dead_keys;
                 self.make_true(effects);
                 if dead_keys {
@@ -350,6 +359,11 @@ impl Writer {
         for name in &effects.unnamed {
             self.files.remove(name);
         }
+        for segment in &effects.emptied {
+            if let Err(error) = self.segments.remove(*segment) {
+                tracing::warn!(%error, segment, "an empty segment could not be removed");
+            }
+        }
         let gone: Vec<_> = effects
             .changes
             .iter()
@@ -383,7 +397,7 @@ impl Writer {
     }
 
     /// One transaction of upkeep; `None` when it failed.
-    fn guarded<T>(&mut self, work: fn(&mut Tx<'_>) -> Result<T>) -> Option<T> {
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Option<T> {
         let mut effects = Effects::default();
         let result = (|| {
             self.begin(true, &mut effects)?;
@@ -402,6 +416,18 @@ impl Writer {
                 None
             }
         }
+    }
+
+    /// A slice of compaction; whether there may be more.
+    fn compact(&mut self) -> bool {
+        let (segments, files) = (self.segments.clone(), self.files.clone());
+        let mut state = std::mem::take(&mut self.compaction);
+        let more = self.guarded(|tx| compact::some(tx, &mut state, &segments, &files));
+        if more.is_some() {
+            // One that failed begins anew.
+            self.compaction = state;
+        }
+        more.unwrap_or(false)
     }
 
     fn write_notes(&mut self) {

@@ -4,6 +4,8 @@ mod crash;
 mod durable;
 mod full;
 mod model;
+mod operations;
+mod power;
 mod upgrade;
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@ const FOLDERS: [&str; 7] = ["INBOX", "Archive", "Sent", "a", "a/b", "c", "c/d/e"
 const KEYWORDS: [&str; 4] = ["one", "two", "THREE", "three"];
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     Deliver {
         targets: Vec<(u8, u8)>,
         size: u8,
@@ -48,7 +48,7 @@ fn place() -> impl Strategy<Value = (u8, u8)> {
     (0..2u8, 0..FOLDERS.len() as u8)
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let uids = || proptest::collection::btree_set(1..15u8, 0..6).prop_map(|set| set.into_iter().collect::<Vec<_>>());
     let keyword = || proptest::option::of(0..KEYWORDS.len() as u8);
     prop_oneof![
@@ -95,7 +95,7 @@ pub(super) fn entry() -> NewQueueEntry {
 }
 
 /// Does one thing; the answer as text, so that two engines' can be compared.
-async fn run(
+pub(super) async fn run(
     store: &Tested,
     boxes: &[MailboxId],
     op: &Op,
@@ -187,7 +187,7 @@ async fn run(
 }
 
 /// Everything that can be seen of a store, as text.
-async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
+pub(super) async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
     let mut all = format!("{:?}\n{:?}\n", store.mailboxes().await, store.queue().await);
     for id in boxes {
         for folder in store.folders(*id).await.expect("listed") {
@@ -212,7 +212,7 @@ async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
     all
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 

@@ -1,0 +1,221 @@
+//! Compaction: what is needed of segments that are mostly dead goes to the end of the log, and mail of earlier formats too.
+//!
+//! Done by the writer, a slice at a time, when nobody waits. A record's copy and the row that names it change in one commit that
+//! is synced; the old segment is removed after it. Readers that have it open go on, others read the row again.
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::facts;
+use super::files::Files;
+use super::record::{Owner, Record, Sealing};
+use super::segment::{Position, Segments, Spot, Walk};
+use super::writer::Tx;
+use crate::body::SpoolFile;
+use crate::{MailboxId, Result, StoreError};
+
+/// Octets copied in one transaction: some ten milliseconds.
+const SLICE: u64 = 4 * 1024 * 1024;
+/// Rows of an earlier format moved in one transaction.
+const ROWS: i64 = 50;
+
+/// Where compaction is.
+#[derive(Default)]
+pub(super) struct Compaction {
+    at: Option<Position>,
+    /// Something in the segment could not be read: it stays.
+    damaged: bool,
+}
+
+/// Does some; answers whether there may be more.
+pub(super) fn some(tx: &mut Tx<'_>, state: &mut Compaction, segments: &Segments, files: &Files) -> Result<bool> {
+    if move_content(tx)? || move_file(tx, files)? {
+        return Ok(true);
+    }
+    let at = match state.at {
+        Some(at) => at,
+        None => match candidate(tx, segments)? {
+            Some(segment) => Position { segment, offset: 0 },
+            None => return Ok(false),
+        },
+    };
+    let Some(mut walk) = Walk::start(segments, at.segment, at.offset)? else {
+        // Removed: by now its row may go.
+        state.at = None;
+        tx.conn.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([at.segment])?;
+        return Ok(true);
+    };
+    let mut copied = 0;
+    while copied < SLICE {
+        let Some((offset, whole)) = walk.next()? else {
+            if walk.seek()? {
+                state.damaged = true;
+                continue;
+            }
+            finish(tx, state, at.segment)?;
+            return Ok(true);
+        };
+        let spot = Spot { segment: at.segment, offset, stored: whole.head.stored() };
+        // What is dead is read too, and costs a look-up.
+        copied += whole.head.length() / 4;
+        if named(tx, whole.head.owner)? == Some((spot.segment, spot.offset)) {
+            copied += whole.head.length();
+            let moved = tx.effects.batch.put(whole.copy())?;
+            name(tx, whole.head.owner, moved)?;
+        }
+    }
+    state.at = Some(Position { segment: at.segment, offset: walk.offset });
+    Ok(true)
+}
+
+/// The segment is done with.
+fn finish(tx: &mut Tx<'_>, state: &mut Compaction, segment: u32) -> Result<()> {
+    if std::mem::take(&mut state.damaged) {
+        tracing::error!(segment, "a segment is damaged and stays as it is: run fsck");
+        tx.conn.prepare_cached("UPDATE segment SET dead = -1 WHERE id = ?1")?.execute([segment])?;
+    } else {
+        // Its row goes after it, so that a crash between the two leaves no file behind.
+        tx.effects.emptied.push(segment);
+    }
+    state.at = None;
+    Ok(())
+}
+
+/// A segment of which most is dead, before the one that receives and before what a start would read.
+fn candidate(tx: &Tx<'_>, segments: &Segments) -> Result<Option<u32>> {
+    let noted: u32 = tx.conn.prepare_cached("SELECT segment FROM log")?.query_row([], |row| row.get(0))?;
+    let mut select = tx.conn.prepare_cached("SELECT id, dead FROM segment WHERE id < ?1 AND dead > 0 ORDER BY id")?;
+    let mut rows = select.query([noted])?;
+    while let Some(row) = rows.next()? {
+        let (id, dead): (u32, i64) = (row.get(0)?, row.get(1)?);
+        match std::fs::metadata(segments.path(id)) {
+            Ok(file) if dead as u64 * 2 > file.len() => return Ok(Some(id)),
+            Ok(_) => {}
+            // Removed already.
+            Err(_) => return Ok(Some(id)),
+        }
+    }
+    Ok(None)
+}
+
+/// Where the row of a record says it is.
+fn named(tx: &Tx<'_>, owner: Owner) -> Result<Option<(u32, u64)>> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<u32>>(0)?, row.get::<_, Option<i64>>(1)?));
+    let found = match owner {
+        Owner::Mailbox(mailbox, body) => tx
+            .conn
+            .prepare_cached("SELECT segment, place FROM body WHERE mailbox = ?1 AND id = ?2")?
+            .query_row(params![mailbox.0 as i64, body as i64], read),
+        Owner::Queue(id) => {
+            tx.conn.prepare_cached("SELECT segment, place FROM queue_entry WHERE id = ?1")?.query_row([id as i64], read)
+        }
+    };
+    Ok(found.optional()?.and_then(|(segment, place)| Some((segment?, place? as u64))))
+}
+
+/// Says where a record is now.
+fn name(tx: &Tx<'_>, owner: Owner, spot: Spot) -> Result<()> {
+    let (place, stored) = (spot.offset as i64, spot.stored as i64);
+    match owner {
+        Owner::Mailbox(mailbox, body) => tx
+            .conn
+            .prepare_cached("UPDATE body SET segment = ?3, place = ?4, stored = ?5 WHERE mailbox = ?1 AND id = ?2")?
+            .execute(params![mailbox.0 as i64, body as i64, spot.segment, place, stored])?,
+        Owner::Queue(id) => tx
+            .conn
+            .prepare_cached("UPDATE queue_entry SET segment = ?2, place = ?3, stored = ?4 WHERE id = ?1")?
+            .execute(params![id as i64, spot.segment, place, stored])?,
+    };
+    Ok(())
+}
+
+/// A body of an earlier format gets its record. Which folders it was delivered to is not known any more.
+fn seal(
+    tx: &mut Tx<'_>,
+    mailbox: i64,
+    body: i64,
+    size: u64,
+    structure: &[u8],
+    what: Sealing<'_>,
+    file: Option<&str>,
+) -> Result<()> {
+    let key = tx.keys.get(mailbox as u64)?;
+    let owner = Owner::Mailbox(MailboxId(mailbox as u64), body as u64);
+    let mut record = Record::seal(&key, size, structure, what)?;
+    record.complete(owner, 0, |out| facts::write_delivery(out, &[], None, 0, &[], file));
+    let sealed = record.structure().to_vec();
+    let spot = tx.effects.batch.put(record)?;
+    tx.conn
+        .prepare_cached("UPDATE body SET structure = ?3, file = ?4 WHERE mailbox = ?1 AND id = ?2")?
+        .execute(params![mailbox, body, sealed, file])?;
+    name(tx, owner, spot)
+}
+
+/// Moves some bodies of the table of formats 1 and 2.
+fn move_content(tx: &mut Tx<'_>) -> Result<bool> {
+    let rows: Vec<(i64, i64, Vec<u8>)> = {
+        let mut select = tx.conn.prepare_cached("SELECT mailbox, body, octets FROM content LIMIT ?1")?;
+        let rows = select.query_map([ROWS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    for (mailbox, body, octets) in &rows {
+        let structure: Option<Vec<u8>> = tx
+            .conn
+            .prepare_cached("SELECT structure FROM body WHERE mailbox = ?1 AND id = ?2 AND segment IS NULL")?
+            .query_row(params![mailbox, body], |row| row.get(0))
+            .optional()?;
+        let there = tx.conn.prepare_cached("SELECT 1 FROM mailbox WHERE id = ?1")?.exists([mailbox])?;
+        if let Some(structure) = structure.filter(|_| there) {
+            seal(tx, *mailbox, *body, octets.len() as u64, &structure, Sealing::Octets(octets), None)?;
+        }
+        tx.conn
+            .prepare_cached("DELETE FROM content WHERE mailbox = ?1 AND body = ?2")?
+            .execute(params![mailbox, body])?;
+    }
+    Ok(!rows.is_empty())
+}
+
+/// Encrypts one large body of formats 1 and 2.
+fn move_file(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
+    let row: Option<(i64, i64, String, i64, Vec<u8>)> = tx
+        .conn
+        .prepare_cached(
+            "SELECT b.mailbox, b.id, b.file, b.size, b.structure FROM body b INDEXED BY body_file
+             WHERE b.file IS NOT NULL AND b.segment IS NULL AND b.mailbox IN (SELECT id FROM mailbox) LIMIT 1",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .optional()?;
+    let Some((mailbox, body, name, size, structure)) = row else { return Ok(false) };
+    let file = files.encrypted(&name)?;
+    let key = file.key();
+    let placed = files.place(file, 1)?;
+    let new = placed.names()[0].clone();
+    seal(tx, mailbox, body, size as u64, &structure, Sealing::File(&key), Some(&new))?;
+    tx.effects.placed.push(placed);
+    tx.effects.unnamed.push(name);
+    Ok(true)
+}
+
+impl Files {
+    /// A file in clear, encrypted into a spool file. Blocking.
+    fn encrypted(&self, name: &str) -> Result<SpoolFile> {
+        let spool = self.root().parent().map(|data| data.join("spool"));
+        let spool = spool.ok_or_else(|| StoreError::Io("no spool folder".into()))?;
+        let clear = std::fs::File::open(self.path(name))?;
+        encrypt(&clear, &spool)
+    }
+}
+
+fn encrypt(mut clear: &std::fs::File, spool: &Path) -> Result<SpoolFile> {
+    use std::io::Read;
+    let mut file = SpoolFile::create(spool)?;
+    let mut piece = zeroize::Zeroizing::new(vec![0; crate::body::INLINE_LIMIT]);
+    loop {
+        let length = clear.read(&mut piece)?;
+        file.append(&piece[..length], length == 0)?;
+        if length == 0 {
+            return Ok(file);
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Looking over a data folder that no server uses, and mending what can be.
+//!
+//! Every row that names octets is checked against its record (checksums, decryption, size, structure) or its file; references, usage
+//! and links between tables are counted anew; records that came after what the database has are looked for.
+//!
+//! Mending: counts are set to what they are; rows of messages without body go; records of mailboxes the database knows, numbered beyond
+//! what it has (a database brought back from an older copy, a log damaged in its middle), get their rows again, *as they were
+//! delivered*: flags, moves and deletions since then are not in the log and are lost, and what was deleted may be there
+//! again. What it cannot do: entries of the outgoing queue are not brought back, since they may have been sent; a message whose record is damaged stays unreadable; a mailbox the database does not know cannot be
+//! made up (its address and holder are in no record), its records are counted only.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::facts::{self, Delivery, Facts};
+use super::files::Files;
+use super::record::{Owner, Whole, open_structure};
+use super::segment::{Segments, Spot, Walk};
+use super::{DATABASE, Options, Sqlite, lock};
+use crate::keys::Keys;
+use crate::{Result, StoreError};
+
+/// What [`Sqlite::fsck`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Messages whose octets were read, decrypted and compared.
+    pub bodies: u64,
+    /// Bodies whose record or file is damaged or not there: mailbox and number. Not mended.
+    pub damaged: Vec<(u64, u64)>,
+    /// Bodies whose mailbox's key is gone.
+    pub without_key: u64,
+    /// Messages in folders that name a body that is not there. Mended: removed.
+    pub dangling: u64,
+    /// Bodies whose count of references was wrong. Mended.
+    pub references: u64,
+    /// Mailboxes whose usage was wrong. Mended.
+    pub usage: u64,
+    /// Records of known mailboxes that the database never had. Mended: delivered as they were.
+    pub unnamed: u64,
+    /// Records of mailboxes, or in folders, that the database does not know.
+    pub strangers: u64,
+    /// Records of entries of the outgoing queue that the database never had. Not mended: whether they were sent is not known.
+    pub queue: u64,
+    /// Places in segments that are no record, though records follow.
+    pub gaps: u64,
+    /// What the database says of itself, if not "ok".
+    pub database: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn clean(&self) -> bool {
+        let Report {
+            bodies: _,
+            damaged,
+            without_key: _,
+            dangling,
+            references,
+            usage,
+            unnamed,
+            strangers: _,
+            queue,
+            gaps,
+            database,
+        } = self;
+        damaged.is_empty()
+            && database.is_empty()
+            && [*dangling, *references, *usage, *unnamed, *queue, *gaps].iter().all(|n| *n == 0)
+    }
+}
+
+struct Check<'a> {
+    conn: &'a Connection,
+    keys: &'a Keys,
+    segments: Segments,
+    files: Files,
+    repair: bool,
+    report: Report,
+}
+
+impl Check<'_> {
+    /// Every body against its record.
+    fn bodies(&mut self) -> Result<()> {
+        let mut select = self
+            .conn
+            .prepare("SELECT mailbox, id, size, file, structure, segment, place, stored FROM body WHERE refs > 0")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (mailbox, body): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let (size, file): (i64, Option<String>) = (row.get(2)?, row.get(3)?);
+            let Some(segment) = row.get::<_, Option<u32>>(5)? else {
+                // Of an earlier format, in clear: its size is all there is.
+                self.report.bodies += 1;
+                continue;
+            };
+            let spot = Spot { segment, offset: row.get::<_, i64>(6)? as u64, stored: row.get::<_, i64>(7)? as u64 };
+            let structure: Vec<u8> = row.get(4)?;
+            let owner = Owner::Mailbox(crate::MailboxId(mailbox as u64), body as u64);
+            match self.body(owner, spot, size as u64, file.as_deref(), &structure) {
+                Ok(()) => self.report.bodies += 1,
+                Err(StoreError::NoKey) => self.report.without_key += 1,
+                Err(StoreError::Damaged(_)) => self.report.damaged.push((mailbox as u64, body as u64)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn body(&self, owner: Owner, spot: Spot, size: u64, file: Option<&str>, structure: &[u8]) -> Result<()> {
+        let key = self.keys.get(owner.key())?;
+        let whole = self.segments.read(spot)?.ok_or(StoreError::Damaged("no segment"))?;
+        if whole.head.owner != owner || whole.head.size != size || whole.head.in_file() != file.is_some() {
+            return Err(StoreError::Damaged("another's record"));
+        }
+        open_structure(&key, structure)?;
+        match file {
+            None => whole.body(&key).map(drop),
+            Some(name) => {
+                let file_key = whole.file_key(&key)?;
+                let body = self.files.body(name, size, Some(file_key))?.ok_or(StoreError::Damaged("no file"))?;
+                let mut at = 0;
+                while at < size {
+                    at += body.read_now(at, crate::body::INLINE_LIMIT)?.len() as u64;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn count(&self, sql: &str) -> Result<u64> {
+        Ok(self.conn.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64)
+    }
+
+    /// Counts and references.
+    fn counts(&mut self) -> Result<()> {
+        const NO_BODY: &str = "FROM message WHERE NOT EXISTS
+            (SELECT 1 FROM body b WHERE b.mailbox = message.mailbox AND b.id = message.body)";
+        self.report.dangling = self.count(&format!("SELECT count(*) {NO_BODY}"))?;
+        if self.repair && self.report.dangling > 0 {
+            self.conn.execute(&format!("DELETE {NO_BODY}"), [])?;
+            self.conn.execute("UPDATE folder SET modseq = modseq + 1, expunged_floor = modseq + 1", [])?;
+        }
+        self.conn.execute_batch(
+            "CREATE TEMP TABLE real_references AS SELECT mailbox, body, count(*) AS n FROM message GROUP BY mailbox, body;
+             CREATE UNIQUE INDEX temp.real_references_key ON real_references (mailbox, body);",
+        )?;
+        const REAL: &str =
+            "coalesce((SELECT n FROM temp.real_references r WHERE r.mailbox = body.mailbox AND r.body = body.id), 0)";
+        let known = "mailbox IN (SELECT id FROM mailbox)";
+        self.report.references = self.count(&format!("SELECT count(*) FROM body WHERE {known} AND refs != {REAL}"))?;
+        if self.repair && self.report.references > 0 {
+            self.conn.execute(&format!("UPDATE body SET refs = {REAL} WHERE {known} AND refs != {REAL}"), [])?;
+            self.conn.execute("INSERT OR IGNORE INTO garbage SELECT mailbox, id FROM body WHERE refs = 0", [])?;
+        }
+        self.conn.execute_batch("DROP TABLE temp.real_references")?;
+        const USAGE: &str = "SELECT m.id, coalesce(sum(x.size), 0) AS octets, count(x.uid) AS messages
+            FROM mailbox m LEFT JOIN message x ON x.mailbox = m.id GROUP BY m.id";
+        let wrong = format!(
+            "SELECT m.id FROM mailbox m JOIN ({USAGE}) u ON u.id = m.id WHERE m.octets != u.octets OR m.messages != u.messages"
+        );
+        self.report.usage = self.count(&format!("SELECT count(*) FROM ({wrong})"))?;
+        if self.repair && self.report.usage > 0 {
+            self.conn.execute(
+                &format!(
+                    "UPDATE mailbox SET octets = u.octets, messages = u.messages FROM ({USAGE}) u WHERE u.id = mailbox.id"
+                ),
+                [],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Records that came after what the database has.
+    fn records(&mut self) -> Result<()> {
+        for number in self.segments.numbers()? {
+            let Some(mut walk) = Walk::start(&self.segments, number, 0)? else { continue };
+            loop {
+                match walk.next()? {
+                    Some((offset, whole)) => {
+                        let spot = Spot { segment: number, offset, stored: whole.head.stored() };
+                        self.record(&whole, spot)?;
+                    }
+                    None if walk.seek()? => self.report.gaps += 1,
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, whole: &Whole, spot: Spot) -> Result<()> {
+        let Owner::Mailbox(mailbox, body) = whole.head.owner else {
+            self.report.queue += u64::from(super::replay::has(self.conn, whole.head.owner)? == Some(false));
+            return Ok(());
+        };
+        let next: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT next_body FROM mailbox WHERE id = ?1")?
+            .query_row([mailbox.0 as i64], |row| row.get(0))
+            .optional()?;
+        let Some(next) = next else {
+            self.report.strangers += 1;
+            return Ok(());
+        };
+        if next as u64 > body {
+            return Ok(());
+        }
+        let Ok(Facts::Delivery(delivery)) = facts::read(whole.facts()) else { return Ok(()) };
+        self.report.unnamed += 1;
+        if self.repair { self.deliver(mailbox.0 as i64, body, whole, spot, &delivery) } else { Ok(()) }
+    }
+
+    /// A message gets its rows again, as it was delivered.
+    fn deliver(&mut self, mailbox: i64, body: u64, whole: &Whole, spot: Spot, delivery: &Delivery) -> Result<()> {
+        let mut placed = 0_i64;
+        for placement in &delivery.placements {
+            let known = self
+                .conn
+                .prepare_cached(
+                    "UPDATE folder SET uid_next = max(uid_next, ?3 + 1), modseq = max(modseq + 1, ?4)
+                     WHERE mailbox = ?1 AND id = ?2 AND uid_validity = ?5 RETURNING modseq",
+                )?
+                .query_row(
+                    params![
+                        mailbox,
+                        placement.folder.0,
+                        placement.entry.uid.0,
+                        placement.entry.modseq.0 as i64,
+                        placement.uid_validity.0
+                    ],
+                    |row| row.get::<_, i64>(0),
+                )
+                .optional()?;
+            let Some(modseq) = known else {
+                self.report.strangers += 1;
+                continue;
+            };
+            let entry = &placement.entry;
+            let flags = super::messages::system_only(entry.flags).bits() as i64;
+            placed += self
+                .conn
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO message (mailbox, folder, uid, size, flags, modseq, internal_date, body, saved, thread)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)",
+                )?
+                .execute(params![
+                    mailbox,
+                    placement.folder.0,
+                    entry.uid.0,
+                    entry.size,
+                    flags,
+                    modseq,
+                    entry.internal_date,
+                    body as i64,
+                    entry.saved
+                ])? as i64;
+        }
+        if placed == 0 {
+            return Ok(());
+        }
+        self.conn
+            .prepare_cached(
+                "INSERT OR IGNORE INTO body (mailbox, id, size, refs, file, structure, segment, place, stored)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                mailbox,
+                body as i64,
+                whole.head.size as i64,
+                placed,
+                delivery.file,
+                whole.structure(),
+                spot.segment,
+                spot.offset as i64,
+                spot.stored as i64
+            ])?;
+        self.conn
+            .prepare_cached("UPDATE mailbox SET next_body = max(next_body, ?2) WHERE id = ?1")?
+            .execute(params![mailbox, body as i64 + 1])?;
+        Ok(())
+    }
+}
+
+impl Sqlite {
+    /// Looks over a data folder that no server uses; `repair`: mends what can be (see the module). Without it nothing is changed but
+    /// what opening the database changes (an earlier format is brought up to date). Blocking, and reads everything.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when a server uses the folder, or there is no database; [`StoreError::Io`].
+    pub fn fsck(folder: &Path, repair: bool, options: Options) -> Result<Report> {
+        let _lock = lock(folder)?;
+        let path = folder.join(DATABASE);
+        if !path.try_exists()? {
+            return Err(StoreError::Unusable(format!(
+                "{} is not there: bring it back from a backup, then run fsck with repair",
+                path.display()
+            )));
+        }
+        let conn = super::schema::open_writer(&path, true)?;
+        let keys = super::open_keys(folder, options, &conn)?;
+        let segments = Segments::open(folder.join("segments"))?;
+        let files = Files::open(folder.join("bodies"))?;
+        let tx = conn.unchecked_transaction()?;
+        let mut check = Check { conn: &conn, keys: &keys, segments, files, repair, report: Report::default() };
+        {
+            let mut select = conn.prepare("PRAGMA integrity_check")?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let line: String = row.get(0)?;
+                if line != "ok" {
+                    check.report.database.push(line);
+                }
+            }
+        }
+        // What the log has first, so that it is checked with the rest.
+        if let Err(error) = super::replay::replay(&conn, &keys, &check.segments) {
+            tracing::warn!(%error, "the log is not whole");
+        }
+        check.records()?;
+        check.counts()?;
+        check.bodies()?;
+        if repair {
+            // Everything in the log was looked at.
+            if let Some(last) = check.segments.numbers()?.last().copied() {
+                let length = std::fs::metadata(check.segments.path(last))?.len();
+                conn.execute("UPDATE log SET segment = ?1, place = ?2", params![last, length as i64])?;
+            }
+            let report = check.report;
+            tx.commit()?;
+            Ok(report)
+        } else {
+            let report = check.report;
+            tx.rollback()?;
+            Ok(report)
+        }
+    }
+}

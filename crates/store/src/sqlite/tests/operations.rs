@@ -1,0 +1,218 @@
+//! Compaction, backup, keys apart, fsck.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::super::{DATABASE, Options, Sqlite};
+use super::model::picture;
+use crate::body::INLINE_LIMIT;
+use crate::contract::*;
+use crate::*;
+
+fn open(data: &Path) -> Arc<Sqlite> {
+    Arc::new(Sqlite::open(data).expect("opened"))
+}
+
+fn fsck(data: &Path, repair: bool) -> super::super::Report {
+    Sqlite::fsck(data, repair, Options::default()).expect("looked over")
+}
+
+fn sql(data: &Path, text: &str) {
+    Connection::open(data.join(DATABASE)).expect("opened").execute_batch(text).expect("done");
+}
+
+fn count(data: &Path, text: &str) -> i64 {
+    Connection::open(data.join(DATABASE)).expect("opened").query_row(text, [], |row| row.get(0)).expect("counted")
+}
+
+/// Waits for what is done when nobody waits.
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn large(store: &Tested, id: MailboxId, octet: u8) {
+    let mut spool = store.spool();
+    spool.write(&vec![octet; INLINE_LIMIT * 2 + 3]).await.expect("written");
+    let body = spool.finish().await.expect("finished");
+    let content = Some(Content { body, structure: b"large".to_vec(), links: Vec::new() });
+    store.commit(Commit { content, deliver: vec![to(id, "INBOX")], ..Commit::default() }).await.expect("committed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_that_are_mostly_dead_go() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let sqlite = open(dir.path());
+    let store: Tested = sqlite.clone();
+    let one = made(&store, 1).await;
+    let inbox = folder(&store, one, "INBOX").await.id;
+    // More than a segment of what will go, and some that stays.
+    let block = vec![b'x'; INLINE_LIMIT - 100];
+    for n in 0..300 {
+        store.commit(delivery(block.clone(), vec![to(one, "INBOX")])).await.expect("committed");
+        if n % 60 == 0 {
+            put(&store, one, "Sent", format!("stays {n}")).await;
+        }
+    }
+    large(&store, one, b'L').await;
+    let kept = entries(&store, one, "INBOX").await.pop().expect("there");
+    let first = dir.path().join("segments/00000001.seg");
+    assert!(first.exists() && dir.path().join("segments/00000002.seg").exists());
+    let all: Vec<_> =
+        entries(&store, one, "INBOX").await.iter().map(|e| e.uid).filter(|uid| *uid != kept.uid).collect();
+    let change = FlagChange {
+        uids: all,
+        how: FlagOperation::Add,
+        flags: mail::Flags::DELETED,
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    store.set_flags(one, inbox, change).await.expect("set");
+    let opened = store.body(one, entries(&store, one, "Sent").await[0].body).await.expect("read").expect("there");
+    store.expunge(one, inbox, None).await.expect("expunged");
+    let before = picture(&store, &[one]).await;
+    store.maintain(NOW).await.expect("maintained");
+    until("the segment stays", || !first.exists()).await;
+    assert_eq!(picture(&store, &[one]).await, before);
+    assert_eq!(opened.read_all().await.expect("read"), "stays 0");
+    store.close().await;
+    drop((store, sqlite));
+    assert!(fsck(dir.path(), false).clean());
+    let store: Tested = open(dir.path());
+    assert_eq!(picture(&store, &[one]).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_of_earlier_formats_is_moved_and_encrypted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1.tar.gz");
+    let tar = std::process::Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(dir.path()).status();
+    assert!(tar.expect("tar is there").success());
+    let store: Tested = open(dir.path());
+    let boxes: Vec<_> = store.mailboxes().await.expect("read").iter().map(|m| m.id).collect();
+    let before = picture(&store, &boxes).await;
+    let left = || {
+        count(dir.path(), "SELECT count(*) FROM content")
+            + count(dir.path(), "SELECT count(*) FROM body WHERE segment IS NULL")
+    };
+    until("mail stays in clear", || left() == 0).await;
+    assert_eq!(picture(&store, &boxes).await, before);
+    store.close().await;
+    drop(store);
+    let report = fsck(dir.path(), false);
+    assert!(report.clean(), "{report:?}");
+    let store: Tested = open(dir.path());
+    assert_eq!(picture(&store, &boxes).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_of_one_moment_and_unreadable_without_keys() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (data, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    let sqlite = open(&data);
+    let store: Tested = sqlite.clone();
+    let one = made(&store, 1).await;
+    put(&store, one, "INBOX", "before").await;
+    large(&store, one, b'L').await;
+    let first = entries(&store, one, "INBOX").await;
+    // While mail comes.
+    let busy = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for n in 0..400 {
+                put(&store, one, "INBOX", format!("during {n}")).await;
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    sqlite.backup(&copy).await.expect("copied");
+    assert!(matches!(sqlite.backup(&copy).await, Err(StoreError::Unusable(_))), "once");
+    busy.await.expect("no panic");
+    sqlite.export_keys(&dir.path().join("keys")).expect("exported");
+    let all = entries(&store, one, "INBOX").await;
+    assert!(matches!(Sqlite::open(&copy), Err(StoreError::Unusable(_))), "without its keys");
+    std::fs::copy(data.join("keys/master.key"), copy.join("keys/master.key")).expect("copied");
+    let brought = Sqlite::import_keys(&copy, &dir.path().join("keys"), Options::default()).expect("imported");
+    assert_eq!(brought, 2);
+    let report = fsck(&copy, false);
+    assert!(report.clean(), "{report:?}");
+    let again: Tested = open(&copy);
+    let found = entries(&again, one, "INBOX").await;
+    assert!(found.len() >= 2 && found.len() < all.len());
+    assert_eq!(found[..], all[..found.len()], "a moment of the past");
+    assert_eq!(octets(&again, one, &found[0]).await, "before");
+    assert_eq!(octets(&again, one, &found[1]).await, octets(&store, one, &first[1]).await);
+    for entry in &found[2..] {
+        assert!(octets(&again, one, entry).await.starts_with(b"during"));
+    }
+    // Both go on by themselves.
+    put(&again, one, "INBOX", "only in the copy").await;
+    put(&store, one, "INBOX", "only in the store").await;
+    store.close().await;
+    drop((store, sqlite));
+    assert!(fsck(&data, false).clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fsck_finds_and_mends() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let store: Tested = open(&data);
+    let one = made(&store, 1).await;
+    for text in ["one", "two", "three"] {
+        put(&store, one, "INBOX", text).await;
+    }
+    large(&store, one, b'L').await;
+    assert!(matches!(Sqlite::fsck(&data, false, Options::default()), Err(StoreError::Unusable(_))), "a server uses it");
+    let old = dir.path().join("old.db");
+    store.close().await;
+    drop(store);
+    let report = fsck(&data, false);
+    assert!(report.clean() && report.bodies == 4, "{report:?}");
+    std::fs::copy(data.join(DATABASE), &old).expect("copied");
+    // Counts that are wrong, a message without body.
+    sql(&data, "UPDATE mailbox SET octets = 7; UPDATE body SET refs = 9 WHERE id = 1; DELETE FROM body WHERE id = 2");
+    let report = fsck(&data, false);
+    assert_eq!((report.usage, report.references, report.dangling), (1, 1, 1), "{report:?}");
+    assert_eq!(fsck(&data, false), report, "looking changes nothing");
+    fsck(&data, true);
+    assert!(fsck(&data, false).clean());
+    let store: Tested = open(&data);
+    let found = entries(&store, one, "INBOX").await;
+    assert_eq!(found.len(), 3);
+    assert_eq!(octets(&store, one, &found[1]).await, "three");
+    assert_eq!(now(&store, 1).await.usage.messages, 3);
+    // A database of before: what came since is in the log.
+    put(&store, one, "INBOX", "since then").await;
+    let sent = Commit { deliver: vec![to(one, "Sent")], ..delivery("sent", Vec::new()) };
+    store.commit(sent).await.expect("committed");
+    store.close().await;
+    drop(store);
+    std::fs::copy(&old, data.join(DATABASE)).expect("copied");
+    let report = fsck(&data, true);
+    assert!(report.damaged.is_empty(), "{report:?}");
+    let store: Tested = open(&data);
+    let found = entries(&store, one, "INBOX").await;
+    assert_eq!(octets(&store, one, found.last().expect("there")).await, "since then");
+    assert_eq!(octets(&store, one, &entries(&store, one, "Sent").await[0]).await, "sent");
+    store.close().await;
+    drop(store);
+    assert!(fsck(&data, false).clean());
+    // A record that rots: said of that message and no other.
+    let path = data.join("segments/00000001.seg");
+    let mut segment = std::fs::read(&path).expect("read");
+    segment[150] ^= 1;
+    std::fs::write(&path, segment).expect("written");
+    let report = fsck(&data, true);
+    assert_eq!(report.damaged, [(one.0, 1)]);
+    let store: Tested = open(&data);
+    let found = entries(&store, one, "INBOX").await;
+    assert!(matches!(store.body(one, found[0].body).await, Err(StoreError::Damaged(_))));
+    assert_eq!(octets(&store, one, &found[1]).await, "two");
+}

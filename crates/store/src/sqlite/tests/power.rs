@@ -1,0 +1,225 @@
+//! Power cuts: what was written and not synced is gone, wholly or in part.
+//!
+//! A cut is played by copying the data folder of a store at rest and shortening, or spoiling, in the copy what no sync covers: the
+//! end of the database's log since the last commit that synced it, and the segments behind the last batch.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::super::Sqlite;
+use super::model::{Op, op, picture, run, runtime};
+use crate::body::INLINE_LIMIT;
+use crate::contract::*;
+use crate::*;
+
+/// Copies a data folder without what only lives with a process.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("readable") {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().expect("a name");
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else if !path.to_string_lossy().ends_with("-shm") {
+            std::fs::copy(&path, to.join(name)).expect("copied");
+        }
+    }
+}
+
+fn log_length(data: &Path) -> u64 {
+    std::fs::metadata(data.join("store.db-wal")).map_or(0, |file| file.len())
+}
+
+fn shorten(path: &Path, length: u64) {
+    std::fs::File::options().write(true).open(path).expect("opened").set_len(length).expect("cut");
+}
+
+/// The last segment and its length.
+fn last_segment(data: &Path) -> (std::path::PathBuf, u64) {
+    let mut all: Vec<_> =
+        std::fs::read_dir(data.join("segments")).expect("readable").map(|e| e.expect("readable").path()).collect();
+    all.sort();
+    let last = all.pop().expect("a segment");
+    let length = std::fs::metadata(&last).expect("there").len();
+    (last, length)
+}
+
+fn open(data: &Path) -> Tested {
+    Arc::new(Sqlite::open(data).expect("opened after the cut"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
+
+    /// Whatever was done and wherever the database's log is cut behind its last sync, everything is as it was: same UIDs, MODSEQs,
+    /// conversations, flags, texts, queue.
+    #[test]
+    fn nothing_acknowledged_is_lost_by_a_power_cut(
+        ops in proptest::collection::vec(op(), 1..30),
+        more in proptest::collection::vec(op(), 1..12),
+        cuts in proptest::collection::vec((0.0..1.0f64, any::<bool>()), 1..4),
+    ) {
+        runtime().block_on(async {
+            let (store, dir) = super::make();
+            let data = dir.path().join("data");
+            let boxes = [made(&store, 1).await, made(&store, 2).await];
+            let (mut kept, mut synced) = (Vec::new(), log_length(&data));
+            // First anything, then mostly what is only logged.
+            let last = more.into_iter().filter(|op| matches!(op, Op::Deliver { .. }));
+            for op in ops.into_iter().chain(last) {
+                let before = log_length(&data);
+                run(&store, &boxes, &op, &mut kept).await;
+                let after = log_length(&data);
+                if after > before && !matches!(op, Op::Deliver { .. }) {
+                    synced = after;
+                }
+            }
+            let (length, wanted) = (log_length(&data), picture(&store, &boxes).await);
+            for (n, (cut, spoil)) in cuts.into_iter().enumerate() {
+                let copied = dir.path().join(n.to_string());
+                copy(&data, &copied);
+                let at = synced + ((length - synced) as f64 * cut) as u64;
+                let log = copied.join("store.db-wal");
+                if spoil {
+                    // Some later block did reach the disk, this one did not.
+                    let mut octets = std::fs::read(&log).expect("read");
+                    let end = octets.len().min(at as usize + 512);
+                    octets[at as usize..end].fill(0);
+                    std::fs::write(&log, octets).expect("written");
+                } else {
+                    shorten(&log, at);
+                }
+                let again = open(&copied);
+                assert_eq!(picture(&again, &boxes).await, wanted);
+                // And once more, with nothing left to bring back.
+                again.close().await;
+                drop(again);
+                let again = open(&copied);
+                assert_eq!(picture(&again, &boxes).await, wanted);
+                again.set_quota(boxes[0], Quota::default()).await.expect("set");
+                put(&again, boxes[0], "INBOX", "it goes on").await;
+            }
+        });
+    }
+}
+
+/// The last batch is torn at every octet: it is there whole or not at all, and what was before it always is.
+#[tokio::test]
+async fn a_torn_end_is_cut() {
+    let (store, dir) = super::make();
+    let data = dir.path().join("data");
+    let (one, two) = (made(&store, 1).await, made(&store, 2).await);
+    put(&store, one, "INBOX", "before").await;
+    let (_, before) = last_segment(&data);
+    let log = log_length(&data);
+    // Two records of one request.
+    let entry = super::model::entry();
+    let commit = Commit { enqueue: Some(entry), ..delivery("last", vec![to(one, "INBOX"), to(two, "Sent")]) };
+    store.commit(commit).await.expect("committed");
+    let (_, after) = last_segment(&data);
+    assert!(after > before + 300);
+    let copied = dir.path().join("copy");
+    for length in (before..=after).step_by(23).chain([after - 1, after]) {
+        let _ = std::fs::remove_dir_all(&copied);
+        copy(&data, &copied);
+        shorten(&copied.join("store.db-wal"), log);
+        shorten(&last_segment(&copied).0, length);
+        let again = open(&copied);
+        let there = usize::from(length == after);
+        let found = entries(&again, one, "INBOX").await;
+        assert_eq!(found.len(), 1 + there, "cut at {length}");
+        assert_eq!(octets(&again, one, &found[0]).await, "before");
+        assert_eq!(entries(&again, two, "Sent").await.len(), there);
+        assert_eq!(again.queue().await.expect("read").len(), there);
+        assert_eq!(put(&again, one, "INBOX", "after").await.0, 2 + there as u32);
+        again.close().await;
+    }
+}
+
+/// Damage before acknowledged mail that only the log has is told, not cut.
+#[tokio::test]
+async fn damage_in_the_middle_is_no_end() {
+    let (store, dir) = super::make();
+    let data = dir.path().join("data");
+    let one = made(&store, 1).await;
+    let log = log_length(&data);
+    let (_, start) = last_segment(&data);
+    for text in ["one", "two", "three"] {
+        put(&store, one, "INBOX", text).await;
+    }
+    let copied = dir.path().join("copy");
+    copy(&data, &copied);
+    shorten(&copied.join("store.db-wal"), log);
+    let (path, _) = last_segment(&copied);
+    let mut octets = std::fs::read(&path).expect("read");
+    octets[start as usize + 100] ^= 1;
+    std::fs::write(&path, &octets).expect("written");
+    assert!(matches!(Sqlite::open(&copied), Err(StoreError::Unusable(_))));
+    // The same, with the database whole: the message says so when it is read, the others are there.
+    copy(&data, &copied);
+    std::fs::write(&path, &octets).expect("written");
+    let again = open(&copied);
+    let found = entries(&again, one, "INBOX").await;
+    assert!(matches!(again.body(one, found[0].body).await, Err(StoreError::Damaged(_))));
+    assert_eq!(self::octets(&again, one, &found[1]).await, "two");
+}
+
+/// No octet of a message is on disk in clear, and without its key none can be read.
+#[tokio::test]
+async fn mail_is_encrypted_and_erased_with_its_key() {
+    let (store, dir) = super::make();
+    let data = dir.path().join("data");
+    let (one, two) = (made(&store, 1).await, made(&store, 2).await);
+    let secret = "secretsecretsecret";
+    store
+        .commit(Commit {
+            enqueue: Some(super::model::entry()),
+            ..delivery(secret, vec![to(one, "INBOX"), to(two, "INBOX")])
+        })
+        .await
+        .expect("committed");
+    let mut spool = store.spool();
+    spool.write(secret.repeat(INLINE_LIMIT / 10).as_bytes()).await.expect("written");
+    let body = spool.finish().await.expect("finished");
+    let content = Some(Content { body, structure: secret.into(), links: Vec::new() });
+    store.commit(Commit { content, deliver: vec![to(one, "INBOX")], ..Commit::default() }).await.expect("committed");
+    let (first, derived) = (entries(&store, one, "INBOX").await, store.derived_key(one, "x").await.expect("a key"));
+    assert_ne!(derived, store.derived_key(one, "y").await.expect("a key"));
+    assert_ne!(derived, store.derived_key(two, "x").await.expect("a key"));
+    fn clear(folder: &Path, secret: &[u8]) -> bool {
+        std::fs::read_dir(folder).expect("readable").any(|entry| {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                return clear(&path, secret);
+            }
+            std::fs::read(&path).expect("read").windows(secret.len()).any(|w| w == secret)
+        })
+    }
+    assert!(!clear(&data, secret.as_bytes()), "a message lies on disk in clear");
+    // A copy from before the mailbox went, as a backup would have it, with the keys of after.
+    let copied = dir.path().join("copy");
+    copy(&data, &copied);
+    store.delete_mailbox(one).await.expect("deleted");
+    assert!(matches!(store.derived_key(one, "x").await, Err(StoreError::NoSuchMailbox)));
+    std::fs::copy(data.join("keys/data.keys"), copied.join("keys/data.keys")).expect("copied");
+    let again = open(&copied);
+    for entry in &first {
+        assert!(matches!(again.body(one, entry.body).await, Err(StoreError::NoKey)));
+        assert!(matches!(again.structures(one, &[entry.body]).await, Err(StoreError::NoKey)));
+    }
+    assert!(matches!(again.commit(delivery("x", vec![to(one, "INBOX")])).await, Err(StoreError::NoKey)));
+    let other = entries(&again, two, "INBOX").await;
+    assert_eq!(octets(&again, two, &other[0]).await, secret, "other mailboxes are not touched");
+    again.close().await;
+    drop(again);
+    // Another master key, no keys at all, no segments: told at the start.
+    std::fs::write(copied.join("keys/master.key"), "11".repeat(32)).expect("written");
+    assert!(matches!(Sqlite::open(&copied), Err(StoreError::Unusable(_))));
+    std::fs::remove_dir_all(copied.join("keys")).expect("removed");
+    assert!(matches!(Sqlite::open(&copied), Err(StoreError::Unusable(_))));
+    std::fs::remove_dir_all(copied.join("segments")).expect("removed");
+    copy(&data.join("keys"), &copied.join("keys"));
+    assert!(matches!(Sqlite::open(&copied), Err(StoreError::Unusable(_))));
+}
