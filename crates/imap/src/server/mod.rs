@@ -69,6 +69,10 @@ pub struct Config {
     pub max_login_attempts: u32,
     /// Commands in a row answered BAD after which the connection is closed.
     pub max_bad_commands: u32,
+    /// Where connections and commands are counted.
+    pub entrance: Arc<meter::Entrance>,
+    /// Once cancelled, sessions end as soon as they do nothing: a command under way is carried out first.
+    pub drain: CancellationToken,
 }
 
 impl Config {
@@ -87,6 +91,8 @@ impl Config {
             failure_delay: Duration::from_millis(500),
             max_login_attempts: 5,
             max_bad_commands: 20,
+            entrance: meter::Entrance::unwatched(),
+            drain: CancellationToken::new(),
         }
     }
 }
@@ -122,11 +128,13 @@ pub async fn serve(
     // Small answers must not wait for the acknowledgement of the ones before.
     let _ = stream.set_nodelay(true);
     tracing::debug!(connection, %peer_address, "imap: connected");
+    let mut stay = config.entrance.arrive();
     // Boxed: what the handshake needs is given back before the session begins.
     let ended = match Box::pin(plain::run(stream, &config, connection, &shutdown)).await {
         Ok(tls) => {
+            stay.reach(meter::Stage::Secure);
             let peer = Peer { connection, address: peer_address, tls: tls.shared_info() };
-            session::Session::new(tls, peer, config, backend, shutdown).run().await
+            session::Session::new(tls, peer, config, backend, shutdown, stay).run().await
         }
         Err(ended) => ended,
     };

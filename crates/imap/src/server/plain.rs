@@ -30,13 +30,14 @@ pub(super) async fn run(
             ended = converse(&mut reader, &mut writer, config) => ended,
             () = tokio::time::sleep_until(deadline) => Err(Ended::Bye("Too slow")),
             () = shutdown.cancelled() => Err(Ended::Bye("The server is stopping")),
+            () = config.drain.cancelled() => Err(Ended::Bye("The server is stopping")),
         };
         if let Err(Ended::Bye(why)) = ended {
             // The client may not read: nobody waits for it, the socket's own buffer holds this line.
             let _ = tokio::time::timeout(LINGER, async {
                 say(&mut writer, &format!("* BYE {why}\r\n")).await?;
                 writer.shutdown().await.map_err(|_| Ended::Gone)?;
-                if !shutdown.is_cancelled() {
+                if !shutdown.is_cancelled() && !config.drain.is_cancelled() {
                     reader.forget(LINGER_OCTETS).await.map_err(|_| Ended::Gone)?;
                 }
                 Ok::<(), Ended>(())

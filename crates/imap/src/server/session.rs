@@ -43,6 +43,8 @@ pub(super) struct Session {
     session_deadline: Option<Instant>,
     /// BAD answers in a row.
     bad: u32,
+    /// Counts the connection as open.
+    stay: meter::Stay,
 }
 
 impl Session {
@@ -52,6 +54,7 @@ impl Session {
         config: Arc<Config>,
         backend: Arc<dyn Backend>,
         shutdown: CancellationToken,
+        stay: meter::Stay,
     ) -> Self {
         let (reader, writer) = tokio::io::split(tls);
         let now = Instant::now();
@@ -68,6 +71,7 @@ impl Session {
             login_deadline: now + config.login_timeout,
             session_deadline: config.max_session.map(|longest| now + longest),
             bad: 0,
+            stay,
             config,
         }
     }
@@ -85,7 +89,7 @@ impl Session {
         if ended != Ended::Stalled {
             self.out.close().await;
         }
-        if matches!(ended, Ended::Bye(_)) && !self.shutdown.is_cancelled() {
+        if matches!(ended, Ended::Bye(_)) && !self.shutdown.is_cancelled() && !self.config.drain.is_cancelled() {
             let _ = tokio::time::timeout(LINGER, self.reader.forget(LINGER_OCTETS)).await;
         }
         ended
@@ -94,6 +98,7 @@ impl Session {
     /// The session is authenticated.
     pub(super) fn enter(&mut self, account: Arc<dyn Account>) {
         tracing::debug!(connection = self.peer.connection, "imap: authenticated");
+        self.stay.reach(meter::Stage::Authenticated);
         self.account = Some(account);
         self.reader.set_phase(Phase::Authenticated);
     }
@@ -147,8 +152,9 @@ impl Session {
             event = self.reader.next() => event.map_err(|_| Ended::Gone)?,
             () = tokio::time::sleep_until(limit) => return Err(Ended::Bye(why)),
             () = self.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping")),
+            () = self.config.drain.cancelled() => return Err(Ended::Bye("The server is stopping")),
         };
-        if self.shutdown.is_cancelled() {
+        if self.shutdown.is_cancelled() || self.config.drain.is_cancelled() {
             return Err(Ended::Bye("The server is stopping"));
         }
         match event {
@@ -210,6 +216,8 @@ impl Session {
             micros,
             "imap: command"
         );
+        let time = (name != "IDLE").then(|| began.elapsed());
+        self.config.entrance.command(name, reply.status.name(), time);
         self.flush_after(reply.status).await?;
         if self.account.is_none() && self.refused >= self.config.max_login_attempts {
             return Err(Ended::Bye("Too many refused attempts"));

@@ -1,7 +1,9 @@
 //! What a listener is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use trust::tls::Acceptor;
 
 use crate::data::MAX_TEXT_LINE;
@@ -75,6 +77,10 @@ pub struct Config {
     pub max_idle_commands: u32,
     /// How long the peer may take.
     pub timeouts: Timeouts,
+    /// Where connections and commands are counted.
+    pub entrance: Arc<meter::Entrance>,
+    /// Once cancelled, a connection without a transaction is answered 421; a transaction under way is let end first.
+    pub drain: CancellationToken,
 }
 
 impl Config {
@@ -95,6 +101,8 @@ impl Config {
             max_messages: 1000,
             max_idle_commands: 100,
             timeouts: Timeouts::default(),
+            entrance: meter::Entrance::unwatched(),
+            drain: CancellationToken::new(),
         }
     }
 }

@@ -28,7 +28,8 @@ pub(crate) use session::{End, Flow, Hello, Open, Session};
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Serves one connection to its end. `peer_address` is told to the backend: that of `stream`, or the one a proxy gave. After
-/// `shutdown` the client gets 421 as soon as no backend call is under way; a message not answered 250 is dropped.
+/// `shutdown` the client gets 421 as soon as no backend call is under way; a message not answered 250 is dropped. [`Config::drain`] lets it
+/// end.
 pub async fn serve(
     stream: TcpStream,
     peer_address: SocketAddr,
@@ -42,6 +43,7 @@ pub async fn serve(
         tracing::debug!(connection, %error, "no TCP_NODELAY");
     }
     tracing::debug!(connection, peer = %peer_address, role = ?config.role, "SMTP connection");
-    let end = Session::new(stream, connection, peer_address, config, backend, shutdown).run().await;
+    let stay = config.entrance.arrive();
+    let end = Session::new(stream, connection, peer_address, config, backend, shutdown, stay).run().await;
     tracing::debug!(connection, ?end, "SMTP connection ended");
 }

@@ -87,6 +87,10 @@ pub(crate) struct Session {
     pub(crate) refused_recipients: u32,
     pub(crate) messages: u32,
     pub(crate) idle_commands: u32,
+    /// Counts the connection as open.
+    pub(crate) stay: meter::Stay,
+    /// The code of the last reply, counted with its command.
+    said: u16,
 }
 
 impl Session {
@@ -97,6 +101,7 @@ impl Session {
         config: Arc<Config>,
         backend: Arc<dyn Backend>,
         shutdown: CancellationToken,
+        stay: meter::Stay,
     ) -> Self {
         Self {
             wire: Wire::new(Socket::Plain(stream)),
@@ -116,6 +121,8 @@ impl Session {
             refused_recipients: 0,
             messages: 0,
             idle_commands: 0,
+            stay,
+            said: 0,
         }
     }
 
@@ -151,7 +158,14 @@ impl Session {
             }
         };
         match command::parse(&line) {
-            Ok(command) => self.dispatch(command).await,
+            Ok(command) => {
+                let (name, began) = (name(&command), Instant::now());
+                let flow = self.dispatch(command).await;
+                if !matches!(flow, Err(End::Closed)) {
+                    self.config.entrance.command(name, class(self.said), Some(began.elapsed()));
+                }
+                flow
+            }
             Err(error) => self.error(&error.reply()).await,
         }
     }
@@ -203,6 +217,7 @@ impl Session {
 
     /// Says a reply: it leaves with the next [`Session::fill`].
     pub(crate) fn reply(&mut self, reply: &Reply) {
+        self.said = reply.code();
         self.wire.queue(format!("{reply}\r\n").as_bytes());
     }
 
@@ -265,6 +280,15 @@ impl Session {
                     self.reply(&Reply::TOO_MANY_ERRORS);
                     return Err(End::Refused);
                 }
+                // Between two transactions, a server that stops has time for nothing more.
+                Cut::More if self.open.is_none() => {
+                    let drain = self.config.drain.clone();
+                    tokio::select! {
+                        biased;
+                        () = drain.cancelled() => return Err(End::Shutdown),
+                        filled = self.fill(deadline) => filled?,
+                    }
+                }
                 Cut::More => self.fill(deadline).await?,
             }
         }
@@ -309,6 +333,36 @@ impl Session {
     /// A moment from now.
     pub(crate) fn within(duration: Duration) -> Instant {
         Instant::now() + duration
+    }
+}
+
+/// The command's name, for numbers.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Ehlo(_) => "EHLO",
+        Command::Helo(_) => "HELO",
+        Command::StartTls => "STARTTLS",
+        Command::Auth { .. } => "AUTH",
+        Command::Mail(_) => "MAIL",
+        Command::Rcpt(_) => "RCPT",
+        Command::Data => "DATA",
+        Command::Bdat { .. } => "BDAT",
+        Command::Rset => "RSET",
+        Command::Noop => "NOOP",
+        Command::Vrfy => "VRFY",
+        Command::Help => "HELP",
+        Command::Quit => "QUIT",
+        Command::Unimplemented => "other",
+    }
+}
+
+/// The class of a reply's code, for numbers.
+fn class(code: u16) -> &'static str {
+    match code / 100 {
+        2 => "2yz",
+        3 => "3yz",
+        4 => "4yz",
+        _ => "5yz",
     }
 }
 

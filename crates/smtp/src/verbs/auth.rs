@@ -43,6 +43,7 @@ pub(crate) async fn auth(session: &mut Session, mechanism: &str, initial: Option
     };
     match session.backend.authenticate(&peer, credentials).await {
         Ok(sender) => {
+            session.stay.reach(meter::Stage::Authenticated);
             session.sender = Some(sender);
             session.idle_commands = 0;
             session.reply(&Reply::AUTHENTICATED);

@@ -55,6 +55,7 @@ async fn identified(session: &mut Session, peer: &Peer) -> Result<Arc<dyn Sender
     }
     match session.backend.identify(peer).await {
         Ok(sender) => {
+            session.stay.reach(meter::Stage::Authenticated);
             session.sender = Some(Arc::clone(&sender));
             Ok(sender)
         }

@@ -27,6 +27,7 @@ pub(crate) async fn starttls(session: &mut Session) -> Flow {
         Ok(stream) => {
             let info = stream.shared_info();
             tracing::debug!(connection = session.connection, version = %info.version, suite = %info.suite, "TLS");
+            session.stay.reach(meter::Stage::Secure);
             session.tls = Some(info);
             session.wire.upgrade(stream);
             session.hello = None;

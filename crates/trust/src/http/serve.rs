@@ -68,7 +68,7 @@ pub async fn serve(listener: TcpListener, acceptor: Option<Acceptor>, router: Ro
                 continue;
             }
         };
-        let Some(place) = presence.enter(peer.ip()) else {
+        let Ok(place) = presence.enter(peer.ip()) else {
             tracing::warn!(%peer, "too many HTTP connections");
             continue;
         };

@@ -74,6 +74,15 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let current = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        let shaken = Self::shake(&current, stream, limit).await;
+        current.settings.entrance.handshake(shaken.is_ok());
+        shaken.map(|tls| tls.counted(Arc::clone(&current.settings.entrance)))
+    }
+
+    async fn shake<S>(current: &Current, stream: S, limit: Duration) -> Result<TlsStream<S>, HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let settings = &current.settings;
         let mut ssl = Ssl::new(&current.context)?;
         let examination = match settings.client_certificates {

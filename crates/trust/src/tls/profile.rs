@@ -102,6 +102,8 @@ pub struct ServerTls {
     pub revocation: Arc<Revocation>,
     /// Dates of certificates and of the tolerance.
     pub clock: SharedClock,
+    /// Where handshakes and octets are counted.
+    pub entrance: Arc<meter::Entrance>,
 }
 
 impl ServerTls {
@@ -116,6 +118,7 @@ impl ServerTls {
             anchors: Anchors::none(),
             revocation: Arc::new(Revocation::none()),
             clock: SystemClock::shared(),
+            entrance: meter::Entrance::unwatched(),
         }
     }
 }

@@ -58,11 +58,17 @@ impl TlsInfo {
 pub struct TlsStream<S> {
     inner: SslStream<S>,
     info: Arc<TlsInfo>,
+    /// Where what goes through is counted.
+    entrance: Option<Arc<meter::Entrance>>,
 }
 
 impl<S> TlsStream<S> {
     pub(super) fn new(inner: SslStream<S>, info: TlsInfo) -> TlsStream<S> {
-        TlsStream { inner, info: Arc::new(info) }
+        TlsStream { inner, info: Arc::new(info), entrance: None }
+    }
+
+    pub(super) fn counted(self, entrance: Arc<meter::Entrance>) -> TlsStream<S> {
+        TlsStream { entrance: Some(entrance), ..self }
     }
 
     /// What the handshake settled.
@@ -83,13 +89,24 @@ impl<S> TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if let Some(entrance) = &self.entrance
+            && read.is_ready()
+        {
+            entrance.read(buf.filled().len().saturating_sub(before));
+        }
+        read
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let (Some(entrance), Poll::Ready(Ok(octets))) = (&self.entrance, &written) {
+            entrance.written(*octets);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -38,6 +38,7 @@ pub(in super::super) async fn run(session: &mut Session) -> Outcome {
                 keep_alive = Instant::now() + session.config.keep_alive;
                 session.out.put(b"* OK Still here\r\n");
             }
+            () = session.config.drain.cancelled() => return Err(Ended::Bye("The server is stopping").into()),
             () = session.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping").into()),
         }
     }
