@@ -24,6 +24,7 @@ pub mod memory;
 pub mod model;
 pub mod sharing;
 pub mod sqlite;
+mod statistics;
 mod views;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use body::{Body, Spool, Spooled};
 pub use error::StoreError;
 pub use model::*;
 pub use sharing::{AccessEntry, Annotation, AnnotationChange, Grantee, Scope};
+pub use statistics::Statistics;
 
 /// What every method answers.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -188,6 +190,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives back what is no longer needed (bodies nobody names, old duplicate keys). `now` in seconds since 1970.
     async fn maintain(&self, now: i64) -> Result<()>;
+    /// How its commits go, for monitoring; `None` for an engine that has none.
+    fn statistics(&self) -> Option<Arc<Statistics>> {
+        None
+    }
+    /// How many folders are open in memory (see [`Store::watch`]).
+    fn open_views(&self) -> usize {
+        0
+    }
     /// Waits for what is under way and closes; further calls answer [`StoreError::Closed`].
     async fn close(&self);
 }

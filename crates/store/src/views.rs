@@ -92,6 +92,11 @@ impl Views {
         mailboxes.entry(mailbox).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
+    /// How many folders are shown to somebody, or were.
+    pub(crate) fn open(&self) -> usize {
+        lock(&self.folders).len()
+    }
+
     /// Mailboxes somebody looks at.
     pub(crate) fn mailboxes(&self) -> Vec<MailboxId> {
         let mut ids: Vec<MailboxId> = lock(&self.folders).keys().map(|(mailbox, _)| *mailbox).collect();

@@ -105,6 +105,7 @@ pub struct Sqlite {
     spool: Arc<Path>,
     views: Arc<Views>,
     notes: Arc<Notes>,
+    statistics: Arc<Statistics>,
     places: Arc<Semaphore>,
     inbox: RwLock<Option<Sender<Message>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -179,12 +180,14 @@ impl Sqlite {
         if !admin {
             views.note_arrivals(messages::with_bodies(&conn)?);
         }
+        let statistics = Arc::<Statistics>::default();
         let writer = Writer {
             conn,
             inbox,
             views: views.clone(),
             files: files.clone(),
             notes: notes.clone(),
+            statistics: statistics.clone(),
             data_version,
             log: if admin { None } else { Some(Checkpoints::start(path.clone())?) },
             keys,
@@ -202,6 +205,7 @@ impl Sqlite {
             spool: spool.into(),
             views,
             notes,
+            statistics,
             places: Arc::new(Semaphore::new(WAITING)),
             inbox: RwLock::new(Some(sender)),
             writer: Mutex::new(Some(thread)),
@@ -793,6 +797,14 @@ impl Store for Sqlite {
         self.write(0, move |tx| upkeep::forget_old(tx, now)).await?;
         let files = self.place.files.clone();
         self.readers.read(move |conn| files.remove_orphans(|name| reads::is_named(conn, name))).await
+    }
+
+    fn statistics(&self) -> Option<Arc<Statistics>> {
+        Some(self.statistics.clone())
+    }
+
+    fn open_views(&self) -> usize {
+        self.views.open()
     }
 
     async fn close(&self) {

@@ -26,6 +26,7 @@ use super::files::{Files, Placed};
 use super::segment::{Batch, Log, Segments};
 use super::upkeep::{self, Notes};
 use crate::keys::Keys;
+use crate::statistics::Statistics;
 use crate::views::{Change, Views};
 use crate::{Result, StoreError};
 
@@ -171,6 +172,7 @@ pub(super) struct Writer {
     pub(super) views: Arc<Views>,
     pub(super) files: Files,
     pub(super) notes: Arc<Notes>,
+    pub(super) statistics: Arc<Statistics>,
     /// `PRAGMA data_version` seen last: changes when another process writes.
     pub(super) data_version: i64,
     /// Who empties the log. The server's writer looks after the log, garbage and notes; the command line's does not.
@@ -233,8 +235,10 @@ impl Writer {
         let mut jobs = Vec::with_capacity(16);
         let mut effects = Effects::default();
         let mut stop = false;
+        let began = Instant::now();
         let done = catch_unwind(AssertUnwindSafe(|| self.transact(first, &mut jobs, &mut effects, &mut stop)));
         let committed = done.unwrap_or_else(|_| Err(StoreError::Io("the writer failed on a request".into())));
+        self.statistics.batch(jobs.len(), began.elapsed(), committed.is_ok());
         match &committed {
             Ok(()) => {
                 due.garbage |= effects.garbage && self.log.is_some();
