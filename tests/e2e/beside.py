@@ -71,6 +71,7 @@ class Beside(Space):
                 entry[entrance] |= {"host": "127.0.0.1", "port": port}
         entry["mx"]["port"] = self.relay_port
         changes["listen.mx"] = f'"{entry["mx"]["host"]}:{self.relay_port}"'
+        changes["monitoring.listen"] = '"127.0.0.1:0"'
         changes["relay.port"] = self.relay_port
         # The last line of the table, with what the sandbox leaves to the default.
         changes["relay.first_retry_seconds"] = "\n".join(

@@ -8,6 +8,7 @@ from space import BINARY, START, run, wait_for
 from wire import Wire
 
 ENTRANCES = ("imap", "submission", "imap_app", "submission_app", "mx", "autoconfig")
+PORTS = (*ENTRANCES, "monitoring")
 
 
 def edited(text, changes):
@@ -38,6 +39,7 @@ def configuration(space, operator, name="alone", introspection=None, jwks=None, 
     folder.mkdir()
     text = (space.folder / space.operator(operator)["config"]).read_text()
     changes |= {f"listen.{entrance}": '"127.0.0.1:0"' for entrance in ENTRANCES}
+    changes |= {"monitoring.listen": '"127.0.0.1:0"'}
     if introspection:
         changes["psc.introspection.url"] = f'"{introspection}"'
     if jwks:
@@ -68,7 +70,7 @@ class Server:
         if self.process.poll() is not None:
             raise AssertionError(f"the operator ended with {self.process.returncode}")
         found = dict(re.findall(r"^  (\w+) +127\.0\.0\.1:(\d+)$", self.out.read_text(), re.MULTILINE))
-        if set(found) != set(ENTRANCES):
+        if set(found) != set(PORTS):
             return False
         self.entrances = {name: {"host": "127.0.0.1", "port": int(port)} for name, port in found.items()}
         return True

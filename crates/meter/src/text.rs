@@ -51,7 +51,12 @@ impl Text {
     }
 
     fn all<'a>(&mut self, name: &str, series: impl IntoIterator<Item = (Vec<(&'a str, String)>, f64)>) {
+        // Prometheus refuses a page that has a series twice: of two authorities of the same name, the first is told.
+        let mut seen = std::collections::HashSet::new();
         for (labels, value) in series {
+            if !seen.insert(labels.clone()) {
+                continue;
+            }
             let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
             self.value(name, &labels, value);
         }

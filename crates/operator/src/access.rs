@@ -14,6 +14,8 @@ use store::{Mailbox, Store, StoreError};
 use trust::clock::Clock;
 use trust::tls::TlsInfo;
 
+use crate::monitoring::{LoginOutcome, Meter};
+use crate::rates::{Allowance, Rates};
 use crate::rights::{self, Capacity};
 use crate::traces::{Action, Trace, Tracer, Who};
 
@@ -35,6 +37,8 @@ pub struct Opened {
     pub who: Who,
     /// As what.
     pub capacity: Capacity,
+    /// What the session may ask for; counts as a session while it lives.
+    pub allowance: Arc<Allowance>,
 }
 
 /// Where a client is, for traces.
@@ -55,12 +59,21 @@ pub struct Access {
     clock: Arc<dyn Clock>,
     tracer: Tracer,
     server_certificates: bool,
+    meter: Arc<Meter>,
+    rates: Arc<Rates>,
 }
 
 impl Access {
-    /// An access over a store, believing the tokens that `verifier` believes.
-    pub fn new(store: Arc<dyn Store>, verifier: Verifier, clock: Arc<dyn Clock>, tracer: Tracer) -> Self {
-        Access { store, verifier, clock, tracer, server_certificates: false }
+    /// An access over a store, believing the tokens that `verifier` believes, within `rates`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        verifier: Verifier,
+        clock: Arc<dyn Clock>,
+        tracer: Tracer,
+        meter: Arc<Meter>,
+        rates: Arc<Rates>,
+    ) -> Self {
+        Access { store, verifier, clock, tracer, server_certificates: false, meter, rates }
     }
 
     /// Whether a server's certificate opens a BAL APP of its structure, as an `ORG AUTH_CLI` one does (CER-07).
@@ -74,29 +87,30 @@ impl Access {
     /// # Errors
     /// [`Denied`].
     pub async fn by_token(&self, response: &[u8], from: &From) -> Result<Opened, Denied> {
-        level(self.judge_token(response, from)).await
+        self.level(from, self.judge_token(response, from)).await
     }
 
     async fn judge_token(&self, response: &[u8], from: &From) -> Result<Opened, Denied> {
         let Ok(asked) = xoauth2::parse(response) else {
-            return Err(self.refused(Who::Unknown, "malformed XOAUTH2 response", None, from));
+            return Err(self.refused(LoginOutcome::Malformed, Who::Unknown, "malformed XOAUTH2 response", None, from));
         };
         let identity = match self.verifier.verify(asked.token.expose()).await {
             Ok(identity) => identity,
-            Err(TokenError::Refused(why)) => return Err(self.refused(Who::Unknown, &why.to_string(), None, from)),
+            Err(TokenError::Refused(why)) => return Err(self.refused(LoginOutcome::Token, Who::Unknown, &why.to_string(), None, from)),
             Err(TokenError::Unavailable(why)) => {
                 tracing::warn!(connection = from.connection, "a token could not be checked: {why}");
+                self.meter.login(from.action, LoginOutcome::Unavailable);
                 return Err(Denied::Unavailable);
             }
         };
         let who = Who::Person(identity.national_id.to_string());
         let Some(mailbox) = self.mailbox(&asked.user).await? else {
-            return Err(self.refused(who, "no such mailbox", None, from));
+            return Err(self.refused(LoginOutcome::NoMailbox, who, "no such mailbox", None, from));
         };
         let given = self.store.rights(mailbox.id).await.map_err(|e| unavailable(&e))?;
         match rights::of_person(&mailbox, &given, &identity.national_id, self.now()) {
             Some(capacity) => self.opened(mailbox, who, capacity, from).await,
-            None => Err(self.refused(who, "no right on this mailbox", Some(&mailbox), from)),
+            None => Err(self.refused(LoginOutcome::NoRight, who, "no right on this mailbox", Some(&mailbox), from)),
         }
     }
 
@@ -105,33 +119,33 @@ impl Access {
     /// # Errors
     /// [`Denied`].
     pub async fn by_certificate(&self, authzid: &str, tls: &TlsInfo, from: &From) -> Result<Opened, Denied> {
-        level(self.judge_certificate(authzid, tls, from)).await
+        self.level(from, self.judge_certificate(authzid, tls, from)).await
     }
 
     async fn judge_certificate(&self, authzid: &str, tls: &TlsInfo, from: &From) -> Result<Opened, Denied> {
         let Some(certificate) = &tls.peer else {
-            return Err(self.refused(Who::Unknown, "no client certificate", None, from));
+            return Err(self.refused(LoginOutcome::Certificate, Who::Unknown, "no client certificate", None, from));
         };
         if let Err(fault) = &certificate.verdict {
-            return Err(self.refused(Who::Unknown, &fault.to_string(), None, from));
+            return Err(self.refused(LoginOutcome::Certificate, Who::Unknown, &fault.to_string(), None, from));
         }
         // LPS-APP: the certificate of an application, not the one of a server that the same structure runs.
         if certificate.usages.server_auth && !self.server_certificates {
-            return Err(self.refused(Who::Unknown, "a server's certificate, not an application's", None, from));
+            return Err(self.refused(LoginOutcome::Certificate, Who::Unknown, "a server's certificate, not an application's", None, from));
         }
         let structure = certificate.subject.structure_id().and_then(|id| StructureId::lenient(id).ok());
         let Some(structure) = structure else {
-            return Err(self.refused(Who::Unknown, "the certificate names no structure", None, from));
+            return Err(self.refused(LoginOutcome::Certificate, Who::Unknown, "the certificate names no structure", None, from));
         };
         let who = Who::Application(structure.to_string());
         let mailbox =
             if authzid.is_empty() { self.only_app_of(&structure).await? } else { self.mailbox(authzid).await? };
         let Some(mailbox) = mailbox else {
-            return Err(self.refused(who, "no such mailbox", None, from));
+            return Err(self.refused(LoginOutcome::NoMailbox, who, "no such mailbox", None, from));
         };
         match rights::of_structure(&mailbox, &structure) {
             Some(capacity) => self.opened(mailbox, who, capacity, from).await,
-            None => Err(self.refused(who, "not a mailbox of this structure", Some(&mailbox), from)),
+            None => Err(self.refused(LoginOutcome::NoRight, who, "not a mailbox of this structure", Some(&mailbox), from)),
         }
     }
 
@@ -150,6 +164,11 @@ impl Access {
     }
 
     async fn opened(&self, mailbox: Mailbox, who: Who, capacity: Capacity, from: &From) -> Result<Opened, Denied> {
+        let Some(allowance) = self.rates.enter(mailbox.id) else {
+            tracing::warn!(connection = from.connection, "a mailbox is opened too often, or by too many sessions");
+            return Err(self.limited(from));
+        };
+        self.meter.login(from.action, LoginOutcome::Granted);
         if let Err(e) = self.store.note_authentication(mailbox.id, self.now()).await {
             tracing::warn!("an authentication could not be noted: {e}");
         }
@@ -159,10 +178,11 @@ impl Access {
             connection: Some(from.connection),
             ..Trace::new(who.clone(), from.action, true).mailbox(&mailbox.address)
         });
-        Ok(Opened { mailbox, who, capacity })
+        Ok(Opened { mailbox, who, capacity, allowance })
     }
 
-    fn refused(&self, who: Who, why: &str, mailbox: Option<&Mailbox>, from: &From) -> Denied {
+    fn refused(&self, outcome: LoginOutcome, who: Who, why: &str, mailbox: Option<&Mailbox>, from: &From) -> Denied {
+        self.meter.login(from.action, outcome);
         tracing::info!(connection = from.connection, "authentication refused: {why}");
         self.tracer.record(Trace {
             mailbox: mailbox.map(|m| m.address.to_string()),
@@ -176,21 +196,30 @@ impl Access {
     fn now(&self) -> i64 {
         seconds(self.clock.as_ref())
     }
+
+    fn limited(&self, from: &From) -> Denied {
+        self.meter.login(from.action, LoginOutcome::Limited);
+        Denied::Unavailable
+    }
+
+    /// Gives every refusal of an address the same time, longer when it has had many.
+    async fn level(&self, from: &From, judging: impl Future<Output = Result<Opened, Denied>>) -> Result<Opened, Denied> {
+        if !self.rates.attempt(from.peer.ip()) {
+            tracing::warn!(connection = from.connection, "too many logins from one address");
+            return Err(self.limited(from));
+        }
+        let began = tokio::time::Instant::now();
+        let judged = judging.await;
+        if matches!(judged, Err(Denied::Refused)) {
+            tokio::time::sleep_until(began + REFUSAL_AFTER * self.rates.refused(from.peer.ip())).await;
+        }
+        judged
+    }
 }
 
 /// A refusal comes no earlier than this after the question, whatever was looked up to decide it: the time of the answer must
 /// not tell which mailboxes exist (LPS-IDENT), and guessing is slow. Long beside a look-up, short for a person.
 const REFUSAL_AFTER: Duration = Duration::from_millis(250);
-
-/// Gives every refusal the same time.
-async fn level(judging: impl Future<Output = Result<Opened, Denied>>) -> Result<Opened, Denied> {
-    let earliest = tokio::time::Instant::now() + REFUSAL_AFTER;
-    let judged = judging.await;
-    if matches!(judged, Err(Denied::Refused)) {
-        tokio::time::sleep_until(earliest).await;
-    }
-    judged
-}
 
 fn unavailable(error: &StoreError) -> Denied {
     tracing::error!("the store cannot answer: {error}");

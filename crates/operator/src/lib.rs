@@ -4,6 +4,7 @@
 //! * [`rights`]: who may open which mailbox; [`access`]: from a token or a certificate to an opened mailbox;
 //! * [`backends`]: what the IMAP and SMTP servers ask for, answered over the store;
 //! * [`mod@search`]: texts found in mailboxes at once;
+//! * [`rates`]: how much one mailbox or address may ask for; [`monitoring`]: how the server is;
 //! * [`queue`]: mail on its way to other operators; [`notices`]: what senders are told of it;
 //! * [`autoconfig`]: how mail software finds the ports; [`traces`]: who did what.
 #![deny(missing_docs)]
@@ -13,8 +14,10 @@ pub mod autoconfig;
 pub mod backends;
 pub mod config;
 pub mod listener;
+pub mod monitoring;
 pub mod notices;
 pub mod queue;
+pub mod rates;
 pub mod rights;
 pub mod search;
 pub mod service;
@@ -22,4 +25,4 @@ pub mod traces;
 pub mod transfer;
 
 pub use config::Config;
-pub use service::{Addresses, Operator, StartError};
+pub use service::{Addresses, Operator, ReloadError, Reloaded, StartError};

@@ -20,6 +20,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use trust::clock::Clock;
 
+use crate::monitoring::Meter;
+
 /// Traces waiting to be written; beyond it they are dropped and counted: a dead disk must not stop the mail.
 const WAITING: usize = 10_000;
 /// Traces reach the file at most this late.
@@ -76,6 +78,26 @@ pub enum Action {
     Administer,
 }
 
+impl Action {
+    /// As traces write it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Action::OpenImap => "open_imap",
+            Action::OpenSubmission => "open_submission",
+            Action::OperatorPresents => "operator_presents",
+            Action::Submit => "submit",
+            Action::Receive => "receive",
+            Action::Relay => "relay",
+            Action::Notice => "notice",
+            Action::Append => "append",
+            Action::Copy => "copy",
+            Action::Expunge => "expunge",
+            Action::Folder => "folder",
+            Action::Administer => "administer",
+        }
+    }
+}
+
 /// One trace.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trace {
@@ -109,6 +131,9 @@ pub struct Trace {
     /// Connection number, as in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
+    /// The enhanced code of the answer, for numbers.
+    #[serde(skip)]
+    pub status: Option<smtp::Enhanced>,
 }
 
 impl Trace {
@@ -126,6 +151,7 @@ impl Trace {
             answer: None,
             peer: None,
             connection: None,
+            status: None,
         }
     }
 
@@ -139,6 +165,12 @@ impl Trace {
     pub fn answer(mut self, answer: impl ToString) -> Self {
         self.answer = Some(answer.to_string());
         self
+    }
+
+    /// What was answered over SMTP.
+    pub fn reply(mut self, reply: &smtp::Reply) -> Self {
+        self.status = reply.enhanced();
+        self.answer(reply)
     }
 
     /// How many octets or messages.
@@ -155,12 +187,16 @@ struct Line<'a> {
     trace: &'a Trace,
 }
 
+/// What the thread that writes is sent; `None` ends it.
+type Message = Option<(OffsetDateTime, Trace)>;
+
 /// Writes traces. Cheap to clone.
 #[derive(Clone)]
 pub struct Tracer {
-    sender: Option<SyncSender<(OffsetDateTime, Trace)>>,
+    sender: Option<SyncSender<Message>>,
     clock: Arc<dyn Clock>,
     lost: Arc<AtomicU64>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl Tracer {
@@ -174,21 +210,37 @@ impl Tracer {
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Writer { folder: folder.to_owned(), keep_days, open: None, lost: lost.clone() };
         let thread = std::thread::Builder::new().name("traces".into()).spawn(move || writer.run(&receiver))?;
-        Ok((Tracer { sender: Some(sender), clock, lost }, thread))
+        Ok((Tracer { sender: Some(sender), clock, lost, meter: None }, thread))
     }
 
     /// One that writes nothing.
     pub fn silent(clock: Arc<dyn Clock>) -> Self {
-        Tracer { sender: None, clock, lost: Arc::default() }
+        Tracer { sender: None, clock, lost: Arc::default(), meter: None }
+    }
+
+    /// Also counts what is traced.
+    pub fn counting(self, meter: Arc<Meter>) -> Self {
+        Tracer { meter: Some(meter), ..self }
     }
 
     /// Records a trace. Never waits.
     pub fn record(&self, trace: Trace) {
         tracing::info!(target: "trace", action = ?trace.action, done = trace.done, connection = trace.connection, quantity = trace.quantity, "trace");
+        if let Some(meter) = &self.meter {
+            meter.trace(&trace);
+        }
         let Some(sender) = &self.sender else { return };
         let now = OffsetDateTime::from(self.clock.now());
-        if sender.try_send((now, trace)).is_err() {
+        if sender.try_send(Some((now, trace))).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the thread that writes, once it has written what was recorded, whoever still holds a tracer. Never waits.
+    pub fn stop(&self) {
+        if let Some(sender) = &self.sender {
+            // Full: the thread ends when the last tracer is gone.
+            let _ = sender.try_send(None);
         }
     }
 
@@ -233,7 +285,7 @@ impl Day {
 }
 
 impl Writer {
-    fn run(mut self, receiver: &Receiver<(OffsetDateTime, Trace)>) {
+    fn run(mut self, receiver: &Receiver<Message>) {
         let mut flushed = Instant::now();
         loop {
             // Under a steady load there is never a quiet moment to flush in.
@@ -242,14 +294,14 @@ impl Writer {
                 flushed = Instant::now();
             }
             match receiver.recv_timeout(FLUSH) {
-                Ok((at, trace)) => {
+                Ok(Some((at, trace))) => {
                     if let Err(e) = self.write(at, &trace) {
                         self.lost.fetch_add(1, Ordering::Relaxed);
                         tracing::error!("a trace could not be written: {e}");
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.flush(),
-                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
         }
     }

@@ -32,6 +32,7 @@ pub(crate) fn describe(ports: &Ports, pki: &Pki, psc: &Psc, keys: &Keys) -> Resu
             submission_app: endpoint(own.submission_app, "app"),
             mx: Endpoint { host: ports.mx(index as u8 + 1).to_string(), port: ports.relay, name: operator.host("mx") },
             autoconfig: format!("https://{home}:{}/mail/config-v1.1.xml", own.autoconfig),
+            monitoring: format!("http://{home}:{}", own.monitoring),
         }
     });
     let negative = pki::NEGATIVE.iter().map(|(name, why)| {

@@ -121,6 +121,9 @@ pub struct OperatorEntry {
     pub mx: Endpoint,
     /// Where the autoconfiguration is.
     pub autoconfig: String,
+    /// Where `/metrics`, `/health` and `/ready` are.
+    #[serde(default)]
+    pub monitoring: String,
 }
 
 /// Somebody, and a mailbox they may use.

@@ -76,6 +76,10 @@ pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<St
     line("submission_port", own.submission.to_string());
     line("imap_app_port", own.imap_app.to_string());
     line("submission_app_port", own.submission_app.to_string());
+    line("[monitoring]", String::new());
+    line("listen", home(own.monitoring));
+    // A laptop may have little room, and nobody calls anybody for it.
+    line("least_free_mib", "64".to_owned());
     line("[relay]", String::new());
     line("port", ports.relay.to_string());
     line("nameserver", home(ports.dns));

@@ -15,7 +15,7 @@ use crate::SandboxError;
 const TRIES: usize = 50;
 
 /// Ports above `--port-base` (docs/sandbox.md has the same table).
-pub const BASE_PORTS: u16 = 25;
+pub const BASE_PORTS: u16 = 26;
 const DNS: u16 = 0;
 const PSC: u16 = 1;
 const WHITE_LIST: u16 = 2;
@@ -55,6 +55,9 @@ pub struct OperatorPorts {
     pub submission_app: u16,
     /// Autoconfiguration, HTTPS.
     pub autoconfig: u16,
+    /// Monitoring, HTTP.
+    #[serde(default)]
+    pub monitoring: u16,
 }
 
 impl Ports {
@@ -114,7 +117,7 @@ impl Reserved {
             white_list: port(&white_list)?,
             crl: port(&crl)?,
             relay: 0,
-            operators: [OperatorPorts { imap: 0, submission: 0, imap_app: 0, submission_app: 0, autoconfig: 0 }; 2],
+            operators: [OperatorPorts { imap: 0, submission: 0, imap_app: 0, submission_app: 0, autoconfig: 0, monitoring: 0 }; 2],
         };
         let [alpha, beta, mes] = relay_sockets(&ports, wished(|p| p.relay), strict)?;
         ports.relay = port(&mes)?;
@@ -133,6 +136,7 @@ impl Reserved {
                 imap_app: one(|p| p.imap_app, "IMAP for BAL APP")?,
                 submission_app: one(|p| p.submission_app, "submission for BAL APP")?,
                 autoconfig: one(|p| p.autoconfig, "autoconfiguration")?,
+                monitoring: one(|p| p.monitoring, "monitoring")?,
             };
         }
         Ok(Reserved { ports, dns, psc, white_list, crl, mes, operators })
@@ -149,6 +153,7 @@ fn above(base: u16, network: [u8; 2]) -> Result<Ports, SandboxError> {
         imap_app: base + first + 2,
         submission_app: base + first + 3,
         autoconfig: base + first + 4,
+        monitoring: base + first + 5,
     };
     Ok(Ports {
         network,

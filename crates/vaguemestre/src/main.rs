@@ -3,11 +3,13 @@
 //! Exit codes: 0 done, 1 failed (the message on standard error says what to do), 2 wrong command line. Standard output holds
 //! the answer and nothing else; the log goes to standard error.
 
+mod admin;
 mod commands;
 mod failure;
 mod logging;
 mod mailroom;
 mod progress;
+mod notify;
 mod runtime;
 mod signals;
 
@@ -26,9 +28,9 @@ use clap::{Parser, Subcommand};
     No token and nobody's identifier is ever written to it."
 )]
 struct Cli {
-    /// How the log is written.
-    #[arg(long, global = true, value_enum, default_value_t = logging::Format::Text, value_name = "FORMAT")]
-    log_format: logging::Format,
+    /// How the log is written: text, unless the configuration of `serve` says otherwise.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<logging::Format>,
     #[command(subcommand)]
     command: Command,
 }
@@ -39,6 +41,10 @@ enum Command {
     Sandbox(commands::sandbox::Args),
     /// Runs one operator from its configuration file.
     Serve(commands::serve::Args),
+    /// Has a running server read its configuration and certificates again, without ending sessions.
+    Reload(commands::reload::Args),
+    /// Stops a running server cleanly, as SIGTERM does.
+    Drain(commands::drain::Args),
     /// Checks a configuration file and tells every problem in it.
     CheckConfig(commands::check_config::Args),
     /// Manages the mailboxes (BAL) of an operator, beside its running server or not.
@@ -51,15 +57,15 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let quiet = match &cli.command {
-        // Beside the table that the sandbox prints, only trouble is worth a line.
-        Command::Serve(_) => "info",
-        _ => "warn",
-    };
-    logging::start(cli.log_format, quiet);
+    // `serve` starts its log when it has read how. Beside what the others print, only trouble is worth a line.
+    if !matches!(cli.command, Command::Serve(_)) {
+        logging::start(cli.log_format.unwrap_or(logging::Format::Text), "warn");
+    }
     let done = match cli.command {
         Command::Sandbox(args) => commands::sandbox::run(args),
-        Command::Serve(args) => commands::serve::run(args),
+        Command::Serve(args) => commands::serve::run(args, cli.log_format),
+        Command::Reload(args) => commands::reload::run(args),
+        Command::Drain(args) => commands::drain::run(args),
         Command::CheckConfig(args) => commands::check_config::run(args),
         Command::Mailbox(args) => commands::mailbox::run(args),
         Command::Import(args) => commands::import::run(args),

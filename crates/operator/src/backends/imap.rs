@@ -126,6 +126,11 @@ pub(super) struct Traced {
 }
 
 impl Traced {
+    /// Counts octets against what the mailbox may read and write in a minute.
+    pub(super) async fn pace(&self, octets: u64) {
+        self.opened.allowance.pace(octets).await;
+    }
+
     pub(super) fn record<T>(&self, action: Action, folder: &FolderName, quantity: Option<u64>, outcome: &Result<T>) {
         self.tracer.record(Trace {
             capacity: Some(self.opened.capacity.label()),
@@ -310,6 +315,9 @@ impl OpenFolder for StoreFolder {
 
     async fn body(&self, body: u64) -> Result<Option<Box<dyn MessageBody>>> {
         let body = self.store.body(self.mailbox, body).await.map_err(failure)?;
+        if let Some(body) = &body {
+            self.traced.pace(body.len()).await;
+        }
         Ok(body.map(|body| Box::new(StoreBody(body)) as Box<dyn MessageBody>))
     }
 
@@ -320,6 +328,7 @@ impl OpenFolder for StoreFolder {
 
     async fn bodies(&self, bodies: &[u64]) -> Result<Vec<Option<Box<dyn MessageBody>>>> {
         let found = self.store.bodies(self.mailbox, bodies).await.map_err(failure)?;
+        self.traced.pace(found.iter().flatten().map(store::Body::len).sum()).await;
         Ok(found.into_iter().map(|body| Some(Box::new(StoreBody(body?)) as Box<dyn MessageBody>)).collect())
     }
 

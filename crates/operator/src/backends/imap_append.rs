@@ -122,6 +122,7 @@ impl Append for StoreAppend {
     }
 
     async fn write(&mut self, piece: &[u8]) -> Result<()> {
+        self.receiving.traced.pace(piece.len() as u64).await;
         let Some((streamed, _, size)) = &mut self.current else { return Err(Failure::Unavailable) };
         *size += piece.len() as u64;
         if *size > self.receiving.limit {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use mssante::Domain;
 use store::Store;
+use tokio_util::sync::DropGuard;
 use trust::clock::Clock;
 use trust::white_list::Keeper;
 
@@ -44,4 +45,6 @@ pub struct Site {
     pub clock: Arc<dyn Clock>,
     /// Where traces go.
     pub tracer: Tracer,
+    /// Ends the refreshing of the list when nobody goes by it any more.
+    pub trusted: Arc<DropGuard>,
 }

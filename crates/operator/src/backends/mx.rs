@@ -98,7 +98,7 @@ impl Backend for MxBackend {
             service.site.tracer.record(Trace {
                 peer: Some(peer.address.to_string()),
                 connection: Some(peer.connection),
-                ..Trace::new(who, Action::OperatorPresents, false).answer(answer)
+                ..Trace::new(who, Action::OperatorPresents, false).reply(answer)
             });
         }
         let subject = outcome?;
@@ -118,7 +118,7 @@ impl Mx {
             with: std::iter::once(from.to_string()).chain(to.map(String::from)).collect(),
             peer: Some(peer.address.to_string()),
             connection: Some(peer.connection),
-            ..Trace::new(Who::Operator(subject.to_string()), Action::Receive, false).answer(answer)
+            ..Trace::new(Who::Operator(subject.to_string()), Action::Receive, false).reply(answer)
         });
     }
 

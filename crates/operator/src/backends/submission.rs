@@ -105,7 +105,7 @@ impl Submission {
             with: to.into_iter().map(String::from).collect(),
             peer: Some(peer.address.to_string()),
             connection: Some(peer.connection),
-            ..Trace::new(opened.who.clone(), Action::Submit, false).mailbox(&opened.mailbox.address).answer(answer)
+            ..Trace::new(opened.who.clone(), Action::Submit, false).mailbox(&opened.mailbox.address).reply(answer)
         });
     }
 
@@ -131,6 +131,11 @@ impl Submission {
     }
 }
 
+const TOO_MANY_MESSAGES: Reply = Reply::fixed(
+    452,
+    Some(Enhanced(4, 7, 1)),
+    "This mailbox has sent too many messages in an hour, try again later",
+);
 const OUTSIDE: Reply = Reply::fixed(
     550,
     Some(Enhanced(5, 7, 1)),
@@ -194,6 +199,10 @@ impl Transaction for Draft {
 
     async fn begin_data(self: Box<Self>) -> Result<Box<dyn MessageSink>, Reply> {
         let service = &self.service;
+        if !self.opened.allowance.message() {
+            service.refused(&self.opened, &self.peer, &TOO_MANY_MESSAGES, None);
+            return Err(TOO_MANY_MESSAGES);
+        }
         let to_patient = self.remote.iter().any(|r| r.address.is_patient());
         let limit = if to_patient { service.patient_limit.min(service.site.limit) } else { service.site.limit };
         let number = message_number();
@@ -304,6 +313,7 @@ struct Submitting {
 #[async_trait]
 impl MessageSink for Submitting {
     async fn write(&mut self, piece: &[u8]) -> Result<(), Reply> {
+        self.draft.opened.allowance.pace(piece.len() as u64).await;
         self.incoming.write(piece).await
     }
 

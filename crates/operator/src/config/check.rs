@@ -156,6 +156,7 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
     }
     c.within(&config.limits.message_octets, "limits.message_octets", LEAST_MESSAGE..=MOST_MESSAGE);
     c.within(&config.sessions.imap_idle_minutes, "sessions.imap_idle_minutes", LEAST_IMAP_IDLE..=1440);
+    c.within(&config.stop.shutdown_grace_seconds, "stop.shutdown_grace_seconds", 0..=600);
     c.problems
 }
 

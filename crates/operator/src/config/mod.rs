@@ -5,6 +5,7 @@
 //! read from files, never from this one.
 
 mod check;
+mod operations;
 mod problem;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use toml::Spanned;
 use url::Url;
 
 pub(crate) use check::parse_day;
+pub use operations::{Log, LogFormat, LogLevel, Monitoring, Rates, Stop};
 pub use problem::Problem;
 
 /// The configuration of one operator.
@@ -51,6 +53,30 @@ pub struct Config {
     /// Functional traces.
     #[serde(default)]
     pub traces: Traces,
+    /// Monitoring.
+    #[serde(default)]
+    pub monitoring: Monitoring,
+    /// The log.
+    #[serde(default)]
+    pub log: Log,
+    /// How much one mailbox or address may ask for.
+    #[serde(default)]
+    pub rates: Rates,
+    /// What a stop waits for.
+    #[serde(default)]
+    pub stop: Stop,
+    /// The file and its keys as read, for the next reading of it.
+    #[serde(skip)]
+    pub(crate) source: Source,
+}
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// Its keys.
+    pub(crate) keys: toml::Table,
 }
 
 /// `[operator]`.
@@ -356,6 +382,8 @@ impl Config {
     pub fn parse(text: &str, path: &Path, folder: &Path) -> Result<Config, Vec<Problem>> {
         let mut config: Config = toml::from_str(text).map_err(|e| vec![Problem::syntax(path, text, &e)])?;
         config.resolve(folder);
+        // What was read as a configuration is TOML.
+        config.source = Source { file: path.to_owned(), keys: text.parse().unwrap_or_default() };
         let problems = check::check(&config, path, text);
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }

@@ -317,9 +317,9 @@ async fn commit(
 }
 
 fn trace(config: &QueueConfig, entry: &QueueEntry, recipient: &QueueRecipient, verdict: &Verdict, host: Option<&str>) {
-    let (done, answer) = match verdict {
-        Verdict::Relayed { reply, .. } => (true, reply.to_string()),
-        Verdict::Failed { why, .. } | Verdict::Later { why, .. } => (false, why.clone()),
+    let (done, answer, status) = match verdict {
+        Verdict::Relayed { reply, .. } => (true, reply.to_string(), None),
+        Verdict::Failed { why, status } | Verdict::Later { why, status, .. } => (false, why.clone(), Some(*status)),
     };
     config.tracer.record(Trace {
         mailbox: entry.return_path.as_ref().map(ToString::to_string),
@@ -328,6 +328,7 @@ fn trace(config: &QueueConfig, entry: &QueueEntry, recipient: &QueueRecipient, v
         quantity: Some(entry.size),
         answer: Some(answer),
         peer: host.map(str::to_owned),
+        status,
         ..Trace::new(Who::Server, Action::Relay, done)
     });
 }

@@ -25,7 +25,7 @@ use mssante::Domain;
 use smtp::client::Settings;
 use store::{QueueId, Store};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use trust::clock::Clock;
 use trust::white_list::Keeper;
@@ -63,6 +63,8 @@ pub struct QueueConfig {
     pub clock: Arc<dyn Clock>,
     /// Where traces go.
     pub tracer: Tracer,
+    /// Ends the refreshing of the list when nobody goes by it any more.
+    pub trusted: Arc<DropGuard>,
 }
 
 /// Tells the queue of new entries. Cheap to clone.
@@ -70,6 +72,11 @@ pub struct QueueConfig {
 pub struct QueueHandle(mpsc::UnboundedSender<Event>);
 
 impl QueueHandle {
+    /// Other settings, for the connections to come; attempts under way keep theirs.
+    pub fn reconfigure(&self, config: QueueConfig) {
+        let _ = self.0.send(Event::Reconfigured(Box::new(config)));
+    }
+
     /// A new entry is in the store, for recipients in these domains.
     pub fn added(&self, id: QueueId, mut domains: Vec<Domain>, now: i64) {
         domains.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -88,6 +95,8 @@ enum Event {
     Over { again: Option<i64>, id: QueueId, domain: Domain },
     /// A worker asks for work for its domain.
     Ask { domain: Domain, answer: tokio::sync::oneshot::Sender<QueueId> },
+    /// There are other settings.
+    Reconfigured(Box<QueueConfig>),
     /// A worker went without having been given work.
     Gone { domain: Domain },
 }
@@ -146,21 +155,28 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Runs until `shutdown`: first takes what the store holds, then what comes. Attempts under way are finished.
-    pub async fn run(mut self, config: QueueConfig, shutdown: CancellationToken) {
-        let config = Arc::new(config);
+    /// Runs until `drain`: first takes what the store holds, then what comes. Attempts under way are finished, unless `cut_off` comes
+    /// first: their entries stay in the store and are tried again at the next start.
+    pub async fn run(mut self, config: QueueConfig, drain: CancellationToken, cut_off: CancellationToken) {
+        let shutdown = Stopping { drain, cut_off };
+        let mut config = Arc::new(config);
         let mut timetable = Timetable::default();
         let mut lanes: HashMap<String, Lane> = HashMap::new();
         let workers = TaskTracker::new();
-        self.load(&config, &mut timetable, &shutdown).await;
+        self.load(&config, &mut timetable, &shutdown.drain).await;
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.drain.cancelled() => break,
                 _ = tick.tick() => {}
                 event = self.events.recv() => match event {
                     Some(Event::Added { at, id, domain }) => timetable.plan(at, id, domain.to_string()),
                     Some(Event::Over { again, id, domain }) => timetable.over(again, id, domain.to_string()),
+                    Some(Event::Reconfigured(new)) => {
+                        config = Arc::from(new);
+                        // Workers hold connections made with the former settings: those who wait go, and others are hired.
+                        lanes.values_mut().for_each(|lane| lane.asking.clear());
+                    }
                     Some(Event::Ask { domain, answer }) => {
                         let lane = lanes.entry(domain.to_string()).or_default();
                         hand_out(lane, answer);
@@ -231,7 +247,7 @@ impl Queue {
         }
     }
 
-    fn hire(&self, domain: Domain, config: &Arc<QueueConfig>, workers: &TaskTracker, shutdown: &CancellationToken) {
+    fn hire(&self, domain: Domain, config: &Arc<QueueConfig>, workers: &TaskTracker, shutdown: &Stopping) {
         let worker = Worker { domain, config: config.clone(), events: self.sender.clone(), shutdown: shutdown.clone() };
         workers.spawn(worker.run());
     }
@@ -249,12 +265,21 @@ fn hand_out(lane: &mut Lane, answer: tokio::sync::oneshot::Sender<QueueId>) {
     }
 }
 
+/// How the queue is stopped.
+#[derive(Clone)]
+struct Stopping {
+    /// Nothing new is begun.
+    drain: CancellationToken,
+    /// Nothing is gone on with.
+    cut_off: CancellationToken,
+}
+
 /// Carries one domain's mail over one connection.
 struct Worker {
     domain: Domain,
     config: Arc<QueueConfig>,
     events: mpsc::UnboundedSender<Event>,
-    shutdown: CancellationToken,
+    shutdown: Stopping,
 }
 
 /// Says that a worker is gone, however it goes: a panic in an attempt must not leave its lane without one.
@@ -290,7 +315,7 @@ impl Worker {
                 break;
             }
             let id = tokio::select! {
-                () = self.shutdown.cancelled() => break,
+                () = self.shutdown.drain.cancelled() => break,
                 id = &mut question => match id {
                     Ok(id) => id,
                     Err(_) => break,
@@ -307,7 +332,10 @@ impl Worker {
             // Should the attempt panic, its entry is tried again: the pause keeps it from doing so all the time.
             let later = seconds(self.config.clock.as_ref()) + AFTER_PANIC;
             let mut over = Over { again: Some(later), id, domain: self.domain.clone(), events: self.events.clone() };
-            over.again = attempt::attempt(&self.config, &mut connections, id, &self.domain).await;
+            over.again = tokio::select! {
+                again = attempt::attempt(&self.config, &mut connections, id, &self.domain) => again,
+                () = self.shutdown.cut_off.cancelled() => return,
+            };
         }
         connections.quit().await;
         drop(leave);

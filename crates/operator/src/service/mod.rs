@@ -3,41 +3,46 @@
 //! Order of things: the store is opened and locked, what we trust is loaded (revocation lists, white list; a publisher that is
 //! down delays nothing for long and refuses nobody for ever), the queue starts, then the ports open.
 
+pub(crate) mod admin;
 mod entrances;
+mod generation;
+mod reload;
 mod setup;
+mod slot;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use meter::Entrance;
 use store::Store;
 use store::sqlite::Sqlite;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust::clock::SharedClock;
-use trust::revocation::Revocation;
 use trust::white_list::Keeper;
 
-use crate::access::Access;
-use crate::backends::Site;
-use crate::backends::mx::Mx;
-use crate::backends::submission::Submission;
 use crate::config::Config;
-use crate::queue::route::Router;
-use crate::queue::schedule::Schedule;
-use crate::queue::{QueueConfig, queue};
+use crate::monitoring::Meter;
+use crate::monitoring::page::QueueLook;
+use crate::queue::{QueueHandle, queue};
+use crate::rates::Rates;
 use crate::search::Searcher;
 use crate::traces::Tracer;
-use entrances::{Listeners, Opening};
-use setup::{keeper, setup, verifier};
+pub use admin::SOCKET as ADMIN_SOCKET;
+use admin::Admin;
+use entrances::{Doors, Entrances, Listeners};
+use generation::{Generation, Trusted};
+pub use reload::{ReloadError, Reloaded};
 
 /// The first fetch of revocation lists and of the white list may hold the start back this long.
 const FIRST_FETCH: Duration = Duration::from_secs(5);
-/// Sessions under way have this long to end when the service stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// What is cut off when the grace is over has this long to say its last word.
+const CUT_OFF: Duration = Duration::from_secs(5);
 /// How often the store gives back what is no longer needed.
 const UPKEEP: Duration = Duration::from_secs(600);
 
@@ -91,6 +96,8 @@ pub struct Addresses {
     pub mx: Option<SocketAddr>,
     /// Autoconfiguration.
     pub autoconfig: Option<SocketAddr>,
+    /// Monitoring.
+    pub monitoring: Option<SocketAddr>,
 }
 
 /// An operator running. Dropped without [`Operator::stop`], its tasks end by themselves a little later.
@@ -99,13 +106,39 @@ pub struct Operator {
     pub addresses: Addresses,
     /// Its store.
     pub store: Arc<dyn Store>,
-    /// The white list it goes by.
-    pub white_list: Arc<Keeper>,
-    /// The revocation lists it goes by.
-    pub revocation: Arc<Revocation>,
-    shutdown: CancellationToken,
-    tasks: TaskTracker,
+    running: Arc<Running>,
+    _admin: Option<Admin>,
     traces: Option<JoinHandle<()>>,
+}
+
+/// What the parts of a running operator share, whatever its configuration becomes.
+pub(crate) struct Running {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) searcher: Arc<Searcher>,
+    pub(crate) tracer: Tracer,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) queue: QueueHandle,
+    pub(crate) clock: SharedClock,
+    pub(crate) data: PathBuf,
+    pub(crate) names: Entrances,
+    /// The entry points that were asked for.
+    pub(crate) entrances: Vec<Arc<Entrance>>,
+    pub(crate) queue_look: QueueLook,
+    pub(crate) started: SystemTime,
+    configs: watch::Sender<Arc<Config>>,
+    current: Mutex<Option<Trusted>>,
+    doors: OnceLock<Doors>,
+    reloading: tokio::sync::Mutex<()>,
+    /// The administrator wants a stop.
+    stop_asked: CancellationToken,
+    /// Nothing new is begun.
+    pub(crate) drain: CancellationToken,
+    /// Nothing is gone on with.
+    pub(crate) shutdown: CancellationToken,
+    /// All has ended.
+    pub(crate) over: CancellationToken,
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Operator {
@@ -114,119 +147,144 @@ impl Operator {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: Config, clock: SharedClock) -> Result<Operator, StartError> {
-        let data = &config.operator.data;
-        private_folder(data).map_err(setting("the data folder"))?;
-        let listeners = Listeners::bind(&config.listen).await?;
-        let setup = setup(&config, &clock)?;
+        let data = config.operator.data.clone();
+        private_folder(&data).map_err(setting("the data folder"))?;
+        let listeners = Listeners::bind(&config.listen, config.monitoring.listen).await?;
+        // Looked at before the store is opened, whose upgrade may take long: a wrong certificate is told at once.
+        setup::setup(&config, &clock)?;
         let store = open_store(data.join("store")).await?;
+        let meter = Meter::new();
         let (tracer, traces) = Tracer::start(&data.join("traces"), config.traces.keep_days, clock.clone())
             .map_err(setting("the trace folder"))?;
-        let shutdown = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let white_list = keeper(&config, &setup, &clock, data)?;
-        let first = async {
-            setup.revocation.refresh().await;
-            let _ = white_list.refresh().await;
-        };
-        if tokio::time::timeout(FIRST_FETCH, first).await.is_err() {
-            tracing::warn!("revocation lists or the white list are slow to come: starting without");
-        }
-        setup.revocation.spawn_refresh(shutdown.clone());
-        white_list.spawn_refresh(shutdown.clone());
-
-        let verifier = verifier(&config, &clock)?;
-        let access = Access::new(store.clone(), verifier, clock.clone(), tracer.clone())
-            .accept_server_certificates(config.sessions.app_server_certificates);
-        let access = Arc::new(access);
-        let (handle, queue) = queue();
-        let relay = &config.relay;
-        let delay_notice = seconds_of_hours(relay.delay_notice_hours);
-        let queue_config = QueueConfig {
-            store: store.clone(),
-            white_list: white_list.clone(),
-            router: Router::new(relay.nameserver, relay.port).map_err(setting("DNS"))?,
-            settings: smtp::client::Settings {
-                helo: config.hostname().to_owned(),
-                connector: setup.connector()?,
-                timeouts: smtp::client::Timeouts::default(),
-            },
-            hostname: config.hostname().to_owned(),
-            schedule: Schedule {
-                first_retry: i64::try_from(*relay.first_retry_seconds.get_ref()).unwrap_or(i64::MAX),
-                delay_notice,
-                distrust: delay_notice,
-            },
-            connections_per_domain: *relay.connections_per_domain.get_ref(),
-            clock: clock.clone(),
-            tracer: tracer.clone(),
-        };
-        tasks.spawn(queue.run(queue_config, shutdown.clone()));
-
-        let site = Arc::new(Site {
-            store: store.clone(),
-            white_list: white_list.clone(),
-            domains: config.domains().to_vec(),
-            hostname: config.hostname().to_owned(),
-            limit: *config.limits.message_octets.get_ref(),
-            expire: seconds_of_hours(*relay.expire_hours.get_ref()),
-            queue: handle,
-            clock: clock.clone(),
-            tracer: tracer.clone(),
-        });
-        let submission = Arc::new(Submission {
-            site: site.clone(),
-            access: access.clone(),
-            patient_limit: config.limits.patient_message_octets,
-        });
-        let mx = Arc::new(Mx { site, header_from: config.mx.header_from });
         let searcher = Searcher::new(store.clone(), &data.join("search")).map_err(setting("the search folder"))?;
-        searcher.start(&tasks, shutdown.clone());
-        let addresses = listeners.addresses();
-        let opening = Opening {
-            setup: &setup,
-            access,
+        let (handle, queue) = queue();
+        let names = Entrances::new(&meter);
+        let running = Arc::new(Running {
+            rates: Rates::new(config.rates.clone(), clock.clone(), meter.clone()),
+            tracer: tracer.counting(meter.clone()),
+            entrances: listeners.entrances(&names),
+            names,
+            meter,
             store: store.clone(),
-            searcher,
-            submission,
-            mx,
-            tracer: tracer.clone(),
-            tasks: tasks.clone(),
-            shutdown: shutdown.clone(),
-        };
-        opening.open(listeners)?;
-        upkeep(store.clone(), clock, &tasks, shutdown.clone());
-        drop(tracer);
-        Ok(Operator {
-            addresses,
-            store,
-            white_list,
-            revocation: setup.revocation.clone(),
-            shutdown,
-            tasks,
-            traces: Some(traces),
-        })
+            searcher: searcher.clone(),
+            queue: handle,
+            clock,
+            data: data.clone(),
+            configs: watch::Sender::new(Arc::new(config)),
+            current: Mutex::new(None),
+            doors: OnceLock::new(),
+            reloading: tokio::sync::Mutex::default(),
+            queue_look: QueueLook::default(),
+            started: SystemTime::now(),
+            stop_asked: CancellationToken::new(),
+            drain: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
+            over: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        // Whatever ends this start early ends what it began.
+        let started = running.over.clone().drop_guard();
+        let config = running.config();
+        let Generation { trusted, queue: queue_config, behind } = Generation::make(&config, &running).await?;
+        let addresses = listeners.addresses();
+        *running.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(trusted);
+        let doors = running.doors.get_or_init(|| Doors::new(behind, &config));
+        running.tasks.spawn(queue.run(queue_config, running.drain.clone(), running.shutdown.clone()));
+        searcher.start(&running.tasks, running.drain.clone());
+        doors.open(listeners, &running);
+        let admin = admin::open(&data, &running)
+            .inspect_err(|error| tracing::warn!("{}: {error}: no administrator's socket", admin::SOCKET))
+            .ok();
+        upkeep(&running);
+        started.disarm();
+        Ok(Operator { addresses, store, running, _admin: admin, traces: Some(traces) })
     }
 
-    /// Stops: no new connections, sessions are told goodbye, attempts of the queue end, the store closes.
+    /// Reads the configuration file again and puts it in force without ending sessions.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing is changed then.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.running.reload().await
+    }
+
+    /// The configuration in force, and the next ones as they come.
+    pub fn configurations(&self) -> watch::Receiver<Arc<Config>> {
+        self.running.configs.subscribe()
+    }
+
+    /// The white list in force.
+    pub fn white_list(&self) -> Arc<Keeper> {
+        self.running.trusted().white_list
+    }
+
+    /// Waits until the administrator asks for a stop on the socket.
+    pub async fn stop_asked(&self) {
+        self.running.stop_asked.cancelled().await;
+    }
+
+    /// Stops: no new connections; idle sessions are told goodbye, what is under way has `stop.shutdown_grace_seconds` to end, then it is
+    /// cut off; the store closes.
     pub async fn stop(mut self) {
-        self.shutdown.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!(sessions = self.tasks.len(), "sessions did not end in time");
+        let running = self.running.clone();
+        running.drain.cancel();
+        running.tasks.close();
+        let grace = Duration::from_secs(*running.config().stop.shutdown_grace_seconds.get_ref());
+        if tokio::time::timeout(grace, running.tasks.wait()).await.is_err() {
+            tracing::warn!(sessions = running.tasks.len(), "sessions and attempts under way are cut off");
+            running.shutdown.cancel();
+            if tokio::time::timeout(CUT_OFF, running.tasks.wait()).await.is_err() {
+                tracing::warn!(sessions = running.tasks.len(), "sessions did not end in time");
+            }
         }
+        running.shutdown.cancel();
+        running.over.cancel();
         self.store.close().await;
         if let Some(traces) = self.traces.take() {
-            // Sessions that did not end still hold the tracer: do not wait for them.
-            if self.tasks.is_empty() {
-                let _ = tokio::task::spawn_blocking(move || traces.join()).await;
+            // The monitoring's last answer holds the tracer too, and sessions that did not end: do not wait for them.
+            let done = tokio::task::spawn_blocking(move || traces.join());
+            let quiet = running.tasks.is_empty();
+            running.tracer.stop();
+            if quiet {
+                let _ = tokio::time::timeout(CUT_OFF, done).await;
             }
         }
     }
 }
 
+impl Running {
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.configs.borrow().clone()
+    }
+
+    /// Whom we trust now.
+    pub(crate) fn trusted(&self) -> Trusted {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        // Set before the ports open, and nobody asks before.
+        current.clone().expect("the operator has started")
+    }
+
+    /// Puts a generation in force.
+    fn take(&self, generation: Generation, config: &Config) -> Result<(), StartError> {
+        let Generation { trusted, queue, behind } = generation;
+        if let Some(doors) = self.doors.get() {
+            doors.replace(behind, config).map_err(setting("TLS"))?;
+        }
+        self.queue.reconfigure(queue);
+        self.rates.set(config.rates.clone());
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(trusted);
+        Ok(())
+    }
+}
+
 impl Drop for Operator {
     fn drop(&mut self) {
-        self.shutdown.cancel();
+        // A stop has done all this already. Without one, tasks end by themselves.
+        self.running.drain.cancel();
+        self.running.shutdown.cancel();
+        self.running.over.cancel();
+        self.running.tracer.stop();
     }
 }
 
@@ -249,11 +307,12 @@ fn seconds_of_hours(hours: u64) -> i64 {
     i64::try_from(hours.saturating_mul(3600)).unwrap_or(i64::MAX)
 }
 
-fn upkeep(store: Arc<dyn Store>, clock: SharedClock, tasks: &TaskTracker, shutdown: CancellationToken) {
-    tasks.spawn(async move {
+fn upkeep(running: &Arc<Running>) {
+    let (store, clock, stop) = (running.store.clone(), running.clock.clone(), running.drain.clone());
+    running.tasks.spawn(async move {
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = stop.cancelled() => return,
                 () = tokio::time::sleep(UPKEEP) => {}
             }
             if let Err(error) = store.maintain(crate::access::seconds(clock.as_ref())).await {

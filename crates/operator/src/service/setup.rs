@@ -15,8 +15,7 @@ use super::{StartError, setting};
 use crate::config::{self, Config};
 
 /// What is set up before any port opens.
-pub(super) struct Setup<'c> {
-    pub(super) config: &'c Config,
+pub(super) struct Setup {
     pub(super) clock: SharedClock,
     pub(super) identity: Identity,
     pub(super) anchors: Anchors,
@@ -25,18 +24,32 @@ pub(super) struct Setup<'c> {
     pub(super) tls10_until: Option<SystemTime>,
 }
 
-impl Setup<'_> {
-    pub(super) fn acceptor(&self, profile: Profile, clients: ClientCertificates) -> Result<Acceptor, StartError> {
-        let settings = ServerTls {
+impl Setup {
+    pub(super) fn acceptor(
+        &self,
+        profile: Profile,
+        clients: ClientCertificates,
+        entrance: &Arc<meter::Entrance>,
+    ) -> Result<Acceptor, StartError> {
+        Acceptor::new(self.server(profile, clients, entrance)).map_err(setting("TLS"))
+    }
+
+    pub(super) fn server(
+        &self,
+        profile: Profile,
+        clients: ClientCertificates,
+        entrance: &Arc<meter::Entrance>,
+    ) -> ServerTls {
+        ServerTls {
             tls13: self.tls13,
             tls10_until: if profile == Profile::Operator { self.tls10_until } else { None },
             client_certificates: clients,
             anchors: self.anchors.clone(),
             revocation: self.revocation.clone(),
             clock: self.clock.clone(),
+            entrance: entrance.clone(),
             ..ServerTls::new(self.identity.clone(), profile)
-        };
-        Acceptor::new(settings).map_err(setting("TLS"))
+        }
     }
 
     pub(super) fn connector(&self) -> Result<Connector, StartError> {
@@ -51,7 +64,7 @@ impl Setup<'_> {
 }
 
 /// Reads what the configuration names.
-pub(super) fn setup<'c>(config: &'c Config, clock: &SharedClock) -> Result<Setup<'c>, StartError> {
+pub(super) fn setup(config: &Config, clock: &SharedClock) -> Result<Setup, StartError> {
     let anchors = Anchors::from_file(config.trust.anchors.get_ref()).map_err(setting("trust anchors"))?;
     let sources = config.trust.crl.iter().map(|source| match source.get_ref() {
         url if url.contains("://") => CrlSource::Url(url.clone()),
@@ -73,7 +86,6 @@ pub(super) fn setup<'c>(config: &'c Config, clock: &SharedClock) -> Result<Setup
         .map_err(setting("our certificate"))?;
     let tls10_until = config.tls.tls10_tolerated_until.as_ref().and_then(|day| config::parse_day(day.get_ref()));
     Ok(Setup {
-        config,
         clock: clock.clone(),
         identity,
         anchors,
@@ -86,7 +98,7 @@ pub(super) fn setup<'c>(config: &'c Config, clock: &SharedClock) -> Result<Setup
 /// The white list, from its last good copy; nothing is fetched yet.
 pub(super) fn keeper(
     config: &Config,
-    setup: &Setup<'_>,
+    setup: &Setup,
     clock: &SharedClock,
     data: &Path,
 ) -> Result<Arc<Keeper>, StartError> {

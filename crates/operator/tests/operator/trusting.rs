@@ -30,7 +30,7 @@ async fn a_domain_taken_off_the_list_is_no_longer_written_to() {
     // It leaves the list, and its server comes up.
     space.advance(1);
     space.publish(&["alpha"]);
-    assert!(alpha.white_list.refresh().await.expect("published"));
+    assert!(alpha.white_list().refresh().await.expect("published"));
     let beta = Peer::start(&space, "beta").await;
     space.set(entry.recipients[0].next_attempt);
     drained(&alpha).await;
@@ -145,7 +145,7 @@ async fn who_may_bring_what() {
     assert!(offer(&mut alpha, "qui@alpha.formation.mssante.fr", &to).await.starts_with("250"));
     space.advance(1);
     space.publish(&["beta"]);
-    assert!(beta.white_list.refresh().await.expect("published"));
+    assert!(beta.white_list().refresh().await.expect("published"));
     let said = offer(&mut alpha, "qui@alpha.formation.mssante.fr", &to).await;
     assert!(said.starts_with("550 5.7.1"), "{said}");
     assert_eq!(labo.messages(&beta).await.len(), 3);

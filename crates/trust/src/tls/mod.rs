@@ -35,7 +35,8 @@ pub use profile::{ClientCertificates, Profile, ServerTls, Suite, Tls13, TlsVersi
 pub use stream::{TlsInfo, TlsStream};
 pub use verify::{Usage, verify_chain};
 
-pub(crate) use peer::{system_time, unix};
+pub use peer::system_time;
+pub(crate) use peer::unix;
 
 use std::time::Duration;
 

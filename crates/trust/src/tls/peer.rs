@@ -191,7 +191,7 @@ pub(super) fn usages(certificate: &X509Ref) -> Usages {
 }
 
 /// An ASN.1 date as an instant.
-pub(crate) fn system_time(date: &Asn1TimeRef) -> Result<SystemTime, ErrorStack> {
+pub fn system_time(date: &Asn1TimeRef) -> Result<SystemTime, ErrorStack> {
     let since = Asn1Time::from_unix(0)?.diff(date)?;
     let seconds = i64::from(since.days) * 86_400 + i64::from(since.secs);
     let distance = Duration::from_secs(seconds.unsigned_abs());

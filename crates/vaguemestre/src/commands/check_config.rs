@@ -48,6 +48,7 @@ fn summary(config: &Config) -> String {
         ("submission_app", listen.submission_app),
         ("mx", listen.mx),
         ("autoconfig", listen.autoconfig),
+        ("monitoring", config.monitoring.listen),
     ];
     for (entry, address) in entries {
         line(entry, address.map_or_else(|| "not offered".to_owned(), |address| address.to_string()));
@@ -79,7 +80,10 @@ mod tests {
     use super::*;
 
     const SAMPLE: &str = include_str!("../../../../docs/vaguemestre.toml");
-    const SOURCE: &str = include_str!("../../../operator/src/config/mod.rs");
+    const SOURCE: &str = concat!(
+        include_str!("../../../operator/src/config/mod.rs"),
+        include_str!("../../../operator/src/config/operations.rs")
+    );
 
     #[test]
     fn the_documented_sample_is_right_but_for_its_files() {

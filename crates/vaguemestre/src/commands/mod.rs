@@ -1,9 +1,12 @@
 //! One file per subcommand.
 
 pub mod check_config;
+
 pub mod export;
 pub mod import;
+pub mod drain;
 pub mod mailbox;
+pub mod reload;
 pub mod sandbox;
 pub mod serve;
 pub mod token;

@@ -7,14 +7,16 @@ use trust::SystemClock;
 
 use super::{load, say};
 use crate::failure::Failure;
+use crate::logging::{self, Format};
+use crate::notify;
 use crate::runtime::block_on;
 use crate::signals::Signals;
 
 /// See the module.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Runs in the foreground until Ctrl-C or SIGTERM, which let messages under way be answered; a second one \
-    ends the process at once.\n\nExamples:\n  vaguemestre serve --config /etc/vaguemestre/vaguemestre.toml\n  \
+    after_help = "Runs in the foreground until Ctrl-C or SIGTERM, which let commands and messages under way end; a second one \
+    ends the process at once. SIGHUP reads the configuration and the certificates again.\n\nExamples:\n  vaguemestre serve --config /etc/vaguemestre/vaguemestre.toml\n  \
     RUST_LOG=info,smtp=debug vaguemestre serve --config vaguemestre.toml --log-format json\n\n\
     docs/operator.md is the operator's guide; docs/vaguemestre.toml explains every key."
 )]
@@ -25,18 +27,39 @@ pub struct Args {
 }
 
 /// Runs until a signal.
-pub fn run(args: Args) -> Result<(), Failure> {
+pub fn run(args: Args, format: Option<Format>) -> Result<(), Failure> {
     let config = load(&args.config)?;
+    logging::start(format.unwrap_or(config.log.format.into()), &logging::directives(config.log.level));
     block_on(async {
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen()?.with_hang_up()?;
         let name = config.operator.name.clone();
         let operator = tokio::select! {
             started = Operator::start(config, SystemClock::shared()) => started?,
             () = signals.next() => return Ok(()),
         };
         tell(&name, &operator.addresses);
-        signals.next().await;
+        notify::tell(notify::READY);
+        tokio::spawn(notify::watchdog());
+        let mut configurations = operator.configurations();
+        loop {
+            let stop = tokio::select! {
+                stop = signals.next_of_both() => stop,
+                () = operator.stop_asked() => true,
+                changed = configurations.changed() => {
+                    if changed.is_ok() {
+                        logging::set(configurations.borrow_and_update().log.level);
+                    }
+                    continue;
+                }
+            };
+            if stop {
+                break;
+            }
+            // Told in the log; a second signal meanwhile waits its turn.
+            let _ = operator.reload().await;
+        }
         tracing::info!("stopping");
+        notify::tell(notify::STOPPING);
         signals.unless_again(operator.stop()).await;
         Ok(())
     })
@@ -52,6 +75,7 @@ fn tell(name: &str, addresses: &Addresses) {
         ("submission_app", addresses.submission_app),
         ("mx", addresses.mx),
         ("autoconfig", addresses.autoconfig),
+        ("monitoring", addresses.monitoring),
     ];
     for (entry, address) in entries {
         if let Some(address) = address {
