@@ -32,6 +32,9 @@ const MOST_STEPS: u32 = 5;
 /// The longest a piece of mail waits for its mailbox's rate: well under the time-outs of mail software.
 const LONGEST_PACE: Duration = Duration::from_secs(20);
 
+/// Time between two searches for buckets that leaked empty.
+const SWEEP: Duration = Duration::from_secs(10);
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -51,11 +54,18 @@ impl Bucket {
 
 /// The buckets of one limit. `None` is the bucket that newcomers share when there is no room.
 #[derive(Debug)]
-struct Buckets<K>(Mutex<HashMap<Option<K>, Bucket>>);
+struct Buckets<K>(Mutex<Kept<K>>);
+
+#[derive(Debug)]
+struct Kept<K> {
+    buckets: HashMap<Option<K>, Bucket>,
+    /// When those that had leaked empty were looked for.
+    swept: SystemTime,
+}
 
 impl<K> Default for Buckets<K> {
     fn default() -> Self {
-        Buckets(Mutex::default())
+        Buckets(Mutex::new(Kept { buckets: HashMap::new(), swept: SystemTime::UNIX_EPOCH }))
     }
 }
 
@@ -63,13 +73,18 @@ impl<K: Hash + Eq + Copy> Buckets<K> {
     /// Looks at a bucket that leaks `most` in `per`, and answers what `with` makes of it.
     fn with<T>(&self, key: K, now: SystemTime, most: u64, per: Duration, with: impl FnOnce(&mut Bucket) -> T) -> T {
         let rate = most as f64 / per.as_secs_f64();
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Kept { buckets, swept } = &mut *kept;
         let mut key = Some(key);
         if buckets.len() >= MAX_KEYS && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| {
-                bucket.leak(now, rate);
-                bucket.level > 0.0
-            });
+            // Looking at all of them for every newcomer would cost more than what they ask for.
+            if now.duration_since(*swept).is_ok_and(|since| since >= SWEEP) {
+                *swept = now;
+                buckets.retain(|_, bucket| {
+                    bucket.leak(now, rate);
+                    bucket.level > 0.0
+                });
+            }
             if buckets.len() >= MAX_KEYS {
                 key = None;
             }
@@ -318,9 +333,9 @@ mod tests {
         for number in 0..2 * MAX_KEYS {
             buckets.take(number, clock, 10, MINUTE);
         }
-        assert_eq!(buckets.0.lock().expect("no panic").len(), MAX_KEYS + 1);
+        assert_eq!(buckets.0.lock().expect("no panic").buckets.len(), MAX_KEYS + 1);
         // Those that leaked empty are forgotten.
         buckets.take(usize::MAX, clock + HOUR, 10, MINUTE);
-        assert_eq!(buckets.0.lock().expect("no panic").len(), 1);
+        assert_eq!(buckets.0.lock().expect("no panic").buckets.len(), 1);
     }
 }

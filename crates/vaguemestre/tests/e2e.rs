@@ -84,3 +84,8 @@ fn full() {
 fn transfer() {
     python("test_transfer.py");
 }
+
+#[test]
+fn operations() {
+    python("test_operations.py");
+}

@@ -1,10 +1,9 @@
 //! One file per subcommand.
 
 pub mod check_config;
-
+pub mod drain;
 pub mod export;
 pub mod import;
-pub mod drain;
 pub mod mailbox;
 pub mod reload;
 pub mod sandbox;
