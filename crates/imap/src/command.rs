@@ -105,6 +105,8 @@ pub enum Command {
     },
     /// APPEND. Its literals follow on the wire.
     Append(Append),
+    /// COMPRESS DEFLATE (RFC 4978).
+    Compress,
     /// REPLACE (RFC 8508). Its literals follow on the wire.
     Replace {
         /// UID REPLACE or not.

@@ -129,6 +129,7 @@ fn body(c: &mut Cursor<'_>) -> Parsed<Command> {
         "LSUB" => list::lsub(c)?,
         "STATUS" => folder::status(c)?,
         "APPEND" => Command::Append(append::append(c)?),
+        "COMPRESS" => compress(c)?,
         "IDLE" => Command::Idle,
         "EXPUNGE" => Command::Expunge(None),
         "UID" => {
@@ -170,6 +171,12 @@ fn numbered(c: &mut Cursor<'_>, word: &str, numbers: Numbers) -> Parsed<Command>
         }
         _ => Err(ErrorKind::UnknownCommand),
     }
+}
+
+/// `COMPRESS SP "DEFLATE"` (RFC 4978): there is no other algorithm.
+fn compress(c: &mut Cursor<'_>) -> Parsed<Command> {
+    c.space()?;
+    if c.eat_word("DEFLATE") { Ok(Command::Compress) } else { Err(ErrorKind::Expected("DEFLATE")) }
 }
 
 /// The section of a message that a URL or a client names between brackets.

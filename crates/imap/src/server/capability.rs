@@ -63,6 +63,7 @@ const TABLE: &[(&str, When)] = &[
     ("MULTIAPPEND", Inside),                                   // RFC 3502
     ("BINARY", Inside),                                        // RFC 3516
     ("CATENATE", Inside),                                      // RFC 4469
+    ("COMPRESS=DEFLATE", Inside),                              // RFC 4978
     ("OBJECTID", Inside),                                      // RFC 8474
     ("REPLACE", Inside),                                       // RFC 8508
     ("SAVEDATE", Inside),                                      // RFC 8514

@@ -18,6 +18,7 @@ mod auth;
 mod batch;
 mod capability;
 mod commands;
+mod deflate;
 mod enabled;
 mod output;
 mod plain;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Ended;
+use super::deflate::Outbound;
 
 /// Octets gathered before they are written: several TLS records, so that `FETCH 1:* (FLAGS)` costs few system calls.
 pub(super) const HIGH_WATER: usize = 48 * 1024;
@@ -28,11 +29,21 @@ pub(super) struct Output {
     buffer: Vec<u8>,
     time_out: Duration,
     shutdown: CancellationToken,
+    deflated: Deflated,
+}
+
+/// Whether what goes out is deflated (RFC 4978).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deflated {
+    No,
+    /// Once what was gathered is written.
+    Soon,
+    Yes,
 }
 
 impl Output {
     pub(super) fn new(sink: Sink, time_out: Duration, shutdown: CancellationToken) -> Self {
-        Output { sink, buffer: Vec::new(), time_out, shutdown }
+        Output { sink, buffer: Vec::new(), time_out, shutdown, deflated: Deflated::No }
     }
 
     /// The buffer, to which a response is written whole or up to a literal's octets; follow with [`Output::room`].
@@ -82,7 +93,22 @@ impl Output {
         if self.buffer.capacity() > KEPT {
             self.buffer = Vec::new();
         }
+        if self.deflated == Deflated::Soon {
+            let plain = std::mem::replace(&mut self.sink, Box::new(tokio::io::sink()));
+            self.sink = Box::new(Outbound::new(plain));
+            self.deflated = Deflated::Yes;
+        }
         Ok(())
+    }
+
+    /// Whether COMPRESS was done.
+    pub(super) fn is_deflated(&self) -> bool {
+        self.deflated != Deflated::No
+    }
+
+    /// Everything after the next flush goes out deflated.
+    pub(super) fn deflate_after_flush(&mut self) {
+        self.deflated = Deflated::Soon;
     }
 
     /// Says the last word, whatever the state of the session, and closes.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use trust::tls::TlsStream;
 
 use super::enabled::Enabled;
+use super::deflate::Inbound;
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};
 use super::selected::{Expunges, Selected};
@@ -22,7 +23,7 @@ use crate::parse::parse;
 use crate::wire::{CommandReader, Event, Phase};
 
 /// What reads from the client.
-pub(super) type Reader = CommandReader<ReadHalf<TlsStream<TcpStream>>>;
+pub(super) type Reader = CommandReader<Inbound<ReadHalf<TlsStream<TcpStream>>>>;
 
 /// A connection under TLS.
 pub(super) struct Session {
@@ -61,7 +62,7 @@ impl Session {
         Session {
             backend,
             peer,
-            reader: CommandReader::new(reader, Phase::NotAuthenticated),
+            reader: CommandReader::new(Inbound::new(reader), Phase::NotAuthenticated),
             out: Output::new(Box::new(writer), config.stall_timeout, shutdown.clone()),
             shutdown,
             account: None,
@@ -285,6 +286,7 @@ impl Session {
             Command::Replace { numbers, which, by } => {
                 Box::pin(commands::replace::run(self, account, numbers, which, by)).await
             }
+            Command::Compress => Ok(commands::compress::run(self)),
             Command::Idle => Box::pin(commands::idle::run(self)).await,
             command => {
                 let Session { out, selected, shutdown, config, reader, .. } = self;
@@ -399,6 +401,7 @@ fn name(command: &Command) -> &'static str {
         Command::Lsub { .. } => "LSUB",
         Command::Status { .. } => "STATUS",
         Command::Append(_) => "APPEND",
+        Command::Compress => "COMPRESS",
         Command::Replace { .. } => "REPLACE",
         Command::Idle => "IDLE",
         Command::Search { .. } => "SEARCH",

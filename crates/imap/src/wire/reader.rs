@@ -85,6 +85,11 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         &self.inner
     }
 
+    /// What this reads from, to change how it does; nothing may be buffered.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
     /// Whether octets were read that no event has given yet. After STARTTLS there must be none.
     pub fn has_buffered(&self) -> bool {
         self.start != self.end || !self.command.is_empty()

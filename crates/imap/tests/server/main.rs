@@ -4,11 +4,13 @@ mod support;
 
 mod append;
 mod authentication;
+mod compress;
 mod concurrency;
 mod content;
 mod condstore;
 mod fetch;
 mod folders;
+mod hostile;
 mod imaplib;
 mod limits;
 mod messages;

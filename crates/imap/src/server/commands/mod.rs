@@ -3,6 +3,7 @@
 pub(super) mod append;
 mod catenate;
 pub(super) mod close;
+pub(super) mod compress;
 pub(super) mod copy;
 pub(super) mod create;
 pub(super) mod delete;
