@@ -6,6 +6,7 @@ use mail::{ModSeq, Uid};
 
 use super::text::{astring, nstring, put};
 use crate::command::{Rfc822, Section, SectionText};
+use crate::objectid;
 
 /// A FETCH response being written: puts the spaces between items. The buffer is given anew each time, so that it can be
 /// written out between two items, or between a literal's announcement and its octets.
@@ -144,15 +145,15 @@ impl Fetch {
     /// EMAILID (RFC 8474): the same for copies of a message.
     pub fn email_id(&mut self, out: &mut Vec<u8>, body: u64) {
         self.item(out, "EMAILID ");
-        put(out, format_args!("(M{body})"));
+        put(out, format_args!("({})", objectid::email_id(body)));
     }
 
     /// THREADID (RFC 8474); 0 is not known.
     pub fn thread_id(&mut self, out: &mut Vec<u8>, thread: u32) {
         self.item(out, "THREADID ");
-        match thread {
-            0 => out.extend_from_slice(b"NIL"),
-            thread => put(out, format_args!("(T{thread})")),
+        match objectid::thread_id(thread) {
+            None => out.extend_from_slice(b"NIL"),
+            Some(id) => put(out, format_args!("({id})")),
         }
     }
 

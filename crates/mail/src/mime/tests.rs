@@ -190,7 +190,17 @@ fn check(message: &[u8], s: &Structure) {
     assert_eq!(s.root.header.start..s.root.body.end, 0..message.len() as u64);
     part(&s.root, &(0..message.len() as u64));
     lines(message, &s.root);
-    assert_eq!(Structure::decode(&s.encode()).as_ref(), Ok(s));
+    let encoded = s.encode();
+    assert_eq!(Structure::decode(&encoded).as_ref(), Ok(s));
+    // What is borrowed says the same.
+    let borrowed = Structure::borrow(&encoded).expect("just encoded");
+    assert_eq!((borrowed.size(), borrowed.sent), (s.size(), s.sent));
+    assert_eq!(borrowed.root.params.len(), s.root.params.len());
+    let (envelope, sent) = Envelope::borrow(&encoded).expect("just encoded");
+    assert_eq!((&envelope, sent), (&borrowed.envelope, s.sent));
+    assert_eq!(envelope.subject, s.envelope.subject.as_deref());
+    assert_eq!(envelope.references, s.envelope.references.as_deref());
+    assert_eq!(envelope.to.len(), s.envelope.to.len());
 }
 
 /// Lines that make interesting messages.
@@ -345,4 +355,19 @@ proptest! {
         other_leaves(&parsed, text.as_bytes(), &mut theirs);
         prop_assert_eq!(ours, theirs, "{}", text);
     }
+}
+
+/// Structures kept before References were (version 1) are read as they were.
+#[test]
+fn the_first_version_is_read() {
+    let new = Structure::of(b"Subject: x\r\nContent-Type: text/plain\r\n\r\ny\r\n");
+    let mut old = new.encode();
+    // No Date, Subject, no In-Reply-To, no Message-ID, no References.
+    assert_eq!(old[..7], [2, 0, 2, b'x', 0, 0, 0]);
+    old.remove(6);
+    old[0] = 1;
+    assert_eq!(Structure::decode(&old), Ok(new));
+    let s = Structure::of(b"References: <a@b>\r\n <c@d>\r\nReferences: <not@this>\r\n\r\n");
+    assert_eq!(s.envelope.references.as_deref(), Some("<a@b> <c@d>"));
+    assert_eq!(Structure::decode(&s.encode()), Ok(s));
 }

@@ -23,6 +23,9 @@ pub(super) fn serves(items: &[I]) -> bool {
                 | I::InternalDate
                 | I::Size
                 | I::ModSeq
+                | I::EmailId
+                | I::ThreadId
+                | I::SaveDate
                 | I::Envelope
                 | I::BodyStructure
                 | I::BodyStructureShort
@@ -68,6 +71,9 @@ pub(super) async fn run(
                         I::InternalDate => fetch.internal_date(buffer, entry.internal_date),
                         I::Size => fetch.size(buffer, entry.size),
                         I::ModSeq => fetch.modseq(buffer, entry.modseq.min(plan.limit)),
+                        I::EmailId => fetch.email_id(buffer, entry.body),
+                        I::ThreadId => fetch.thread_id(buffer, entry.thread),
+                        I::SaveDate => fetch.save_date(buffer, entry.saved),
                         I::Envelope => fetch.envelope(buffer, &structure.envelope),
                         I::BodyStructure => fetch.body_structure(buffer, &structure, true),
                         I::BodyStructureShort => fetch.body_structure(buffer, &structure, false),
