@@ -196,10 +196,17 @@ pub struct Commit {
     pub settle: Option<Settlement>,
     /// A digest of the message as a peer sent it: a mailbox that had it in the last [`DUPLICATE_MEMORY`] does not get it
     /// again ([`Delivered::Duplicate`]): a relay that lost our 250 sends again (OPE-QUEUE: no duplicate over a crash).
-    /// The time is the target's `internal_date`. It has no say in `enqueue`.
+    /// The time is `saved_at`, or the target's `internal_date` where that is not known. It has no say in `enqueue`.
     pub duplicate_key: Option<[u8; 16]>,
     /// The time of the commit, seconds since 1970: SAVEDATE (RFC 8514) of what `deliver` makes. 0: not known.
     pub saved_at: i64,
+}
+
+impl Commit {
+    /// When it is made, as far as it tells: a target's INTERNALDATE may be of long ago.
+    pub(crate) fn time(saved_at: i64, internal_date: i64) -> i64 {
+        if saved_at > 0 { saved_at } else { internal_date }
+    }
 }
 
 /// How long a duplicate is recognised, in seconds: longer than the five days a relay keeps trying.

@@ -199,6 +199,16 @@ mod rules {
         assert_eq!(uid_of(after.delivered[0]), Uid(3));
     }
 
+    pub async fn duplicates_are_by_the_time_of_the_commit(store: &Tested) {
+        let id = made(store, 1).await;
+        let old = || vec![Target { internal_date: 1000, ..to(id, "INBOX") }];
+        let imported = |when| Commit { saved_at: when, ..keyed("old", 1, old()) };
+        store.commit(imported(NOW)).await.expect("committed");
+        store.maintain(NOW + 1).await.expect("maintained");
+        let again = store.commit(imported(NOW + 2)).await.expect("committed");
+        assert_eq!(again.delivered, [Delivered::Duplicate], "though its INTERNALDATE is of long ago");
+    }
+
     pub async fn keywords_are_interned(store: &Tested) {
         let id = made(store, 1).await;
         let with = |keywords: &[&str]| Target {

@@ -44,7 +44,8 @@ macro_rules! contract {
                 uids_and_modseqs_grow several_bodies_come_in_order octets_and_structure_come_back large_messages_come_back empty_messages_are_messages
                 several_targets_all_or_none several_targets_in_one_mailbox_share over_quota_changes_nothing
                 quota_counts_messages quota_is_for_what_is_there a_duplicate_is_not_delivered_twice
-                duplicates_are_by_mailbox duplicates_are_forgotten keywords_are_interned keywords_are_bounded
+                duplicates_are_by_mailbox duplicates_are_forgotten duplicates_are_by_the_time_of_the_commit
+                keywords_are_interned keywords_are_bounded
                 unknown_targets_refuse_all a_commit_without_message concurrent_commits_are_all_there
             }
             together {

@@ -75,12 +75,13 @@ impl State {
                 *thread
             } else {
                 if let Some(key) = commit.duplicate_key {
-                    let since = target.internal_date.saturating_sub(DUPLICATE_MEMORY);
+                    let time = Commit::time(commit.saved_at, target.internal_date);
+                    let since = time.saturating_sub(DUPLICATE_MEMORY);
                     if state.duplicates.get(&key).is_some_and(|at| *at >= since) {
                         delivered.push(Delivered::Duplicate);
                         continue;
                     }
-                    state.duplicates.insert(key, target.internal_date);
+                    state.duplicates.insert(key, time);
                 }
                 state.last_body += 1;
                 let body =

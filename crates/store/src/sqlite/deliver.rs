@@ -17,7 +17,8 @@ use super::segment::Spot;
 use super::threads::Joined;
 use super::writer::Tx;
 use crate::{
-    Committed, DUPLICATE_MEMORY, Delivered, LinkKey, MailboxId, NewQueueEntry, Result, Settlement, StoreError, Target,
+    Commit, Committed, DUPLICATE_MEMORY, Delivered, LinkKey, MailboxId, NewQueueEntry, Result, Settlement, StoreError,
+    Target,
 };
 
 /// A message whose octets are where they can be committed from.
@@ -154,7 +155,8 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
         let chosen = |target: &&Target| target.mailbox == mailbox;
         // Who keeps it was taken from the targets.
         let Some(date) = deliver.iter().find(chosen).map(|target| target.internal_date) else { continue };
-        if is_duplicate(tx, mailbox, duplicate_key, date)? {
+        let time = Commit::time(saved_at, date);
+        if is_duplicate(tx, mailbox, duplicate_key, time)? {
             // Its name nobody takes.
             tx.effects.unnamed.extend(kept.file);
             continue;
@@ -176,7 +178,7 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
             grow(tx, mailbox, &growth).or_else(|refused| Err(unknown_folder(tx, &deliver)?.unwrap_or(refused)))?;
         let thread = joined.thread.unwrap_or(thread);
         joined.note(tx, mailbox, thread)?;
-        remember(tx, mailbox, duplicate_key, date)?;
+        remember(tx, mailbox, duplicate_key, time)?;
         let mut placements = Vec::with_capacity(targets);
         for (target, delivered) in deliver.iter().zip(&mut committed.delivered) {
             if target.mailbox == mailbox {
