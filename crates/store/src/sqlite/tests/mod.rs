@@ -3,6 +3,7 @@
 mod crash;
 mod durable;
 mod full;
+mod many;
 mod model;
 mod operations;
 mod power;
