@@ -9,6 +9,8 @@
 //! * **One commit, one truth.** UID, MODSEQ, quota, queue and body of one [`Commit`] are written together or not at all;
 //!   a [`View`](mail::View) is published after the commit it shows and in the order of the commits, so that nobody ever
 //!   sees UID 12 before UID 10.
+//! * The exception to "no effect at all": marks, moves and expunges of more than [`limits::BULK`] messages are several commits,
+//!   and an error may leave those before it done. Each message is changed whole, a copy is one commit.
 //! * UIDs and MODSEQs are never given twice, crashes included; UIDVALIDITY changes when a folder of the same name is made anew.
 //! * A full disk is [`StoreError::Full`], acknowledges nothing, and is over as soon as there is room: no restart.
 //! * Every table's key starts with the mailbox id (design decision 2), so that a BAL can move to another shard or be erased.

@@ -21,11 +21,17 @@ fn delete_rows(tx: &mut Tx<'_>, key: Key, chosen: &[Chosen]) -> Result<()> {
     let modseq = expunged::note(tx, key, &expunged::runs(uids()))?;
     let mut gone = 0;
     {
-        let mut delete = tx
+        // A statement for one row keeps no journal of its own, which a range needs: cheaper for messages that stand alone.
+        let mut one = tx.conn.prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid = ?3")?;
+        let mut many = tx
             .conn
             .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4")?;
         for (first, last) in ranges(chosen) {
-            gone += delete.execute(params![key.0.0 as i64, key.1.0, first, last])?;
+            gone += if first == last {
+                one.execute(params![key.0.0 as i64, key.1.0, first])?
+            } else {
+                many.execute(params![key.0.0 as i64, key.1.0, first, last])?
+            };
         }
     }
     if gone != chosen.len() {
@@ -104,22 +110,24 @@ pub(super) fn set_flags(tx: &mut Tx<'_>, key: Key, view: Option<&View>, change: 
     let since = change.unchanged_since.map_or(i64::MAX, |since| i64::try_from(since.0).unwrap_or(i64::MAX));
     let mut done = 0;
     if !changed.is_empty() {
-        let mut update = tx.conn.prepare_cached(
-            "UPDATE message SET flags = (flags & ?5) | ?6, modseq = ?7
-             WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4
-             AND (flags & ?5) | ?6 != flags AND modseq <= ?8",
+        // One row or a range: see `delete_rows`. Parameters 1 to 6 are the same.
+        let mut one = tx.conn.prepare_cached(
+            "UPDATE message SET flags = (flags & ?1) | ?2, modseq = ?3
+             WHERE mailbox = ?5 AND folder = ?6 AND uid = ?7 AND (flags & ?1) | ?2 != flags AND modseq <= ?4",
         )?;
+        let mut many = tx.conn.prepare_cached(
+            "UPDATE message SET flags = (flags & ?1) | ?2, modseq = ?3
+             WHERE mailbox = ?5 AND folder = ?6 AND uid BETWEEN ?7 AND ?8
+             AND (flags & ?1) | ?2 != flags AND modseq <= ?4",
+        )?;
+        let (kept, set, modseq) = (kept.bits() as i64, set.bits() as i64, modseq.0 as i64);
+        let (mailbox, folder) = (key.0.0 as i64, key.1.0);
         for (first, last) in ranges(&chosen) {
-            done += update.execute(params![
-                key.0.0 as i64,
-                key.1.0,
-                first,
-                last,
-                kept.bits() as i64,
-                set.bits() as i64,
-                modseq.0 as i64,
-                since
-            ])?;
+            done += if first == last {
+                one.execute(params![kept, set, modseq, since, mailbox, folder, first])?
+            } else {
+                many.execute(params![kept, set, modseq, since, mailbox, folder, first, last])?
+            };
         }
     }
     if done != changed.len() {
