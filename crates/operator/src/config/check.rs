@@ -106,6 +106,14 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
             "give the key the first certificate of the file was made for",
         );
     }
+    if let Some(at) = &config.store.key_file
+        && let Err(error) = store::keys::MasterKey::from_file(at.get_ref())
+    {
+        c.say(at, error.to_string(), "make one: (umask 077; openssl rand -hex 32 > FILE), and keep a copy apart");
+    }
+    if let (Some(_), Some(at)) = (&config.store.key_file, &config.store.key_env) {
+        c.say(at, "two master keys", "give key_file or key_env");
+    }
     c.pem_certificates(&config.trust.anchors);
     c.pem_certificates(&config.psc.anchors);
     if config.trust.crl.is_empty() && config.trust.revocation == super::Revocation::Required {

@@ -65,6 +65,9 @@ pub struct Config {
     /// What a stop waits for.
     #[serde(default)]
     pub stop: Stop,
+    /// What mail is encrypted under.
+    #[serde(default)]
+    pub store: StoreKeys,
     /// The file and its keys as read, for the next reading of it.
     #[serde(skip)]
     pub(crate) source: Source,
@@ -77,6 +80,31 @@ pub(crate) struct Source {
     pub(crate) file: PathBuf,
     /// Its keys.
     pub(crate) keys: toml::Table,
+}
+
+/// `[store]`: where the master key is that wraps the keys of the mailboxes; at most one of the two.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct StoreKeys {
+    /// A file with 64 hexadecimal digits; not readable by others.
+    pub key_file: Option<Spanned<PathBuf>>,
+    /// The name of an environment variable with them.
+    pub key_env: Option<Spanned<String>>,
+}
+
+impl StoreKeys {
+    /// How the store is opened. Blocking.
+    ///
+    /// # Errors
+    /// [`store::StoreError::Unusable`] when the key cannot be read.
+    pub fn options(&self) -> Result<store::sqlite::Options, store::StoreError> {
+        use store::keys::MasterKey;
+        Ok(match (&self.key_file, &self.key_env) {
+            (Some(path), _) => store::sqlite::Options::with_keeper(MasterKey::from_file(path.get_ref())?),
+            (None, Some(name)) => store::sqlite::Options::with_keeper(MasterKey::from_environment(name.get_ref())?),
+            (None, None) => store::sqlite::Options::default(),
+        })
+    }
 }
 
 /// `[operator]`.
@@ -409,6 +437,9 @@ impl Config {
         resolve(self.tls.key.get_mut());
         resolve(self.trust.anchors.get_mut());
         resolve(self.psc.anchors.get_mut());
+        if let Some(path) = &mut self.store.key_file {
+            resolve(path.get_mut());
+        }
         if let Some(introspection) = &mut self.psc.introspection {
             resolve(introspection.client_secret_file.get_mut());
         }

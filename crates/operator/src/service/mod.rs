@@ -152,7 +152,7 @@ impl Operator {
         let listeners = Listeners::bind(&config.listen, config.monitoring.listen).await?;
         // Looked at before the store is opened, whose upgrade may take long: a wrong certificate is told at once.
         setup::setup(&config, &clock)?;
-        let store = open_store(data.join("store")).await?;
+        let store = open_store(data.join("store"), config.store.clone()).await?;
         let meter = Meter::new();
         let (tracer, traces) = Tracer::start(&data.join("traces"), config.traces.keep_days, clock.clone())
             .map_err(setting("the trace folder"))?;
@@ -294,9 +294,11 @@ fn private_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// Opens the store on a blocking thread: an upgrade of its schema may take a while.
-async fn open_store(folder: PathBuf) -> Result<Arc<dyn Store>, StartError> {
+async fn open_store(folder: PathBuf, keys: crate::config::StoreKeys) -> Result<Arc<dyn Store>, StartError> {
     let shown = folder.display().to_string();
-    let opened = tokio::task::spawn_blocking(move || Sqlite::open(&folder)).await.map_err(setting("the store"))?;
+    let opened = tokio::task::spawn_blocking(move || Sqlite::open_with(&folder, keys.options()?))
+        .await
+        .map_err(setting("the store"))?;
     match opened {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(StartError::Store { folder: shown, error }),

@@ -70,6 +70,10 @@ impl Report {
     }
 }
 
+/// Bodies of a mailbox there is, which are not garbage.
+const NEEDED: &str = "mailbox IN (SELECT id FROM mailbox) AND ifnull((SELECT last FROM garbage g
+    WHERE g.mailbox = body.mailbox AND g.body <= body.id ORDER BY g.body DESC LIMIT 1), 0) < id";
+
 struct Check<'a> {
     conn: &'a Connection,
     keys: &'a Keys,
@@ -82,9 +86,9 @@ struct Check<'a> {
 impl Check<'_> {
     /// Every body against its record.
     fn bodies(&mut self) -> Result<()> {
-        let mut select = self
-            .conn
-            .prepare("SELECT mailbox, id, size, file, structure, segment, place, stored FROM body WHERE refs > 0")?;
+        let mut select = self.conn.prepare(&format!(
+            "SELECT mailbox, id, size, file, structure, segment, place, stored FROM body WHERE {NEEDED}"
+        ))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (mailbox, body): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -141,17 +145,29 @@ impl Check<'_> {
             self.conn.execute(&format!("DELETE {NO_BODY}"), [])?;
             self.conn.execute("UPDATE folder SET modseq = modseq + 1, expunged_floor = modseq + 1", [])?;
         }
+        // A body has one reference, and those of `copies`.
         self.conn.execute_batch(
             "CREATE TEMP TABLE real_references AS SELECT mailbox, body, count(*) AS n FROM message GROUP BY mailbox, body;
              CREATE UNIQUE INDEX temp.real_references_key ON real_references (mailbox, body);",
         )?;
-        const REAL: &str =
-            "coalesce((SELECT n FROM temp.real_references r WHERE r.mailbox = body.mailbox AND r.body = body.id), 0)";
-        let known = "mailbox IN (SELECT id FROM mailbox)";
-        self.report.references = self.count(&format!("SELECT count(*) FROM body WHERE {known} AND refs != {REAL}"))?;
+        let wrong = format!(
+            "FROM body WHERE {NEEDED}
+             AND coalesce((SELECT n FROM temp.real_references r WHERE r.mailbox = body.mailbox AND r.body = body.id), 0)
+              != 1 + coalesce((SELECT more FROM copies c WHERE c.mailbox = body.mailbox AND c.body = body.id), 0)"
+        );
+        self.report.references = self.count(&format!("SELECT count(*) {wrong}"))?;
         if self.repair && self.report.references > 0 {
-            self.conn.execute(&format!("UPDATE body SET refs = {REAL} WHERE {known} AND refs != {REAL}"), [])?;
-            self.conn.execute("INSERT OR IGNORE INTO garbage SELECT mailbox, id FROM body WHERE refs = 0", [])?;
+            self.conn.execute(
+                &format!(
+                    "INSERT OR IGNORE INTO garbage (mailbox, body, last) SELECT mailbox, id, id {wrong}
+                     AND NOT EXISTS (SELECT 1 FROM temp.real_references r WHERE r.mailbox = body.mailbox AND r.body = body.id)"
+                ),
+                [],
+            )?;
+            self.conn.execute_batch(
+                "DELETE FROM copies;
+                 INSERT INTO copies (mailbox, body, more) SELECT mailbox, body, n - 1 FROM temp.real_references WHERE n > 1;",
+            )?;
         }
         self.conn.execute_batch("DROP TABLE temp.real_references")?;
         const USAGE: &str = "SELECT m.id, coalesce(sum(x.size), 0) AS octets, count(x.uid) AS messages
@@ -262,13 +278,12 @@ impl Check<'_> {
         self.conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO body (mailbox, id, size, refs, file, structure, segment, place, stored)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 mailbox,
                 body as i64,
                 whole.head.size as i64,
-                placed,
                 delivery.file,
                 whole.structure(),
                 spot.segment,

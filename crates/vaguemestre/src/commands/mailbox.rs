@@ -153,7 +153,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let path =
         args.config.ok_or_else(|| Failure::new("which operator? give --config FILE, or set VAGUEMESTRE_CONFIG"))?;
     let config = load(&path)?;
-    let store = Sqlite::open_admin(&config.operator.data.join("store")).map_err(|error| of_store(&error))?;
+    let options = config.store.options().map_err(|error| of_store(&error))?;
+    let store =
+        Sqlite::open_admin_with(&config.operator.data.join("store"), options).map_err(|error| of_store(&error))?;
     let clock = SystemClock::shared();
     let traces = config.operator.data.join("traces");
     let started = Tracer::start(&traces, config.traces.keep_days, clock);
