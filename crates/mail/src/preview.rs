@@ -47,8 +47,9 @@ pub fn of_part(part: &Part, octets: &[u8]) -> String {
     let mut decoder = TransferDecoder::new(transfer);
     decoder.push(octets, &mut decoded);
     decoder.finish(&mut decoded);
-    // Undeclared octets above 127 are UTF-8 nowadays; ASCII is the same in both.
-    let charset = part.param("charset").unwrap_or_else(|| "utf-8".into());
+    // What declares nothing, or ASCII and is not, is UTF-8 nowadays; ASCII is the same in both.
+    let declared = part.param("charset").filter(|c| !c.eq_ignore_ascii_case("us-ascii"));
+    let charset = declared.unwrap_or_else(|| "utf-8".into());
     let text = decode_charset(&charset, &decoded).unwrap_or_else(|| String::from_utf8_lossy(&decoded).into_owned());
     if part.is("text", "html") { of_html(&text) } else { of_text(&text) }
 }
