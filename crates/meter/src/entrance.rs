@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::registry::{Counter, Counters, Gauge, Histogram, Registry};
 
 /// Bounds of the time a command takes, in seconds: from what memory answers to what a person gives up waiting for.
-const COMMAND_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+const COMMAND_SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +46,9 @@ pub struct Entrance {
 impl Entrance {
     /// The entry point `name`, counted in `registry`.
     pub fn new(registry: &Registry, name: &'static str) -> Arc<Self> {
-        let accepted =
-            registry.counters("vaguemestre_connections_accepted_total", "Connections taken.", &["entrance"]).of(&[name]);
+        let accepted = registry
+            .counters("vaguemestre_connections_accepted_total", "Connections taken.", &["entrance"])
+            .of(&[name]);
         let refused = registry.counters(
             "vaguemestre_connections_refused_total",
             "Connections refused, by what there were too many of: connections in all, or of one address.",

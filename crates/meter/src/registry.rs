@@ -137,7 +137,8 @@ impl<T> Family<T> {
     fn write(&self, kind: Kind, text: &mut Text, mut each: impl FnMut(&mut Text, &[(&str, &str)], &T)) {
         text.head(self.name, self.help, kind);
         for (values, series) in self.series.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            let labels: Vec<(&str, &str)> = self.labels.iter().copied().zip(values.iter().map(String::as_str)).collect();
+            let labels: Vec<(&str, &str)> =
+                self.labels.iter().copied().zip(values.iter().map(String::as_str)).collect();
             each(text, &labels, series);
         }
     }

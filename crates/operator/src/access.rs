@@ -96,7 +96,9 @@ impl Access {
         };
         let identity = match self.verifier.verify(asked.token.expose()).await {
             Ok(identity) => identity,
-            Err(TokenError::Refused(why)) => return Err(self.refused(LoginOutcome::Token, Who::Unknown, &why.to_string(), None, from)),
+            Err(TokenError::Refused(why)) => {
+                return Err(self.refused(LoginOutcome::Token, Who::Unknown, &why.to_string(), None, from));
+            }
             Err(TokenError::Unavailable(why)) => {
                 tracing::warn!(connection = from.connection, "a token could not be checked: {why}");
                 self.meter.login(from.action, LoginOutcome::Unavailable);
@@ -131,11 +133,23 @@ impl Access {
         }
         // LPS-APP: the certificate of an application, not the one of a server that the same structure runs.
         if certificate.usages.server_auth && !self.server_certificates {
-            return Err(self.refused(LoginOutcome::Certificate, Who::Unknown, "a server's certificate, not an application's", None, from));
+            return Err(self.refused(
+                LoginOutcome::Certificate,
+                Who::Unknown,
+                "a server's certificate, not an application's",
+                None,
+                from,
+            ));
         }
         let structure = certificate.subject.structure_id().and_then(|id| StructureId::lenient(id).ok());
         let Some(structure) = structure else {
-            return Err(self.refused(LoginOutcome::Certificate, Who::Unknown, "the certificate names no structure", None, from));
+            return Err(self.refused(
+                LoginOutcome::Certificate,
+                Who::Unknown,
+                "the certificate names no structure",
+                None,
+                from,
+            ));
         };
         let who = Who::Application(structure.to_string());
         let mailbox =
@@ -145,7 +159,9 @@ impl Access {
         };
         match rights::of_structure(&mailbox, &structure) {
             Some(capacity) => self.opened(mailbox, who, capacity, from).await,
-            None => Err(self.refused(LoginOutcome::NoRight, who, "not a mailbox of this structure", Some(&mailbox), from)),
+            None => {
+                Err(self.refused(LoginOutcome::NoRight, who, "not a mailbox of this structure", Some(&mailbox), from))
+            }
         }
     }
 
@@ -203,7 +219,11 @@ impl Access {
     }
 
     /// Gives every refusal of an address the same time, longer when it has had many.
-    async fn level(&self, from: &From, judging: impl Future<Output = Result<Opened, Denied>>) -> Result<Opened, Denied> {
+    async fn level(
+        &self,
+        from: &From,
+        judging: impl Future<Output = Result<Opened, Denied>>,
+    ) -> Result<Opened, Denied> {
         if !self.rates.attempt(from.peer.ip()) {
             tracing::warn!(connection = from.connection, "too many logins from one address");
             return Err(self.limited(from));

@@ -39,13 +39,8 @@ pub struct Door {
 }
 
 /// Takes connections until `shutdown`, each served by its own task of `tasks`; one too many is told the farewell and closed.
-pub async fn listen<S, F>(
-    listener: TcpListener,
-    door: Door,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-    serve: S,
-) where
+pub async fn listen<S, F>(listener: TcpListener, door: Door, tasks: TaskTracker, shutdown: CancellationToken, serve: S)
+where
     S: Fn(TcpStream, SocketAddr) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
@@ -114,8 +109,7 @@ fn watch(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_TIMES);
-    let watched =
-        socket.set_tcp_keepalive(&keepalive).and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
+    let watched = socket.set_tcp_keepalive(&keepalive).and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
     if let Err(error) = watched {
         tracing::debug!(%error, "no keep-alive");
     }

@@ -117,7 +117,14 @@ impl Reserved {
             white_list: port(&white_list)?,
             crl: port(&crl)?,
             relay: 0,
-            operators: [OperatorPorts { imap: 0, submission: 0, imap_app: 0, submission_app: 0, autoconfig: 0, monitoring: 0 }; 2],
+            operators: [OperatorPorts {
+                imap: 0,
+                submission: 0,
+                imap_app: 0,
+                submission_app: 0,
+                autoconfig: 0,
+                monitoring: 0,
+            }; 2],
         };
         let [alpha, beta, mes] = relay_sockets(&ports, wished(|p| p.relay), strict)?;
         ports.relay = port(&mes)?;

@@ -41,7 +41,11 @@ impl Statistics {
     pub(crate) fn batch(&self, requests: usize, time: Duration, on_disk: bool) {
         self.batch_requests.observe(requests as f64);
         self.commit_seconds.observe(time.as_secs_f64());
-        if on_disk { self.committed.one() } else { self.failed.one() }
+        if on_disk {
+            self.committed.one()
+        } else {
+            self.failed.one()
+        }
         self.failing.store(!on_disk, Ordering::Relaxed);
     }
 

@@ -27,8 +27,20 @@ impl From<LogFormat> for Format {
 }
 
 /// The crates of ours whose level the configuration chooses. What others log at `debug` or `trace` may hold what nobody should read.
-const OURS: &[&str] =
-    &["vaguemestre", "operator", "imap", "smtp", "store", "psc", "trust", "mail", "mssante", "sandbox", "search", "trace"];
+const OURS: &[&str] = &[
+    "vaguemestre",
+    "operator",
+    "imap",
+    "smtp",
+    "store",
+    "psc",
+    "trust",
+    "mail",
+    "mssante",
+    "sandbox",
+    "search",
+    "trace",
+];
 
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 

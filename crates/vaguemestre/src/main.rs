@@ -8,8 +8,8 @@ mod commands;
 mod failure;
 mod logging;
 mod mailroom;
-mod progress;
 mod notify;
+mod progress;
 mod runtime;
 mod signals;
 

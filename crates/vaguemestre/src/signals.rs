@@ -18,7 +18,11 @@ impl Signals {
     /// Begins to listen; from here on a signal no longer ends the process by itself.
     pub fn listen() -> Result<Signals, Failure> {
         let one = |kind| signal(kind).map_err(|error| Failure::new(format!("signals cannot be received: {error}")));
-        Ok(Signals { interrupt: one(SignalKind::interrupt())?, terminate: one(SignalKind::terminate())?, hang_up: None })
+        Ok(Signals {
+            interrupt: one(SignalKind::interrupt())?,
+            terminate: one(SignalKind::terminate())?,
+            hang_up: None,
+        })
     }
 
     /// Listens to SIGHUP too, which otherwise ends the process as it always did.

@@ -131,11 +131,8 @@ impl Submission {
     }
 }
 
-const TOO_MANY_MESSAGES: Reply = Reply::fixed(
-    452,
-    Some(Enhanced(4, 7, 1)),
-    "This mailbox has sent too many messages in an hour, try again later",
-);
+const TOO_MANY_MESSAGES: Reply =
+    Reply::fixed(452, Some(Enhanced(4, 7, 1)), "This mailbox has sent too many messages in an hour, try again later");
 const OUTSIDE: Reply = Reply::fixed(
     550,
     Some(Enhanced(5, 7, 1)),

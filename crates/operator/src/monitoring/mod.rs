@@ -43,8 +43,5 @@ pub(crate) fn router(running: Arc<Running>) -> Router {
             (status, axum::Json(report)).into_response()
         }
     };
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/health", get(async || "alive\n"))
-        .route("/ready", get(ready))
+    Router::new().route("/metrics", get(metrics)).route("/health", get(async || "alive\n")).route("/ready", get(ready))
 }

@@ -105,8 +105,16 @@ pub(super) async fn page(running: &Running) -> String {
     store(running, &mut text);
     trust(running, &mut text);
     let disk = process::disk(&running.config().operator.data);
-    text.gauges("vaguemestre_disk_free_bytes", "Room left where the data folder is.", disk.map(|d| (vec![], d.0 as f64)));
-    text.gauges("vaguemestre_disk_size_bytes", "Room in all where the data folder is.", disk.map(|d| (vec![], d.1 as f64)));
+    text.gauges(
+        "vaguemestre_disk_free_bytes",
+        "Room left where the data folder is.",
+        disk.map(|d| (vec![], d.0 as f64)),
+    );
+    text.gauges(
+        "vaguemestre_disk_size_bytes",
+        "Room in all where the data folder is.",
+        disk.map(|d| (vec![], d.1 as f64)),
+    );
     process::write(&mut text, running.started);
     text.finish()
 }
@@ -164,7 +172,11 @@ fn trust(running: &Running, text: &mut Text) {
     let ages = series(&|list| now - unix(list.this_update));
     text.gauges("vaguemestre_crl_age_seconds", "Since each revocation list was issued.", ages);
     let ends = series(&|list| unix(list.next_update));
-    text.gauges("vaguemestre_crl_expiry_timestamp_seconds", "When each revocation list ends, seconds since 1970.", ends);
+    text.gauges(
+        "vaguemestre_crl_expiry_timestamp_seconds",
+        "When each revocation list ends, seconds since 1970.",
+        ends,
+    );
     let certificates = trusted.certificates.iter().map(|certificate| {
         let role = if certificate.ours { "server" } else { "authority" };
         (vec![("role", role.to_owned()), ("subject", certificate.subject.clone())], unix(certificate.ends))

@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn what_needs_a_restart_is_told() {
-        let old = "[operator]\nname = \"a\"\ndata = \"x\"\n[listen]\nimap = \"127.0.0.1:1\"\n[limits]\nrecipients = 1\n";
+        let old =
+            "[operator]\nname = \"a\"\ndata = \"x\"\n[listen]\nimap = \"127.0.0.1:1\"\n[limits]\nrecipients = 1\n";
         let new = "[operator]\nname = \"b\"\ndata = \"y\"\n[listen]\nimap = \"127.0.0.1:1\"\nmx = \"127.0.0.1:2\"\n\
                    [limits]\nrecipients = 1\n[rates]\nmessages_per_hour = 5\n[unknown]\nkey = 1\n";
         let read = |text: &str| text.parse::<Table>().expect("TOML");

@@ -4,12 +4,14 @@
 //! * [`notices`]: what senders are told (RFC 3461, RFC 3464);
 //! * [`trusting`]: the white list before a word is said (OPE-LIST, OPE-MTLS);
 //! * [`exchange`]: two operators in one process, duplicates recognised, IMAP at the end;
+//! * [`operations`]: what the board and the alert rules name (issue 3, "Operating it");
 //! * [`configuration`], [`autoconfiguration`]: check-config and what mail software is told (LPS-AUTOCONF).
 
 mod autoconfiguration;
 mod configuration;
 mod exchange;
 mod notices;
+mod operations;
 mod queueing;
 mod support;
 mod trusting;
