@@ -6,13 +6,14 @@ use mail::FolderName;
 use mail::folder::FolderNameError;
 use mail::sequence::{SequenceError, SequenceSet};
 
-use super::{ErrorKind, MAX_FLAGS, Parsed};
+use super::{ErrorKind, MAX_FLAGS, Names, Parsed};
 use crate::command::Name;
 use crate::utf7;
 
 /// A place in a command.
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
+    names: Names,
 }
 
 /// ATOM-CHAR (RFC 3501 §9).
@@ -26,8 +27,8 @@ pub(super) fn is_astring_char(b: u8) -> bool {
 }
 
 impl<'a> Cursor<'a> {
-    pub fn new(command: &'a [u8]) -> Self {
-        Cursor { rest: command }
+    pub fn new(command: &'a [u8], names: Names) -> Self {
+        Cursor { rest: command, names }
     }
 
     /// What is left.
@@ -180,11 +181,20 @@ impl<'a> Cursor<'a> {
         Ok(literal)
     }
 
+    /// A name or pattern as text: modified UTF-7, or UTF-8 when it has octets above 127 or that was enabled.
+    pub fn decode_name(&self, name: &[u8]) -> Option<String> {
+        if self.names == Names::Utf7 && name.is_ascii() {
+            utf7::decode(name)
+        } else {
+            String::from_utf8(name.to_vec()).ok()
+        }
+    }
+
     /// `SP mailbox`.
     pub fn space_name(&mut self) -> Parsed<Name> {
         self.space()?;
         let name = self.astring("a mailbox name")?;
-        Ok(decode_name(&name).map_or(Err(FolderNameError::Forbidden), |name| FolderName::new(&name)))
+        Ok(self.decode_name(&name).map_or(Err(FolderNameError::Forbidden), |name| FolderName::new(&name)))
     }
 
     /// A sequence set, or `$` (RFC 5182).
@@ -243,9 +253,4 @@ impl<'a> Cursor<'a> {
         }
         Err(ErrorKind::TooMany(plural))
     }
-}
-
-/// A name or pattern as text: modified UTF-7, or UTF-8 when it has octets above 127.
-pub(super) fn decode_name(name: &[u8]) -> Option<String> {
-    if name.is_ascii() { utf7::decode(name) } else { String::from_utf8(name.to_vec()).ok() }
 }

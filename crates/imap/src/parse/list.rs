@@ -1,11 +1,11 @@
 //! LIST in all its forms, and LSUB.
 
-use super::cursor::{Cursor, decode_name};
+use super::cursor::Cursor;
 use super::folder::status_items;
 use super::{ErrorKind, MAX_PATTERNS, MAX_WORDS, Parsed};
 use crate::command::{Command, List};
 
-const NAME: ErrorKind = ErrorKind::Expected("a mailbox name in modified UTF-7");
+const NAME: ErrorKind = ErrorKind::Expected("a mailbox name in modified UTF-7, or UTF-8 once enabled");
 
 /// `LIST [SP select] SP reference SP pattern(s) [SP "RETURN" SP options]` (RFC 3501 §6.3.8, RFC 5258, 5819, 6154).
 pub(super) fn list(c: &mut Cursor<'_>) -> Parsed<List> {
@@ -88,9 +88,11 @@ fn return_options(c: &mut Cursor<'_>, list: &mut List) -> Parsed<()> {
 }
 
 fn reference(c: &mut Cursor<'_>) -> Parsed<String> {
-    decode_name(&c.astring("a reference name")?).ok_or(NAME)
+    let name = c.astring("a reference name")?;
+    c.decode_name(&name).ok_or(NAME)
 }
 
 fn pattern(c: &mut Cursor<'_>) -> Parsed<String> {
-    decode_name(&c.list_mailbox()?).ok_or(NAME)
+    let name = c.list_mailbox()?;
+    c.decode_name(&name).ok_or(NAME)
 }

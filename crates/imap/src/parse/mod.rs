@@ -90,10 +90,27 @@ type Parsed<T> = Result<T, ErrorKind>;
 /// # Errors
 /// What was expected, with the tag as soon as it is known.
 pub fn parse(command: &[u8]) -> Result<Tagged, ParseError> {
+    parse_as(command, Names::Utf7)
+}
+
+/// How the client writes the names of folders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Names {
+    /// In modified UTF-7 (RFC 3501 §5.1.3); UTF-8 is understood where it cannot be taken for that.
+    Utf7,
+    /// In UTF-8, `&` being an ampersand (RFC 6855 §3, RFC 9051 §5.1).
+    Utf8,
+}
+
+/// Reads a command of a client that writes names so.
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_as(command: &[u8], names: Names) -> Result<Tagged, ParseError> {
     let Some(tag) = wire::tag(command) else {
         return Err(ParseError { tag: None, kind: ErrorKind::Expected("a tag") });
     };
-    let mut cursor = Cursor::new(command);
+    let mut cursor = Cursor::new(command, names);
     cursor.skip(tag.len());
     match body(&mut cursor) {
         Ok(command) => Ok(Tagged { tag, command }),

@@ -198,7 +198,10 @@ mod tests {
         let Command::Fetch { modifiers, .. } = read("UID FETCH 300:500 (FLAGS) (changedsince 12345 VANISHED)") else {
             panic!()
         };
-        assert_eq!(modifiers, FetchModifiers { changed_since: Some(mail::ModSeq(12_345)), vanished: true, partial: None });
+        assert_eq!(
+            modifiers,
+            FetchModifiers { changed_since: Some(mail::ModSeq(12_345)), vanished: true, partial: None }
+        );
         let Command::Store { modifiers, .. } = read("STORE 7,5,9 (UNCHANGEDSINCE 0) +FLAGS.SILENT (\\Deleted)") else {
             panic!()
         };

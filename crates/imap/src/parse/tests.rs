@@ -77,7 +77,10 @@ fn plain_commands() {
     }
     assert_eq!(refuse(b"NOOP 1"), ErrorKind::Expected("the end of the command"));
     assert_eq!(refuse(b"XYZZY"), ErrorKind::UnknownCommand);
-    assert_eq!(refuse(b"UID NOOP"), ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD after UID"));
+    assert_eq!(
+        refuse(b"UID NOOP"),
+        ErrorKind::Expected("COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE or THREAD after UID")
+    );
     assert_eq!(refuse(b"EXPUNGE 1"), ErrorKind::Expected("the end of the command"));
 }
 

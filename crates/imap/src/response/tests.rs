@@ -11,7 +11,8 @@ use mail::{FolderName, ModSeq, Uid};
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::{Window, Numbers, Rfc822, Section, SectionText, StatusItem};
+use crate::command::{Numbers, Rfc822, Section, SectionText, StatusItem, Window};
+use crate::parse::Names;
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
@@ -48,13 +49,15 @@ fn strings_fit_or_become_literals() {
 #[test]
 fn folders() {
     let name = FolderName::new("Éléments \"x\"").expect("valid");
-    assert_eq!(written(|out| folder(out, &name)), "\"&AMk-l&AOk-ments \\\"x\\\"\"");
+    assert_eq!(written(|out| folder(out, &name, Names::Utf7)), "\"&AMk-l&AOk-ments \\\"x\\\"\"");
     let line = |line: &ListLine<'_>| written(|out| list(out, line));
     let mut one = ListLine {
         kind: ListKind::List,
         attributes: &["\\HasNoChildren", "\\Sent"],
         name: "Envoyés",
         child_subscribed: false,
+        old_name: None,
+        names: Names::Utf7,
     };
     assert_eq!(line(&one), "* LIST (\\HasNoChildren \\Sent) \"/\" \"Envoy&AOk-s\"\r\n");
     one.child_subscribed = true;
@@ -62,10 +65,32 @@ fn folders() {
         line(&one),
         "* LIST (\\HasNoChildren \\Sent) \"/\" \"Envoy&AOk-s\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n"
     );
-    let root = ListLine { kind: ListKind::Lsub, attributes: &["\\Noselect"], name: "", child_subscribed: false };
+    one.old_name = Some("Ré\"x");
+    assert!(
+        line(&one).ends_with(" (\"CHILDINFO\" (\"SUBSCRIBED\") \"OLDNAME\" (\"R&AOk-\\\"x\"))\r\n"),
+        "{}",
+        line(&one)
+    );
+    one.child_subscribed = false;
+    one.names = Names::Utf8;
+    assert!(line(&one).ends_with(" (\"OLDNAME\" (\"Ré\\\"x\"))\r\n"), "{}", line(&one));
+    let root = ListLine {
+        kind: ListKind::Lsub,
+        attributes: &["\\Noselect"],
+        name: "",
+        child_subscribed: false,
+        old_name: None,
+        names: Names::Utf7,
+    };
     assert_eq!(line(&root), "* LSUB (\\Noselect) \"/\" \"\"\r\n");
     assert_eq!(
-        written(|out| status(out, &name, &[(StatusItem::Messages, 231), (StatusItem::Size, 1 << 40)], None)),
+        written(|out| status(
+            out,
+            &name,
+            Names::Utf7,
+            &[(StatusItem::Messages, 231), (StatusItem::Size, 1 << 40)],
+            None
+        )),
         "* STATUS \"&AMk-l&AOk-ments \\\"x\\\"\" (MESSAGES 231 SIZE 1099511627776)\r\n"
     );
 }

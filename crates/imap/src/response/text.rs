@@ -57,6 +57,12 @@ pub fn quoted(out: &mut Vec<u8>, text: &str) {
     escaped(out, &text);
 }
 
+/// `quoted` with UTF-8 inside (RFC 6855 §3); control characters become `?`.
+pub(super) fn quoted_utf8(out: &mut Vec<u8>, text: &str) {
+    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    escaped(out, text.as_bytes());
+}
+
 fn escaped(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     // Nearly no text has anything to escape: copied in stretches.

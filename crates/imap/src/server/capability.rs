@@ -30,6 +30,8 @@ use When::{Always, BeforeLogin, Inside, Login, Plain, Value};
 /// Everything there is to announce, but SASL mechanisms.
 const TABLE: &[(&str, When)] = &[
     ("IMAP4rev1", Always),                                     // RFC 3501
+    ("IMAP4rev2", Always),                                     // RFC 9051
+    ("UTF8=ACCEPT", Inside),                                   // RFC 6855
     ("STARTTLS", Plain),                                       // RFC 3501
     ("LOGINDISABLED", BeforeLogin),                            // RFC 3501
     ("SASL-IR", Login),                                        // RFC 4959
@@ -92,6 +94,11 @@ pub(super) fn after_login(account: &dyn Account) -> String {
     list(announced, &[])
 }
 
+/// Whether a name is announced to clients that are authenticated.
+pub(super) fn announces(name: &str) -> bool {
+    TABLE.iter().any(|(n, when)| *n == name && matches!(when, Always | Inside))
+}
+
 /// The names announced, each followed by its value.
 fn list(announced: impl Fn(When) -> Option<String>, mechanisms: &[Mechanism]) -> String {
     let mut list = String::new();
@@ -115,8 +122,11 @@ mod tests {
 
     #[test]
     fn states_differ() {
-        assert_eq!(plain(), "IMAP4rev1 STARTTLS LOGINDISABLED LITERAL+ ID");
-        assert_eq!(before_login(&[Mechanism::XOAuth2]), "IMAP4rev1 LOGINDISABLED SASL-IR LITERAL+ ID AUTH=XOAUTH2");
+        assert_eq!(plain(), "IMAP4rev1 IMAP4rev2 STARTTLS LOGINDISABLED LITERAL+ ID");
+        assert_eq!(
+            before_login(&[Mechanism::XOAuth2]),
+            "IMAP4rev1 IMAP4rev2 LOGINDISABLED SASL-IR LITERAL+ ID AUTH=XOAUTH2"
+        );
     }
 
     #[test]

@@ -9,7 +9,6 @@ use crate::command::{Command, FetchItem, Numbers, SearchKey, StatusItem};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Enabled(u8);
 
-#[allow(dead_code, reason = "what is not built yet")]
 impl Enabled {
     /// MODSEQ in every FETCH response (RFC 7162 §3.1).
     pub(super) const CONDSTORE: Enabled = Enabled(1);
@@ -61,6 +60,12 @@ pub(super) fn uses_numbers(command: &Command) -> bool {
         | Command::Move { numbers, .. } => *numbers == Numbers::Sequence,
         _ => false,
     }
+}
+
+/// Whether a charset is named by a client that enabled UTF-8 (RFC 6855 §3); IMAP4rev2 lets it be named.
+pub(super) fn double_charset(enabled: Enabled, command: &Command) -> bool {
+    let named = matches!(command, Command::Search { charset: Some(_), .. });
+    named && enabled.has(Enabled::UTF8) && !enabled.has(Enabled::REV2)
 }
 
 /// Whether a sequence number is sought. The parser bounds the depth.

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ended;
 use super::deflate::Outbound;
+use crate::parse::Names;
+use crate::response;
 
 /// Octets gathered before they are written: several TLS records, so that `FETCH 1:* (FLAGS)` costs few system calls.
 pub(super) const HIGH_WATER: usize = 48 * 1024;
@@ -27,6 +29,8 @@ pub(super) type Sink = Box<dyn AsyncWrite + Send + Unpin>;
 pub(super) struct Output {
     sink: Sink,
     buffer: Vec<u8>,
+    /// How names of folders are written: whoever writes one asks here, or uses [`Output::folder`].
+    pub(super) names: Names,
     time_out: Duration,
     shutdown: CancellationToken,
     deflated: Deflated,
@@ -43,7 +47,7 @@ enum Deflated {
 
 impl Output {
     pub(super) fn new(sink: Sink, time_out: Duration, shutdown: CancellationToken) -> Self {
-        Output { sink, buffer: Vec::new(), time_out, shutdown, deflated: Deflated::No }
+        Output { sink, buffer: Vec::new(), names: Names::Utf7, time_out, shutdown, deflated: Deflated::No }
     }
 
     /// The buffer, to which a response is written whole or up to a literal's octets; follow with [`Output::room`].
@@ -54,6 +58,12 @@ impl Output {
     /// Octets as they are.
     pub(super) fn put(&mut self, octets: &[u8]) {
         self.buffer.extend_from_slice(octets);
+    }
+
+    /// The name of a folder, as the client wants names.
+    #[allow(dead_code, reason = "for responses of extensions")]
+    pub(super) fn folder(&mut self, name: &str) {
+        response::folder_text(&mut self.buffer, name, self.names);
     }
 
     /// Formatted text, nothing added.

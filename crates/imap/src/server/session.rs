@@ -19,7 +19,7 @@ use super::selected::{Expunges, Selected};
 use super::{Config, Ended, LINGER, LINGER_OCTETS, auth, capability, commands, enabled};
 use crate::backend::{Account, Backend, Peer};
 use crate::command::{Command, Numbers, Tagged};
-use crate::parse::parse;
+use crate::parse::{Names, parse_as};
 use crate::wire::{CommandReader, Event, Phase};
 
 /// What reads from the client.
@@ -116,6 +116,9 @@ impl Session {
     pub(super) fn enable(&mut self, what: Enabled) {
         let (before, after) = (self.enabled, self.enabled.with(what));
         self.enabled = after;
+        if after.has(Enabled::UTF8) {
+            self.out.names = Names::Utf8;
+        }
         if let Some(selected) = &mut self.selected {
             selected.enabled = after;
             if after.has(Enabled::CONDSTORE) && !before.has(Enabled::CONDSTORE) {
@@ -169,7 +172,7 @@ impl Session {
                 self.out.line(format_args!("{} BAD {reason}", tag.as_deref().unwrap_or("*")));
                 self.flush_after(Status::Bad).await
             }
-            Event::Append { head: line, .. } | Event::Command(line) => match parse(&line) {
+            Event::Append { head: line, .. } | Event::Command(line) => match parse_as(&line, self.out.names) {
                 Ok(tagged) => {
                     drop(line);
                     // Boxed, so that a session that waits does not keep room for the largest command.
@@ -261,6 +264,9 @@ impl Session {
         self.enable(Enabled::by(&command));
         if self.enabled.has(Enabled::UIDONLY) && enabled::uses_numbers(&command) {
             return Ok(Reply::bad("Only UIDs, as you asked").code("UIDREQUIRED"));
+        }
+        if enabled::double_charset(self.enabled, &command) {
+            return Ok(Reply::bad("UTF-8 is enabled, no charset may be named"));
         }
         match command {
             Command::Enable(names) => Ok(commands::enable::run(self, &names)),

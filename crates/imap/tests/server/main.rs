@@ -17,6 +17,7 @@ mod messages;
 mod model;
 mod qresync;
 mod resync_model;
+mod rev2;
 mod search;
 mod searching;
 mod sorting;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use mail::FolderName;
 
 use super::super::output::Output;
-use super::super::reply::{Outcome, Reply};
+use super::super::reply::{Outcome, Reply, Stop};
 use super::{pattern::Pattern, status};
 use crate::backend::{Account, FolderInfo};
 use crate::command::List;
@@ -30,7 +30,14 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, list:
     }
     if !list.extended && list.patterns.iter().all(String::is_empty) {
         // What the separator is, and the root of the reference.
-        let line = ListLine { kind: ListKind::List, attributes: &["\\Noselect"], name: "", child_subscribed: false };
+        let line = ListLine {
+            kind: ListKind::List,
+            attributes: &["\\Noselect"],
+            name: "",
+            child_subscribed: false,
+            old_name: None,
+            names: out.names,
+        };
         response::list(out.buffer(), &line);
         return Ok(Reply::ok("Done"));
     }
@@ -64,7 +71,14 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, list:
             attributes.push("\\Subscribed");
         }
         attributes.extend(special_use.map(|u| u.name()));
-        let line = ListLine { kind: ListKind::List, attributes: &attributes, name: name.as_str(), child_subscribed };
+        let line = ListLine {
+            kind: ListKind::List,
+            attributes: &attributes,
+            name: name.as_str(),
+            child_subscribed,
+            old_name: None,
+            names: out.names,
+        };
         response::list(out.buffer(), &line);
         if !list.return_status.is_empty() && node.folder.is_some_and(|f| f.selectable) {
             // A folder whose counts cannot be had is listed all the same (RFC 5819 §2).
@@ -75,6 +89,25 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, list:
         out.room().await?;
     }
     Ok(Reply::ok("Done"))
+}
+
+/// The line of the folder that was selected (RFC 9051 §6.3.2).
+pub(super) async fn selected(out: &mut Output, account: &dyn Account, name: &FolderName) -> Result<(), Stop> {
+    let folders = account.folders().await?;
+    let nodes = tree(&folders);
+    let Some(node) = nodes.get(name) else { return Ok(()) };
+    let mut attributes = vec![if node.children { "\\HasChildren" } else { "\\HasNoChildren" }];
+    attributes.extend(node.folder.and_then(|f| f.special_use).map(|u| u.name()));
+    let line = ListLine {
+        kind: ListKind::List,
+        attributes: &attributes,
+        name: name.as_str(),
+        child_subscribed: false,
+        old_name: None,
+        names: out.names,
+    };
+    response::list(out.buffer(), &line);
+    Ok(())
 }
 
 fn tree(folders: &[FolderInfo]) -> BTreeMap<FolderName, Node<'_>> {

@@ -12,7 +12,14 @@ use crate::response::{self, ListKind, ListLine};
 
 pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, reference: &str, pattern: &str) -> Outcome {
     if pattern.is_empty() {
-        let line = ListLine { kind: ListKind::Lsub, attributes: &["\\Noselect"], name: "", child_subscribed: false };
+        let line = ListLine {
+            kind: ListKind::Lsub,
+            attributes: &["\\Noselect"],
+            name: "",
+            child_subscribed: false,
+            old_name: None,
+            names: out.names,
+        };
         response::list(out.buffer(), &line);
         return Ok(Reply::ok("Done"));
     }
@@ -30,7 +37,14 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, refer
     }
     for (name, subscribed) in names.iter().filter(|(name, _)| pattern.matches(name.as_str())) {
         let attributes: &[&str] = if *subscribed { &[] } else { &["\\Noselect"] };
-        let line = ListLine { kind: ListKind::Lsub, attributes, name: name.as_str(), child_subscribed: false };
+        let line = ListLine {
+            kind: ListKind::Lsub,
+            attributes,
+            name: name.as_str(),
+            child_subscribed: false,
+            old_name: None,
+            names: out.names,
+        };
         response::list(out.buffer(), &line);
         out.room().await?;
     }

@@ -5,7 +5,7 @@ use super::super::reply::{Outcome, Reply};
 use super::super::resync;
 use super::super::selected::{Selected, permanent_flags};
 use super::super::session::Session;
-use super::existing;
+use super::{existing, list};
 use crate::backend::Account;
 use crate::command::Name;
 use crate::modifiers::SelectModifiers;
@@ -34,9 +34,14 @@ pub(in super::super) async fn run(
     let out = &mut session.out;
     permanent_flags(out, &view.keywords, read_only);
     out.line(format_args!("* {} EXISTS", view.len()));
-    out.line(format_args!("* 0 RECENT"));
-    // A number says nothing to a client that only knows UIDs.
-    if let Some(first) = view.first_unseen().filter(|_| !session.enabled.has(Enabled::UIDONLY)) {
+    if session.enabled.has(Enabled::REV2) {
+        list::selected(out, account, &selected.name).await?;
+    } else {
+        out.line(format_args!("* 0 RECENT"));
+    }
+    // A number says nothing to a client that only knows UIDs, and IMAP4rev2 has no such code.
+    let numbered = !session.enabled.has(Enabled::UIDONLY) && !session.enabled.has(Enabled::REV2);
+    if let Some(first) = view.first_unseen().filter(|_| numbered) {
         out.line(format_args!("* OK [UNSEEN {}] First message not seen", first + 1));
     }
     out.line(format_args!("* OK [UIDVALIDITY {}] Epoch of the UIDs", view.uid_validity.0));

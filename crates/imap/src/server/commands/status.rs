@@ -51,5 +51,6 @@ pub(super) fn write(
             (*item, value)
         })
         .collect();
-    response::status(out.buffer(), name, &items, id);
+    let names = out.names;
+    response::status(out.buffer(), name, names, &items, id);
 }
