@@ -127,6 +127,8 @@ impl Mechanism {
 /// A folder, as LIST tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderInfo {
+    /// A number that no other folder of the mailbox has, and that stays with it when it is renamed.
+    pub id: u64,
     /// Its name.
     pub name: FolderName,
     /// What it is for.
@@ -269,6 +271,8 @@ pub trait Account: Send + Sync {
     async fn status(&self, name: &FolderName) -> Result<FolderStatus>;
     /// Opens one. Opening again gives the same messages under the same numbers while a session lives.
     async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>>;
+    /// A counter that any change of a folder, or of the set of folders, moves.
+    async fn changes(&self) -> Result<watch::Receiver<u64>>;
     /// Begins an APPEND into a folder, if it is there.
     async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>>;
 }

@@ -118,6 +118,8 @@ pub enum Command {
     },
     /// IDLE.
     Idle,
+    /// NOTIFY (RFC 5465).
+    Notify(crate::notify::Notify),
     /// SEARCH.
     Search {
         /// UID SEARCH or not.
@@ -315,6 +317,8 @@ pub enum AppendState {
     Message,
     /// Among the parts of CATENATE.
     Catenate,
+    /// After the octets of `UTF8 (…)`.
+    Utf8,
 }
 
 /// `RETURN` options of SEARCH and SORT (RFC 4731, 5182, 5267, 9394).

@@ -13,6 +13,7 @@
 pub mod backend;
 pub mod command;
 pub mod modifiers;
+pub mod notify;
 pub mod objectid;
 pub mod parse;
 pub mod response;

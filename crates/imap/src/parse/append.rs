@@ -1,4 +1,4 @@
-//! APPEND with all that may stand in it: several messages (RFC 3502), CATENATE (RFC 4469), literal8 (RFC 3516); REPLACE
+//! APPEND with all that may stand in it: several messages (RFC 3502), CATENATE (RFC 4469), literal8 (RFC 3516), UTF8 (RFC 6855); REPLACE
 //! (RFC 8508) with one of them.
 //!
 //! The messages are on the wire, not here: a command is read in stretches of text between literals, [`append`] the first and
@@ -7,7 +7,7 @@
 use mail::date::parse_imap_date_time;
 
 use super::cursor::Cursor;
-use super::{ErrorKind, MAX_APPEND_PARTS, Parsed};
+use super::{ErrorKind, MAX_APPEND_PARTS, Names, Parsed};
 use crate::command::{Announced, Append, AppendPart, AppendState, Command, Numbers};
 
 /// Octets of `date-time` without its quotes.
@@ -47,8 +47,9 @@ pub fn append_more(state: AppendState, text: &[u8]) -> Result<(Vec<AppendPart>, 
     let place = match state {
         AppendState::Message => Place::After,
         AppendState::Catenate => Place::Parts,
+        AppendState::Utf8 => Place::EndOfUtf8,
     };
-    let state = messages(&mut Cursor::new(text), place, &mut parts)?;
+    let state = messages(&mut Cursor::new(text, Names::Utf7), place, &mut parts)?;
     Ok((parts, state))
 }
 
@@ -62,6 +63,8 @@ enum Place {
     FirstPart,
     /// Another part of CATENATE, or its end.
     Parts,
+    /// The end of `UTF8 (…)`.
+    EndOfUtf8,
 }
 
 fn messages(c: &mut Cursor<'_>, mut place: Place, parts: &mut Vec<AppendPart>) -> Parsed<AppendState> {
@@ -79,6 +82,16 @@ fn messages(c: &mut Cursor<'_>, mut place: Place, parts: &mut Vec<AppendPart>) -
                     c.expect(b'(', "a list of parts")?;
                     parts.push(AppendPart::Message { flags, date, catenate: true });
                     Place::FirstPart
+                } else if c.eat_word("UTF8") {
+                    c.space()?;
+                    c.expect(b'(', "( after UTF8")?;
+                    parts.push(AppendPart::Message { flags, date, catenate: false });
+                    let octets = announced(c, "a message as a literal8")?;
+                    if !octets.binary {
+                        return Err(ErrorKind::Expected("a message as a literal8"));
+                    }
+                    parts.push(AppendPart::Octets(octets));
+                    return c.end().map(|()| AppendState::Utf8);
                 } else {
                     parts.push(AppendPart::Message { flags, date, catenate: false });
                     parts.push(AppendPart::Octets(announced(c, "a message as a literal")?));
@@ -86,6 +99,10 @@ fn messages(c: &mut Cursor<'_>, mut place: Place, parts: &mut Vec<AppendPart>) -
                 }
             }
             Place::Parts if c.eat(b')') => Place::After,
+            Place::EndOfUtf8 => {
+                c.expect(b')', ")")?;
+                Place::After
+            }
             Place::FirstPart | Place::Parts => {
                 if matches!(place, Place::Parts) {
                     c.expect(b' ', "a space or )")?;

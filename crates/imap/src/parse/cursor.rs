@@ -193,6 +193,11 @@ impl<'a> Cursor<'a> {
     /// `SP mailbox`.
     pub fn space_name(&mut self) -> Parsed<Name> {
         self.space()?;
+        self.name()
+    }
+
+    /// `mailbox`.
+    pub fn name(&mut self) -> Parsed<Name> {
         let name = self.astring("a mailbox name")?;
         Ok(self.decode_name(&name).map_or(Err(FolderNameError::Forbidden), |name| FolderName::new(&name)))
     }

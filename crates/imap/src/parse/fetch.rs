@@ -43,7 +43,8 @@ fn macros(c: &mut Cursor<'_>) -> Option<Vec<FetchItem>> {
     c.eat_word("FULL").then_some(items)
 }
 
-fn item(c: &mut Cursor<'_>) -> Parsed<FetchItem> {
+/// One item.
+pub(super) fn item(c: &mut Cursor<'_>) -> Parsed<FetchItem> {
     // `[` is an ATOM-CHAR, so the name of an item is only the letters, digits and dots before it.
     let name = c.take_while(|b| b.is_ascii_alphanumeric() || b == b'.').to_ascii_uppercase();
     Ok(match (name.as_str(), c.peek()) {

@@ -13,6 +13,7 @@ mod fetch;
 mod folder;
 mod list;
 mod modifiers;
+mod notify;
 mod order;
 #[cfg(test)]
 mod robust;
@@ -148,6 +149,7 @@ fn body(c: &mut Cursor<'_>) -> Parsed<Command> {
         "APPEND" => Command::Append(append::append(c)?),
         "COMPRESS" => compress(c)?,
         "IDLE" => Command::Idle,
+        "NOTIFY" => notify::notify(c)?,
         "EXPUNGE" => Command::Expunge(None),
         "UID" => {
             c.space()?;
@@ -198,7 +200,7 @@ fn compress(c: &mut Cursor<'_>) -> Parsed<Command> {
 
 /// The section of a message that a URL or a client names between brackets.
 pub(crate) fn section(text: &[u8]) -> Option<crate::command::Section> {
-    let mut cursor = Cursor::new(text);
+    let mut cursor = Cursor::new(text, Names::Utf7);
     let section = fetch::section(&mut cursor).ok()?;
     cursor.at_end().then_some(section)
 }

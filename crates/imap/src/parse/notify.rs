@@ -144,7 +144,9 @@ mod tests {
         );
         assert!(status);
         assert_eq!(found.len(), 4);
-        assert!(matches!(&found[0].events[0], Event::MessageNew(items) if items.len() == 2 && items[0] == FetchItem::Uid));
+        assert!(
+            matches!(&found[0].events[0], Event::MessageNew(items) if items.len() == 2 && items[0] == FetchItem::Uid)
+        );
         assert_eq!(found[0].events[1], Event::MessageExpunge);
         assert!(matches!(&found[1].filter, Filter::Subtree(names) if names.len() == 1));
         assert!(found[1].events.is_empty());

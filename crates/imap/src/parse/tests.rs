@@ -247,7 +247,7 @@ fn append_before_its_message() {
         "APPEND x \"7-Jul-1996 02:44:25 -0700\" {3}",
         "APPEND x \"31-Feb-1996 02:44:25 -0700\" {3}",
         "APPEND x (\\Seen {3}",
-        "APPEND x UTF8 (~{3}",
+        "APPEND x UTF8 ({3}",
     ] {
         refuse(bad.as_bytes());
     }
@@ -444,7 +444,6 @@ fn fetch_items() {
         "BODY[]<1.4294967296>",
         "BODY.PEEK",
         "BODYSTRUCTURE[]",
-        
         "FLAGS (X 1)",
         "X",
     ] {

@@ -44,6 +44,7 @@ const TABLE: &[(&str, When)] = &[
     ("UNSELECT", Inside),                                      // RFC 3691
     ("ENABLE", Inside),                                        // RFC 5161
     ("QRESYNC", Inside),                                       // RFC 7162
+    ("NOTIFY", Inside),                                        // RFC 5465
     ("UIDONLY", Inside),                                       // RFC 9586
     ("CONDSTORE", Inside),                                     // RFC 7162
     ("SPECIAL-USE", Inside),                                   // RFC 6154

@@ -56,6 +56,7 @@ pub(super) fn uses_numbers(command: &Command) -> bool {
         | Command::Thread { numbers, key, .. } => *numbers == Numbers::Sequence || by_number(key),
         Command::Fetch { numbers, .. }
         | Command::Store { numbers, .. }
+        | Command::Replace { numbers, .. }
         | Command::Copy { numbers, .. }
         | Command::Move { numbers, .. } => *numbers == Numbers::Sequence,
         _ => false,

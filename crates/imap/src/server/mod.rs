@@ -8,6 +8,7 @@
 //! * [`selected`]: the folder as the client knows it, and when it is told what;
 //! * [`capability`]: the table of what is announced; [`enabled`]: what the client has enabled;
 //! * [`commands`]: one file per command;
+//! * [`notify`]: what is told between commands;
 //! * [`output`]: writing with back-pressure; [`reply`]: the table of answers.
 //!
 //! Invariants: one task per connection and no other; every wait has an end (login and idle time-outs, writing time-out,
@@ -20,6 +21,7 @@ mod capability;
 mod commands;
 mod deflate;
 mod enabled;
+mod notify;
 mod output;
 mod plain;
 mod progress;

@@ -88,7 +88,7 @@ impl Counts {
             (StatusItem::HighestModSeq, self.modseq.0),
         ];
         let names = out.names;
-        response::status(out.buffer(), name, names, &items);
+        response::status(out.buffer(), name, names, &items, None);
     }
 }
 
@@ -113,9 +113,7 @@ fn fits(filter: &Filter, folder: &FolderInfo) -> bool {
         Filter::Inboxes => folder.name.is_inbox(),
         Filter::Personal => true,
         Filter::Subscribed => folder.subscribed,
-        Filter::Subtree(names) => {
-            names.iter().flatten().any(|name| folder.name == *name || folder.name.is_under(name))
-        }
+        Filter::Subtree(names) => names.iter().flatten().any(|name| folder.name == *name || folder.name.is_under(name)),
         Filter::Mailboxes(names) => names.iter().flatten().any(|name| folder.name == *name),
     }
 }
@@ -210,7 +208,8 @@ impl Notifying {
         let now = account.folders().await?;
         let gone: Vec<u64> =
             self.folders.keys().copied().filter(|id| now.iter().all(|folder| folder.id != *id)).collect();
-        for known in gone.iter().filter_map(|id| self.folders.remove(id)) {
+        for id in gone {
+            let Some(known) = self.folders.remove(&id) else { continue };
             if self.events(&known.info).contains(&Event::MailboxName) {
                 line(out, &known.info, &["\\NonExistent"], None);
             }

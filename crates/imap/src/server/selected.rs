@@ -48,6 +48,8 @@ pub(super) struct Selected {
     pub(super) complete: ModSeq,
     /// `$`: the UIDs that the last search with SAVE kept (RFC 5182). Those expunged since are passed over, as UIDs are.
     pub(super) saved: Ranges,
+    /// The first UID that NOTIFY did not fetch yet.
+    pub(super) unfetched: Uid,
     views: watch::Receiver<Arc<View>>,
 }
 
@@ -57,7 +59,8 @@ impl Selected {
         let mut views = folder.view();
         let told = views.borrow_and_update().clone();
         let complete = told.highest_modseq;
-        Selected { name, folder, told, read_only, enabled, complete, saved: Ranges::default(), views }
+        let unfetched = told.uid_next;
+        Selected { name, folder, told, read_only, enabled, complete, saved: Ranges::default(), unfetched, views }
     }
 
     /// The store's picture of this moment.

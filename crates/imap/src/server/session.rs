@@ -13,6 +13,7 @@ use trust::tls::TlsStream;
 
 use super::enabled::Enabled;
 use super::deflate::Inbound;
+use super::notify::{self, Notifying};
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};
 use super::selected::{Expunges, Selected};
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub(super) selected: Option<Selected>,
     /// What the client has enabled; changed by [`Session::enable`] only.
     pub(super) enabled: Enabled,
+    /// What the client wants to be told between commands.
+    pub(super) notify: Option<Box<Notifying>>,
     /// Refused authentications.
     pub(super) refused: u32,
     /// When a client that is not authenticated is dropped.
@@ -68,6 +71,7 @@ impl Session {
             account: None,
             selected: None,
             enabled: Enabled::default(),
+            notify: None,
             refused: 0,
             login_deadline: now + config.login_timeout,
             session_deadline: config.max_session.map(|longest| now + longest),
@@ -155,6 +159,11 @@ impl Session {
             biased;
             event = self.reader.next() => event.map_err(|_| Ended::Gone)?,
             () = tokio::time::sleep_until(limit) => return Err(Ended::Bye(why)),
+            () = news(self.selected.as_mut(), self.notify.as_deref_mut()) => {
+                // Boxed: it is not what a session does most of its time.
+                Box::pin(self.tell_unasked()).await?;
+                return self.out.flush().await;
+            }
             () = self.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping")),
             () = self.config.drain.cancelled() => return Err(Ended::Bye("The server is stopping")),
         };
@@ -208,6 +217,7 @@ impl Session {
                 reply = reply.code(format!("HIGHESTMODSEQ {}", selected.complete.0));
             }
         }
+        self.tell_elsewhere().await?;
         match &reply.code {
             Some(code) => self.out.line(format_args!("{tag} {} [{code}] {}", reply.status.name(), reply.text)),
             None => self.out.line(format_args!("{tag} {} {}", reply.status.name(), reply.text)),
@@ -227,6 +237,47 @@ impl Session {
             return Err(Ended::Bye("Too many refused attempts"));
         }
         Ok(())
+    }
+
+    /// Between commands, to a client of NOTIFY.
+    async fn tell_unasked(&mut self) -> Result<(), Ended> {
+        let wanted = self.notify.as_ref().and_then(|notify| notify.selected.as_ref()).map(|of| of.delayed);
+        if let (Some(delayed), Some(selected)) = (wanted, &mut self.selected) {
+            let expunges = if delayed { Expunges::Hold } else { Expunges::Tell };
+            selected.tell(&mut self.out, expunges, Numbers::Sequence).await?;
+        }
+        self.tell_elsewhere().await
+    }
+
+    /// What NOTIFY tells besides the changes of the folder that is open: what its new messages are, and other folders.
+    pub(super) async fn tell_elsewhere(&mut self) -> Result<(), Ended> {
+        let (Some(account), Some(notify)) = (self.account.clone(), &mut self.notify) else { return Ok(()) };
+        let told = Box::pin(async {
+            if let (Some(of), Some(selected)) = (&notify.selected, &mut self.selected)
+                && selected.told.last().is_some_and(|last| last.uid >= selected.unfetched)
+            {
+                let from = selected.unfetched;
+                selected.unfetched = selected.told.uid_next;
+                if !of.items.is_empty() {
+                    commands::fetch::new_messages(&mut self.out, selected, from, &of.items).await?;
+                }
+            }
+            let open = self.selected.as_ref().map(|selected| &selected.name);
+            notify.tell(&*account, &mut self.out, open).await
+        });
+        match told.await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                self.notify = None;
+                notify::overflow(&mut self.out)
+            }
+            Err(Stop::Ended(ended)) => Err(ended),
+            Err(Stop::Reply(_)) => {
+                // What could not be found out is told another time: the counter moves again.
+                tracing::warn!(connection = self.peer.connection, "imap: no notifications this time");
+                Ok(())
+            }
+        }
     }
 
     async fn flush_after(&mut self, status: Status) -> Result<(), Ended> {
@@ -293,6 +344,7 @@ impl Session {
                 Box::pin(commands::replace::run(self, account, numbers, which, by)).await
             }
             Command::Compress => Ok(commands::compress::run(self)),
+            Command::Notify(notify) => Box::pin(commands::notify::run(self, account, notify)).await,
             Command::Idle => Box::pin(commands::idle::run(self)).await,
             command => {
                 let Session { out, selected, shutdown, config, reader, .. } = self;
@@ -360,6 +412,24 @@ async fn watched(reader: &mut Reader, command: impl Future<Output = Outcome>) ->
     }
 }
 
+/// Waits for something that a client of NOTIFY is told between commands.
+async fn news(selected: Option<&mut Selected>, notify: Option<&mut Notifying>) {
+    let Some(notify) = notify else { return std::future::pending().await };
+    let selected = selected.filter(|_| notify.selected.is_some());
+    tokio::select! {
+        () = changed(selected) => {}
+        () = notify.changed() => {}
+    }
+}
+
+/// Waits for something new in the folder, if there is one.
+pub(super) async fn changed(selected: Option<&mut Selected>) {
+    match selected {
+        Some(selected) => selected.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What may be told when a command is over (RFC 3501 §7.4.1).
 fn afterwards(command: &Command) -> (Expunges, Numbers) {
     match command {
@@ -410,6 +480,7 @@ fn name(command: &Command) -> &'static str {
         Command::Compress => "COMPRESS",
         Command::Replace { .. } => "REPLACE",
         Command::Idle => "IDLE",
+        Command::Notify(_) => "NOTIFY",
         Command::Search { .. } => "SEARCH",
         Command::Sort { .. } => "SORT",
         Command::Thread { .. } => "THREAD",

@@ -15,6 +15,7 @@ mod imaplib;
 mod limits;
 mod messages;
 mod model;
+mod notify;
 mod qresync;
 mod resync_model;
 mod rev2;

@@ -74,3 +74,19 @@ async fn a_charset_with_utf8_is_a_contradiction() {
     imap.transact("BAD", "SEARCH CHARSET UTF-8 ALL").await;
     imap.transact("OK", "SEARCH SUBJECT \"é\"").await;
 }
+
+#[tokio::test]
+async fn append_in_utf8() {
+    let server = Server::start().await;
+    let mut imap = server.login().await;
+    imap.transact("OK", "ENABLE UTF8=ACCEPT").await;
+    let message = "Subject: été\r\n\r\nbody\r\n";
+    let len = message.len();
+    imap.transact("OK [APPENDUID ", &format!("APPEND INBOX (\\Seen) UTF8 (~{{{len}+}}\r\n{message})")).await;
+    imap.transact("OK", "SELECT INBOX").await;
+    let lines = imap.transact("OK", "FETCH 1 (FLAGS BODY.PEEK[])").await;
+    assert!(lines[0].ends_with(&format!("{{{len}}}\r\n{message})")), "{lines:?}");
+    imap.transact("BAD", &format!("APPEND INBOX UTF8 (~{{{len}+}}\r\n{message}")).await;
+    imap.transact("OK", "NOOP").await;
+    assert_eq!(server.mailbox.view("INBOX").len(), 1);
+}

@@ -198,6 +198,7 @@ impl Account for StoreAccount {
         Ok(folders
             .into_iter()
             .map(|f| FolderInfo {
+                id: f.id.0.into(),
                 name: f.name,
                 special_use: f.special_use,
                 subscribed: f.subscribed,
@@ -255,6 +256,10 @@ impl Account for StoreAccount {
             receiving: self.receiving(),
             traced: self.traced.clone(),
         }))
+    }
+
+    async fn changes(&self) -> Result<watch::Receiver<u64>> {
+        self.store.watch_mailbox(self.mailbox).await.map_err(failure)
     }
 
     async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>> {

@@ -5,9 +5,10 @@
 use tokio::time::Instant;
 
 use super::super::Ended;
+use super::super::notify::Notifying;
 use super::super::reply::{Outcome, Reply};
-use super::super::selected::{Expunges, Selected};
-use super::super::session::Session;
+use super::super::selected::Expunges;
+use super::super::session::{Session, changed};
 use crate::command::Numbers;
 use crate::wire::Line;
 
@@ -20,6 +21,7 @@ pub(in super::super) async fn run(session: &mut Session) -> Outcome {
             // A command is in progress and it names no number: everything may be told.
             selected.tell(&mut session.out, Expunges::Tell, Numbers::Sequence).await?;
         }
+        session.tell_elsewhere().await?;
         session.out.flush().await?;
         tokio::select! {
             line = session.reader.line() => {
@@ -31,6 +33,7 @@ pub(in super::super) async fn run(session: &mut Session) -> Outcome {
                 };
             }
             () = changed(session.selected.as_mut()) => {}
+            () = elsewhere(session.notify.as_deref_mut()) => {}
             () = tokio::time::sleep_until(keep_alive.min(limit)) => {
                 if Instant::now() >= limit {
                     return Err(Ended::Bye(why).into());
@@ -44,10 +47,10 @@ pub(in super::super) async fn run(session: &mut Session) -> Outcome {
     }
 }
 
-/// Waits for something new in the folder, if there is one.
-async fn changed(selected: Option<&mut Selected>) {
-    match selected {
-        Some(selected) => selected.changed().await,
+/// Waits for something new in another folder, if that is wanted.
+async fn elsewhere(notify: Option<&mut Notifying>) {
+    match notify {
+        Some(notify) => notify.changed().await,
         None => std::future::pending().await,
     }
 }

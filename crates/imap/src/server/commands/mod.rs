@@ -16,6 +16,7 @@ pub(super) mod list;
 pub(super) mod lsub;
 pub(super) mod r#move;
 pub(super) mod namespace;
+pub(super) mod notify;
 pub(super) mod pattern;
 pub(super) mod rename;
 pub(super) mod replace;

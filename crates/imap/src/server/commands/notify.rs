@@ -25,9 +25,7 @@ pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, 
             session.notify = Some(Box::new(notifying));
             Ok(Reply::ok("Done"))
         }
-        Err(Refused::TooMany) => {
-            Ok(Reply::no("That is more folders than can be watched").code("NOTIFICATIONOVERFLOW"))
-        }
+        Err(Refused::TooMany) => Ok(Reply::no("That is more folders than can be watched").code("NOTIFICATIONOVERFLOW")),
         Err(Refused::Failure(failure)) => Err(failure.into()),
     }
 }

@@ -36,6 +36,8 @@ struct Folder {
     /// What was expunged, and at which MODSEQ; what is below `forgotten` is no longer there.
     expunged: Mutex<Vec<(ModSeq, Uid)>>,
     forgotten: AtomicU64,
+    id: u64,
+    counter: Arc<watch::Sender<u64>>,
 }
 
 #[derive(Default)]
@@ -49,6 +51,8 @@ pub struct Mailbox {
     folders: Mutex<BTreeMap<FolderName, Arc<Folder>>>,
     bodies: Mutex<Bodies>,
     validity: AtomicU64,
+    /// Moved by any change.
+    counter: Arc<watch::Sender<u64>>,
     /// Octets of messages read.
     pub octets_read: AtomicU64,
     /// Structures asked for.
@@ -78,6 +82,7 @@ impl Mailbox {
             folders: Mutex::default(),
             bodies: Mutex::default(),
             validity: AtomicU64::new(100),
+            counter: Arc::new(watch::Sender::new(0)),
             octets_read: AtomicU64::new(0),
             structures_read: AtomicUsize::new(0),
             bodies_sought: AtomicUsize::new(0),
@@ -101,6 +106,8 @@ impl Mailbox {
                 special_use,
                 expunged: Mutex::default(),
                 forgotten: AtomicU64::new(0),
+                id: validity.0.into(),
+                counter: Arc::clone(&self.counter),
             }),
         );
     }
@@ -200,6 +207,7 @@ impl Folder {
             lock(&self.expunged).extend(gone);
             *shared = Arc::new(view);
         });
+        self.counter.send_modify(|n| *n += 1);
     }
 }
 
@@ -246,6 +254,7 @@ impl Account for Session {
 
     async fn folders(&self) -> Result<Vec<FolderInfo>> {
         let info = |(name, folder): (&FolderName, &Arc<Folder>)| FolderInfo {
+            id: folder.id,
             name: name.clone(),
             special_use: folder.special_use,
             subscribed: folder.subscribed.load(Ordering::SeqCst),
@@ -259,11 +268,14 @@ impl Account for Session {
             return Err(Failure::AlreadyExists);
         }
         self.0.make(name, special_use);
+        self.0.counter.send_modify(|n| *n += 1);
         Ok(self.0.folder(name)?.id())
     }
 
     async fn delete(&self, name: &FolderName) -> Result<()> {
-        lock(&self.0.folders).remove(name).map(|_| ()).ok_or(Failure::NonExistent)
+        lock(&self.0.folders).remove(name).ok_or(Failure::NonExistent)?;
+        self.0.counter.send_modify(|n| *n += 1);
+        Ok(())
     }
 
     async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()> {
@@ -273,11 +285,13 @@ impl Account for Session {
         }
         let folder = folders.remove(from).ok_or(Failure::NonExistent)?;
         folders.insert(to.clone(), folder);
+        self.0.counter.send_modify(|n| *n += 1);
         Ok(())
     }
 
     async fn subscribe(&self, name: &FolderName, subscribed: bool) -> Result<()> {
         self.0.folder(name)?.subscribed.store(subscribed, Ordering::SeqCst);
+        self.0.counter.send_modify(|n| *n += 1);
         Ok(())
     }
 
@@ -297,6 +311,10 @@ impl Account for Session {
 
     async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>> {
         Ok(Arc::new(Open { mailbox: Arc::clone(&self.0), folder: self.0.folder(name)? }))
+    }
+
+    async fn changes(&self) -> Result<watch::Receiver<u64>> {
+        Ok(self.0.counter.subscribe())
     }
 
     async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>> {

@@ -16,7 +16,6 @@ mod summaries;
 
 pub(super) use self::source::Source;
 
-
 use mail::sequence::SequenceSet;
 use mail::{Flags, ModSeq, Uid, View};
 
@@ -163,6 +162,19 @@ pub(in super::super) async fn run(
     } else {
         Reply::ok("Done")
     })
+}
+
+/// FETCH of the messages from a UID on, which nobody asked for by a command (RFC 5465 §5.2).
+pub(in super::super) async fn new_messages(
+    out: &mut Output,
+    selected: &mut Selected,
+    from: Uid,
+    items: &[FetchItem],
+) -> Result<(), Stop> {
+    let first = selected.told.position(from).unwrap_or_else(|next| next) + 1;
+    let Ok(set) = SequenceSet::parse(&format!("{first}:{}", selected.told.len())) else { return Ok(()) };
+    // Whatever it answers, no command waits for it.
+    run(out, selected, Numbers::Sequence, &set, items, &FetchModifiers::default()).await.map(drop)
 }
 
 /// Those of the messages whose MODSEQ is above.
