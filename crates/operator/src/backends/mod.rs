@@ -3,7 +3,6 @@
 //! * [`imap`]: mailboxes for IMAP;
 //! * [`submission`]: mail from our own people;
 //! * [`mx`]: mail from other operators;
-//! * [`seeking`]: texts sought in messages;
 //! * [`incoming`]: what the two last share: a message that streams into the store;
 //! * [`links`]: what ties it to its conversation.
 

@@ -20,7 +20,10 @@ struct House {
 
 impl House {
     async fn new() -> House {
-        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        House::over(Arc::new(Memory::new())).await
+    }
+
+    async fn over(store: Arc<dyn Store>) -> House {
         let mailbox = store.create_mailbox(new_mailbox(1)).await.expect("made");
         let folder = tempfile::tempdir().expect("a folder");
         let searcher = Searcher::new(store.clone(), folder.path()).expect("made");
@@ -72,7 +75,18 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn indexed_or_not_the_answer_is_the_same() {
-    let house = House::new().await;
+    mixed(House::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_over_the_durable_store() {
+    let data = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(store::sqlite::Sqlite::open(data.path()).expect("opened"));
+    mixed(House::over(store.clone()).await).await;
+    store.close().await;
+}
+
+async fn mixed(house: House) {
     let mut bodies = Vec::new();
     for i in 0..12 {
         bodies.push(

@@ -27,6 +27,9 @@ async fn there_and_back() {
         let fetched = imap.ok(&format!("FETCH {place} (RFC822.SIZE ENVELOPE BODY.PEEK[])")).await;
         assert!(fetched.contains(&format!("RFC822.SIZE {}", octets.len())), "{fetched}");
         assert!(fetched.contains("<there@lps.test>") && fetched.contains("Le corps du message."), "{fetched}");
+        let sought = imap.ok("SEARCH CHARSET UTF-8 BODY \"CÔRPS DU\" SUBJECT \"\"").await;
+        assert!(sought.contains(&format!(" {place}\r\n")), "{sought}");
+        assert!(!imap.ok("SEARCH TEXT introuvable").await.contains(&place.to_string()));
         imap.ok("LOGOUT").await;
         drained(sender).await;
     }
