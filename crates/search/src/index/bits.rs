@@ -55,7 +55,7 @@ impl Bits {
     }
 
     fn trim(&mut self) {
-        if let Some(last) = self.words.last_mut().filter(|_| self.length % 64 != 0) {
+        if let Some(last) = self.words.last_mut().filter(|_| !self.length.is_multiple_of(64)) {
             *last &= (1 << (self.length % 64)) - 1;
         }
     }

@@ -411,10 +411,10 @@ fn file_id(path: &Path) -> Option<Id> {
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = fs::remove_file(path) {
-        if error.kind() != io::ErrorKind::NotFound {
-            tracing::warn!("a file of the search index cannot be removed: {error}");
-        }
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("a file of the search index cannot be removed: {error}");
     }
 }
 
