@@ -48,7 +48,7 @@ fn word(n: u64) -> String {
 
 fn message(i: u64, vocabulary: &[String]) -> Vec<u8> {
     let mut random = Random(i.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let html = i % 3 == 0;
+    let html = i.is_multiple_of(3);
     let mut text = format!(
         "From: Dr {} <{}@hopital.example>\r\nTo: service{}@chu.example\r\nSubject: Compte rendu {} du patient {i}\r\n\
          Message-ID: <{:x}@hopital.example>\r\nReceived: from a by b with ESMTPS id {:x}; 1 Jan\r\nX-MSS-INS: {}\r\nMIME-Version: 1.0\r\n\
@@ -78,7 +78,7 @@ fn message(i: u64, vocabulary: &[String]) -> Vec<u8> {
             _ => text.push(' '),
         }
     }
-    if i % 2 == 0 {
+    if i.is_multiple_of(2) {
         text.push_str(" une moitié des messages");
     }
     if i % 10_000 == 77 {
