@@ -3,6 +3,7 @@
 //!
 //! * `POST /reload`: reads the configuration again; 200 with [`Reloaded`](super::Reloaded) as JSON, 409 with the problems as text;
 //! * `POST /drain`: stops the server as SIGTERM does; 202;
+//! * `/mailboxes/{address}/letters`: mail in and out ([`crate::transfer`]);
 //! * `GET /ready`, `GET /metrics`, `GET /health`: as on the monitoring port.
 //!
 //! Invariant: whoever may open the socket may read the whole store: the file's mode and the folder's are the protection.
@@ -18,7 +19,7 @@ use axum::{Json, Router};
 use tokio::net::UnixListener;
 
 use super::Running;
-use crate::monitoring;
+use crate::{monitoring, transfer};
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -63,7 +64,8 @@ fn router(running: Arc<Running>) -> Router {
         draining.stop_asked.cancel();
         async { StatusCode::ACCEPTED }
     };
-    monitoring::router(running).route("/reload", post(reload)).route("/drain", post(drain))
+    let letters = transfer::http::router(running.store.clone());
+    monitoring::router(running).route("/reload", post(reload)).route("/drain", post(drain)).merge(letters)
 }
 
 async fn reloaded(running: &Running) -> Response {
