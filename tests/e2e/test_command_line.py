@@ -264,7 +264,7 @@ class Alone(SpaceTest):
         folder.mkdir()
         # ports of its own: what must stop it is the store
         text = edited(config.read_text(), {f"listen.{entrance}": '"127.0.0.1:0"' for entrance in serve.ENTRANCES}
-                      | {"operator.data": '"../data"', "tls.certificate": '"../../pki/alpha.pem"', "tls.key": '"../../pki/alpha.key"',
+                      | {"monitoring.listen": '"127.0.0.1:0"', "operator.data": '"../data"', "tls.certificate": '"../../pki/alpha.pem"', "tls.key": '"../../pki/alpha.key"',
                          "trust.anchors": '"../../pki/ca.pem"', "psc.anchors": '"../../pki/ca.pem"',
                          "psc.introspection.client_secret_file": '"../../psc/client-secret"'})
         second = folder / "vaguemestre.toml"
