@@ -4,7 +4,7 @@ use mail::date::{Moment, format_imap_date_time};
 use mail::mime::{Envelope, Structure};
 use mail::{ModSeq, Uid};
 
-use super::text::{astring, nstring, put};
+use super::text::{astring, decimal, nstring, put};
 use crate::command::{Rfc822, Section, SectionText};
 use crate::objectid;
 
@@ -19,13 +19,17 @@ pub struct Fetch {
 impl Fetch {
     /// Begins the response for a sequence number.
     pub fn begin(out: &mut Vec<u8>, sequence: u32) -> Fetch {
-        put(out, format_args!("* {sequence} FETCH ("));
+        out.extend_from_slice(b"* ");
+        decimal(out, sequence.into());
+        out.extend_from_slice(b" FETCH (");
         Fetch { empty: true }
     }
 
     /// Begins the response for a UID, to a client that uses nothing else (RFC 9586).
     pub fn begin_uid(out: &mut Vec<u8>, uid: Uid) -> Fetch {
-        put(out, format_args!("* {} UIDFETCH (", uid.0));
+        out.extend_from_slice(b"* ");
+        decimal(out, uid.0.into());
+        out.extend_from_slice(b" UIDFETCH (");
         Fetch { empty: true }
     }
 
@@ -45,21 +49,21 @@ impl Fetch {
     /// FLAGS, by name.
     pub fn flags<'n>(&mut self, out: &mut Vec<u8>, names: impl IntoIterator<Item = &'n str>) {
         self.item(out, "FLAGS (");
-        for (i, name) in names.into_iter().enumerate() {
-            if i > 0 {
-                out.push(b' ');
-            }
-            // The store takes atoms only, yet whatever else came in must not go out.
-            let odd = |b: u8| !b.is_ascii_graphic() || matches!(b, b'(' | b')' | b'{' | b'"' | b'%' | b'*' | b']');
-            out.extend(name.bytes().map(|b| if odd(b) { b'_' } else { b }));
-        }
+        flag_names(out, names);
+        out.push(b')');
+    }
+
+    /// FLAGS, as [`flag_names`] wrote them.
+    pub fn flags_text(&mut self, out: &mut Vec<u8>, names: &[u8]) {
+        self.item(out, "FLAGS (");
+        out.extend_from_slice(names);
         out.push(b')');
     }
 
     /// UID.
     pub fn uid(&mut self, out: &mut Vec<u8>, uid: Uid) {
         self.item(out, "UID ");
-        put(out, format_args!("{}", uid.0));
+        decimal(out, uid.0.into());
     }
 
     /// INTERNALDATE from seconds since 1970, in UTC.
@@ -71,13 +75,14 @@ impl Fetch {
     /// RFC822.SIZE.
     pub fn size(&mut self, out: &mut Vec<u8>, octets: u32) {
         self.item(out, "RFC822.SIZE ");
-        put(out, format_args!("{octets}"));
+        decimal(out, octets.into());
     }
 
     /// MODSEQ (RFC 7162).
     pub fn modseq(&mut self, out: &mut Vec<u8>, modseq: ModSeq) {
-        self.item(out, "MODSEQ ");
-        put(out, format_args!("({})", modseq.0));
+        self.item(out, "MODSEQ (");
+        decimal(out, modseq.0);
+        out.push(b')');
     }
 
     /// ENVELOPE.
@@ -177,6 +182,18 @@ impl Fetch {
             },
         );
         put(out, format_args!(" {{{octets}}}\r\n"));
+    }
+}
+
+/// Flags by name, spaces between them.
+pub fn flag_names<'n>(out: &mut Vec<u8>, names: impl IntoIterator<Item = &'n str>) {
+    for (i, name) in names.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b' ');
+        }
+        // The store takes atoms only, yet whatever else came in must not go out.
+        let odd = |b: u8| !b.is_ascii_graphic() || matches!(b, b'(' | b')' | b'{' | b'"' | b'%' | b'*' | b']');
+        out.extend(name.bytes().map(|b| if odd(b) { b'_' } else { b }));
     }
 }
 

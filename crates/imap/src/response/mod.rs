@@ -13,7 +13,7 @@ mod structure;
 mod tests;
 mod text;
 
-pub use fetch::{Fetch, section};
+pub use fetch::{Fetch, flag_names, section};
 pub use folder::{ListKind, ListLine, folder, folder_text, list, status};
 pub use search::{Esearch, Run, Runs, esearch, esearch_list};
 pub use structure::{body_structure, envelope};

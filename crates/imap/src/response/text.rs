@@ -12,6 +12,22 @@ pub(super) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
+/// Appends a number.
+pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    // 2^64 has 20 digits.
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            out.extend_from_slice(&digits[at..]);
+            return;
+        }
+    }
+}
+
 /// Whether an octet may stand in a quoted string, escaped or not.
 fn fits_quoted(b: u8) -> bool {
     (b' '..=b'~').contains(&b)

@@ -78,6 +78,11 @@ impl Output {
         self.put(b"\r\n");
     }
 
+    /// Whether [`Output::room`] would write.
+    pub(super) fn is_full(&self) -> bool {
+        self.buffer.len() >= HIGH_WATER
+    }
+
     /// Writes out what was gathered when it is a lot.
     pub(super) async fn room(&mut self) -> Result<(), Ended> {
         if self.buffer.len() >= HIGH_WATER { self.write_buffer().await } else { Ok(()) }

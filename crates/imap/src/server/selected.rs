@@ -178,6 +178,19 @@ impl Selected {
         fetch.end(out.buffer());
     }
 
+    /// Whether what the store has beyond what the client knows is a change of these messages (ascending) and nothing else.
+    pub(super) fn only(&self, latest: &View, uids: &[Uid]) -> bool {
+        let since = latest.difference(&self.told);
+        let ours = |p: &usize| latest.get(*p).is_some_and(|e| uids.binary_search(&e.uid).is_ok());
+        since.expunged.is_empty() && since.added == 0 && since.changed.iter().all(ours)
+    }
+
+    /// The client has been told of everything in this picture by other means.
+    pub(super) fn caught_up(&mut self, latest: Arc<View>) {
+        self.complete = latest.highest_modseq;
+        self.told = latest;
+    }
+
     /// The client has been told of this state of a message by other means.
     pub(super) fn mark(&mut self, entry: &Entry) {
         if self.told.find(entry.uid).is_some_and(|old| old != entry) {

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trust::tls::TlsStream;
 
-use super::enabled::Enabled;
 use super::deflate::Inbound;
+use super::enabled::Enabled;
 use super::notify::{self, Notifying};
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};

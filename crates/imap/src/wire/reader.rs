@@ -1,9 +1,11 @@
 //! The reader of commands, a machine whose only await is the one that fills its buffer.
 
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::literal::{ANNOUNCEMENT, after_word, announced, is_message, tag};
@@ -17,7 +19,7 @@ use super::{
 pub struct CommandReader<R> {
     inner: R,
     pub(super) phase: Phase,
-    /// Read in advance; what counts is `start..end`.
+    /// Read in advance; what counts is `start..end`. There is none while the client says nothing: thousands wait.
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -65,7 +67,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         CommandReader {
             inner,
             phase,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: Box::default(),
             start: 0,
             end: 0,
             command: Zeroizing::default(),
@@ -376,6 +378,7 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     pub async fn forget(&mut self, most: usize) -> io::Result<()> {
         self.command.zeroize();
         self.buffer.zeroize();
+        self.buffer = vec![0; BUFFER].into_boxed_slice();
         (self.start, self.end) = (0, 0);
         let mut read = 0;
         while read < most {
@@ -393,6 +396,9 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         loop {
             if self.start == self.end {
                 (self.start, self.end) = (0, 0);
+                if self.buffer.is_empty() {
+                    self.buffer = vec![0; BUFFER].into_boxed_slice();
+                }
             }
             if self.end == self.buffer.len() {
                 return std::future::pending().await;
@@ -407,9 +413,23 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
     /// Sees to it that the buffer holds something; `false` at the end of the stream. The only place that waits.
     pub(super) async fn available(&mut self) -> io::Result<bool> {
         if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
-            self.end = self.inner.read(&mut self.buffer).await?;
+            (self.start, self.end) = (0, 0);
+            // All of it was consumed, and wiped.
+            self.buffer = Box::default();
+            let inner = &mut self.inner;
+            let (buffer, end) = std::future::poll_fn(|cx| {
+                // On the stack, as long as this look takes.
+                let mut octets = [0; BUFFER];
+                let mut read = ReadBuf::new(&mut octets);
+                std::task::ready!(Pin::new(&mut *inner).poll_read(cx, &mut read))?;
+                let end = read.filled().len();
+                let mut buffer = vec![0; if end > 0 { BUFFER } else { 0 }].into_boxed_slice();
+                buffer[..end].copy_from_slice(read.filled());
+                octets[..end].zeroize();
+                Poll::Ready(io::Result::Ok((buffer, end)))
+            })
+            .await?;
+            (self.buffer, self.end) = (buffer, end);
         }
         Ok(self.start < self.end)
     }

@@ -57,6 +57,8 @@ pub(in super::super) async fn run(
         }
         let named = named(system, &keywords, &latest.keywords);
         let limit = selected.limit(&latest);
+        // The whole picture at once, where the messages one by one would be copied.
+        let only_ours = held_back.is_empty() && selected.only(&latest, &uids);
         for uid in uids {
             if held_back.binary_search(&uid).is_ok() {
                 continue;
@@ -73,10 +75,17 @@ pub(in super::super) async fn run(
                 // RFC 7162 §3.1.3: the MODSEQ is told, silent or not.
                 selected.tell_flags(out, known, &entry, None, numbers, limit);
             }
-            out.room().await?;
-            selected.mark(&entry);
+            if out.is_full() {
+                out.room().await?;
+            }
+            if !only_ours {
+                selected.mark(&entry);
+            }
         }
         selected.mark_keywords(&latest.keywords);
+        if only_ours {
+            selected.caught_up(latest);
+        }
     }
     let gone = gone && numbers == Numbers::Sequence;
     if held_back.is_empty() {

@@ -10,6 +10,7 @@
 
 mod binary;
 mod body;
+mod listing;
 mod ready;
 mod source;
 mod summaries;
@@ -146,6 +147,8 @@ pub(in super::super) async fn run(
         missing.gone = !summaries::run(out, selected, &plan, &positions).await?;
     } else if plan.structures || plan.octets {
         messages(out, selected, &plan, &positions, &mut missing).await?;
+    } else if listing::serves(items) {
+        listing::run(out, selected, &plan, &positions).await?;
     } else {
         for position in positions.iter() {
             let Some(entry) = selected.told.get(position) else { continue };

@@ -288,10 +288,10 @@ fn hostile_folders_cost_little() {
         id: Some(i),
         references,
         subject: 1 + i % 3,
-        reply: i % 2 == 0,
+        reply: i.is_multiple_of(2),
     };
     let chain: Vec<Mail> = (1..many).map(|i| mail(i, vec![i + 1])).collect();
-    assert_eq!(written(&forest(&chain)).matches(|c: char| c == ' ').count() as u64, many);
+    assert_eq!(written(&forest(&chain)).matches(' ').count() as u64, many);
     let loops: Vec<Mail> =
         (1..many).map(|i| mail(i, vec![i + 1, 1 + (i * 7919) % many, 1 + (i * 31) % many, i])).collect();
     let _ = written(&forest(&loops));
