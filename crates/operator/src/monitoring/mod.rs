@@ -1,6 +1,6 @@
 //! How the server is: numbers for Prometheus, and whether it is alive and ready, over plain HTTP (`[monitoring]`).
 //!
-//! * [`meter`]: the typed events that feed the counters;
+//! * [`Meter`]: the typed events that feed the counters;
 //! * [`page`]: `/metrics`;
 //! * [`ready`]: `/ready`, one check after the other;
 //! * [`process`]: what the system says of the process and of the disk.

@@ -33,12 +33,15 @@ impl Waiting {
     }
 }
 
+/// What waits, by domain.
+type Domains = Vec<(String, Waiting)>;
+
 /// The queue as it was read last.
 #[derive(Debug, Default)]
-pub(crate) struct QueueLook(Mutex<Option<(Instant, Arc<Vec<(String, Waiting)>>)>>);
+pub(crate) struct QueueLook(Mutex<Option<(Instant, Arc<Domains>)>>);
 
 impl QueueLook {
-    async fn look(&self, running: &Running) -> Arc<Vec<(String, Waiting)>> {
+    async fn look(&self, running: &Running) -> Arc<Domains> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, known)) = &known
             && at.elapsed() < QUEUE_EVERY
