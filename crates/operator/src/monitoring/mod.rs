@@ -1,8 +1,8 @@
 //! How the server is: numbers for Prometheus, and whether it is alive and ready, over plain HTTP (`[monitoring]`).
 //!
 //! * [`Meter`]: the typed events that feed the counters;
-//! * [`page`]: `/metrics`;
-//! * [`ready`]: `/ready`, one check after the other;
+//! * [`page`] makes `/metrics`;
+//! * [`ready`] makes `/ready`, one check after the other;
 //! * [`process`]: what the system says of the process and of the disk.
 //!
 //! Invariants: no person, mailbox, token or identifier in a label or an answer; asking costs little and changes nothing, however often;
