@@ -1,6 +1,5 @@
 //! A mailbox as letters, through the running server's admin socket or, when none runs, straight from the data folder.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +8,8 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use mssante::Address;
+use operator::Config;
+use operator::service::ADMIN_SOCKET;
 use operator::transfer::letter::{Frames, line};
 use operator::transfer::{Outcome, Post, give, receive};
 use store::sqlite::Sqlite;
@@ -26,9 +27,10 @@ pub enum Mailroom {
 }
 
 impl Mailroom {
-    /// `store` is the folder of mail, `socket` the server's admin socket.
-    pub async fn open(store: &Path, socket: &Path, address: &Address) -> Result<Self, Failure> {
-        match UnixStream::connect(socket).await {
+    /// By the running server's admin socket, or with the data folder and the keys that the configuration names.
+    pub async fn open(config: &Config, address: &Address) -> Result<Self, Failure> {
+        let data = &config.operator.data;
+        match UnixStream::connect(data.join(ADMIN_SOCKET)).await {
             Ok(stream) => {
                 let (sender, connection) = handshake(TokioIo::new(stream)).await?;
                 tokio::spawn(connection);
@@ -36,8 +38,8 @@ impl Mailroom {
             }
             // No server: a lock tells if there is one after all.
             Err(_) => {
-                let path: PathBuf = store.into();
-                let store = tokio::task::spawn_blocking(move || Sqlite::open(&path)).await??;
+                let (path, keys) = (data.join("store"), config.store.clone());
+                let store = tokio::task::spawn_blocking(move || Sqlite::open_with(&path, keys.options()?)).await??;
                 let store: Arc<dyn Store> = Arc::new(store);
                 let mailbox = receive::mailbox(&*store, address).await?;
                 Ok(Mailroom::Direct(store, mailbox))

@@ -51,11 +51,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         args.config.ok_or_else(|| Failure::new("which operator? give --config FILE, or set VAGUEMESTRE_CONFIG"))?;
     let from = args.from.ok_or_else(|| Failure::new("which mailbox? give --from ADDRESS"))?;
     let config = load(&path)?;
-    let data = &config.operator.data;
     let mut progress = None;
     let (mut written, mut there) = (0u64, 0u64);
     let given = block_on(async {
-        let mut room = Mailroom::open(&data.join("store"), &data.join("admin.sock"), &from).await?;
+        let mut room = Mailroom::open(&config, &from).await?;
         let mut maildir = None;
         let mut mbox = None;
         match &args.target {

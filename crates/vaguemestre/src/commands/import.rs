@@ -144,11 +144,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         .name("import".into())
         .spawn(move || read(&mut *source, &known, under.as_ref(), &sender))?;
     let tally = block_on(async {
-        let room = if args.dry_run {
-            None
-        } else {
-            Some(Mailroom::open(&data.join("store"), &data.join("admin.sock"), &into).await?)
-        };
+        let room = if args.dry_run { None } else { Some(Mailroom::open(&config, &into).await?) };
         write(room, receiver, &journal, &mut progress).await
     });
     progress.finish();
