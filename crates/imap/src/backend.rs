@@ -10,9 +10,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mail::mime::Structure;
 use mail::sought::Sought;
-use mail::{Flags, FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
+use mail::{Flags, FolderName, ModSeq, Rights, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
+
+use crate::administration::Administration;
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -150,6 +152,8 @@ pub struct FolderStatus {
     pub deleted: u32,
     /// SIZE in octets.
     pub size: u64,
+    /// Octets of the messages that have `\Deleted` (RFC 9208 DELETED-STORAGE).
+    pub deleted_size: u64,
     /// UIDNEXT.
     pub uid_next: Uid,
     /// UIDVALIDITY.
@@ -252,7 +256,7 @@ pub struct Seeking {
 
 /// One mailbox (BAL), opened by one session.
 #[async_trait]
-pub trait Account: Send + Sync {
+pub trait Account: Administration {
     /// Its address.
     fn address(&self) -> &str;
     /// The largest message APPEND takes, in octets (APPENDLIMIT).
@@ -295,6 +299,10 @@ pub trait MessageBody: Send + Sync {
 pub trait OpenFolder: Send + Sync {
     /// What names it for good.
     fn id(&self) -> ObjectId;
+    /// What the session may do here, as last seen: what may be changed is checked again at each change.
+    fn rights(&self) -> Rights {
+        Rights::ALL
+    }
     /// Always the latest picture; changes wake IDLE. Every commit answered is in it.
     fn view(&self) -> watch::Receiver<Arc<View>>;
     /// The structures computed at delivery, in the order of `bodies` ([`mail::Entry::body`]); `None` for messages gone.

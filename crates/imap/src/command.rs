@@ -6,6 +6,10 @@
 use mail::FolderName;
 use mail::sequence::SequenceSet;
 
+mod administer;
+
+pub use administer::{Administer, Depth};
+
 use crate::modifiers::{FetchModifiers, SelectModifiers, StoreModifiers};
 
 /// A command with its tag.
@@ -199,6 +203,10 @@ pub enum Command {
         /// Where.
         to: Name,
     },
+    /// Rights, quota, annotations.
+    Administer(Administer),
+    /// UNAUTHENTICATE (RFC 8437).
+    Unauthenticate,
     /// EXPUNGE, or UID EXPUNGE with a set.
     Expunge(Option<SequenceSet>),
 }
@@ -227,6 +235,8 @@ pub struct List {
     pub return_children: bool,
     /// `RETURN (SPECIAL-USE)`.
     pub return_special_use: bool,
+    /// `RETURN (MYRIGHTS)` (RFC 8440).
+    pub return_my_rights: bool,
     /// `RETURN (STATUS (…))`.
     pub return_status: Vec<StatusItem>,
     /// Whether any extended syntax was used.
@@ -248,6 +258,8 @@ pub enum StatusItem {
     Unseen,
     /// DELETED.
     Deleted,
+    /// DELETED-STORAGE, in octets (RFC 9208 §4.1.4).
+    DeletedStorage,
     /// SIZE (RFC 8438).
     Size,
     /// HIGHESTMODSEQ.

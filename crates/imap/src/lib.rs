@@ -10,6 +10,7 @@
 //! * sequence numbers change only where RFC 3501 §7.4.1 allows.
 #![deny(missing_docs)]
 
+pub mod administration;
 pub mod backend;
 pub mod command;
 pub mod modifiers;
@@ -22,5 +23,6 @@ pub mod url;
 pub mod utf7;
 pub mod wire;
 
+pub use administration::Administration;
 pub use backend::{Account, Backend, Credentials, OpenFolder};
 pub use server::{Config, serve};

@@ -8,7 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mssante::{Address, StructureId};
+use mail::{FolderName, Rights};
+use mssante::{Address, NationalId, StructureId};
 use psc::{TokenError, Verifier, xoauth2};
 use store::{Mailbox, Store, StoreError};
 use trust::clock::Clock;
@@ -17,6 +18,7 @@ use trust::tls::TlsInfo;
 use crate::monitoring::{LoginOutcome, Meter};
 use crate::rates::{Allowance, Rates};
 use crate::rights::{self, Capacity};
+use crate::sharing;
 use crate::traces::{Action, Trace, Tracer, Who};
 
 /// Why a mailbox is not opened.
@@ -39,6 +41,16 @@ pub struct Opened {
     pub capacity: Capacity,
     /// What the session may ask for; counts as a session while it lives.
     pub allowance: Arc<Allowance>,
+}
+
+impl Opened {
+    /// The person who opened it; `None` is an application.
+    pub fn person(&self) -> Option<NationalId> {
+        match &self.who {
+            Who::Person(id) => id.parse().ok(),
+            _ => None,
+        }
+    }
 }
 
 /// Where a client is, for traces.
@@ -111,6 +123,12 @@ impl Access {
         };
         let given = self.store.rights(mailbox.id).await.map_err(|e| unavailable(&e))?;
         match rights::of_person(&mailbox, &given, &identity.national_id, self.now()) {
+            Some(capacity)
+                if from.action == Action::OpenSubmission
+                    && !self.may_post(&mailbox, &identity.national_id, capacity).await? =>
+            {
+                Err(self.refused(LoginOutcome::NoRight, who, "no right to send as this mailbox", Some(&mailbox), from))
+            }
             Some(capacity) => self.opened(mailbox, who, capacity, from).await,
             None => Err(self.refused(LoginOutcome::NoRight, who, "no right on this mailbox", Some(&mailbox), from)),
         }
@@ -177,6 +195,43 @@ impl Access {
             (Some(only), None) => Some(only),
             _ => None,
         })
+    }
+
+    /// As what somebody who opened a mailbox may still have it open (BAL-ROLES); `None`: a right ended, or the mailbox is gone.
+    ///
+    /// # Errors
+    /// [`Denied::Unavailable`]: nobody knows now.
+    pub async fn still(&self, opened: &Opened) -> Result<Option<Capacity>, Denied> {
+        let found = self.store.mailbox(&opened.mailbox.address).await.map_err(|e| unavailable(&e))?;
+        let Some(mailbox) = found.filter(|mailbox| mailbox.id == opened.mailbox.id) else { return Ok(None) };
+        let capacity = match (&opened.who, opened.person()) {
+            (Who::Application(structure), _) => {
+                let structure = StructureId::lenient(structure).ok();
+                structure.and_then(|structure| rights::of_structure(&mailbox, &structure))
+            }
+            (_, Some(person)) => {
+                let given = self.store.rights(mailbox.id).await.map_err(|e| unavailable(&e))?;
+                rights::of_person(&mailbox, &given, &person, self.now())
+            }
+            _ => None,
+        };
+        if capacity.is_none() {
+            self.tracer.record(
+                Trace::new(opened.who.clone(), Action::Close, true).mailbox(&mailbox.address).answer("the right ended"),
+            );
+        }
+        Ok(capacity)
+    }
+
+    /// Whether who opened a mailbox may send as it: `p` on INBOX (RFC 4314 §2.1).
+    async fn may_post(&self, mailbox: &Mailbox, who: &NationalId, capacity: Capacity) -> Result<bool, Denied> {
+        let list = self.store.access(mailbox.id).await.map_err(|e| unavailable(&e))?;
+        if list.is_empty() {
+            return Ok(true);
+        }
+        let folders = self.store.folders(mailbox.id).await.map_err(|e| unavailable(&e))?;
+        let inbox = folders.iter().find(|folder| folder.name == FolderName::inbox());
+        Ok(inbox.is_none_or(|inbox| sharing::in_folder(capacity, Some(who), &list, inbox.id).contains(Rights::POST)))
     }
 
     async fn opened(&self, mailbox: Mailbox, who: Who, capacity: Capacity, from: &From) -> Result<Opened, Denied> {

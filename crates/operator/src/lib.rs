@@ -1,7 +1,8 @@
 //! The operator service: what a hospital, an agency or a company runs to be part of the trust space.
 //!
 //! * [`config`]: one TOML file; [`service`]: an operator running from it;
-//! * [`rights`]: who may open which mailbox; [`access`]: from a token or a certificate to an opened mailbox;
+//! * [`rights`]: who may open which mailbox; [`sharing`]: what they may do in a folder; [`access`]: from a token or a
+//!   certificate to an opened mailbox;
 //! * [`backends`]: what the IMAP and SMTP servers ask for, answered over the store;
 //! * [`mod@search`]: texts found in mailboxes at once;
 //! * [`rates`]: how much one mailbox or address may ask for; [`monitoring`]: how the server is;
@@ -21,6 +22,7 @@ pub mod rates;
 pub mod rights;
 pub mod search;
 pub mod service;
+pub mod sharing;
 pub mod traces;
 pub mod transfer;
 

@@ -54,6 +54,8 @@ pub enum Who {
 pub enum Action {
     /// A mailbox was opened over IMAP.
     OpenImap,
+    /// A session was ended because the right to it did.
+    Close,
     /// A mailbox was opened for submission.
     OpenSubmission,
     /// An operator presented itself on the operator interface.
@@ -74,6 +76,8 @@ pub enum Action {
     Expunge,
     /// A folder was made, renamed, deleted.
     Folder,
+    /// What somebody may do in a folder was changed.
+    Share,
     /// A mailbox was made or deleted, or a right given or ended.
     Administer,
 }
@@ -83,6 +87,7 @@ impl Action {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Action::OpenImap => "open_imap",
+            Action::Close => "close",
             Action::OpenSubmission => "open_submission",
             Action::OperatorPresents => "operator_presents",
             Action::Submit => "submit",
@@ -93,6 +98,7 @@ impl Action {
             Action::Copy => "copy",
             Action::Expunge => "expunge",
             Action::Folder => "folder",
+            Action::Share => "share",
             Action::Administer => "administer",
         }
     }

@@ -70,13 +70,14 @@ fn select_options(c: &mut Cursor<'_>, list: &mut List) -> Parsed<()> {
 }
 
 fn return_options(c: &mut Cursor<'_>, list: &mut List) -> Parsed<()> {
-    const WHAT: &str = "SUBSCRIBED, CHILDREN, SPECIAL-USE or STATUS";
+    const WHAT: &str = "SUBSCRIBED, CHILDREN, MYRIGHTS, SPECIAL-USE or STATUS";
     list.extended = true;
     c.list("return options", MAX_WORDS, "return options", |c| {
         match c.atom(WHAT)?.to_ascii_uppercase().as_str() {
             "SUBSCRIBED" => list.return_subscribed = true,
             "CHILDREN" => list.return_children = true,
             "SPECIAL-USE" => list.return_special_use = true,
+            "MYRIGHTS" => list.return_my_rights = true,
             "STATUS" => {
                 c.space()?;
                 list.return_status = status_items(c)?;

@@ -7,14 +7,19 @@
 //! * an error names what was expected and never repeats what was received, which may be a secret (LPS-NOPLAIN);
 //! * keywords are read in any case; NUL, a lone CR and a lone LF are refused everywhere.
 
+mod acl;
+#[cfg(test)]
+mod administer_tests;
 mod append;
 mod cursor;
 mod fetch;
 mod folder;
 mod list;
+mod metadata;
 mod modifiers;
 mod notify;
 mod order;
+mod quota;
 #[cfg(test)]
 mod robust;
 mod search;
@@ -150,6 +155,11 @@ fn body(c: &mut Cursor<'_>) -> Parsed<Command> {
         "COMPRESS" => compress(c)?,
         "IDLE" => Command::Idle,
         "NOTIFY" => notify::notify(c)?,
+        "UNAUTHENTICATE" => Command::Unauthenticate,
+        "SETACL" | "DELETEACL" | "GETACL" | "LISTRIGHTS" | "MYRIGHTS" => acl::command(c, &word)?,
+        "GETQUOTA" | "GETQUOTAROOT" | "SETQUOTA" => quota::command(c, &word)?,
+        "GETMETADATA" => metadata::get(c)?,
+        "SETMETADATA" => metadata::set(c)?,
         "EXPUNGE" => Command::Expunge(None),
         "UID" => {
             c.space()?;

@@ -299,7 +299,7 @@ fn list_in_all_its_forms() {
         "LIST (REMOTE RECURSIVEMATCH) \"\" *",
         "LIST (WHATEVER) \"\" *",
         "LIST \"\" * RETURN (STATUS)",
-        "LIST \"\" * RETURN (MYRIGHTS)",
+        "LIST \"\" * RETURN (NORIGHTS)",
         "LIST \"\" * RETURN",
         "LIST \"\" * (CHILDREN)",
         "LIST \"\" R&D",

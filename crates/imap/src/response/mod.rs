@@ -5,6 +5,7 @@
 //!
 //! Message octets are not here: [`Fetch`] writes what goes before them, and the server streams them.
 
+mod administer;
 mod fetch;
 mod folder;
 mod search;
@@ -13,6 +14,7 @@ mod structure;
 mod tests;
 mod text;
 
+pub use administer::{QUOTA_ROOT, acl, list_rights, metadata, my_rights, quota, quota_root};
 pub use fetch::{Fetch, flag_names, section};
 pub use folder::{ListKind, ListLine, folder, folder_text, list, status};
 pub use search::{Esearch, Run, Runs, esearch, esearch_list};

@@ -50,6 +50,14 @@ const TABLE: &[(&str, When)] = &[
     ("SPECIAL-USE", Inside),                                   // RFC 6154
     ("CREATE-SPECIAL-USE", Inside),                            // RFC 6154
     ("CHILDREN", Inside),                                      // RFC 3348
+    ("ACL", Inside),                                           // RFC 4314
+    ("RIGHTS=kxte", Inside),                                   // RFC 4314
+    ("LIST-MYRIGHTS", Inside),                                 // RFC 8440
+    ("QUOTA", Inside),                                         // RFC 9208
+    ("QUOTA=RES-STORAGE", Inside),                             // RFC 9208
+    ("QUOTA=RES-MESSAGE", Inside),                             // RFC 9208
+    ("METADATA", Inside),                                      // RFC 5464
+    ("UNAUTHENTICATE", Inside),                                // RFC 8437
     ("ESEARCH", Inside),                                       // RFC 4731
     ("LIST-EXTENDED", Inside),                                 // RFC 5258
     ("LIST-STATUS", Inside),                                   // RFC 5819

@@ -5,6 +5,7 @@
 //! * [`session`]: after TLS, the loop of commands and the states of RFC 3501 §3;
 //! * [`auth`]: AUTHENTICATE (LPS-ERR, MSS-7.2, LPS-APP);
 //! * [`resync`]: what a client that comes back missed;
+//! * [`vigil`]: whether the mailbox may still be open;
 //! * [`selected`]: the folder as the client knows it, and when it is told what;
 //! * [`capability`]: the table of what is announced; [`enabled`]: what the client has enabled;
 //! * [`commands`]: one file per command;
@@ -30,6 +31,7 @@ mod resync;
 mod search;
 mod selected;
 mod session;
+mod vigil;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,6 +70,9 @@ pub struct Config {
     pub progress_every: Duration,
     /// How long a refused authentication waits before its answer: makes guessing slow.
     pub failure_delay: Duration,
+    /// How often a session asks whether its mailbox may still be open to it: a right that ended ends its sessions within so
+    /// long.
+    pub recheck: Duration,
     /// Refused authentications after which the connection is closed.
     pub max_login_attempts: u32,
     /// Commands in a row answered BAD after which the connection is closed.
@@ -92,6 +97,7 @@ impl Config {
             progress_after: Duration::from_secs(4),
             progress_every: Duration::from_secs(10),
             failure_delay: Duration::from_millis(500),
+            recheck: Duration::from_secs(60),
             max_login_attempts: 5,
             max_bad_commands: 20,
             entrance: meter::Entrance::unwatched(),

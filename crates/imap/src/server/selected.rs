@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use mail::sequence::{Number, Ranges, SequenceSet};
-use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Uid, View};
+use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Rights, Uid, View};
 use tokio::sync::watch;
 
 use super::Ended;
@@ -63,6 +63,11 @@ impl Selected {
         Selected { name, folder, told, read_only, enabled, complete, saved: Ranges::default(), unfetched, views }
     }
 
+    /// The flags that may be changed here; none when it is open read-only.
+    pub(super) fn permanent(&self) -> Flags {
+        if self.read_only { Flags::NONE } else { self.folder.rights().flags() }
+    }
+
     /// The store's picture of this moment.
     pub(super) fn latest(&self) -> Arc<View> {
         self.views.borrow().clone()
@@ -87,7 +92,7 @@ impl Selected {
             return Err(Ended::Bye("The folder was replaced, open it again"));
         }
         if latest.keywords != self.told.keywords {
-            permanent_flags(out, &latest.keywords, self.read_only);
+            permanent_flags(out, &latest.keywords, self.permanent());
         }
         let difference = latest.difference(&self.told);
         let hold = !difference.expunged.is_empty() && expunges == Expunges::Hold;
@@ -298,20 +303,19 @@ pub(super) fn sequence(position: usize) -> u32 {
     u32::try_from(position + 1).unwrap_or(u32::MAX)
 }
 
-/// `* FLAGS` and `* OK [PERMANENTFLAGS]`: every flag there is, and whether new keywords can be made.
-pub(super) fn permanent_flags(out: &mut Output, keywords: &Keywords, read_only: bool) {
-    let mut names = String::new();
-    for name in Flags::SYSTEM.iter().map(|(_, name)| *name).chain(keywords.names().iter().map(|name| &**name)) {
-        if !names.is_empty() {
-            names.push(' ');
-        }
-        names.push_str(name);
-    }
-    out.line(format_args!("* FLAGS ({names})"));
-    if read_only {
+/// `* FLAGS` and `* OK [PERMANENTFLAGS]`: every flag there is, those that may be changed, and whether new keywords can be made.
+pub(super) fn permanent_flags(out: &mut Output, keywords: &Keywords, permanent: Flags) {
+    let list = |wanted: Flags| {
+        let system = Flags::SYSTEM.iter().map(|(flag, name)| (*flag, *name));
+        let named = (0..).zip(keywords.names()).filter_map(|(i, name)| Some((Flags::keyword(i)?, &**name)));
+        let names: Vec<&str> = system.chain(named).filter(|(flag, _)| wanted.contains(*flag)).map(|(_, n)| n).collect();
+        names.join(" ")
+    };
+    out.line(format_args!("* FLAGS ({})", list(Rights::ALL.flags())));
+    if permanent.is_empty() {
         out.line(format_args!("* OK [PERMANENTFLAGS ()] Nothing can be changed"));
     } else {
-        let new = if keywords.has_room() { " \\*" } else { "" };
-        out.line(format_args!("* OK [PERMANENTFLAGS ({names}{new})] Flags that last"));
+        let new = if keywords.has_room() && permanent.contains(Rights::WRITE.flags()) { " \\*" } else { "" };
+        out.line(format_args!("* OK [PERMANENTFLAGS ({}{new})] Flags that last", list(permanent)));
     }
 }

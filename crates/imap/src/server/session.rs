@@ -45,6 +45,12 @@ pub(super) struct Session {
     /// When a client that is not authenticated is dropped.
     pub(super) login_deadline: Instant,
     session_deadline: Option<Instant>,
+    /// When it was last seen that the mailbox may be open ([`vigil`](super::vigil)).
+    pub(super) looked: Instant,
+    /// The certificate alone opened the mailbox: there is no way back from it.
+    pub(super) preauthenticated: bool,
+    /// The client was told that the mailbox is nearly full.
+    pub(super) quota_warned: bool,
     /// BAD answers in a row.
     bad: u32,
     /// Counts the connection as open.
@@ -75,6 +81,9 @@ impl Session {
             refused: 0,
             login_deadline: now + config.login_timeout,
             session_deadline: config.max_session.map(|longest| now + longest),
+            looked: now,
+            preauthenticated: false,
+            quota_warned: false,
             bad: 0,
             stay,
             config,
@@ -85,6 +94,7 @@ impl Session {
     pub(super) async fn run(mut self) -> Ended {
         if let Some(account) = self.backend.preauthenticate(&self.peer).await {
             self.enter(account);
+            self.preauthenticated = true;
         }
         let ended = self.talk().await;
         if let Ended::Bye(why) = ended {
@@ -105,7 +115,21 @@ impl Session {
         tracing::debug!(connection = self.peer.connection, "imap: authenticated");
         self.stay.reach(meter::Stage::Authenticated);
         self.account = Some(account);
+        self.looked = Instant::now();
         self.reader.set_phase(Phase::Authenticated);
+    }
+
+    /// The session is no longer authenticated, and knows nothing of what it was (RFC 8437).
+    pub(super) fn leave(&mut self) {
+        self.account = None;
+        self.selected = None;
+        self.enabled = Enabled::default();
+        self.out.names = Names::Utf7;
+        self.notify = None;
+        self.quota_warned = false;
+        self.login_deadline = Instant::now() + self.config.login_timeout;
+        self.stay.reach(meter::Stage::Secure);
+        self.reader.set_phase(Phase::NotAuthenticated);
     }
 
     /// What CAPABILITY says now.
@@ -155,17 +179,22 @@ impl Session {
     /// One event of the client.
     async fn step(&mut self) -> Result<(), Ended> {
         let (limit, why) = self.patience();
-        let event = tokio::select! {
-            biased;
-            event = self.reader.next() => event.map_err(|_| Ended::Gone)?,
-            () = tokio::time::sleep_until(limit) => return Err(Ended::Bye(why)),
-            () = news(self.selected.as_mut(), self.notify.as_deref_mut()) => {
-                // Boxed: it is not what a session does most of its time.
-                Box::pin(self.tell_unasked()).await?;
-                return self.out.flush().await;
+        let event = loop {
+            let look = self.next_look();
+            tokio::select! {
+                biased;
+                event = self.reader.next() => break event.map_err(|_| Ended::Gone)?,
+                () = tokio::time::sleep_until(limit) => return Err(Ended::Bye(why)),
+                () = news(self.selected.as_mut(), self.notify.as_deref_mut()) => {
+                    // Boxed: it is not what a session does most of its time.
+                    Box::pin(self.tell_unasked()).await?;
+                    self.out.flush().await?;
+                }
+                () = self.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping")),
+                () = self.config.drain.cancelled() => return Err(Ended::Bye("The server is stopping")),
+                () = tokio::time::sleep_until(look) => {}
             }
-            () = self.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping")),
-            () = self.config.drain.cancelled() => return Err(Ended::Bye("The server is stopping")),
+            Box::pin(self.look_if_due()).await?;
         };
         if self.shutdown.is_cancelled() || self.config.drain.is_cancelled() {
             return Err(Ended::Bye("The server is stopping"));
@@ -197,6 +226,7 @@ impl Session {
 
     /// Carries out a command, tells what happened meanwhile, answers.
     async fn command(&mut self, Tagged { tag, command }: Tagged) -> Result<(), Ended> {
+        Box::pin(self.look_if_due()).await?;
         let began = Instant::now();
         let name = name(&command);
         let (expunges, numbers) = afterwards(&command);
@@ -346,6 +376,8 @@ impl Session {
             Command::Compress => Ok(commands::compress::run(self)),
             Command::Notify(notify) => Box::pin(commands::notify::run(self, account, notify)).await,
             Command::Idle => Box::pin(commands::idle::run(self)).await,
+            Command::Unauthenticate => commands::unauthenticate::run(self),
+            Command::Administer(asked) => Box::pin(commands::administer(&mut self.out, account, asked)).await,
             command => {
                 let Session { out, selected, shutdown, config, reader, .. } = self;
                 let Some(selected) = selected else { return Ok(Reply::bad("Select a folder first")) };
@@ -489,5 +521,7 @@ fn name(command: &Command) -> &'static str {
         Command::Copy { .. } => "COPY",
         Command::Move { .. } => "MOVE",
         Command::Expunge(_) => "EXPUNGE",
+        Command::Administer(asked) => asked.name(),
+        Command::Unauthenticate => "UNAUTHENTICATE",
     }
 }

@@ -58,6 +58,8 @@ async fn both_ways() {
     imap.until("c OK [APPENDUID 100 2]").await;
     imap.send("d COMPRESS DEFLATE\r\n").await;
     imap.until("d NO [COMPRESSIONACTIVE]").await;
+    imap.send("d UNAUTHENTICATE\r\n").await;
+    imap.until("d NO [CANNOT]").await;
     imap.send("e IDLE\r\n").await;
     imap.until("+ ").await;
     server.mailbox.deliver("INBOX", "Subject: y\n\n");

@@ -2,21 +2,24 @@
 
 mod support;
 
+mod acl;
 mod append;
 mod authentication;
 mod compress;
 mod concurrency;
-mod content;
 mod condstore;
+mod content;
 mod fetch;
 mod folders;
 mod hostile;
 mod imaplib;
 mod limits;
 mod messages;
+mod metadata;
 mod model;
 mod notify;
 mod qresync;
+mod quota;
 mod resync_model;
 mod rev2;
 mod search;
@@ -24,3 +27,4 @@ mod searching;
 mod sorting;
 mod starttls;
 mod uidonly;
+mod unauthenticate;

@@ -1,16 +1,24 @@
-//! IMAP over the store: rights were decided when the mailbox was opened, traces are made here.
+//! IMAP over the store: who opens the mailbox is decided before, what they may do in each folder here, traces are made here.
+//!
+//! * [`guard`]: the session's rights as they are now; * [`administration`]: rights, quota, annotations.
+
+mod administration;
+mod guard;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use imap::administration::Administration;
 use imap::backend::{
     Account, Append, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
     FolderStatus, Mechanism, MessageBody, ObjectId, OpenFolder, Peer, Result, Seeking, Vanished,
 };
 use mail::mime::Structure;
 use mail::sought::Sought;
-use mail::{FolderName, ModSeq, SpecialUse, Uid, View};
+use mail::{Flags, FolderName, ModSeq, Rights, SpecialUse, Uid, View};
 use store::{FolderId, MailboxId, Store, StoreError};
 use tokio::sync::watch;
 use trust::clock::Clock;
@@ -18,7 +26,8 @@ use trust::clock::Clock;
 use crate::access::{Access, Denied, From, Opened, seconds};
 use crate::backends::imap_append::{Receiving, StoreAppend};
 use crate::search::Searcher;
-use crate::traces::{Action, Trace, Tracer};
+use crate::traces::{Action, Trace, Tracer, Who};
+use guard::{Guard, allowed};
 
 /// IMAP for one entry point.
 pub struct ImapBackend {
@@ -45,6 +54,7 @@ impl ImapBackend {
         Arc::new(StoreAccount {
             address: opened.mailbox.address.to_string(),
             mailbox: opened.mailbox.id,
+            guard: Arc::new(Guard::new(self.access.clone(), self.store.clone(), opened.clone())),
             traced: Traced { tracer: self.tracer.clone(), opened, peer: peer.clone() },
             store: self.store.clone(),
             searcher: self.searcher.clone(),
@@ -150,6 +160,7 @@ struct StoreAccount {
     address: String,
     append_limit: u64,
     clock: Arc<dyn Clock>,
+    guard: Arc<Guard>,
     traced: Traced,
 }
 
@@ -158,10 +169,40 @@ impl StoreAccount {
         seconds(self.clock.as_ref())
     }
 
-    async fn folder(&self, name: &FolderName) -> Result<store::Folder> {
+    /// A folder that holds messages, and what the session may do there.
+    async fn folder(&self, name: &FolderName) -> Result<(store::Folder, Rights)> {
+        let seen = self.guard.fresh().await?;
         let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
-        let folder = folders.into_iter().find(|f| f.name == *name).ok_or(Failure::NonExistent)?;
-        if folder.selectable { Ok(folder) } else { Err(Failure::Cannot("the name only holds other folders")) }
+        let (folder, rights) = seen.find(&folders, name)?;
+        if folder.selectable {
+            Ok((folder.clone(), rights))
+        } else {
+            Err(Failure::Cannot("the name only holds other folders"))
+        }
+    }
+
+    /// Whether folders may be changed this way; a refusal is traced.
+    async fn may_change(
+        &self,
+        name: &FolderName,
+        judge: impl FnOnce(&guard::Seen, &[store::Folder]) -> Result<()> + Send,
+    ) -> Result<()> {
+        let seen = self.guard.fresh().await?;
+        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
+        let judged = judge(&seen, &folders);
+        if judged.is_err() {
+            self.traced.record(Action::Folder, name, None, &judged);
+        }
+        judged
+    }
+
+    /// Whose private annotations are.
+    fn reader(&self) -> String {
+        match &self.traced.opened.who {
+            Who::Person(id) => id.clone(),
+            Who::Application(structure) => format!("application {structure}"),
+            _ => "unknown".to_owned(),
+        }
     }
 
     /// What receives messages for this session.
@@ -194,9 +235,11 @@ impl Account for StoreAccount {
     }
 
     async fn folders(&self) -> Result<Vec<FolderInfo>> {
+        let seen = self.guard.fresh().await?;
         let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
         Ok(folders
             .into_iter()
+            .filter(|f| seen.rights(f.id).contains(Rights::LOOKUP))
             .map(|f| FolderInfo {
                 id: f.id.0.into(),
                 name: f.name,
@@ -208,6 +251,7 @@ impl Account for StoreAccount {
     }
 
     async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<ObjectId> {
+        self.may_change(name, |seen, folders| seen.may_create(folders, name)).await?;
         match self.store.create_folder(self.mailbox, name, special_use).await {
             Ok(folder) => self.folder_changed(name, Ok(())).map(|()| object_id(self.mailbox, folder.id)),
             Err(error) => self.folder_changed(name, Err(error)).and(Err(Failure::Unavailable)),
@@ -215,26 +259,48 @@ impl Account for StoreAccount {
     }
 
     async fn delete(&self, name: &FolderName) -> Result<()> {
+        self.may_change(name, |seen, folders| {
+            let (_, rights) = seen.find(folders, name)?;
+            allowed(rights, Rights::DELETE_FOLDER)
+        })
+        .await?;
         self.folder_changed(name, self.store.delete_folder(self.mailbox, name).await)
     }
 
     async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()> {
+        self.may_change(from, |seen, folders| {
+            let (_, rights) = seen.find(folders, from)?;
+            // INBOX stays and loses its messages.
+            let emptying = Rights::DELETE_MESSAGES.with(Rights::EXPUNGE);
+            allowed(rights, if from.is_inbox() { emptying } else { Rights::DELETE_FOLDER })?;
+            seen.may_create(folders, to)
+        })
+        .await?;
         self.folder_changed(from, self.store.rename_folder(self.mailbox, from, to, self.now()).await)
     }
 
     async fn subscribe(&self, name: &FolderName, subscribed: bool) -> Result<()> {
+        if subscribed {
+            self.my_rights(name).await?;
+        }
         self.store.subscribe(self.mailbox, name, subscribed).await.map_err(failure)
     }
 
     async fn status(&self, name: &FolderName) -> Result<FolderStatus> {
-        let folder = self.folder(name).await?;
+        let (folder, rights) = self.folder(name).await?;
+        allowed(rights, Rights::READ)?;
         let view = self.store.watch(self.mailbox, folder.id).await.map_err(failure)?.borrow().clone();
+        let deleted = |e: &&mail::Entry| e.flags.contains(Flags::DELETED);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(FolderStatus {
             messages: count(view.len()),
             unseen: count(view.unseen()),
             deleted: count(view.deleted()),
             size: view.octets(),
+            deleted_size: match view.deleted() {
+                0 => 0,
+                _ => view.iter().filter(deleted).map(|e| u64::from(e.size)).sum(),
+            },
             uid_next: view.uid_next,
             uid_validity: view.uid_validity,
             highest_modseq: view.highest_modseq,
@@ -243,7 +309,8 @@ impl Account for StoreAccount {
     }
 
     async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>> {
-        let folder = self.folder(name).await?;
+        let (folder, rights) = self.folder(name).await?;
+        allowed(rights, Rights::READ)?;
         let view = self.store.watch(self.mailbox, folder.id).await.map_err(failure)?;
         Ok(Arc::new(StoreFolder {
             store: self.store.clone(),
@@ -254,6 +321,7 @@ impl Account for StoreAccount {
             view,
             clock: self.clock.clone(),
             receiving: self.receiving(),
+            guard: self.guard.clone(),
             traced: self.traced.clone(),
         }))
     }
@@ -263,8 +331,9 @@ impl Account for StoreAccount {
     }
 
     async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>> {
-        self.folder(to).await?;
-        Ok(Box::new(StoreAppend::new(&self.receiving(), None, to)))
+        let (_, rights) = self.folder(to).await?;
+        allowed(rights, Rights::INSERT)?;
+        Ok(Box::new(StoreAppend::new(&self.receiving(), None, to, rights)))
     }
 }
 
@@ -277,10 +346,44 @@ struct StoreFolder {
     view: watch::Receiver<Arc<View>>,
     clock: Arc<dyn Clock>,
     receiving: Receiving,
+    guard: Arc<Guard>,
     traced: Traced,
 }
 
 impl StoreFolder {
+    /// Whether the session may do what needs these rights here.
+    async fn may(&self, needed: Rights) -> Result<guard::Seen> {
+        let seen = self.guard.fresh().await?;
+        allowed(seen.rights(self.folder), needed)?;
+        Ok(seen)
+    }
+
+    /// Where messages are to go, and what the session may do there.
+    async fn target(&self, seen: &guard::Seen, to: &FolderName) -> Result<(FolderId, Rights)> {
+        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
+        let (folder, rights) = seen.find(&folders, to)?;
+        allowed(rights, Rights::INSERT)?;
+        if folder.selectable { Ok((folder.id, rights)) } else { Err(Failure::NonExistent) }
+    }
+
+    /// Takes away from what was put there the flags that may not be set there (RFC 4314 §4).
+    async fn strip(&self, (folder, rights): (FolderId, Rights), copied: &store::Result<store::Copied>) {
+        let permitted = rights.flags();
+        let (Ok(copied), false) = (copied, permitted == Rights::ALL.flags()) else { return };
+        let mut uids: Vec<Uid> = copied.uids.iter().map(|(_, uid)| *uid).collect();
+        uids.sort_unstable();
+        let change = store::FlagChange {
+            uids,
+            how: store::FlagOperation::ReplaceWithin(Rights::ALL.flags().without(permitted)),
+            flags: Flags::NONE,
+            keywords: Vec::new(),
+            unchanged_since: None,
+        };
+        if let Err(error) = self.store.set_flags(self.mailbox, folder, change).await {
+            tracing::warn!("flags of copies were kept: {error}");
+        }
+    }
+
     /// Traces a copy or a move and puts it in IMAP's words.
     fn copied(&self, to: &FolderName, outcome: store::Result<store::Copied>) -> Result<Copied> {
         let outcome = outcome.map(|done| Copied { uid_validity: done.uid_validity, uids: done.uids }).map_err(failure);
@@ -294,6 +397,10 @@ impl StoreFolder {
 impl OpenFolder for StoreFolder {
     fn id(&self) -> ObjectId {
         object_id(self.mailbox, self.folder)
+    }
+
+    fn rights(&self) -> Rights {
+        self.guard.now().rights(self.folder)
     }
 
     fn view(&self) -> watch::Receiver<Arc<View>> {
@@ -338,23 +445,33 @@ impl OpenFolder for StoreFolder {
     }
 
     async fn replace(&self, uid: Uid, to: &FolderName) -> Result<Box<dyn Append>> {
-        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
-        if !folders.iter().any(|folder| folder.name == *to && folder.selectable) {
-            return Err(Failure::NonExistent);
-        }
-        Ok(Box::new(StoreAppend::new(&self.receiving, Some((self.folder, uid)), to)))
+        // The message that is there goes (RFC 8508 §3.5).
+        let seen = self.may(Rights::READ.with(Rights::DELETE_MESSAGES).with(Rights::EXPUNGE)).await?;
+        let (_, rights) = self.target(&seen, to).await?;
+        Ok(Box::new(StoreAppend::new(&self.receiving, Some((self.folder, uid)), to, rights)))
     }
 
     async fn set_flags(&self, change: FlagChange) -> Result<Vec<Uid>> {
+        let rights = self.may(Rights::READ).await?.rights(self.folder);
+        let permitted = rights.flags();
+        let everything = permitted == Rights::ALL.flags();
+        // What may not be changed stays as it is, unless nothing of it may be (RFC 4314 §4).
+        let flags = change.flags.without(change.flags.without(permitted));
+        let keywords = if rights.contains(Rights::WRITE) { change.keywords } else { Vec::new() };
+        let nothing = flags.is_empty() && keywords.is_empty();
+        if permitted.is_empty() || (nothing && !everything && change.how != FlagOperation::Replace) {
+            return Err(Failure::NoPermission);
+        }
         let change = store::FlagChange {
             uids: change.uids,
             how: match change.how {
-                FlagOperation::Replace => store::FlagOperation::Replace,
+                FlagOperation::Replace if everything => store::FlagOperation::Replace,
+                FlagOperation::Replace => store::FlagOperation::ReplaceWithin(permitted),
                 FlagOperation::Add => store::FlagOperation::Add,
                 FlagOperation::Remove => store::FlagOperation::Remove,
             },
-            flags: change.flags,
-            keywords: change.keywords,
+            flags,
+            keywords,
             unchanged_since: change.unchanged_since,
         };
         let set = self.store.set_flags(self.mailbox, self.folder, change).await.map_err(failure)?;
@@ -362,6 +479,7 @@ impl OpenFolder for StoreFolder {
     }
 
     async fn expunge(&self, uids: Option<Vec<Uid>>) -> Result<Vec<Uid>> {
+        self.may(Rights::EXPUNGE).await?;
         let gone = self.store.expunge(self.mailbox, self.folder, uids).await.map_err(failure);
         let quantity = gone.as_ref().ok().map(|uids| uids.len() as u64);
         if quantity != Some(0) {
@@ -376,12 +494,21 @@ impl OpenFolder for StoreFolder {
     }
 
     async fn copy(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
-        self.copied(to, self.store.copy(self.mailbox, self.folder, uids, to, seconds(self.clock.as_ref())).await)
+        let seen = self.may(Rights::READ).await?;
+        let target = self.target(&seen, to).await?;
+        let now = seconds(self.clock.as_ref());
+        let copied = self.store.copy(self.mailbox, self.folder, uids, to, now).await;
+        self.strip(target, &copied).await;
+        self.copied(to, copied)
     }
 
     async fn move_to(&self, uids: Vec<Uid>, to: &FolderName) -> Result<Copied> {
+        let seen = self.may(Rights::READ.with(Rights::DELETE_MESSAGES).with(Rights::EXPUNGE)).await?;
+        let target = self.target(&seen, to).await?;
         let now = seconds(self.clock.as_ref());
-        self.copied(to, self.store.move_messages(self.mailbox, self.folder, uids, to, now).await)
+        let moved = self.store.move_messages(self.mailbox, self.folder, uids, to, now).await;
+        self.strip(target, &moved).await;
+        self.copied(to, moved)
     }
 }
 

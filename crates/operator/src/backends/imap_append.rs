@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use imap::backend::{Append, Failure, NewMessage, Result};
-use mail::{FolderName, Uid, UidValidity};
+use mail::{FolderName, Rights, Uid, UidValidity};
 use store::{Commit, Committed, Content, Delivered, FolderId, MailboxId, Store, Target};
 use trust::clock::Clock;
 
@@ -36,6 +36,8 @@ pub(super) struct StoreAppend {
     /// The message that goes.
     replaced: Option<(FolderId, Uid)>,
     folder: FolderName,
+    /// What the session may do there: flags that may not be set are left out (RFC 4314 §4).
+    rights: Rights,
     /// The message that comes, octets so far.
     current: Option<(Streamed, Target, u64)>,
     whole: Vec<(Content, Target)>,
@@ -44,11 +46,17 @@ pub(super) struct StoreAppend {
 
 impl StoreAppend {
     /// Nothing received yet.
-    pub(super) fn new(receiving: &Receiving, replaced: Option<(FolderId, Uid)>, folder: &FolderName) -> Self {
+    pub(super) fn new(
+        receiving: &Receiving,
+        replaced: Option<(FolderId, Uid)>,
+        folder: &FolderName,
+        rights: Rights,
+    ) -> Self {
         StoreAppend {
             receiving: receiving.clone(),
             replaced,
             folder: folder.clone(),
+            rights,
             current: None,
             whole: Vec::new(),
             held: 0,
@@ -113,8 +121,8 @@ impl Append for StoreAppend {
         let target = Target {
             mailbox: self.receiving.mailbox,
             folder: self.folder.clone(),
-            flags: message.flags,
-            keywords: message.keywords,
+            flags: message.flags.without(message.flags.without(self.rights.flags())),
+            keywords: if self.rights.contains(Rights::WRITE) { message.keywords } else { Vec::new() },
             internal_date: message.internal_date.unwrap_or_else(|| seconds(self.receiving.clock.as_ref())),
         };
         self.current = Some((Streamed::new(self.receiving.store.spool()), target, 0));

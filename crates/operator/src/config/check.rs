@@ -163,6 +163,7 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
         c.say(&config.relay.connections_per_domain, "relay.connections_per_domain is 0", "give at least 1");
     }
     c.within(&config.limits.message_octets, "limits.message_octets", LEAST_MESSAGE..=MOST_MESSAGE);
+    c.within(&config.sessions.imap_recheck_seconds, "sessions.imap_recheck_seconds", 1..=3600);
     c.within(&config.sessions.imap_idle_minutes, "sessions.imap_idle_minutes", LEAST_IMAP_IDLE..=1440);
     c.within(&config.stop.shutdown_grace_seconds, "stop.shutdown_grace_seconds", 0..=600);
     c.problems

@@ -342,6 +342,8 @@ pub struct Sessions {
     pub imap_idle_minutes: Spanned<u64>,
     /// Hours after which an IMAP session ends whatever it does; absent: never.
     pub imap_max_hours: Option<u64>,
+    /// Seconds within which a right that ended ends the IMAP sessions opened by it.
+    pub imap_recheck_seconds: Spanned<u64>,
     /// Whether a client certificate alone opens the BAL APP of its structure (PREAUTH), when there is exactly one.
     pub app_preauth: bool,
     /// Whether a server's certificate (`SERV SSL`, usage serverAuth) opens a BAL APP of its structure like an `ORG AUTH_CLI` one.
@@ -353,6 +355,7 @@ impl Default for Sessions {
         Sessions {
             imap_idle_minutes: Spanned::new(0..0, 30),
             imap_max_hours: None,
+            imap_recheck_seconds: Spanned::new(0..0, 60),
             app_preauth: false,
             app_server_certificates: false,
         }

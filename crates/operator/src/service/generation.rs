@@ -161,6 +161,7 @@ impl Making<'_> {
         };
         let config = imap::Config {
             idle_timeout: Duration::from_secs(60 * sessions.imap_idle_minutes.get_ref()),
+            recheck: Duration::from_secs(*sessions.imap_recheck_seconds.get_ref()),
             max_session: sessions.imap_max_hours.map(|hours| Duration::from_secs(3600 * hours)),
             entrance: entrance.clone(),
             drain: running.drain.clone(),

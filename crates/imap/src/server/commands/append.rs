@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::super::Ended;
 use super::super::reply::{Outcome, Reply, Stop};
 use super::super::session::Session;
-use super::{catenate, flags, possible, uid_list};
+use super::{catenate, flags, possible, quota, uid_list};
 use crate::backend::{Account, Append, NewMessage};
 use crate::command::{self, Announced, AppendPart};
 use crate::parse::append_more;
@@ -29,6 +29,7 @@ pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, 
     let folder = possible(append.folder.clone())?;
     let sink = account.append(&folder).await.map_err(Reply::to_folder)?;
     let code = receive(session, account, sink, append, MAX_MESSAGES).await?;
+    quota::warn(session, account).await;
     Ok(Reply::ok("Done").code(code))
 }
 

@@ -6,11 +6,13 @@
 use super::super::enabled::Enabled;
 use super::super::reply::{Reply, Stop};
 use super::super::selected::Selected;
-use mail::Flags;
+use mail::{Flags, Rights};
 
 pub(in super::super) async fn run(selected: &Selected) -> Result<Reply, Stop> {
     // Nothing asked for is lost when it cannot be done: the messages keep `\Deleted`; the client must know, though.
-    if !selected.read_only && selected.latest().deleted() > 0 {
+    // Without the right to expunge CLOSE only closes (RFC 4314 §4).
+    let expunges = !selected.read_only && selected.folder.rights().contains(Rights::EXPUNGE);
+    if expunges && selected.latest().deleted() > 0 {
         selected.folder.expunge(None).await?;
     }
     let latest = selected.latest();
@@ -18,7 +20,7 @@ pub(in super::super) async fn run(selected: &Selected) -> Result<Reply, Stop> {
     let deleted = |p: &usize| selected.told.get(*p).is_some_and(|e| e.flags.contains(Flags::DELETED));
     let known = since.changed.is_empty() && since.added == 0 && since.expunged.iter().all(deleted);
     let mut reply = Reply::ok("Done");
-    if known && !selected.read_only && selected.enabled.has(Enabled::QRESYNC) {
+    if known && expunges && selected.enabled.has(Enabled::QRESYNC) {
         reply = reply.code(format!("HIGHESTMODSEQ {}", latest.highest_modseq.0));
     }
     Ok(reply)

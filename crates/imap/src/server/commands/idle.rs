@@ -23,6 +23,7 @@ pub(in super::super) async fn run(session: &mut Session) -> Outcome {
         }
         session.tell_elsewhere().await?;
         session.out.flush().await?;
+        let look = session.next_look();
         tokio::select! {
             line = session.reader.line() => {
                 return match line.map_err(|_| Ended::Gone)? {
@@ -34,6 +35,7 @@ pub(in super::super) async fn run(session: &mut Session) -> Outcome {
             }
             () = changed(session.selected.as_mut()) => {}
             () = elsewhere(session.notify.as_deref_mut()) => {}
+            () = tokio::time::sleep_until(look) => session.look().await?,
             () = tokio::time::sleep_until(keep_alive.min(limit)) => {
                 if Instant::now() >= limit {
                     return Err(Ended::Bye(why).into());

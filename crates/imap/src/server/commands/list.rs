@@ -1,4 +1,4 @@
-//! LIST: plain (RFC 3501 §6.3.8), extended (RFC 5258), with SPECIAL-USE (RFC 6154), CHILDREN (RFC 3348) and STATUS (RFC 5819).
+//! LIST: plain (RFC 3501 §6.3.8), extended (RFC 5258), with SPECIAL-USE (RFC 6154), MYRIGHTS (RFC 8440), CHILDREN (RFC 3348) and STATUS (RFC 5819).
 //!
 //! Folders that do not exist but have some below are told as `\Noselect`, or `\NonExistent` to a client that knows LIST-EXTENDED.
 
@@ -80,6 +80,13 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, list:
             names: out.names,
         };
         response::list(out.buffer(), &line);
+        if list.return_my_rights
+            && node.folder.is_some()
+            && let Ok(rights) = account.my_rights(name).await
+        {
+            let names = out.names;
+            response::my_rights(out.buffer(), names, name, rights);
+        }
         if !list.return_status.is_empty() && node.folder.is_some_and(|f| f.selectable) {
             // A folder whose counts cannot be had is listed all the same (RFC 5819 §2).
             if let Ok(counts) = account.status(name).await {

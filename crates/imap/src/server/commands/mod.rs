@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(super) mod acl;
 pub(super) mod append;
 mod catenate;
 pub(super) mod close;
@@ -14,10 +15,12 @@ pub(super) mod id;
 pub(super) mod idle;
 pub(super) mod list;
 pub(super) mod lsub;
+pub(super) mod metadata;
 pub(super) mod r#move;
 pub(super) mod namespace;
 pub(super) mod notify;
 pub(super) mod pattern;
+pub(super) mod quota;
 pub(super) mod rename;
 pub(super) mod replace;
 pub(super) mod search;
@@ -27,11 +30,34 @@ pub(super) mod status;
 pub(super) mod store;
 pub(super) mod subscribe;
 pub(super) mod thread;
+pub(super) mod unauthenticate;
 
 use mail::{Flags, FolderName, Keywords, Uid};
 
-use super::reply::Reply;
-use crate::command::Name;
+use super::output::Output;
+use super::reply::{Outcome, Reply};
+use crate::backend::Account;
+use crate::command::{Administer, Name};
+
+/// Rights, quota and annotations.
+pub(super) async fn administer(out: &mut Output, account: &dyn Account, asked: Administer) -> Outcome {
+    match asked {
+        Administer::SetAcl { folder, identifier, how, rights } => {
+            acl::set(account, folder, &identifier, how, rights).await
+        }
+        Administer::DeleteAcl { folder, identifier } => acl::delete(account, folder, &identifier).await,
+        Administer::GetAcl(folder) => acl::get(out, account, folder).await,
+        Administer::ListRights { folder, identifier } => acl::list(out, account, folder, &identifier).await,
+        Administer::MyRights(folder) => acl::mine(out, account, folder).await,
+        Administer::GetQuota(root) => quota::get(out, account, &root).await,
+        Administer::GetQuotaRoot(folder) => quota::root(out, account, folder).await,
+        Administer::SetQuota => Ok(quota::set()),
+        Administer::GetMetadata { of, max_size, depth, entries } => {
+            metadata::get(out, account, metadata::Request { of, max_size, depth, entries }).await
+        }
+        Administer::SetMetadata { of, changes } => metadata::set(account, of, changes).await,
+    }
+}
 
 /// A folder that should exist: a name that cannot be a folder's is one that does not.
 fn existing(name: Name) -> Result<FolderName, Reply> {

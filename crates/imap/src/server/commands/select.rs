@@ -1,5 +1,7 @@
 //! SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2). When it fails, no folder is selected.
 
+use mail::Rights;
+
 use super::super::enabled::Enabled;
 use super::super::reply::{Outcome, Reply};
 use super::super::resync;
@@ -29,10 +31,12 @@ pub(in super::super) async fn run(
     }
     let name = existing(folder)?;
     let folder = account.open(&name).await?;
+    // With no right to change anything it is read-only, whatever was asked (RFC 4314 §5.2).
+    let read_only = read_only || !folder.rights().intersects(Rights::CHANGING);
     let selected = Selected::new(name, folder, read_only, session.enabled);
     let view = &selected.told;
     let out = &mut session.out;
-    permanent_flags(out, &view.keywords, read_only);
+    permanent_flags(out, &view.keywords, selected.permanent());
     out.line(format_args!("* {} EXISTS", view.len()));
     if session.enabled.has(Enabled::REV2) {
         list::selected(out, account, &selected.name).await?;

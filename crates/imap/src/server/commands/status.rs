@@ -42,6 +42,7 @@ pub(super) fn write(
                 StatusItem::UidValidity => status.uid_validity.0.into(),
                 StatusItem::Unseen => status.unseen.into(),
                 StatusItem::Deleted => status.deleted.into(),
+                StatusItem::DeletedStorage => status.deleted_size,
                 StatusItem::Size => status.size,
                 StatusItem::HighestModSeq => status.highest_modseq.0,
                 StatusItem::AppendLimit => append_limit,

@@ -53,7 +53,7 @@ pub(in super::super) async fn run(
         held_back = selected.folder.set_flags(flag_change).await?;
         let latest = selected.latest();
         if latest.keywords != selected.told.keywords {
-            permanent_flags(out, &latest.keywords, false);
+            permanent_flags(out, &latest.keywords, selected.permanent());
         }
         let named = named(system, &keywords, &latest.keywords);
         let limit = selected.limit(&latest);

@@ -15,6 +15,8 @@ use mail::sought::Sought;
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 
+use super::sharing::{Guarded, Sharing};
+
 /// The largest message taken.
 pub const APPEND_LIMIT: u64 = 30 * 1024 * 1024;
 
@@ -61,6 +63,8 @@ pub struct Mailbox {
     pub bodies_sought: AtomicUsize,
     /// How long each of them takes.
     pub seek_takes: Mutex<std::time::Duration>,
+    /// What the administration of the mailbox keeps.
+    pub shared: Sharing,
     /// Appends refuse with [`Failure::Unavailable`] after their first piece.
     pub disk_full: AtomicBool,
 }
@@ -87,6 +91,7 @@ impl Mailbox {
             structures_read: AtomicUsize::new(0),
             bodies_sought: AtomicUsize::new(0),
             seek_takes: Mutex::default(),
+            shared: Sharing::default(),
             disk_full: AtomicBool::new(false),
         };
         mailbox.make(&FolderName::inbox(), None);
@@ -110,6 +115,16 @@ impl Mailbox {
                 counter: Arc::clone(&self.counter),
             }),
         );
+    }
+
+    pub(super) fn usage(&self) -> (u64, u64) {
+        let folders = lock(&self.folders);
+        let views = folders.values().map(|f| f.view.borrow().clone());
+        views.fold((0, 0), |(octets, messages), v| (octets + v.octets(), messages + v.len() as u64))
+    }
+
+    pub(super) fn has(&self, name: &FolderName) -> bool {
+        lock(&self.folders).contains_key(name)
     }
 
     fn folder(&self, name: &FolderName) -> Result<Arc<Folder>> {
@@ -240,7 +255,7 @@ impl Backend for Memory {
     }
 }
 
-struct Session(Arc<Mailbox>);
+pub(super) struct Session(pub(super) Arc<Mailbox>);
 
 #[async_trait]
 impl Account for Session {
@@ -302,6 +317,7 @@ impl Account for Session {
             unseen: view.unseen() as u32,
             deleted: view.deleted() as u32,
             size: view.octets(),
+            deleted_size: view.iter().filter(|e| e.flags.contains(Flags::DELETED)).map(|e| u64::from(e.size)).sum(),
             uid_next: view.uid_next,
             uid_validity: view.uid_validity,
             highest_modseq: view.highest_modseq,
@@ -310,7 +326,8 @@ impl Account for Session {
     }
 
     async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>> {
-        Ok(Arc::new(Open { mailbox: Arc::clone(&self.0), folder: self.0.folder(name)? }))
+        let rights = self.0.shared.rights(name);
+        Ok(Arc::new(Open { mailbox: Arc::clone(&self.0), folder: self.0.folder(name)?, rights }))
     }
 
     async fn changes(&self) -> Result<watch::Receiver<u64>> {
@@ -369,6 +386,7 @@ impl Append for Incoming {
 struct Open {
     mailbox: Arc<Mailbox>,
     folder: Arc<Folder>,
+    rights: Guarded,
 }
 
 impl Open {
@@ -401,6 +419,10 @@ impl OpenFolder for Open {
         self.mailbox.folder(to)?;
         let replaced = Some((Arc::clone(&self.folder), uid));
         Ok(Box::new(Incoming { mailbox: Arc::clone(&self.mailbox), to: to.clone(), messages: Vec::new(), replaced }))
+    }
+
+    fn rights(&self) -> mail::Rights {
+        self.rights.now()
     }
 
     fn view(&self) -> watch::Receiver<Arc<View>> {

@@ -214,7 +214,7 @@ async fn messages(
         let last = ahead.is_empty();
         let (sent, next) = tokio::join!(send(out, selected, plan, group.messages), prepare(folder, plan, ahead, lazy));
         let sent = sent?;
-        if !sent.is_empty() && !selected.read_only {
+        if !sent.is_empty() && selected.permanent().contains(Flags::SEEN) {
             set_seen(folder, sent).await;
         }
         group = next?;
