@@ -28,7 +28,7 @@ pub struct Streamed {
 impl Streamed {
     /// Nothing received yet.
     pub fn new(spool: Spool) -> Self {
-        Streamed { spool, scanner: Scanner::new(Limits::default()), header: Header::new() }
+        Streamed { spool, scanner: Scanner::new(Limits::default()), header: Header::default() }
     }
 
     /// The next octets.

@@ -14,18 +14,14 @@ use super::incoming::MAX_HEADER;
 /// The longest identifier looked at, in octets: a line of RFC 5322.
 const MAX_ID: usize = 998;
 
-/// Keeps the header of a message that streams by.
+/// Keeps the header of a message that streams by. The default has seen nothing yet.
+#[derive(Default)]
 pub struct Header {
     held: Vec<u8>,
     whole: bool,
 }
 
 impl Header {
-    /// Nothing seen yet.
-    pub fn new() -> Self {
-        Header { held: Vec::new(), whole: false }
-    }
-
     /// The next octets of the message.
     pub fn push(&mut self, piece: &[u8]) {
         if self.whole {
@@ -112,11 +108,11 @@ mod tests {
     use super::*;
 
     fn links(message: &str) -> Vec<LinkKey> {
-        let mut whole = Header::new();
+        let mut whole = Header::default();
         whole.push(message.as_bytes());
         // However it is cut, it says the same.
         for size in [1, 2, 3, 7] {
-            let mut header = Header::new();
+            let mut header = Header::default();
             message.as_bytes().chunks(size).for_each(|piece| header.push(piece));
             assert_eq!(header.links(), whole.links(), "in pieces of {size}");
         }
@@ -150,7 +146,7 @@ mod tests {
     fn broken_identifiers_are_left_out() {
         assert!(links("Message-ID: <a@x\r\nReferences: <> >< <\r\n\r\n").is_empty());
         assert!(links(&format!("Message-ID: <{}>\r\n\r\n", "a".repeat(MAX_ID + 1))).is_empty());
-        let mut header = Header::new();
+        let mut header = Header::default();
         header.push(&vec![b'x'; 3 * MAX_HEADER]);
         header.push(b"\r\nMessage-ID: <a@x>\r\n\r\n");
         assert!(header.links().is_empty() && header.held.len() <= MAX_HEADER);
