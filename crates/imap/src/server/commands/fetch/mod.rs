@@ -132,7 +132,8 @@ pub(in super::super) async fn run(
     }
     if let (true, Some(since)) = (modifiers.vanished, modifiers.changed_since) {
         let last = resync::last_given(&selected.told);
-        resync::earlier(out, selected, since, &set.resolve(last).up_to(last), 0).await?;
+        let asked = if set.is_saved() { selected.saved.clone() } else { set.resolve(last).up_to(last) };
+        resync::earlier(out, selected, since, &asked, 0).await?;
     }
     let mut plan = Plan::new(items, numbers, modifiers);
     if items.contains(&FetchItem::ModSeq) || plan.add_modseq {
