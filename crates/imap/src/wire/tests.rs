@@ -85,7 +85,14 @@ async fn session(input: &[u8], sizes: &[usize], phase: Phase, take: bool) -> Vec
                 }
             };
             match end {
-                Ok(end) => seen.push(Seen::Message(body, end)),
+                Ok(end) => {
+                    // As the server does: it says BYE, and what follows depends on what was read already.
+                    let over = end.as_ref().is_err_and(|refusal| refusal.is_fatal());
+                    seen.push(Seen::Message(body, end));
+                    if over {
+                        return seen;
+                    }
+                }
                 Err(error) => {
                     seen.push(Seen::Broken(error.kind()));
                     return seen;
