@@ -13,5 +13,6 @@ mod exchange;
 mod notices;
 mod operations;
 mod queueing;
+mod stress;
 mod support;
 mod trusting;

@@ -213,6 +213,11 @@ impl Client {
         Client { stream: BufReader::new(Box::pin(Wire::Tls(stream))), tag: self.tag, greeting: self.greeting }
     }
 
+    /// The connection itself, with nothing read in advance.
+    pub fn into_stream(self) -> impl tokio::io::AsyncBufRead + AsyncWrite + Send {
+        self.stream
+    }
+
     /// Sends octets as they are.
     pub async fn raw(&mut self, octets: impl AsRef<[u8]>) {
         self.stream.write_all(octets.as_ref()).await.expect("the server reads");

@@ -34,6 +34,24 @@ impl Imap {
         imap
     }
 
+    /// The connection itself, with nothing read in advance.
+    pub fn into_stream(self) -> BufStream<TlsStream<TcpStream>> {
+        self.stream
+    }
+
+    /// Says a line, tag and all.
+    pub async fn say(&mut self, line: &str) {
+        self.stream.write_all(format!("{line}\r\n").as_bytes()).await.expect("written");
+        self.stream.flush().await.expect("written");
+    }
+
+    /// One line.
+    pub async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).await.expect("readable");
+        line
+    }
+
     /// Says a command; everything up to its OK.
     pub async fn ok(&mut self, command: &str) -> String {
         self.tag += 1;

@@ -208,6 +208,14 @@ impl Space {
         Operator::start(config.expect("a good configuration"), self.clock.shared()).await.expect("it starts")
     }
 
+    /// Starts an operator with more settings.
+    pub async fn operator_with(&self, name: &str, settings: &str) -> Operator {
+        let folder = self.folder_of(name);
+        let text = format!("{}{settings}", self.configuration(name));
+        let config = Config::parse(&text, &folder.join("vaguemestre.toml"), &folder);
+        Operator::start(config.expect("a good configuration"), self.clock.shared()).await.expect("it starts")
+    }
+
     /// TLS as a client, showing `identity`.
     pub fn connector(&self, identity: &Issued, profile: Profile) -> Connector {
         let tls = ClientTls {
