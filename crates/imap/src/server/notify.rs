@@ -176,8 +176,8 @@ impl Notifying {
                 let told = Counts::of(&views.borrow_and_update());
                 Some(Watched { views, told })
             }
-            // Gone meanwhile: the next look finds it so.
-            Err(Failure::NonExistent) => None,
+            // Gone meanwhile, which the next look finds; or not to be read (RFC 5465 §5: nothing is told of it).
+            Err(Failure::NonExistent | Failure::NoPermission) => None,
             Err(failure) => return Err(failure),
         };
         Ok(Known { info, watched })

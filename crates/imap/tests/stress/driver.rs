@@ -264,7 +264,10 @@ impl<C: Connect> Client<C> {
         }
         if later || known.messages.iter().any(|m| m.uid.is_none()) {
             // Told of and not asked about before the client left: it asks now, and all that it knows must be there.
-            self.transact("UID FETCH 1:* (FLAGS)").await;
+            let since = self.transact("UID FETCH 1:* (FLAGS)").await;
+            for uid in since.iter().filter_map(|l| l.strip_prefix("* VANISHED ")).flat_map(numbers) {
+                flags.remove(&uid);
+            }
             let there: BTreeSet<u32> = self.picture.iter().flat_map(|p| &p.messages).filter_map(|m| m.uid).collect();
             if let Some(uid) = flags.keys().find(|uid| !there.contains(uid)) {
                 self.fail(&format!("come back: UID {uid} is gone, and was not told to be"));

@@ -18,13 +18,14 @@ pub const ANNOTATION_LIMIT: usize = 64;
 pub const ANNOTATIONS: usize = 3;
 
 type Entries = BTreeMap<String, Rights>;
+type Annotations = BTreeMap<(Option<FolderName>, EntryName), Vec<u8>>;
 
 #[derive(Default)]
 pub struct Sharing {
     /// What the session may do, by folder; everything where nothing is said.
     mine: Mutex<BTreeMap<FolderName, Arc<Mutex<Rights>>>>,
     acl: Mutex<BTreeMap<FolderName, Entries>>,
-    annotations: Mutex<BTreeMap<(Option<FolderName>, EntryName), Vec<u8>>>,
+    annotations: Mutex<Annotations>,
     /// Limits of octets and messages.
     pub limits: Mutex<(Option<u64>, Option<u64>)>,
     /// The right to open the mailbox ended.
