@@ -22,6 +22,8 @@ mod capability;
 mod commands;
 mod deflate;
 mod enabled;
+#[doc(hidden)]
+pub mod fuzzing;
 mod notify;
 mod output;
 mod plain;

@@ -270,8 +270,8 @@ impl Account for StoreAccount {
     async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()> {
         self.may_change(from, |seen, folders| {
             let (_, rights) = seen.find(folders, from)?;
-            // INBOX stays and loses its messages.
-            let emptying = Rights::DELETE_MESSAGES.with(Rights::EXPUNGE);
+            // INBOX stays and loses its messages: as by MOVE, and to where whoever does it can read them.
+            let emptying = Rights::READ.with(Rights::DELETE_MESSAGES).with(Rights::EXPUNGE);
             allowed(rights, if from.is_inbox() { emptying } else { Rights::DELETE_FOLDER })?;
             seen.may_create(folders, to)
         })

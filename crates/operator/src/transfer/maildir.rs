@@ -15,6 +15,7 @@ use mail::FolderName;
 
 use super::letter::{Key, Letter, Post};
 use super::text::{with_crlf, with_lf};
+use super::tree::{Tree, file_name};
 use super::{Given, MAX_MESSAGE, Result, Source, TransferError};
 
 /// The letters of flags in a file name, after `:2,`.
@@ -24,6 +25,8 @@ const FLAGS: [(char, &str); 5] =
 const MAX_DEPTH: usize = FolderName::MAX_DEPTH;
 /// Keywords Dovecot can tell: letters a to z.
 const LETTERS: usize = 26;
+/// Octets of a `dovecot-keywords` taken for real: 26 names.
+const MAX_KEYWORDS: u64 = 64 * 1024;
 
 fn trouble(path: &Path, error: std::io::Error) -> TransferError {
     TransferError::File(path.display().to_string(), error)
@@ -39,6 +42,8 @@ struct Found {
 pub struct Maildir {
     /// The folder's own path: part of each key.
     source: String,
+    root: PathBuf,
+    tree: Tree,
     folders: std::vec::IntoIter<Found>,
     current: Option<Current>,
     expected: u64,
@@ -75,7 +80,9 @@ impl Maildir {
                 expected += std::fs::read_dir(folder.path.join(place)).map_or(0, |files| files.count() as u64);
             }
         }
-        Ok(Maildir { source: root.display().to_string(), folders: folders.into_iter(), current: None, expected })
+        let tree = Tree::open(&root).map_err(|e| trouble(&root, e))?;
+        let source = root.display().to_string();
+        Ok(Maildir { source, root, tree, folders: folders.into_iter(), current: None, expected })
     }
 
     fn begin(&mut self, found: Found) -> Result<()> {
@@ -93,14 +100,21 @@ impl Maildir {
         // In the order of arrival, as UIDs will be.
         files.sort();
         let files: Vec<PathBuf> = files.into_iter().map(|(_, path)| path).collect();
-        let keywords = keywords(&found.path.join("dovecot-keywords"));
+        let keywords = keywords(&self.tree, self.below(&found.path.join("dovecot-keywords")));
         self.current = Some(Current { name: found.name, files: files.into_iter(), keywords });
         Ok(())
+    }
+
+    /// The path within the tree.
+    fn below<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
     }
 }
 
 fn is_maildir(path: &Path) -> bool {
-    path.join("cur").is_dir() && path.join("new").is_dir()
+    // Links are not followed: see `tree`.
+    let is_folder = |name| std::fs::symlink_metadata(path.join(name)).is_ok_and(|meta| meta.is_dir());
+    is_folder("cur") && is_folder("new")
 }
 
 /// Finds folders under `path`, whose names begin with `prefix`.
@@ -145,8 +159,9 @@ fn decoded(level: &str) -> String {
 }
 
 /// `0 $Forwarded` lines: the letter `a` is the first.
-fn keywords(path: &Path) -> HashMap<char, String> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+fn keywords(tree: &Tree, path: &Path) -> HashMap<char, String> {
+    let octets = tree.read(path, MAX_KEYWORDS).ok().and_then(|(_, octets)| octets).unwrap_or_default();
+    let text = String::from_utf8_lossy(&octets);
     text.lines()
         .filter_map(|line| {
             let (number, name) = line.split_once(' ')?;
@@ -187,13 +202,8 @@ impl Source for Maildir {
                 return Ok(Some(Given::Known));
             }
             let place = path.display().to_string();
-            let read = std::fs::metadata(&path).and_then(|meta| {
-                if meta.len() > MAX_MESSAGE {
-                    return Ok((meta, None));
-                }
-                std::fs::read(&path).map(|octets| (meta, Some(octets)))
-            });
-            let (meta, octets) = match read {
+            let below = path.strip_prefix(&self.root).unwrap_or(&path);
+            let (meta, octets) = match self.tree.read(below, MAX_MESSAGE) {
                 Ok((meta, Some(octets))) => (meta, octets),
                 Ok((_, None)) => return Ok(Some(Given::Skipped(place, "larger than any mailbox takes".into()))),
                 Err(error) => return Ok(Some(Given::Skipped(place, error.to_string()))),
@@ -252,7 +262,9 @@ impl MaildirWriter {
                 self.root.clone()
             } else {
                 let levels: Vec<String> = name.split('/').map(|l| imap::utf7::encode(l).replace('.', "_")).collect();
-                self.root.join(format!(".{}", levels.join(".")))
+                // `a.b` and `a_b` are two folders.
+                let taken = |file: &str| self.folders.values().any(|f| f.path == self.root.join(format!(".{file}")));
+                self.root.join(format!(".{}", file_name(&levels.join("."), name, taken)))
             };
             let mut there = std::collections::HashSet::new();
             for place in ["cur", "new", "tmp"] {
@@ -262,7 +274,8 @@ impl MaildirWriter {
                     there.insert(parts(&file.file_name().to_string_lossy()).0.to_owned());
                 }
             }
-            let old = keywords(&path.join("dovecot-keywords"));
+            let tree = Tree::open(&path).map_err(|e| trouble(&path, e))?;
+            let old = keywords(&tree, Path::new("dovecot-keywords"));
             let mut keywords = Vec::new();
             for letter in 'a'..='z' {
                 match old.get(&letter) {

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use super::letter::{Key, Letter, Post};
 use super::text::{with_crlf, with_lf};
+use super::tree::file_name;
 use super::{Given, MAX_MESSAGE, Result, Source, TransferError};
 
 /// Notes of mail programs.
@@ -23,10 +24,10 @@ const NOTES: [&str; 7] = ["status", "x-status", "x-keywords", "x-uid", "x-imap",
 const MAX_LINE: u64 = 1024 * 1024;
 
 /// An mbox that is read.
-pub struct Mbox {
+pub struct Mbox<R = BufReader<File>> {
     path: String,
     folder: String,
-    file: BufReader<File>,
+    file: R,
     /// The separator line read ahead.
     separator: Option<Vec<u8>>,
     number: u64,
@@ -40,17 +41,24 @@ impl Mbox {
     pub fn open(path: &Path, folder: &str) -> Result<Self> {
         let text = |e: std::io::Error| TransferError::File(path.display().to_string(), e);
         let path_text = std::fs::canonicalize(path).map_err(text)?.display().to_string();
-        let mut file = BufReader::new(File::open(path).map_err(text)?);
+        Self::read(BufReader::new(File::open(path).map_err(text)?), path_text, folder)
+    }
+}
+
+impl<R: BufRead> Mbox<R> {
+    /// Reads what is told apart from others by the name `path`; its messages go to `folder`.
+    ///
+    /// # Errors
+    /// As [`Mbox::open`].
+    pub fn read(mut file: R, path: String, folder: &str) -> Result<Self> {
         let mut first = Vec::new();
-        file.read_until(b'\n', &mut first).map_err(text)?;
+        let text = |e: std::io::Error| TransferError::File(path.clone(), e);
+        (&mut file).take(MAX_LINE).read_until(b'\n', &mut first).map_err(text)?;
         if !first.is_empty() && !first.starts_with(b"From ") {
-            return Err(TransferError::Source(format!(
-                "{} is no mbox: it does not begin with \"From \"",
-                path.display()
-            )));
+            return Err(TransferError::Source(format!("{path} is no mbox: it does not begin with \"From \"")));
         }
         let separator = (!first.is_empty()).then_some(first);
-        Ok(Mbox { path: path_text, folder: folder.into(), file, separator, number: 0 })
+        Ok(Mbox { path, folder: folder.into(), file, separator, number: 0 })
     }
 
     /// The lines of one message, unquoted; `None` when it is larger than any mailbox takes.
@@ -88,7 +96,7 @@ impl Mbox {
     }
 }
 
-impl Source for Mbox {
+impl<R: BufRead + Send> Source for Mbox<R> {
     fn expected(&self) -> Option<u64> {
         None
     }
@@ -179,6 +187,8 @@ fn separator_date(line: &[u8]) -> Option<i64> {
 /// One mbox for each folder, in a folder of its own.
 pub struct MboxWriter {
     root: PathBuf,
+    /// The files' names and the folders they are of.
+    names: std::collections::HashMap<String, String>,
     /// The file written last: letters come folder by folder.
     current: Option<(String, BufWriter<File>)>,
 }
@@ -198,7 +208,7 @@ impl MboxWriter {
                 root.display()
             )));
         }
-        Ok(MboxWriter { root: root.into(), current: None })
+        Ok(MboxWriter { root: root.into(), names: Default::default(), current: None })
     }
 
     /// Adds a message.
@@ -210,7 +220,10 @@ impl MboxWriter {
         if self.current.as_ref().is_none_or(|(current, _)| current != name) {
             self.finish()?;
             // A folder's name as a file's: one level.
-            let path = self.root.join(format!("{}.mbox", name.replace('/', "__")));
+            let taken = |file: &str| self.names.get(file).is_some_and(|of| of != name);
+            let file = file_name(&name.replace('/', "__"), name, taken);
+            let path = self.root.join(format!("{file}.mbox"));
+            self.names.insert(file, name.clone());
             let file = File::options().create(true).append(true).mode(0o600).open(&path);
             let file = file.map_err(|e| TransferError::File(path.display().to_string(), e))?;
             self.current = Some((name.clone(), BufWriter::new(file)));

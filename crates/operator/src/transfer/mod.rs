@@ -3,6 +3,7 @@
 //! * [`letter`]: a message with what is known beside its octets, and how it travels between the command and the server;
 //! * [`receive`]: letters into a mailbox; [`give`]: a mailbox as letters;
 //! * [`maildir`], [`mbox`], [`remote`]: where letters come from or go to; [`text`]: line ends;
+//! * [`tree`]: files that others may write; [`response`]: what another server says;
 //! * [`journal`]: what is done already, so that an import goes on where it stopped;
 //! * [`http`]: the same over the server's admin socket, for a mailbox that is in use.
 //!
@@ -19,7 +20,9 @@ pub mod maildir;
 pub mod mbox;
 pub mod receive;
 pub mod remote;
+pub mod response;
 mod text;
+mod tree;
 
 pub use letter::{Key, Letter, Outcome, Post};
 

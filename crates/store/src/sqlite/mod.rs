@@ -19,6 +19,8 @@ mod facts;
 mod files;
 mod folders;
 mod fsck;
+#[doc(hidden)]
+pub mod fuzzing;
 mod messages;
 mod queue;
 mod reads;

@@ -27,11 +27,16 @@ pub(super) use self::answer::{Told, saves, tell};
 pub(super) use self::found::matching;
 pub(super) use self::key::Plan;
 pub(super) use self::sort::sorted;
-pub(super) use self::thread::threads;
+pub(super) use self::thread::{check as check_threads, threads};
 use super::output::Output;
 use super::progress::Progress;
 use super::reply::Reply;
 use super::selected::Selected;
+
+/// The base subject, for `fuzz/`.
+pub(super) fn base_subject(subject: &str) -> String {
+    self::subject::base(subject).text
+}
 
 /// What a search needs while it goes on.
 pub(super) struct Work<'w> {

@@ -428,5 +428,38 @@ impl Forest {
     }
 }
 
+/// Threads of messages that anybody made, for `fuzz/`. A line is a message: its id (0: none), its subject, what it refers to.
+///
+/// # Panics
+/// When a message is told twice or not at all.
+pub(in super::super) fn check(input: &[u8]) {
+    let mut links = Links::default();
+    for line in input.split(|b| *b == b'\n') {
+        let [id, subject, references @ ..] = line else { continue };
+        let message = Message {
+            position: links.messages.len() as u32,
+            date: (id ^ subject).into(),
+            subject: (subject >> 1).into(),
+            reply: subject & 1 == 1,
+        };
+        let references: Vec<u64> = references.iter().take(MAX_REFERENCES).map(|b| u64::from(*b)).collect();
+        links.add(message, (*id != 0).then(|| u64::from(*id)), &references);
+    }
+    let count = links.messages.len();
+    let by_subject = ordered_subject(links.messages.clone());
+    for forest in [links.threads(), by_subject] {
+        let mut told = vec![0; count];
+        let mut todo = forest.roots.clone();
+        while let Some(node) = todo.pop() {
+            let position = forest.position[node as usize];
+            if position != NONE {
+                told[position as usize] += 1;
+            }
+            todo.extend(forest.children.of(node));
+        }
+        assert!(told.iter().all(|times| *times == 1), "each message once: {told:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests;
