@@ -5,9 +5,10 @@
 //! of an `IHE_XDM.zip`. Everything is folded; between parts and between fields stands [`BOUNDARY`].
 //!
 //! Memory: one piece, one header of at most [`MAX_HEADER`] octets, one archive of at most [`MAX_ARCHIVE`] octets with what
-//! [`mssante::xdm::open`] lets it inflate to.
+//! [`mssante::xdm::open`] lets it inflate to, one at a time in the process.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use mail::header::{Fields, Transfer, TransferDecoder, decode_charset, decode_words};
 use mail::mime::{Content, Part, Structure};
@@ -186,8 +187,11 @@ impl Reading {
     }
 }
 
-/// The documents of an archive, as far as they are text. One that cannot be opened has none.
+/// The documents of an archive, as far as they are text. One that cannot be opened has none. What an archive inflates to may be
+/// more than all else that a search holds: one is open at a time in the whole process.
 fn documents(archive: Vec<u8>, sink: &mut impl Sink) {
+    static OPEN: Mutex<()> = Mutex::new(());
+    let _alone = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(opened) = xdm::open(&archive) else { return };
     drop(archive);
     for document in opened.documents {

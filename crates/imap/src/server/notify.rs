@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{FolderName, ModSeq, Uid, UidValidity, View};
+use mail::{FolderName, ModSeq, Rights, Uid, UidValidity, View};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Ended;
 use super::output::Output;
 use super::reply::Stop;
-use crate::backend::{Account, Failure, FolderInfo};
+use crate::backend::{Account, Failure, FolderInfo, OpenFolder};
 use crate::command::{FetchItem, StatusItem};
 use crate::notify::{Event, Filter, Group};
 use crate::response::{self, ListKind, ListLine};
@@ -55,6 +55,7 @@ struct Known {
 }
 
 struct Watched {
+    folder: Arc<dyn OpenFolder>,
     views: watch::Receiver<Arc<View>>,
     told: Counts,
 }
@@ -174,7 +175,7 @@ impl Notifying {
             Ok(folder) => {
                 let mut views = folder.view();
                 let told = Counts::of(&views.borrow_and_update());
-                Some(Watched { views, told })
+                Some(Watched { folder, views, told })
             }
             // Gone meanwhile, which the next look finds; or not to be read (RFC 5465 §5: nothing is told of it).
             Err(Failure::NonExistent | Failure::NoPermission) => None,
@@ -254,6 +255,10 @@ impl Notifying {
         }
         let refit = renamed || known.info.subscribed != info.subscribed || known.info.selectable != info.selectable;
         known.info = info;
+        if known.watched.as_ref().is_some_and(|watched| !watched.folder.rights().contains(Rights::READ)) {
+            // Taken away meanwhile, and with it every word about what comes there.
+            known.watched = None;
+        }
         if let Some(watched) = &mut known.watched {
             let counts = Counts::of(&watched.views.borrow_and_update());
             let moved = counts.uid_next != watched.told.uid_next || counts.messages < watched.told.messages;

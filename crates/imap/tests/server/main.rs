@@ -9,6 +9,7 @@ mod compress;
 mod concurrency;
 mod condstore;
 mod content;
+mod extremes;
 mod fetch;
 mod folders;
 mod hostile;

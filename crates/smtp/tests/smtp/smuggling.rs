@@ -55,3 +55,27 @@ async fn a_bare_line_end_in_a_command_closes() {
         talk.closed().await;
     }
 }
+
+/// As a client: whatever a stored message holds, what goes out has no CR or LF alone and no line that is a dot before the end, so that
+/// no peer, however lenient about line ends, sees two messages. The same in pieces of any size, and by BDAT.
+#[test]
+fn the_relay_never_sends_a_false_end() {
+    for end in false_ends().into_iter().chain(["\r\n.\r\n".into(), "\r\n..\r\n.\r\n".into()]) {
+        let message = format!("good{end}{SMUGGLED}");
+        for size in [1, 2, 3, 7, message.len()] {
+            for mut encoder in [smtp::data::Encoder::data(), smtp::data::Encoder::chunks()] {
+                let mut wire = Vec::new();
+                message.as_bytes().chunks(size).for_each(|piece| encoder.encode(piece, &mut wire));
+                encoder.finish(&mut wire);
+                let text = String::from_utf8(wire).expect("ASCII");
+                assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{end:?} in pieces of {size}");
+            }
+            let (mut encoder, mut wire) = (smtp::data::Encoder::data(), Vec::new());
+            message.as_bytes().chunks(size).for_each(|piece| encoder.encode(piece, &mut wire));
+            encoder.finish(&mut wire);
+            let text = String::from_utf8(wire).expect("ASCII");
+            let dots: Vec<usize> = text.split("\r\n").enumerate().filter(|(_, l)| *l == ".").map(|(n, _)| n).collect();
+            assert_eq!(dots, [text.split("\r\n").count() - 2], "{end:?} in pieces of {size}: {text:?}");
+        }
+    }
+}

@@ -7,8 +7,31 @@ use super::super::reply::Reply;
 /// Longest pattern, reference included: twice the longest folder name; bounds the cost of matching.
 const MAX_PATTERN: usize = 2 * FolderName::MAX_LENGTH;
 
-/// A pattern ready to be matched.
-pub(super) struct Pattern(Vec<char>);
+/// A pattern ready to be matched: for each character where it stands in the pattern, as bits. A step of matching is then some
+/// operations on [`WORDS`] numbers instead of one on each character: fifty long patterns over thousands of long names cost
+/// seconds otherwise, which other sessions would wait for.
+pub(super) struct Pattern {
+    length: usize,
+    /// Where each character of the pattern stands, wildcards apart; ascending.
+    places: Vec<(char, Bits)>,
+    /// Where `*` stands.
+    stars: Bits,
+    /// Where `%` stands.
+    percents: Bits,
+}
+
+/// Numbers that hold a bit for each character of a pattern, and one for its end.
+const WORDS: usize = MAX_PATTERN / 64 + 1;
+
+type Bits = [u64; WORDS];
+
+fn set(bits: &mut Bits, at: usize) {
+    bits[at / 64] |= 1 << (at % 64);
+}
+
+fn has(bits: &Bits, at: usize) -> bool {
+    bits[at / 64] >> (at % 64) & 1 == 1
+}
 
 impl Pattern {
     /// The reference and the pattern as one; `INBOX` in any case is INBOX.
@@ -29,36 +52,54 @@ impl Pattern {
         if level == 5 && chars[..5].iter().collect::<String>().eq_ignore_ascii_case("INBOX") {
             chars.splice(..5, "INBOX".chars());
         }
-        Ok(Pattern(chars))
+        Ok(Pattern::of(&chars))
     }
 
-    /// Whether the name matches as a whole. The cost is at most the product of the lengths, whatever the wildcards.
+    /// At most [`MAX_PATTERN`] characters, no two wildcards side by side.
+    fn of(chars: &[char]) -> Self {
+        let mut pattern = Pattern { length: chars.len(), places: Vec::new(), stars: [0; WORDS], percents: [0; WORDS] };
+        let mut places = std::collections::BTreeMap::new();
+        for (i, c) in chars.iter().enumerate() {
+            match c {
+                '*' => set(&mut pattern.stars, i),
+                '%' => set(&mut pattern.percents, i),
+                c => set(places.entry(*c).or_insert([0; WORDS]), i),
+            }
+        }
+        pattern.places.extend(places);
+        pattern
+    }
+
+    /// Whether the name matches as a whole. The cost is a few operations for each of its characters, whatever the wildcards.
     pub(super) fn matches(&self, name: &str) -> bool {
-        // reached[i]: the pattern's first i characters match the name read so far.
-        let mut reached = vec![false; self.0.len() + 1];
-        reached[0] = true;
+        const NONE: Bits = [0; WORDS];
+        let used = self.length / 64 + 1;
+        // Bit i: the pattern's first i characters match the name read so far.
+        let mut reached = NONE;
+        set(&mut reached, 0);
         self.skip_wildcards(&mut reached);
         for c in name.chars() {
-            let mut next = vec![false; reached.len()];
-            for (i, wanted) in self.0.iter().enumerate().filter(|(i, _)| reached[*i]) {
-                match wanted {
-                    '*' => next[i] = true,
-                    '%' => next[i] |= c != FolderName::SEPARATOR,
-                    wanted => next[i + 1] |= *wanted == c,
-                }
+            let same = self.places.binary_search_by_key(&c, |(c, _)| *c).map_or(&NONE, |at| &self.places[at].1);
+            let within = c != FolderName::SEPARATOR;
+            let mut carried = 0;
+            for word in 0..used {
+                let (now, step) = (reached[word], reached[word] & same[word]);
+                let stay = now & (self.stars[word] | if within { self.percents[word] } else { 0 });
+                reached[word] = stay | step << 1 | carried;
+                carried = step >> 63;
             }
-            self.skip_wildcards(&mut next);
-            reached = next;
+            self.skip_wildcards(&mut reached);
         }
-        reached[self.0.len()]
+        has(&reached, self.length)
     }
 
-    /// A wildcard may stand for nothing.
-    fn skip_wildcards(&self, reached: &mut [bool]) {
-        for (i, wanted) in self.0.iter().enumerate() {
-            if reached[i] && matches!(wanted, '*' | '%') {
-                reached[i + 1] = true;
-            }
+    /// A wildcard may stand for nothing. No two stand side by side: one step is enough.
+    fn skip_wildcards(&self, reached: &mut Bits) {
+        let mut carried = 0;
+        for (word, now) in reached.iter_mut().enumerate().take(self.length / 64 + 1) {
+            let step = *now & (self.stars[word] | self.percents[word]);
+            *now |= step << 1 | carried;
+            carried = step >> 63;
         }
     }
 }
