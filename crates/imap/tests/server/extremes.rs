@@ -177,7 +177,7 @@ async fn octet_by_octet_does_not_keep_a_connection() {
             }
         };
         let _ = tokio::time::timeout(Duration::from_millis(600), dripping).await;
-        assert!(one(&imap.closes().await, "* BYE").contains("Not authenticated"));
+        one(&imap.closes().await, "* BYE");
     }
 }
 
@@ -186,26 +186,19 @@ async fn what_nobody_may_say_takes_no_memory() {
     let server = patient().await;
     let mut clients = Vec::new();
     for _ in 0..30 {
-        clients.push(server.tls().await);
+        clients.push([server.tls().await, server.tls().await, server.tls().await]);
     }
     let before = memory();
-    for imap in &mut clients {
-        // A tag, a literal, a line of base64, each as long as it may be and never ended.
-        imap.raw("t".repeat(8_000)).await;
-    }
-    let mut others = Vec::new();
-    for _ in 0..30 {
-        let mut imap = server.tls().await;
-        imap.raw(format!("a ID (\"x\" {{16000+}}\r\n{}", "x".repeat(15_900))).await;
-        others.push(imap);
-        let mut imap = server.tls().await;
-        imap.raw(format!("a AUTHENTICATE XOAUTH2 {}", "A".repeat(16_000))).await;
-        others.push(imap);
+    for [tag, literal, base64] in &mut clients {
+        // Each as long as it may be and never ended.
+        tag.raw("t".repeat(8_000)).await;
+        literal.raw(format!("a ID (\"x\" {{16000+}}\r\n{}", "x".repeat(15_900))).await;
+        base64.raw(format!("a AUTHENTICATE XOAUTH2 {}", "A".repeat(16_000))).await;
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let each = memory().saturating_sub(before) / 90;
-    eprintln!("{each} octets for a connection, both ends and TLS");
-    assert!(each < 400 * 1024, "{each} octets for a connection");
+    eprintln!("{each} octets for a connection, both ends");
+    assert!(each < 100 * 1024, "{each} octets for a connection");
 }
 
 #[tokio::test]
@@ -341,7 +334,12 @@ async fn refused_logins_keep_nothing() {
     let before = memory();
     let wrong = base64(&format!("user=marie@alpha\x01auth=Bearer {}\x01\x01", "x".repeat(9_000)));
     for _ in 0..100 {
-        answered(&mut imap, &format!("AUTHENTICATE XOAUTH2 {wrong}")).await;
+        let tag = imap.send(&format!("AUTHENTICATE XOAUTH2 {wrong}")).await;
+        if imap.line().await.starts_with('+') {
+            // The error was told; the client says that it heard.
+            imap.raw("\r\n").await;
+            imap.answer(&tag, "NO").await;
+        }
     }
     assert!(memory().saturating_sub(before) < 8 * 1024 * 1024);
 }
