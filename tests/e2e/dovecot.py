@@ -21,7 +21,8 @@ def present():
 
 
 class Dovecot:
-    def __init__(self):
+    def __init__(self, layout="", namespace=""):
+        """layout: what follows the Maildir's path in mail_location; namespace: more lines for its one namespace."""
         self.folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self.folder.chmod(0o755)
         user = pwd.getpwnam("mail")
@@ -41,7 +42,7 @@ log_path = {base}/dovecot.log
 ssl = required
 ssl_cert = <{self.ca}
 ssl_key = <{key}
-mail_location = maildir:{base}/mail/%n
+mail_location = maildir:{base}/mail/%n{layout}
 first_valid_uid = 1
 first_valid_gid = 1
 userdb {{
@@ -54,7 +55,7 @@ passdb {{
 }}
 namespace inbox {{
   inbox = yes
-}}
+{namespace}}}
 service imap-login {{
   inet_listener imap {{
     port = 0
