@@ -89,3 +89,13 @@ fn transfer() {
 fn operations() {
     python("test_operations.py");
 }
+
+#[test]
+fn clients() {
+    python("test_clients.py");
+}
+
+#[test]
+fn beside_dovecot() {
+    python("test_beside_dovecot.py");
+}

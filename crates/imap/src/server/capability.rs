@@ -16,6 +16,9 @@ enum When {
     BeforeLogin,
     /// Under TLS until the client is authenticated.
     Login,
+    /// Under TLS, authenticated or not: used inside only, but programs that never ask again (Python's imaplib) look for it in
+    /// what they were told first.
+    Secure,
     /// Once authenticated.
     Inside,
     /// Once authenticated, when the mailbox can do it.
@@ -25,7 +28,7 @@ enum When {
     Value(fn(&dyn Account) -> u64),
 }
 
-use When::{Always, BeforeLogin, Inside, Login, Plain, Value};
+use When::{Always, BeforeLogin, Inside, Login, Plain, Secure, Value};
 
 /// Everything there is to announce, but SASL mechanisms.
 const TABLE: &[(&str, When)] = &[
@@ -37,12 +40,12 @@ const TABLE: &[(&str, When)] = &[
     ("SASL-IR", Login),                                        // RFC 4959
     ("LITERAL+", Always),                                      // RFC 7888
     ("ID", Always),                                            // RFC 2971
-    ("IDLE", Inside),                                          // RFC 2177
+    ("IDLE", Secure),                                          // RFC 2177
     ("NAMESPACE", Inside),                                     // RFC 2342
     ("UIDPLUS", Inside),                                       // RFC 4315
     ("MOVE", Inside),                                          // RFC 6851
     ("UNSELECT", Inside),                                      // RFC 3691
-    ("ENABLE", Inside),                                        // RFC 5161
+    ("ENABLE", Secure),                                        // RFC 5161
     ("QRESYNC", Inside),                                       // RFC 7162
     ("NOTIFY", Inside),                                        // RFC 5465
     ("UIDONLY", Inside),                                       // RFC 9586
@@ -89,13 +92,13 @@ pub(super) fn plain() -> String {
 
 /// Under TLS, not authenticated.
 pub(super) fn before_login(mechanisms: &[Mechanism]) -> String {
-    list(|when| matches!(when, Always | Login | BeforeLogin).then(String::new), mechanisms)
+    list(|when| matches!(when, Always | Login | BeforeLogin | Secure).then(String::new), mechanisms)
 }
 
 /// Authenticated.
 pub(super) fn after_login(account: &dyn Account) -> String {
     let announced = |when| match when {
-        Always | Inside => Some(String::new()),
+        Always | Secure | Inside => Some(String::new()),
         When::If(can) => can(account).then(String::new),
         Value(value) => Some(value(account).to_string()),
         Plain | BeforeLogin | Login => None,
@@ -105,7 +108,7 @@ pub(super) fn after_login(account: &dyn Account) -> String {
 
 /// Whether a name is announced to clients that are authenticated.
 pub(super) fn announces(name: &str) -> bool {
-    TABLE.iter().any(|(n, when)| *n == name && matches!(when, Always | Inside))
+    TABLE.iter().any(|(n, when)| *n == name && matches!(when, Always | Secure | Inside))
 }
 
 /// The names announced, each followed by its value.
@@ -134,7 +137,7 @@ mod tests {
         assert_eq!(plain(), "IMAP4rev1 IMAP4rev2 STARTTLS LOGINDISABLED LITERAL+ ID");
         assert_eq!(
             before_login(&[Mechanism::XOAuth2]),
-            "IMAP4rev1 IMAP4rev2 LOGINDISABLED SASL-IR LITERAL+ ID AUTH=XOAUTH2"
+            "IMAP4rev1 IMAP4rev2 LOGINDISABLED SASL-IR LITERAL+ ID IDLE ENABLE AUTH=XOAUTH2"
         );
     }
 
