@@ -224,8 +224,13 @@ oauth2_access_token_eval = token()
 maxconnections = 2
 """)
 
+        # imaplib2 reads and writes one TLS connection from two threads, which Python 3.11 does not guard: with TLS 1.3, a session ticket
+        # that comes while it sends its first command makes it wait for ever now and then. TLS 1.2 sends nothing by itself.
+        tls = folder / "openssl.cnf"
+        tls.write_text("openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n[tls]\nMaxProtocol = TLSv1.2\n")
+
         def sync():
-            done = run("offlineimap", "-c", configuration, "-o", "-u", "basic", timeout=SESSION)
+            done = run("offlineimap", "-c", configuration, "-o", "-u", "basic", timeout=SESSION, env={**os.environ, "OPENSSL_CONF": str(tls)})
             self.assertNotIn("ERROR", done.stdout + done.stderr)
         sync()
         self.assertLessEqual({"a", "b", "c", "d"}, set(maildir(mail / "INBOX")))
@@ -295,7 +300,8 @@ maxconnections = 2
         for name in ("a", "b", "c", "d"):
             self.ok(server.append("INBOX", "", DATE, message(name)))
         folder = self.space.folder / "neomutt"
-        (folder / "cache").mkdir(parents=True)
+        for name in ("cache", "bodies"):
+            (folder / name).mkdir(parents=True)
         where = self.space.operator("alpha")["imap"]
         base = f"imap://{where['host']}:{where['port']}"
         configuration = folder / "muttrc"
@@ -352,8 +358,10 @@ set tmpdir="{folder}" debug_level=3 debug_file="{folder}/debug"
         self.assertEqual(names("all"), sorted(self.seen(server, "INBOX")[0]))
         self.assertEqual(names("flagged"), ["a", "e"])
         said = "".join(file.read_text(errors="replace") for file in folder.glob("debug*"))
-        self.assertRegex(said, r"SELECT INBOX \(QRESYNC \(|EXAMINE INBOX \(QRESYNC \(|\(QRESYNC \(")
-        self.assertIn("VANISHED", said)
+        # It asks by UID FETCH, not by SELECT; with Dovecot too it then distrusts its own numbers and reads the flags once more.
+        self.assertRegex(said, r'EXAMINE "INBOX" \(CONDSTORE\)(?s:.*)UID FETCH 1:4 \(FLAGS\) \(CHANGEDSINCE \d+ VANISHED\)')
+        self.assertIn("cmd_parse_vanished() Handling VANISHED", said)
+        self.assertIn("Expunging message UID 4", said)
         server.logout()
 
     # --- ImapFlow ----------------------------------------------------------------------------------------------------
@@ -480,7 +488,9 @@ set tmpdir="{folder}" debug_level=3 debug_file="{folder}/debug"
         # without TLS nobody gets in, and without the authority neither
         self.assertEqual(run(*[part for part in curl if part != "--ssl-reqd"], base, "-X", "NOOP", ok=None, timeout=SESSION).returncode in (67, 94), True)
         self.assertEqual(run("curl", "-sS", "--ssl-reqd", base, ok=None).returncode, 60)
-        self.assertEqual(self.seen(self.space.imap(person), "avec curl")[0], {"curl": ["\\Seen"]})
+        server = self.space.imap(person)
+        self.assertEqual(self.seen(server, "avec curl")[0], {"curl": ["\\Seen"]})
+        server.logout()
 
     def test_imaplib_with_utf8(self):
         person = self.space.person("beta", index=1)

@@ -141,6 +141,25 @@ mod tests {
         );
     }
 
+    /// `docs/imap.md` tells what is announced, with the RFC that stands beside it here.
+    #[test]
+    fn the_documentation_tells_all() {
+        let code = include_str!("capability.rs").lines().filter_map(|line| {
+            let (name, rest) = line.trim().strip_prefix("(\"")?.split_once("\", ")?;
+            Some((name.to_owned(), rest.split_once("// RFC ")?.1.trim().to_owned()))
+        });
+        let told = include_str!("../../../../docs/imap.md").lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+            Some((name.to_owned(), rest.split_once(" | ")?.0.to_owned()))
+        });
+        let code: Vec<_> = code.collect();
+        assert_eq!(
+            code.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            TABLE.iter().map(|(n, _)| *n).collect::<Vec<_>>()
+        );
+        assert_eq!(told.collect::<Vec<_>>(), code);
+    }
+
     #[test]
     fn each_once() {
         for (i, (name, _)) in TABLE.iter().enumerate() {
