@@ -99,3 +99,8 @@ fn clients() {
 fn beside_dovecot() {
     python("test_beside_dovecot.py");
 }
+
+#[test]
+fn guide() {
+    python("test_guide.py");
+}
