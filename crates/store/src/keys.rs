@@ -229,8 +229,9 @@ impl Keys {
 
     /// Overwrites a key for good. Blocking.
     pub(crate) fn destroy(&self, number: u64) -> Result<()> {
-        self.forget(number);
         self.write(number, GONE, &[])?;
+        // After it: whoever reads the key now finds the tombstone, or has put it where it is forgotten here.
+        self.forget(number);
         self.sync()
     }
 

@@ -49,8 +49,11 @@ fn forget(tx: &mut Tx<'_>, key: Key, chosen: &[Chosen]) -> Result<()> {
 
 /// Every message of a folder that goes itself.
 pub(super) fn remove_all(tx: &mut Tx<'_>, key: Key) -> Result<()> {
-    // A name that only holds folders has no message.
-    let Ok(folder) = Folder::open(tx, key, None) else { return Ok(()) };
+    let folder = match Folder::open(tx, key, None) {
+        // A name that only holds folders has no message.
+        Err(StoreError::NoSuchFolder) => return Ok(()),
+        folder => folder?,
+    };
     let all = folder.all(tx)?;
     tx.conn
         .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2")?

@@ -147,7 +147,7 @@ impl Sqlite {
     /// [`StoreError::Unusable`]. Blocking.
     ///
     /// # Errors
-    /// As [`Sqlite::open`], but never because of a server.
+    /// As [`Sqlite::open`], because of a server only if it is of a version that wrote an earlier format.
     pub fn open_admin(folder: &Path) -> Result<Self> {
         Self::open_admin_with(folder, Options::default())
     }
@@ -158,6 +158,16 @@ impl Sqlite {
     /// As [`Sqlite::open_admin`].
     pub fn open_admin_with(folder: &Path, options: Options) -> Result<Self> {
         make_private(folder)?;
+        // A server of an earlier version would go on by its own rules in tables that are brought up to date under it.
+        let _alone = match schema::is_of_earlier_format(&folder.join(DATABASE))? {
+            false => None,
+            true => Some(lock(folder).map_err(|error| match error {
+                StoreError::Unusable(used) => {
+                    StoreError::Unusable(format!("{used}, and it is of an earlier version: restart it first"))
+                }
+                other => other,
+            })?),
+        };
         Self::start(folder, None, options)
     }
 

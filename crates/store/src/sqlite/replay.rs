@@ -7,7 +7,7 @@
 //! A request is in the database if its mailbox's next body (or the last queue entry) is beyond it: numbers are given in order
 //! and in the same transaction.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::deliver::{self, Kept, Message, Origin, Prepared};
 use super::facts::{self, Facts};
@@ -21,7 +21,7 @@ use crate::{Result, StoreError, Target};
 pub(super) struct End {
     /// Where to go on; `None`: there is no segment.
     pub(super) position: Option<Position>,
-    /// The last batch's number.
+    /// The last batch's number; 0 when there was none.
     pub(super) batch: u64,
     /// Requests applied.
     pub(super) replayed: usize,
@@ -48,12 +48,25 @@ pub(super) fn replay(conn: &Connection, keys: &Keys, segments: &Segments) -> Res
     let mut end = End { position: None, batch: 0, replayed: 0 };
     let mut group: Vec<(Whole, Spot)> = Vec::new();
     let mut complete = true;
+    // A batch that the database does not have and was synced with, if at all: only the last can be so.
+    let mut uncommitted: Option<u64> = None;
+    let mut before: Option<u32> = None;
     for number in numbers.iter().copied().filter(|number| *number >= segment) {
+        // Compaction removes only what lies before the noted place.
+        if before.replace(number).is_some_and(|before| before + 1 != number) {
+            return Err(StoreError::Unusable(format!("a segment before {number} is not there: run fsck")));
+        }
         let from = if number == segment { offset as u64 } else { FIRST };
         let Some(mut walk) = Walk::start(segments, number, from)? else { continue };
+        if from > FIRST && from > walk.length() {
+            return Err(StoreError::Unusable(format!("segment {number} is shorter than it was: run fsck")));
+        }
         loop {
             let Some((at, whole)) = walk.next()? else {
-                let torn = end.batch + u64::from(complete);
+                let torn = match end.batch {
+                    0 => Torn::First(Position { segment, offset: offset as u64 }.number()),
+                    batch => Torn::Batch(batch + u64::from(complete)),
+                };
                 if resumed(conn, &mut walk, number, torn)? {
                     tracing::error!(segment = number, "a record that was indexed already is damaged: run fsck");
                     group.clear();
@@ -61,10 +74,9 @@ pub(super) fn replay(conn: &Connection, keys: &Keys, segments: &Segments) -> Res
                 }
                 break;
             };
-            if whole.head.batch < end.batch {
-                // Left by a batch that failed before.
-                walk.offset = at;
-                break;
+            // Batches have ascending numbers over all starts, and what a failed one leaves is cut before another begins.
+            if whole.head.batch < end.batch || uncommitted.is_some_and(|batch| batch < whole.head.batch) {
+                return Err(older(number));
             }
             if whole.head.batch > end.batch && !group.is_empty() {
                 return Err(damaged(number, at));
@@ -78,6 +90,8 @@ pub(super) fn replay(conn: &Connection, keys: &Keys, segments: &Segments) -> Res
                 if more == 0 {
                     end.replayed += usize::from(apply(conn, keys, std::mem::take(&mut group))?);
                 }
+            } else if has(conn, whole.head.owner)? == Some(false) {
+                uncommitted = Some(end.batch);
             }
         }
         // What is left of a request goes with the rest of it.
@@ -90,22 +104,46 @@ pub(super) fn replay(conn: &Connection, keys: &Keys, segments: &Segments) -> Res
     Ok(end)
 }
 
+/// Which batch may be torn where no record is.
+#[derive(Clone, Copy)]
+enum Torn {
+    Batch(u64),
+    /// The first behind the noted place: that of a start, with this number before it, or that of a batch the database has.
+    First(u64),
+}
+
 /// Where no record is: goes to one further on that the database has, if there is any (what is damaged before it is indexed, and
-/// reading it says so). Without, this is the end, unless a batch after the one that may be torn follows: batch `torn` was then
-/// acknowledged.
-fn resumed(conn: &Connection, walk: &mut Walk, segment: u32, torn: u64) -> Result<bool> {
+/// reading it says so). Without, this is the end, unless a batch after the `torn` one follows: that was then acknowledged.
+fn resumed(conn: &Connection, walk: &mut Walk, segment: u32, torn: Torn) -> Result<bool> {
     let here = walk.offset;
     let mut lost = None;
     while walk.seek()? {
         let Some(head) = walk.head()? else { continue };
+        let torn = match torn {
+            Torn::Batch(batch) => batch,
+            Torn::First(before) if head.batch > before => before + 1,
+            // What the database has was on disk whole.
+            Torn::First(_) => 0,
+        };
+        if !head.redo() {
+            // The copy of a record (compaction) that the database has, though not from here if its batch is torn.
+            if names(conn, head.owner, segment, walk.offset)? {
+                return Ok(true);
+            }
+            continue;
+        }
         match has(conn, head.owner)? {
             Some(true) if head.batch >= torn => return Ok(true),
-            Some(false) if head.redo() && head.batch > torn => lost = Some(walk.offset),
+            Some(false) if head.batch > torn => lost = Some(walk.offset),
             _ => {}
         }
     }
     walk.offset = here;
     lost.map_or(Ok(false), |offset| Err(damaged(segment, offset)))
+}
+
+fn older(segment: u32) -> StoreError {
+    StoreError::Unusable(format!("the database is older than the log in segment {segment}: run fsck"))
 }
 
 fn damaged(segment: u32, offset: u64) -> StoreError {
@@ -114,8 +152,15 @@ fn damaged(segment: u32, offset: u64) -> StoreError {
     ))
 }
 
-/// Applies one request again, unless the database has it.
+/// Applies one request again, unless the database has it: wholly or not at all, whoever goes on after an error.
 fn apply(conn: &Connection, keys: &Keys, group: Vec<(Whole, Spot)>) -> Result<bool> {
+    conn.execute_batch("SAVEPOINT again")?;
+    let applied = apply_some(conn, keys, group);
+    conn.execute_batch(if applied.is_ok() { "RELEASE again" } else { "ROLLBACK TO again; RELEASE again" })?;
+    applied
+}
+
+fn apply_some(conn: &Connection, keys: &Keys, group: Vec<(Whole, Spot)>) -> Result<bool> {
     let mut left = Vec::with_capacity(group.len());
     for (whole, spot) in group {
         match has(conn, whole.head.owner)? {
@@ -196,5 +241,17 @@ pub(super) fn has(conn: &Connection, owner: Owner) -> Result<Option<bool>> {
                 .optional()?
                 .is_some_and(|last| last as u64 >= id),
         ),
+    })
+}
+
+/// Whether the database says that a record lies here.
+fn names(conn: &Connection, owner: Owner, segment: u32, offset: u64) -> Result<bool> {
+    Ok(match owner {
+        Owner::Mailbox(mailbox, body) => conn
+            .prepare_cached("SELECT 1 FROM body WHERE mailbox = ?1 AND id = ?2 AND segment = ?3 AND place = ?4")?
+            .exists(params![mailbox.0 as i64, body as i64, segment, offset as i64])?,
+        Owner::Queue(id) => conn
+            .prepare_cached("SELECT 1 FROM queue_entry WHERE id = ?1 AND segment = ?2 AND place = ?3")?
+            .exists(params![id as i64, segment, offset as i64])?,
     })
 }

@@ -70,6 +70,16 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
+/// Whether there is a database, of a format that opening brings up to date.
+pub(super) fn is_of_earlier_format(path: &Path) -> Result<bool> {
+    if !path.try_exists()? {
+        return Ok(false);
+    }
+    let version: i64 = open_reader(path)?.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    // 0: just begun by another process.
+    Ok(version != 0 && version < MIGRATIONS.len() as i64)
+}
+
 /// Applies the missing steps, all in one transaction (another process may be doing the same).
 fn migrate(conn: &mut Connection) -> Result<()> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;

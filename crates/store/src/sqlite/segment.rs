@@ -44,6 +44,14 @@ pub(super) struct Position {
     pub(super) offset: u64,
 }
 
+impl Position {
+    /// A number of batches that none before this place reaches: there are fewer of them than octets. What a start counts from, so
+    /// that numbers ascend over all starts.
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.segment) << 32 | self.offset
+    }
+}
+
 /// The files, for reading.
 #[derive(Clone)]
 pub(super) struct Segments {
@@ -134,6 +142,11 @@ impl Walk {
         let Some(file) = segments.file(segment)? else { return Ok(None) };
         let length = file.metadata()?.len();
         Ok(Some(Walk { file, length, offset: offset.max(FIRST) }))
+    }
+
+    /// Octets of the segment.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// The head here, if there is one whose record fits the file.
@@ -271,6 +284,8 @@ impl Log {
                 (Arc::new(file), position)
             }
         };
+        // Even when nothing was read to know the last number by.
+        let batch = batch.max(position.number());
         Ok(Log { segments, file, position, batch, torn: false, unmarked: 0 })
     }
 

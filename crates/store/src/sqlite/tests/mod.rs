@@ -7,6 +7,7 @@ mod many;
 mod model;
 mod operations;
 mod power;
+mod restart;
 mod upgrade;
 
 use std::sync::Arc;

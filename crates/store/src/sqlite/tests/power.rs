@@ -15,7 +15,7 @@ use crate::contract::*;
 use crate::*;
 
 /// Copies a data folder without what only lives with a process.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("made");
     for entry in std::fs::read_dir(from).expect("readable") {
         let path = entry.expect("readable").path();
@@ -28,11 +28,11 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn log_length(data: &Path) -> u64 {
+pub(super) fn log_length(data: &Path) -> u64 {
     std::fs::metadata(data.join("store.db-wal")).map_or(0, |file| file.len())
 }
 
-fn shorten(path: &Path, length: u64) {
+pub(super) fn shorten(path: &Path, length: u64) {
     std::fs::File::options().write(true).open(path).expect("opened").set_len(length).expect("cut");
 }
 
