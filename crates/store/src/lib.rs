@@ -153,7 +153,7 @@ pub trait Store: Send + Sync + 'static {
         to: &FolderName,
         at: i64,
     ) -> Result<Copied>;
-    /// Moves messages (RFC 6851), all in one commit, at `at` (seconds since 1970: their SAVEDATE).
+    /// Moves messages (RFC 6851), each [`limits::BULK`] of them in one commit, at `at` (seconds since 1970: their SAVEDATE).
     async fn move_messages(
         &self,
         mailbox: MailboxId,

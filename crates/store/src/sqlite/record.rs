@@ -14,6 +14,9 @@ const MAGIC: [u8; 4] = *b"VGR1";
 /// Room kept behind the payload for the facts, so that they seldom move it.
 const ROOM: usize = 320;
 
+/// Most octets of a record: one that is read is in memory whole. Messages come in memory when they are far smaller, or are notices.
+pub(super) const LARGEST: usize = 128 * 1024 * 1024;
+
 /// The octets are in a file; the payload holds its key.
 const IN_FILE: u8 = 1;
 /// To be applied again after a crash, if the database does not have it.
@@ -267,6 +270,9 @@ impl Record {
             }
         };
         let content = octets.len() - HEAD - structure;
+        if octets.len() > LARGEST {
+            return Err(StoreError::Io("a message is too large for a record".into()));
+        }
         let fit = |n: usize| u32::try_from(n).map_err(|_| StoreError::Io("a message is too large for a record".into()));
         let head = Head {
             flags,

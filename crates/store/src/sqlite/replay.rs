@@ -116,6 +116,13 @@ enum Torn {
 /// reading it says so). Without, this is the end, unless a batch after the `torn` one follows: that was then acknowledged.
 fn resumed(conn: &Connection, walk: &mut Walk, segment: u32, torn: Torn) -> Result<bool> {
     let here = walk.offset;
+    if let Some(head) = walk.head()?
+        && names(conn, head.owner, segment, here)?
+    {
+        // Perhaps only its facts, and its message can be read.
+        walk.offset += head.length();
+        return Ok(true);
+    }
     let mut lost = None;
     while walk.seek()? {
         let Some(head) = walk.head()? else { continue };

@@ -185,6 +185,31 @@ async fn a_repair_brings_back_what_does_not_follow() {
     assert!(Sqlite::fsck(&data, false, Options::default()).expect("looked over").clean());
 }
 
+/// What is damaged at the end of the log and indexed is not cut: its message may be whole.
+#[tokio::test]
+async fn an_indexed_end_is_not_cut() {
+    let (store, dir) = super::make();
+    let data = dir.path().join("data");
+    let one = made(&store, 1).await;
+    put(&store, one, "INBOX", "a").await;
+    put(&store, one, "INBOX", "b").await;
+    let store = {
+        store.close().await;
+        drop(store);
+        let (path, _, end) = records(&data);
+        // In the facts.
+        overwrite(&path, end - 5, &[0xff; 5]);
+        open(&data)
+    };
+    let found = entries(&store, one, "INBOX").await;
+    assert_eq!(octets(&store, one, &found[1]).await, "b");
+    put(&store, one, "INBOX", "c").await;
+    let found = entries(&store, one, "INBOX").await;
+    for (entry, text) in found.iter().zip(["a", "b", "c"]) {
+        assert_eq!(octets(&store, one, entry).await, text);
+    }
+}
+
 /// Segments older than the database are told, not filled up with zeros.
 #[tokio::test]
 async fn a_log_that_is_too_short_is_told() {
