@@ -15,7 +15,9 @@ const MAGIC: [u8; 4] = *b"VGR1";
 const ROOM: usize = 320;
 
 /// Most octets of a record: one that is read is in memory whole. Messages come in memory when they are far smaller, or are notices.
-pub(super) const LARGEST: usize = 128 * 1024 * 1024;
+const LARGEST: usize = 128 * 1024 * 1024;
+// What a segment reads at once.
+const _: () = assert!(LARGEST as u64 <= 2 * super::segment::SEGMENT);
 
 /// The octets are in a file; the payload holds its key.
 const IN_FILE: u8 = 1;

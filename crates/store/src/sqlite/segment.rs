@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::{make_private, sync_folder};
-use super::record::{HEAD, Head, LARGEST, Record, Whole};
+use super::record::{HEAD, Head, Record, Whole};
 use crate::{Result, StoreError};
 
 /// Octets after which a segment is full.
@@ -119,7 +119,7 @@ impl Segments {
 
 fn read(file: &File, offset: u64, length: u64) -> Result<Whole> {
     // A record is at most an inline message and its structure; a wrong length must not take all memory.
-    let length = usize::try_from(length).ok().filter(|n| *n <= LARGEST);
+    let length = usize::try_from(length).ok().filter(|n| *n as u64 <= SEGMENT * 2);
     let mut octets = vec![0; length.ok_or(StoreError::Damaged("a record has an impossible length"))?];
     match file.read_exact_at(&mut octets, offset) {
         Ok(()) => Whole::parse(octets.into()),
