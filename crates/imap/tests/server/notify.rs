@@ -111,3 +111,23 @@ async fn too_many_folders() {
     imap.transact("NO [NOTIFICATIONOVERFLOW]", "NOTIFY SET (personal (MessageNew MessageExpunge))").await;
     imap.transact("OK", "NOTIFY SET (inboxes (MessageNew MessageExpunge))").await;
 }
+
+/// A right that was taken away takes away what is told (RFC 4314 §4, RFC 5465 §5).
+#[tokio::test]
+async fn what_may_no_longer_be_read_is_not_told() {
+    let (server, mut imap) = start().await;
+    imap.transact("OK", "NOTIFY SET (mailboxes (Sent) (MessageNew MessageExpunge)) (personal (MailboxName))").await;
+    server.mailbox.deliver("Sent", "Subject: 1\n\nnew\n");
+    assert!(imap.line().await.starts_with("* STATUS \"Sent\" (MESSAGES 1 "));
+    server.mailbox.shared.allow("Sent", "l");
+    server.mailbox.deliver("Sent", "Subject: 2\n\nnew\n");
+    // The folder made after it is told of, and nothing was before it.
+    server.login().await.transact("OK", "CREATE After").await;
+    let line = loop {
+        let line = imap.line().await;
+        if !line.starts_with("* LIST (\\Subscribed) \"/\" \"Sent\"") {
+            break line;
+        }
+    };
+    assert!(line.ends_with("\"After\""), "{line}");
+}

@@ -107,6 +107,41 @@ mod tests {
         }
     }
 
+    /// What a user of another server leaves in their Maildir does not bring what is not theirs into a mailbox.
+    #[test]
+    fn a_maildir_full_of_traps() {
+        use crate::transfer::maildir::Maildir;
+        use crate::transfer::{Given, Source};
+        let dir = tempfile::tempdir().expect("a folder");
+        let (root, other) = (dir.path().join("root"), dir.path().join("other"));
+        for folder in [&root, &other, &root.join(".Real")] {
+            std::fs::create_dir_all(folder.join("cur")).expect("made");
+            std::fs::create_dir_all(folder.join("new")).expect("made");
+        }
+        std::fs::write(other.join("cur/1:2,S"), "Subject: not yours\n\n").expect("written");
+        std::fs::write(root.join("cur/1:2,S"), "Subject: yours\n\n").expect("written");
+        symlink(other.join("cur/1:2,S"), root.join("cur/2:2,S")).expect("linked");
+        symlink("/dev/zero", root.join("cur/3:2,S")).expect("linked");
+        symlink("/dev/zero", root.join("dovecot-keywords")).expect("linked");
+        assert!(std::process::Command::new("mkfifo").arg(root.join("new/4")).status().expect("mkfifo").success());
+        // Whole folders too.
+        symlink(&other, root.join(".Other")).expect("linked");
+        std::fs::create_dir(root.join(".Half")).expect("made");
+        symlink(other.join("cur"), root.join(".Half/cur")).expect("linked");
+        symlink(other.join("new"), root.join(".Half/new")).expect("linked");
+        let mut source = Maildir::open(&root).expect("a Maildir");
+        let (mut posts, mut skipped) = (Vec::new(), 0);
+        while let Some(given) = source.next(&|_| false).expect("readable") {
+            match given {
+                Given::Post(post) => posts.push(String::from_utf8_lossy(&post.octets).into_owned()),
+                Given::Skipped(..) => skipped += 1,
+                Given::Known => {}
+            }
+        }
+        assert_eq!(posts, ["Subject: yours\r\n\r\n"]);
+        assert_eq!(skipped, 3);
+    }
+
     #[test]
     fn names_of_files() {
         let free = |_: &str| false;

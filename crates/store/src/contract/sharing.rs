@@ -45,6 +45,11 @@ mod rules {
         give(store, id, "Sent", &Grantee::Anyone, Some("")).await;
         assert_eq!(of(store, id, "Sent").await, [(somebody(), rights("lr")), (Grantee::Anyone, Rights::NONE)]);
         assert!(of(store, id, "INBOX").await.is_empty() && store.access(other).await.expect("read").is_empty());
+        // Rights that obsolete letters speak of too: neither more nor less comes back.
+        for given in ["lre", "lrt", "lrx", "lrk", "lrxt", "lrte"] {
+            give(store, id, "Sent", &somebody(), Some(given)).await;
+            assert_eq!(of(store, id, "Sent").await[0], (somebody(), rights(given)), "{given}");
+        }
         give(store, id, "Sent", &somebody(), Some("lrswipkxtea")).await;
         give(store, id, "Sent", &Grantee::Anyone, None).await;
         give(store, id, "Sent", &Grantee::Anyone, None).await;

@@ -275,6 +275,9 @@ async fn each_right_for_what_it_is() {
     delegate.rename(&name("Mine"), &name("Yours")).await.expect("renamed");
     assert_eq!(delegate.my_rights(&name("Yours")).await.expect("known"), rights("lrx"), "kept");
     delegate.delete(&name("Yours")).await.expect("deleted");
+    // What may not be read may not be carried to where it may be.
+    set(&holder, "INBOX", DELEGATE, "ltek").await;
+    assert!(refused(delegate.rename(&name("INBOX"), &name("Taken")).await));
     // Moving takes away, and puts.
     set(&holder, "INBOX", DELEGATE, "lrt").await;
     assert!(refused(inbox.move_to(vec![Uid(1)], &name("Sent")).await));
