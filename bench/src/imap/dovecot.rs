@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Mailstore, process};
+use super::Mailstore;
 use crate::postfix::{certificate, free_port, make, user, write};
 
 /// Dovecot, running.
@@ -99,8 +99,8 @@ impl Mailstore for Dovecot {
         self.begin()
     }
 
-    fn memory(&self) -> Result<u64, String> {
-        process::tree(self.child.as_ref().map_or(0, Child::id))
+    fn process(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
     }
 }
 

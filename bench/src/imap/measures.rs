@@ -8,8 +8,7 @@ use openssl::ssl::SslConnector;
 
 use super::client::Client;
 use super::messages::{self, ALL, HALF, RARE};
-use super::{Mailstore, Options};
-use crate::cpu;
+use super::{Mailstore, Options, handshakes, process};
 
 /// Messages sent by one MULTIAPPEND, or before answers are read.
 const TOGETHER: usize = 100;
@@ -37,6 +36,12 @@ pub enum Unit {
     CpuMsPerMb,
     /// Kilobytes.
     Kb,
+    /// Megabytes.
+    Mb,
+    /// Seconds.
+    Seconds,
+    /// Of each other.
+    Share,
 }
 
 impl Unit {
@@ -47,12 +52,20 @@ impl Unit {
             Unit::MbPerSecond => "MB/s",
             Unit::CpuMsPerMb => "ms CPU/MB",
             Unit::Kb => "KB",
+            Unit::Mb => "MB",
+            Unit::Seconds => "s",
+            Unit::Share => "of 1",
         }
     }
 }
 
 fn figure(what: impl Into<String>, value: f64, unit: Unit) -> Figure {
     Figure { what: what.into(), value, unit }
+}
+
+/// The most memory a server had.
+pub fn peak(octets: u64) -> Figure {
+    figure("peak of memory, processes that are there", octets as f64 / 1e6, Unit::Mb)
 }
 
 /// What the measures have in common.
@@ -208,9 +221,9 @@ impl Bench<'_> {
     pub fn bodies(&self) -> Result<Vec<Figure>, String> {
         let mut client = self.connect(0)?;
         client.command("SELECT bodies")?;
-        let (cpu, began) = (cpu::others(), Instant::now());
+        let (cpu, began) = (process::cpu(self.server.process())?, Instant::now());
         let answer = client.command("FETCH 1:* (BODY.PEEK[])")?;
-        let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu::others() - cpu);
+        let (seconds, cpu) = (began.elapsed().as_secs_f64(), process::cpu(self.server.process())? - cpu);
         let megabytes = answer.octets as f64 / 1e6;
         let what = format!("all bodies of {} x 20 KB", self.options.bodies);
         Ok(vec![
@@ -232,7 +245,7 @@ impl Bench<'_> {
                     continue;
                 }
                 let ms = Self::time(&mut client, &format!("SEARCH {key} {word}"), None)?;
-                let when = if first { ", first time" } else { "" };
+                let when = if first { ", first time (nothing or little indexed)" } else { "" };
                 figures.push(figure(format!("SEARCH {key} of {count}, in {how_many}{when}"), ms, Unit::Ms));
             }
         }
@@ -243,6 +256,27 @@ impl Bench<'_> {
             }
         }
         Ok(figures)
+    }
+
+    /// How long a server goes on working by itself when all messages are in and one search was made: its index is then whole.
+    pub fn indexed(&self) -> Result<Figure, String> {
+        /// What it may take in [`LOOK`] and still be said to rest, in seconds.
+        const REST: f64 = 0.03;
+        const LOOK: Duration = Duration::from_secs(1);
+        /// Looks in a row: an index is made in batches.
+        const LOOKS: u32 = 4;
+        const PATIENCE: Duration = Duration::from_secs(900);
+        let began = Instant::now();
+        let (mut resting, mut before) = (0, process::cpu(self.server.process())?);
+        while resting < LOOKS && began.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
+            let now = process::cpu(self.server.process())?;
+            resting = if now - before <= REST { resting + 1 } else { 0 };
+            before = now;
+        }
+        let took = began.elapsed().saturating_sub(LOOK * LOOKS);
+        let what = format!("until the server rests after {} messages and a search (index whole)", self.options.middle);
+        Ok(figure(what, took.as_secs_f64(), Unit::Seconds))
     }
 
     /// TLS, authentication and SELECT, per second, from eight threads.
@@ -267,14 +301,20 @@ impl Bench<'_> {
             threads.into_iter().try_for_each(|t| t.join().map_err(|_| "a client failed".to_owned())?)
         })?;
         let rate = next.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
-        Ok(vec![figure("TLS, authentication and SELECT", rate, Unit::PerSecond)])
+        // The same seconds of the same machine, right after.
+        let bare = handshakes::per_second(&self.options.folder, self.options.login_seconds.max(1))?;
+        Ok(vec![
+            figure("TLS, authentication and SELECT", rate, Unit::PerSecond),
+            figure("bare handshakes, openssl s_time, same key type", bare, Unit::PerSecond),
+            figure("logins for each bare handshake", rate / bare, Unit::Share),
+        ])
     }
 
     /// Memory of one connection in IDLE with a folder of 10,000 open.
     pub fn idle(&self) -> Result<Vec<Figure>, String> {
         let mut warm = self.connect(1)?;
         warm.command("SELECT idle")?;
-        let before = self.server.memory()?;
+        let before = process::tree(self.server.process())?;
         let mut clients = Vec::new();
         for _ in 0..self.options.idle {
             let mut client = self.connect(1)?;
@@ -287,7 +327,7 @@ impl Bench<'_> {
         }
         // What sessions give back when they have waited for a moment.
         std::thread::sleep(Duration::from_secs(3));
-        let grown = self.server.memory()?.saturating_sub(before);
+        let grown = process::tree(self.server.process())?.saturating_sub(before);
         Ok(vec![figure(
             format!("memory of a TLS connection in IDLE, {} of them", clients.len()),
             grown as f64 / 1000.0 / clients.len() as f64,

@@ -2,6 +2,7 @@
 
 mod client;
 mod dovecot;
+mod handshakes;
 mod measures;
 mod messages;
 mod ours;
@@ -71,8 +72,8 @@ pub trait Mailstore: Sync {
     fn login(&self, mailbox: usize) -> String;
     /// Stops and starts it.
     fn restart(&mut self) -> Result<(), String>;
-    /// Octets of memory of all its processes.
-    fn memory(&self) -> Result<u64, String>;
+    /// The process above all of its processes.
+    fn process(&self) -> u32;
 }
 
 /// Measures and prints.
@@ -85,6 +86,8 @@ pub fn run(options: &Options) -> Result<(), String> {
     let connector = client::connector()?;
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     let mut rows: Vec<(usize, Figure)> = Vec::new();
+    // Before each start anew, and at the end: a process takes its peak with it.
+    let mut peaks = vec![0; servers.len()];
     for (place, server) in servers.iter_mut().enumerate() {
         let bench = Bench { server: &mut **server, connector: connector.clone(), options: options.clone() };
         if wanted("large") {
@@ -97,13 +100,14 @@ pub fn run(options: &Options) -> Result<(), String> {
             bench.fill("bodies", options.bodies, |n| messages::message(n, 16_900))?;
         }
         let mut bench = bench;
+        peaks[place] = process::peak(bench.server.process())?;
         if wanted("envelopes") {
             settle(options.quiet);
             rows.extend(bench.envelopes(true)?.into_iter().map(|f| (place, f)));
         }
         if wanted("searches") {
-            settle(options.quiet);
             rows.extend(bench.searches(true)?.into_iter().map(|f| (place, f)));
+            rows.push((place, bench.indexed()?));
         }
         if wanted("idle") {
             idle_folder(&bench)?;
@@ -140,9 +144,11 @@ pub fn run(options: &Options) -> Result<(), String> {
                     );
                 }
                 rows.extend(figures.into_iter().map(|f| (place, f)));
+                peaks[place] = process::peak(server.process())?.max(peaks[place]);
             }
         }
     }
+    rows.extend(peaks.iter().enumerate().map(|(place, octets)| (place, measures::peak(*octets))));
     let names: Vec<&str> = servers.iter().map(|s| s.name()).collect();
     let text = table::markdown(&names, &rows, options);
     println!("{text}");

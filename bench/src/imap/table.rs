@@ -43,15 +43,20 @@ pub fn markdown(names: &[&str], rows: &[(usize, Figure)], options: &Options) -> 
 
 fn of(unit: Unit) -> &'static str {
     match unit {
-        Unit::Ms => "the time",
+        Unit::Ms | Unit::Seconds => "the time",
         Unit::PerSecond | Unit::MbPerSecond => "as many",
         Unit::CpuMsPerMb => "the processor",
-        Unit::Kb => "the memory",
+        Unit::Kb | Unit::Mb => "the memory",
+        Unit::Share => "the share",
     }
 }
 
 fn number(value: f64) -> String {
-    if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+    match value {
+        100.0.. => format!("{value:.0}"),
+        1.0.. => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
 }
 
 fn median(rows: &[(usize, Figure)], place: usize, what: &str) -> Option<f64> {

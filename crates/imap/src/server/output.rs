@@ -1,8 +1,8 @@
 //! What goes to the client: gathered in a small buffer, written with back-pressure.
 //!
-//! Invariants: never more than [`HIGH_WATER`] octets and one piece of a message wait here; nothing is read from the
+//! Invariants: never more than [`HIGH_WATER`] octets and one response without its literals wait here; nothing is read from the
 //! store for a client that does not take what it was given; a client that takes nothing for the write time-out is
-//! dropped; the buffer of a session that waits is given back.
+//! dropped; the buffer of a session that waits is given back; what is written before the end of an answer is whole TLS records.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::deflate::Outbound;
 use crate::parse::Names;
 use crate::response;
 
-/// Octets gathered before they are written: several TLS records, so that `FETCH 1:* (FLAGS)` costs few system calls.
-pub(super) const HIGH_WATER: usize = 48 * 1024;
-/// A piece at least this long goes to the socket without being copied here first.
-const DIRECT: usize = 16 * 1024;
+/// Octets in a full TLS record. Less in a record costs the same system call, mark and wake-up of the client.
+const RECORD: usize = 16 * 1024;
+/// Octets gathered before they are written: several TLS records, which [`trust::tls`] sends by one system call.
+pub(super) const HIGH_WATER: usize = 4 * RECORD;
 /// Capacity kept between commands: most answers fit; thousands of waiting sessions must stay small.
 const KEPT: usize = 2 * 1024;
 
@@ -85,7 +85,13 @@ impl Output {
 
     /// Writes out what was gathered when it is a lot.
     pub(super) async fn room(&mut self) -> Result<(), Ended> {
-        if self.buffer.len() >= HIGH_WATER { self.write_buffer().await } else { Ok(()) }
+        if self.buffer.len() < HIGH_WATER {
+            return Ok(());
+        }
+        let whole = self.buffer.len() - self.buffer.len() % RECORD;
+        let done = write_all(&mut self.sink, &self.buffer[..whole], self.time_out, &self.shutdown).await;
+        self.buffer.drain(..whole);
+        done
     }
 
     /// A piece of a message. A stop of the server does not wait for the rest of it.
@@ -93,12 +99,23 @@ impl Output {
         if self.shutdown.is_cancelled() {
             return Err(Ended::Stalled);
         }
-        if piece.len() < DIRECT {
+        if self.buffer.len() + piece.len() < HIGH_WATER {
             self.put(piece);
+            return Ok(());
+        }
+        // Fills the last record of the buffer; whole records of the rest are not copied here.
+        let (fill, rest) = piece.split_at(self.buffer.len().next_multiple_of(RECORD).abs_diff(self.buffer.len()).min(piece.len()));
+        self.put(fill);
+        self.room().await?;
+        if rest.len() < RECORD {
+            self.put(rest);
             return self.room().await;
         }
         self.write_buffer().await?;
-        write_all(&mut self.sink, piece, self.time_out, &self.shutdown).await
+        let (whole, rest) = rest.split_at(rest.len() - rest.len() % RECORD);
+        write_all(&mut self.sink, whole, self.time_out, &self.shutdown).await?;
+        self.put(rest);
+        Ok(())
     }
 
     /// Writes everything out: at the end of each command and before waiting for anything of the client.

@@ -119,7 +119,7 @@ impl Check<'_> {
         }
         open_structure(&key, structure)?;
         match file {
-            None => whole.body(&key).map(drop),
+            None => whole.clone().into_body(&key).map(drop),
             Some(name) => {
                 let file_key = whole.file_key(&key)?;
                 let body = self.files.body(name, size, Some(file_key))?.ok_or(StoreError::Damaged("no file"))?;

@@ -164,7 +164,7 @@ fn open(place: &Place, owner: Owner, mut find: impl FnMut() -> Result<Option<Fou
             return Err(StoreError::Damaged("a row names another's record"));
         }
         return match found.file {
-            None => whole.body(&key).map(Some),
+            None => whole.into_body(&key).map(Some),
             Some(name) => place.files.body(&name, found.size, Some(whole.file_key(&key)?)),
         };
     }

@@ -3,7 +3,7 @@
 //! Octets: a head of [`HEAD`] octets in clear; the payload (salt, sealed structure, sealed octets or sealed key of the file that
 //! has them); the [facts](super::facts). Head, payload and facts each have a CRC-32: damage is told apart from an end.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use crate::crypt::{self, DataKey, Part, SALT};
 use crate::{Body, MailboxId, Result, StoreError};
@@ -160,13 +160,13 @@ impl Head {
 #[derive(Clone)]
 pub(super) struct Whole {
     pub(super) head: Head,
-    octets: Arc<[u8]>,
+    octets: Vec<u8>,
 }
 
 impl Whole {
     /// # Errors
     /// [`StoreError::Damaged`]. `octets` may leave out the facts.
-    pub(super) fn parse(octets: Arc<[u8]>) -> Result<Whole> {
+    pub(super) fn parse(octets: Vec<u8>) -> Result<Whole> {
         let damaged = StoreError::Damaged("a record of a segment");
         let Some(head) = octets.first_chunk::<HEAD>().and_then(Head::parse) else { return Err(damaged) };
         let (stored, length) = (head.stored() as usize, head.length() as usize);
@@ -198,13 +198,15 @@ impl Whole {
         key.record(&self.structure()[..SALT])
     }
 
-    /// The message's octets, for one that has them here.
-    pub(super) fn body(&self, key: &DataKey) -> Result<Body> {
-        let octets = crypt::open_chunks(&self.key(key), Part::Body, self.content())?;
-        if octets.len() as u64 != self.head.size {
+    /// The message's octets, for one that has them here; decrypted where they lie.
+    pub(super) fn into_body(mut self, key: &DataKey) -> Result<Body> {
+        let record = self.key(key);
+        let (from, to) = (HEAD + self.head.structure as usize, self.head.stored() as usize);
+        let clear = crypt::open_chunks(&record, Part::Body, &mut self.octets[from..to])?;
+        if clear as u64 != self.head.size {
             return Err(StoreError::Damaged("a message has not its size"));
         }
-        Ok(Body::from_bytes(octets))
+        Ok(Body::from_bytes(Bytes::from(self.octets).slice(from..from + clear)))
     }
 
     /// The key of the file that has the octets.
@@ -220,7 +222,7 @@ impl Whole {
         let mut head = self.head;
         head.flags = head.flags & IN_FILE | COPIED;
         (head.commit, head.more) = (0, 0);
-        Record { head, octets: self.octets.to_vec() }
+        Record { head, octets: self.octets.clone() }
     }
 }
 
@@ -341,8 +343,8 @@ mod tests {
         assert!(head.redo() && !head.in_file() && head.length() == record.octets.len() as u64);
         assert_eq!(whole.facts(), b"facts");
         assert_eq!(open_structure(&key, whole.structure()).expect("opened"), b"structure");
-        assert_eq!(whole.body(&key).expect("opened").len(), 5);
-        assert!(matches!(whole.body(&DataKey::new(&[2; 32])), Err(StoreError::Damaged(_))));
+        assert_eq!(whole.clone().into_body(&key).expect("opened").len(), 5);
+        assert!(matches!(whole.into_body(&DataKey::new(&[2; 32])), Err(StoreError::Damaged(_))));
         let without_facts = &record.octets[..head.stored() as usize];
         assert!(Whole::parse(without_facts.into()).is_ok());
         assert!(head.last());

@@ -122,7 +122,7 @@ fn read(file: &File, offset: u64, length: u64) -> Result<Whole> {
     let length = usize::try_from(length).ok().filter(|n| *n as u64 <= SEGMENT * 2);
     let mut octets = vec![0; length.ok_or(StoreError::Damaged("a record has an impossible length"))?];
     match file.read_exact_at(&mut octets, offset) {
-        Ok(()) => Whole::parse(octets.into()),
+        Ok(()) => Whole::parse(octets),
         Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(StoreError::Damaged("a segment is too short")),
         Err(e) => Err(e.into()),
     }

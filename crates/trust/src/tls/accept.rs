@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
+use super::gather::Gather;
 use super::peer::unix;
 use super::profile::{self, ClientCertificates, Profile, ServerTls, TlsVersion};
 use super::stream::{TlsInfo, TlsStream};
@@ -102,7 +103,7 @@ impl Acceptor {
                 Some(examination)
             }
         };
-        let mut tls = SslStream::new(ssl, stream)?;
+        let mut tls = SslStream::new(ssl, Gather::new(stream))?;
         match timeout(limit, Pin::new(&mut tls).accept()).await {
             Err(_) => return Err(HandshakeError::TimedOut),
             Ok(Err(error)) => {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
+use super::gather::Gather;
 use super::peer::unix;
 use super::profile::{self, Profile, Tls13, TlsVersion};
 use super::stream::{TlsInfo, TlsStream};
@@ -125,7 +126,7 @@ impl Connector {
         let examination = Examination::new(Usage::ServerAuth, now, Arc::clone(&settings.revocation), false);
         let examiner = examination.clone();
         ssl.set_verify_callback(SslVerifyMode::PEER, move |passed, context| examiner.callback(passed, context));
-        let mut tls = SslStream::new(ssl, stream)?;
+        let mut tls = SslStream::new(ssl, Gather::new(stream))?;
         match timeout(HANDSHAKE_TIMEOUT, Pin::new(&mut tls).connect()).await {
             Err(_) => return Err(HandshakeError::TimedOut),
             Ok(Err(error)) => {

@@ -18,6 +18,7 @@
 mod accept;
 mod connect;
 mod error;
+mod gather;
 mod identity;
 mod peer;
 mod profile;

@@ -3,12 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use openssl::error::ErrorStack;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 
+use super::gather::{Gather, RECORD};
 use super::verify::Examination;
 use super::{CertificateFault, PeerCertificate, Suite, TlsVersion};
 
@@ -56,15 +57,17 @@ impl TlsInfo {
 /// A connection under TLS.
 #[derive(Debug)]
 pub struct TlsStream<S> {
-    inner: SslStream<S>,
+    inner: SslStream<Gather<S>>,
+    /// Octets of the write under way that are encrypted already, and held by [`Gather`].
+    encrypted: usize,
     info: Arc<TlsInfo>,
     /// Where what goes through is counted.
     entrance: Option<Arc<meter::Entrance>>,
 }
 
 impl<S> TlsStream<S> {
-    pub(super) fn new(inner: SslStream<S>, info: TlsInfo) -> TlsStream<S> {
-        TlsStream { inner, info: Arc::new(info), entrance: None }
+    pub(super) fn new(inner: SslStream<Gather<S>>, info: TlsInfo) -> TlsStream<S> {
+        TlsStream { inner, encrypted: 0, info: Arc::new(info), entrance: None }
     }
 
     pub(super) fn counted(self, entrance: Arc<meter::Entrance>) -> TlsStream<S> {
@@ -83,7 +86,37 @@ impl<S> TlsStream<S> {
 
     /// The connection underneath (its addresses, its options). Reading or writing it directly would break TLS.
     pub fn get_ref(&self) -> &S {
-        self.inner.get_ref()
+        self.inner.get_ref().socket()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    /// Encrypts as much as goes by one system call, and sends it.
+    fn poll_write_many(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.encrypted == 0 {
+            // What OpenSSL may hold of an earlier write of one record goes first, and shows whether it can go.
+            let mut taken = 0;
+            self.inner.get_mut().gather();
+            let stopped = loop {
+                match Pin::new(&mut self.inner).poll_write(cx, &buf[taken..]) {
+                    Poll::Ready(Ok(n)) => taken += n,
+                    other => break other,
+                }
+                if taken == buf.len() || self.inner.get_ref().is_full() {
+                    break Poll::Pending;
+                }
+            };
+            if taken == 0 {
+                // Nothing was gathered: sending is done at once.
+                ready!(self.inner.get_mut().poll_send(cx))?;
+                return stopped;
+            }
+            self.encrypted = taken;
+        }
+        ready!(self.inner.get_mut().poll_send(cx))?;
+        let taken = std::mem::take(&mut self.encrypted);
+        // As OpenSSL has it: a write that was not done is done again, with the same octets.
+        if taken > buf.len() { Poll::Ready(Err(io::ErrorKind::InvalidInput.into())) } else { Poll::Ready(Ok(taken)) }
     }
 }
 
@@ -102,7 +135,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        let written = if self.encrypted > 0 || buf.len() > RECORD {
+            self.poll_write_many(cx, buf)
+        } else {
+            Pin::new(&mut self.inner).poll_write(cx, buf)
+        };
         if let (Some(entrance), Poll::Ready(Ok(octets))) = (&self.entrance, &written) {
             entrance.written(*octets);
         }

@@ -2,6 +2,7 @@
 
 mod clients;
 mod connector;
+mod gathering;
 mod s_client;
 mod suites;
 
