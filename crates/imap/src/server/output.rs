@@ -104,7 +104,8 @@ impl Output {
             return Ok(());
         }
         // Fills the last record of the buffer; whole records of the rest are not copied here.
-        let (fill, rest) = piece.split_at(self.buffer.len().next_multiple_of(RECORD).abs_diff(self.buffer.len()).min(piece.len()));
+        let (fill, rest) =
+            piece.split_at(self.buffer.len().next_multiple_of(RECORD).abs_diff(self.buffer.len()).min(piece.len()));
         self.put(fill);
         self.room().await?;
         if rest.len() < RECORD {

@@ -674,9 +674,7 @@ impl Store for Sqlite {
         self.served()?;
         let (place, bodies) = (self.place.clone(), bodies.to_vec());
         // One change of threads for all of them.
-        self.readers
-            .read(move |conn| bodies.iter().map(|body| reads::body(conn, &place, mailbox, *body)).collect())
-            .await
+        self.readers.read(move |conn| reads::bodies(conn, &place, mailbox, &bodies)).await
     }
 
     async fn set_flags(&self, mailbox: MailboxId, folder: FolderId, change: FlagChange) -> Result<FlagsSet> {

@@ -99,6 +99,8 @@ pub(super) fn structures(
     mailbox: MailboxId,
     bodies: &[u64],
 ) -> Result<Vec<Option<Arc<[u8]>>>> {
+    // One transaction: each statement by itself would lock and unlock the database, which costs more than the row.
+    let moment = conn.unchecked_transaction()?;
     let mut select = conn.prepare_cached(concat!(
         "SELECT structure, segment IS NULL FROM body WHERE mailbox = ?1 AND id = ?2 AND refs > 0 AND ",
         not_garbage!()
@@ -120,6 +122,8 @@ pub(super) fn structures(
         };
         found.push(structure);
     }
+    drop(select);
+    moment.commit()?;
     Ok(found)
 }
 
@@ -172,17 +176,39 @@ fn open(place: &Place, owner: Owner, mut find: impl FnMut() -> Result<Option<Fou
 }
 
 pub(super) fn body(conn: &Connection, place: &Place, mailbox: MailboxId, body: u64) -> Result<Option<Body>> {
-    open(place, Owner::Mailbox(mailbox, body), || {
-        Ok(conn
-            .prepare_cached(concat!(
-                "SELECT b.size, b.file, b.segment, b.place, b.stored, c.octets
-                 FROM body b LEFT JOIN content c ON b.segment IS NULL AND c.mailbox = b.mailbox AND c.body = b.id
-                 WHERE b.mailbox = ?1 AND b.id = ?2 AND b.refs > 0 AND ",
-                not_garbage!()
-            ))?
-            .query_row(params![mailbox.0 as i64, body as i64], found)
-            .optional()?)
-    })
+    open(place, Owner::Mailbox(mailbox, body), || row(conn, mailbox, body))
+}
+
+/// Several, in the order asked for.
+pub(super) fn bodies(
+    conn: &Connection,
+    place: &Place,
+    mailbox: MailboxId,
+    bodies: &[u64],
+) -> Result<Vec<Option<Body>>> {
+    // All rows in one transaction (see `structures`), which is over before files are read: what was moved meanwhile has a new row.
+    let moment = conn.unchecked_transaction()?;
+    let rows: Vec<Option<Found>> = bodies.iter().map(|body| row(conn, mailbox, *body)).collect::<Result<_>>()?;
+    moment.commit()?;
+    let each = bodies.iter().zip(rows).map(|(body, found)| {
+        let mut found = Some(found);
+        let find = || found.take().map_or_else(|| row(conn, mailbox, *body), Ok);
+        open(place, Owner::Mailbox(mailbox, *body), find)
+    });
+    each.collect()
+}
+
+/// What the row of a body says.
+fn row(conn: &Connection, mailbox: MailboxId, body: u64) -> Result<Option<Found>> {
+    Ok(conn
+        .prepare_cached(concat!(
+            "SELECT b.size, b.file, b.segment, b.place, b.stored, c.octets
+             FROM body b LEFT JOIN content c ON b.segment IS NULL AND c.mailbox = b.mailbox AND c.body = b.id
+             WHERE b.mailbox = ?1 AND b.id = ?2 AND b.refs > 0 AND ",
+            not_garbage!()
+        ))?
+        .query_row(params![mailbox.0 as i64, body as i64], found)
+        .optional()?)
 }
 
 pub(super) fn queue_body(conn: &Connection, place: &Place, id: QueueId) -> Result<Option<Body>> {
