@@ -82,7 +82,7 @@ pub fn message(number: usize, attachment: usize) -> String {
         prose.push_str(RARE);
         prose.push_str("\r\n");
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         prose.push_str(HALF);
         prose.push_str("\r\n");
     }

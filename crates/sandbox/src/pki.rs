@@ -293,7 +293,14 @@ mod tests {
     use trust::SystemClock;
 
     fn ports(crl: u16) -> Ports {
-        let operator = crate::OperatorPorts { imap: 1, submission: 2, imap_app: 3, submission_app: 4, autoconfig: 5, monitoring: 6 };
+        let operator = crate::OperatorPorts {
+            imap: 1,
+            submission: 2,
+            imap_app: 3,
+            submission_app: 4,
+            autoconfig: 5,
+            monitoring: 6,
+        };
         Ports { network: [80, 1], dns: 1, psc: 1, white_list: 1, crl, relay: 1, operators: [operator; 2] }
     }
 

@@ -2,7 +2,8 @@
 
 use imap::backend::FlagOperation;
 use imap::command::{
-    Announced, Append, AppendPart, AppendState, Command, DateTest, FetchItem, List, Numbers, Rfc822, SearchKey, Section, SectionText, StatusItem,
+    Announced, Append, AppendPart, AppendState, Command, DateTest, FetchItem, List, Numbers, Rfc822, SearchKey,
+    Section, SectionText, StatusItem,
 };
 use imap_codec::imap_types::auth::AuthMechanism;
 use imap_codec::imap_types::command::CommandBody;

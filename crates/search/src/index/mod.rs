@@ -8,11 +8,11 @@
 //! no lock; a file that was merged away stays readable until the last search is over. A crash between a merge and the
 //! removal of its sources leaves both; the merged one says whom it replaces.
 
-#[doc(hidden)]
-pub mod fuzzing;
 mod bits;
 mod blocks;
 mod codec;
+#[doc(hidden)]
+pub mod fuzzing;
 mod merge;
 mod segment;
 mod texts;

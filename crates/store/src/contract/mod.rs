@@ -12,8 +12,8 @@ pub mod meaning;
 pub mod moving;
 pub mod queueing;
 pub mod register;
-pub mod together;
 pub mod sharing;
+pub mod together;
 pub mod vanishing;
 pub mod watching;
 

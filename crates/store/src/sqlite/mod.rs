@@ -683,7 +683,8 @@ impl Store for Sqlite {
         let mut answer = FlagsSet::default();
         loop {
             let later = change.uids.split_off(change.uids.len().min(BULK));
-            let (views, slice) = (self.views.clone(), FlagChange { uids: std::mem::replace(&mut change.uids, later), ..change.clone() });
+            let (views, slice) =
+                (self.views.clone(), FlagChange { uids: std::mem::replace(&mut change.uids, later), ..change.clone() });
             let done =
                 self.write(0, move |tx| changing::set_flags(tx, key, views.current(key).as_deref(), &slice)).await?;
             answer.now.extend(done.now);
