@@ -99,7 +99,8 @@ fn main() -> Result<(), String> {
         What::Delivery(options) => options,
         What::Imap(options) => return imap::run(&options),
     };
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
+    // One thread for all connections: the generator shares the processors with the server it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let mut rows = Vec::new();
     let ours = ours::Ours::start(&options)?;
     let postfix = if options.only_ours { None } else { Some(postfix::Postfix::start(&options)?) };

@@ -92,7 +92,19 @@ impl Decoder {
                         self.at = At::Text;
                     }
                     _ => {
-                        let run = input[i..].iter().position(|b| matches!(b, b'\r' | b'\n')).unwrap_or(input.len() - i);
+                        let run = self.whole_lines(&input[i..]);
+                        if run > 0 {
+                            self.text(&input[i..i + run], out);
+                            self.line = 0;
+                            self.at = At::LineStart;
+                            i += run;
+                            continue;
+                        }
+                        let run = memchr::memchr2(b'\r', b'\n', &input[i..]).unwrap_or(input.len() - i);
+                        self.line = self.line.saturating_add(run);
+                        if self.line > self.max_line {
+                            self.fail(Fault::LongLine);
+                        }
                         self.text(&input[i..i + run], out);
                         i += run;
                         continue;
@@ -114,13 +126,29 @@ impl Decoder {
         self.at = At::LineStart;
     }
 
+    /// Octets of sound lines at the head that are text as they stand, the rest of the present line first: what is taken at once.
+    fn whole_lines(&self, input: &[u8]) -> usize {
+        let (mut end, mut before) = (0, self.line);
+        while let Some(length) = memchr::memchr2(b'\r', b'\n', &input[end..]) {
+            let line = &input[end..];
+            if line[length] != b'\r'
+                || line.get(length + 1) != Some(&b'\n')
+                || before.saturating_add(length) > self.max_line
+            {
+                break;
+            }
+            end += length + 2;
+            before = 0;
+            if self.dots && input.get(end) == Some(&b'.') {
+                break;
+            }
+        }
+        end
+    }
+
     fn text(&mut self, run: &[u8], out: &mut Vec<u8>) {
         self.at = At::Text;
-        self.line = self.line.saturating_add(run.len());
-        if self.line > self.max_line {
-            self.fail(Fault::LongLine);
-        }
-        if run.contains(&0) {
+        if memchr::memchr(0, run).is_some() {
             self.fail(Fault::Nul);
         }
         self.eight_bit |= !run.is_ascii();

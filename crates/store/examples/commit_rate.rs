@@ -2,6 +2,10 @@
 //!
 //! One message of 20 KB per commit, half of it random, into INBOX: with 1, 8, 16 and 32 writers that each wait for their answer,
 //! spread over 64 mailboxes and all into one. Also what an open folder of 100,000 messages takes of memory.
+//!
+//! In the environment: `NO_MEMORY` leaves that last out; `LINKS=n` gives each message n identifiers of its conversation (1: its
+//! own; the others are of a message before it); `SEAL_AGAIN` encrypts each message once more than the store does, as it does it:
+//! what that adds of processor is what encryption costs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use mail::{Flags, FolderName};
 use store::sqlite::Sqlite;
-use store::{Commit, Content, Holder, MailboxId, NewMailbox, Quota, Spooled, Store, Target};
+use store::{Commit, Content, Holder, LinkKey, MailboxId, NewMailbox, Quota, Spooled, Store, Target};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -24,7 +28,52 @@ fn message() -> Result<Vec<u8>, Failure> {
     Ok(octets)
 }
 
+/// Identifiers of its conversation that a message has.
+fn links() -> usize {
+    static LINKS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *LINKS.get_or_init(|| std::env::var("LINKS").ok().and_then(|n| n.parse().ok()).unwrap_or(1))
+}
+
+/// The work of `Record::seal`: a salt, a key derived from another, the structure and the octets encrypted under it.
+struct Sealer {
+    key: openssl::sha::Sha256,
+    cipher: openssl::cipher::Cipher,
+    context: openssl::cipher_ctx::CipherCtx,
+}
+
+impl Sealer {
+    fn new() -> Result<Self, Failure> {
+        let mut key = openssl::sha::Sha256::new();
+        key.update(&[7; 64]);
+        let cipher = openssl::cipher::Cipher::fetch(None, "AES-256-GCM", None)?;
+        Ok(Sealer { key, cipher, context: openssl::cipher_ctx::CipherCtx::new()? })
+    }
+
+    fn seal(&mut self, parts: [&[u8]; 2]) -> Result<Vec<u8>, Failure> {
+        let mut salt = [0; 16];
+        openssl::rand::rand_bytes(&mut salt)?;
+        let (mut inner, mut outer) = (self.key.clone(), self.key.clone());
+        inner.update(&salt);
+        outer.update(&inner.finish());
+        let key = outer.finish();
+        let mut out = Vec::with_capacity(OCTETS + STRUCTURE + 64);
+        for (part, clear) in parts.into_iter().enumerate() {
+            self.context.encrypt_init(Some(&self.cipher), Some(&key), Some(&[part as u8; 12]))?;
+            self.context.cipher_update_vec(clear, &mut out)?;
+            self.context.cipher_final_vec(&mut out)?;
+            let mut tag = [0; 16];
+            self.context.tag(&mut tag)?;
+            out.extend_from_slice(&tag);
+        }
+        Ok(out)
+    }
+}
+
 fn commit(mailbox: MailboxId, octets: &bytes::Bytes) -> Commit {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
+    let own = NEXT.fetch_add(1, Ordering::Relaxed);
+    // Spread as digests are.
+    let links = (0..links() as u64).map(|n| LinkKey(if n == 0 { own } else { n }.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     let target = Target {
         mailbox,
         folder: FolderName::inbox(),
@@ -33,7 +82,7 @@ fn commit(mailbox: MailboxId, octets: &bytes::Bytes) -> Commit {
         internal_date: 1_790_000_000,
     };
     let content =
-        Content { body: Spooled::from_bytes(octets.clone()), structure: vec![b's'; STRUCTURE], links: Vec::new() };
+        Content { body: Spooled::from_bytes(octets.clone()), structure: vec![b's'; STRUCTURE], links: links.collect() };
     Commit { content: Some(content), deliver: vec![target], ..Commit::default() }
 }
 
@@ -66,10 +115,14 @@ async fn rate(folder: &Path, writers: usize, spread: bool, length: Duration) -> 
         tasks.spawn(async move {
             let mut waits = Vec::new();
             let mut turn = writer;
+            let mut again = if std::env::var_os("SEAL_AGAIN").is_some() { Some(Sealer::new()?) } else { None };
             while !stop.load(Ordering::Relaxed) {
                 let mailbox = if spread { mailboxes[turn % mailboxes.len()] } else { mailboxes[0] };
                 turn += writers;
                 let asked = Instant::now();
+                if let Some(sealer) = &mut again {
+                    std::hint::black_box(sealer.seal([&octets[..STRUCTURE], &octets])?);
+                }
                 store.commit(commit(mailbox, &octets)).await?;
                 waits.push(asked.elapsed());
                 count.fetch_add(1, Ordering::Relaxed);

@@ -131,9 +131,17 @@ impl Scanner {
     /// Reads the next octets, in chunks of any size.
     pub fn push(&mut self, mut chunk: &[u8]) {
         while !chunk.is_empty() {
-            let eol = chunk.iter().position(|b| *b == b'\n');
+            let eol = memchr::memchr(b'\n', chunk);
             let (piece, rest) = chunk.split_at(eol.map_or(chunk.len(), |i| i + 1));
             chunk = rest;
+            if eol.is_some() && self.line_length == 0 && self.state != State::Header && !piece.starts_with(b"--") {
+                // A whole line that is no boundary, as most of a body is: only counted.
+                self.line_start += piece.len() as u64;
+                self.last_eol = if piece.ends_with(b"\r\n") { 2 } else { 1 };
+                self.lines += 1;
+                self.after_cr = false;
+                continue;
+            }
             if self.state == State::Header {
                 let room = self.limits.header.saturating_sub(self.block.len());
                 self.block.extend_from_slice(&piece[..piece.len().min(room)]);

@@ -3,6 +3,7 @@
 //! * [`imap`]: mailboxes for IMAP;
 //! * [`submission`]: mail from our own people;
 //! * [`mx`]: mail from other operators;
+//! * [`recipients`]: mailboxes that were looked up a moment ago;
 //! * [`incoming`]: what the two last share: a message that streams into the store;
 //! * [`links`]: what ties it to its conversation.
 
@@ -11,6 +12,7 @@ mod imap_append;
 pub mod incoming;
 pub mod links;
 pub mod mx;
+pub mod recipients;
 pub mod submission;
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use trust::white_list::WhiteList;
 
 use super::Site;
 use super::incoming::{Gate, Incoming, NO_FIELD, NO_LIST, message_number, received_field, reply};
+use super::recipients::Recipients;
 use super::submission::notify;
 use crate::access::seconds;
 use crate::config::HeaderFrom;
@@ -39,6 +40,8 @@ pub struct Mx {
     pub site: Arc<Site>,
     /// Whose names peers may write in the From field.
     pub header_from: HeaderFrom,
+    /// Mailboxes looked up a moment ago.
+    pub recipients: Recipients,
 }
 
 const UNLISTED: Reply = Reply::fixed(
@@ -207,8 +210,8 @@ impl Delivery {
         if !service.site.domains.contains(address.domain()) {
             return Err(NO_RELAY);
         }
-        let mailbox =
-            service.site.store.mailbox(&address).await.map_err(|e| reply(&e))?.ok_or(Reply::NO_SUCH_MAILBOX)?;
+        let found = service.recipients.find(service.site.store.as_ref(), &address).await.map_err(|e| reply(&e))?;
+        let mailbox = found.ok_or(Reply::NO_SUCH_MAILBOX)?;
         let (quota, usage) = (mailbox.quota, mailbox.usage);
         let coming = self.from.size.unwrap_or(0);
         let full = quota.octets.is_some_and(|most| usage.octets + coming > most)

@@ -202,7 +202,11 @@ impl Making<'_> {
         let entrance = &self.running.names.mx;
         // Recorded and not required: a peer with a bad certificate gets a reply that says what is wrong with it.
         let tls = self.setup.acceptor(Profile::Operator, ClientCertificates::Recorded, entrance)?;
-        let service = Arc::new(Mx { site: self.site.clone(), header_from: self.config.mx.header_from });
+        let service = Arc::new(Mx {
+            site: self.site.clone(),
+            header_from: self.config.mx.header_from,
+            recipients: Default::default(),
+        });
         Ok(SmtpDoor {
             config: Arc::new(self.smtp(smtp::Role::Mx, tls, entrance)),
             backend: Arc::new(MxBackend { service }),

@@ -59,7 +59,7 @@ pub(crate) async fn bdat(session: &mut Session, size: u64, last: bool) -> Flow {
         let pending = session.wire.lines.pending();
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(pending.len());
         let (read, _) = chunks.intake.take(&pending[..here]).await;
-        session.wire.lines.consume(read);
+        session.wire.lines.pass(read);
         left -= read as u64;
     }
     if last {
@@ -93,7 +93,7 @@ async fn skip(session: &mut Session, size: u64) -> Flow {
             session.fill(deadline).await?;
         }
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(session.wire.lines.pending().len());
-        session.wire.lines.consume(here);
+        session.wire.lines.pass(here);
         left -= here as u64;
     }
     Ok(())

@@ -42,7 +42,7 @@ pub(crate) async fn data(session: &mut Session) -> Flow {
         let deadline = intake.deadline(session);
         session.fill(deadline).await?;
         let (read, done) = intake.take(session.wire.lines.pending()).await;
-        session.wire.lines.consume(read);
+        session.wire.lines.pass(read);
         if done {
             break;
         }

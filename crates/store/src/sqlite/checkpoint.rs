@@ -15,11 +15,9 @@ use rusqlite::Connection;
 use super::schema;
 use crate::Result;
 
-/// Octets of messages after which the log is emptied: few enough that readers find pages quickly, that a start after a
+/// Pages written to the log after which it is emptied (16 MiB): few enough that readers find pages quickly, that a start after a
 /// crash is short and that the disk keeps little twice; enough that pages written often are copied once.
-const OCTETS: usize = 16 * 1024 * 1024;
-/// Same in number of batches, for changes without octets.
-const BATCHES: usize = 1000;
+const PAGES: u64 = 4096;
 /// Pages left in the log that the writer copies itself: a few milliseconds.
 const LITTLE: i64 = 512;
 /// How often the thread begins again because the writer was faster, before the writer is made to wait.
@@ -27,8 +25,8 @@ const ROUNDS: usize = 8;
 
 /// Looks after the log.
 pub(super) struct Checkpoints {
-    octets: usize,
-    batches: usize,
+    /// Pages written since it was last asked for.
+    pages: u64,
     /// The thread came close: the rest is the writer's.
     close: Arc<AtomicBool>,
     ask: Option<SyncSender<()>>,
@@ -47,6 +45,23 @@ fn left(conn: &Connection) -> Result<i64> {
     let (in_log, copied): (i64, i64) =
         conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
     Ok(in_log - copied)
+}
+
+/// The pages the connection wrote since it was last asked.
+fn pages_written(conn: &Connection) -> u64 {
+    let (mut pages, mut highest) = (0, 0);
+    // SAFETY: the handle is that of an open connection; the function reads a counter, sets it to zero and fills in two numbers.
+    let answer = unsafe {
+        rusqlite::ffi::sqlite3_db_status(
+            conn.handle(),
+            rusqlite::ffi::SQLITE_DBSTATUS_CACHE_WRITE,
+            &raw mut pages,
+            &raw mut highest,
+            1,
+        )
+    };
+    // Without it, as if each look were after some pages: it is emptied rather too often.
+    if answer == rusqlite::ffi::SQLITE_OK { u64::try_from(pages).unwrap_or(0) } else { 4 }
 }
 
 impl Checkpoints {
@@ -71,13 +86,7 @@ impl Checkpoints {
                 done.store(true, Ordering::Release);
             }
         })?;
-        Ok(Checkpoints { octets: 0, batches: 0, close, ask: Some(ask), thread: Some(thread) })
-    }
-
-    /// A batch of so many octets was committed.
-    pub(super) fn note(&mut self, octets: usize) {
-        self.octets += octets;
-        self.batches += 1;
+        Ok(Checkpoints { pages: 0, close, ask: Some(ask), thread: Some(thread) })
     }
 
     /// Between two batches: asks the thread when it is time, and finishes what it left.
@@ -87,13 +96,13 @@ impl Checkpoints {
         {
             tracing::warn!(%error, "the log could not be emptied; it stays until the next time");
         }
-        let due = self.octets >= OCTETS || self.batches >= BATCHES || (idle && self.batches > 0);
+        self.pages += pages_written(conn);
+        let due = self.pages >= PAGES || (idle && self.pages > 0);
         if due
             && let Some(ask) = &self.ask
             && !matches!(ask.try_send(()), Err(TrySendError::Full(())))
         {
-            self.octets = 0;
-            self.batches = 0;
+            self.pages = 0;
         }
     }
 }

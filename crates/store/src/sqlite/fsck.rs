@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::facts::{self, Delivery, Facts};
 use super::files::Files;
 use super::record::{Owner, Whole, open_structure};
-use super::segment::{Segments, Spot, Walk};
+use super::segment::{FIRST, Segments, Spot, Walk};
 use super::{DATABASE, Options, Sqlite, lock};
 use crate::keys::Keys;
 use crate::{Result, StoreError};
@@ -338,7 +338,7 @@ impl Sqlite {
         if repair {
             // Everything in the log was looked at.
             if let Some(last) = check.segments.numbers()?.last().copied() {
-                let length = std::fs::metadata(check.segments.path(last))?.len();
+                let length = written(&check.segments, last)?;
                 conn.execute("UPDATE log SET segment = ?1, place = ?2", params![last, length as i64])?;
             }
             let report = check.report;
@@ -350,4 +350,14 @@ impl Sqlite {
             Ok(report)
         }
     }
+}
+
+/// Where what was written to a segment ends: behind its last record, or what is left of one; zeros behind are prewritten.
+fn written(segments: &Segments, segment: u32) -> Result<u64> {
+    let Some(mut walk) = Walk::start(segments, segment, 0)? else { return Ok(FIRST) };
+    let mut end = walk.offset;
+    while walk.next()?.is_some() || walk.seek()? {
+        end = end.max(walk.offset);
+    }
+    walk.last_written(end)
 }

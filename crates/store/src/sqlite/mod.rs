@@ -8,6 +8,7 @@
 //!   [`queue`], [`register`]: what requests do; * [`segment`], [`record`], [`facts`]: messages on disk; * [`replay`]: what a crash
 //!   left to do; * [`reads`]: the connections that read; * [`files`]: large bodies; * [`upkeep`]: what is done when nobody waits.
 
+mod ahead;
 mod backup;
 mod changing;
 mod checkpoint;

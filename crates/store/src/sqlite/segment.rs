@@ -10,11 +10,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::{Errno, ReadWriteFlags};
+
+use super::ahead::Ahead;
 use super::files::{make_private, sync_folder};
 use super::record::{HEAD, Head, Record, Whole};
 use crate::{Result, StoreError};
@@ -197,6 +200,23 @@ impl Walk {
         self.offset = self.length;
         Ok(false)
     }
+
+    /// Behind the last octet, from `end` on, that is not zero; `end` without.
+    pub(super) fn last_written(&self, end: u64) -> Result<u64> {
+        const PIECE: u64 = 64 * 1024;
+        let mut piece = vec![0; PIECE as usize];
+        let mut until = self.length;
+        while until > end {
+            let from = until.saturating_sub(PIECE).max(end);
+            let piece = &mut piece[..(until - from) as usize];
+            self.file.read_exact_at(piece, from)?;
+            if let Some(last) = piece.iter().rposition(|octet| *octet != 0) {
+                return Ok(from + last as u64 + 1);
+            }
+            until = from;
+        }
+        Ok(end)
+    }
 }
 
 /// The records of a batch that is being made. The default takes none (a process that only administers).
@@ -261,6 +281,7 @@ pub(super) struct Log {
     torn: bool,
     /// Octets appended since the database last noted a position.
     pub(super) unmarked: u64,
+    ahead: Ahead,
 }
 
 impl Log {
@@ -286,7 +307,7 @@ impl Log {
         };
         // Even when nothing was read to know the last number by.
         let batch = batch.max(position.number());
-        Ok(Log { segments, file, position, batch, torn: false, unmarked: 0 })
+        Ok(Log { segments, file, position, batch, torn: false, unmarked: 0, ahead: Ahead::start()? })
     }
 
     /// Where the next batch begins.
@@ -300,6 +321,7 @@ impl Log {
             self.invalidate()?;
         }
         if self.position.offset >= SEGMENT {
+            self.trim();
             let number = self.position.segment + 1;
             self.file = make(&self.segments, number)?;
             self.position = Position { segment: number, offset: FIRST };
@@ -315,14 +337,12 @@ impl Log {
         }
         self.batch += 1;
         self.torn = true;
-        let mut at = batch.start.offset;
+        self.ahead.reserve(batch.next);
         let count = batch.records.len();
         for (place, record) in batch.records.iter_mut().enumerate() {
             record.finish(self.batch, place, count, redo);
-            self.file.write_all_at(&record.octets, at)?;
-            at += record.octets.len() as u64;
         }
-        self.file.sync_data()?;
+        write_durably(&self.file, &batch.records, batch.start.offset)?;
         Ok(())
     }
 
@@ -331,8 +351,19 @@ impl Log {
         if !batch.is_empty() {
             self.torn = false;
             self.unmarked += batch.next - self.position.offset;
+            self.ahead.note(&self.file, self.position.offset, batch.next, SEGMENT);
             self.position.offset = batch.next;
         }
+    }
+
+    /// Gives back what was prewritten behind the last record.
+    fn trim(&self) {
+        // What stays for a failure is zeros, which no reader minds.
+        let _ = self.ahead.leave(|| match self.file.metadata() {
+            Ok(file) if file.len() > self.position.offset => self.file.set_len(self.position.offset),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        });
     }
 
     /// Makes invalid what a failed batch left; tried again before the next if it cannot.
@@ -346,13 +377,51 @@ impl Log {
 
     fn invalidate(&mut self) -> Result<()> {
         // Cutting needs no room on the disk.
-        self.file.set_len(self.position.offset)?;
+        self.ahead.leave(|| self.file.set_len(self.position.offset))?;
         self.file.sync_data()?;
         // Nothing of it is left: the next batch has its number, so that only one may be missing at the end of the log.
         self.batch -= 1;
         self.torn = false;
         Ok(())
     }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !self.torn {
+            self.trim();
+        }
+    }
+}
+
+/// Writes records one behind the other from `at`, and what finds them, to the disk: in one call where the system has it, which also
+/// waits for these octets only and not for what is [prewritten](super::ahead) behind them.
+fn write_durably(file: &File, records: &[Record], at: u64) -> Result<()> {
+    /// What one call takes (IOV_MAX).
+    const SLICES: usize = 1024;
+    let mut slices: Vec<IoSlice<'_>> = records.iter().map(|record| IoSlice::new(&record.octets)).collect();
+    let (mut slices, mut offset) = (&mut slices[..], at);
+    while slices.len() <= SLICES {
+        if slices.is_empty() {
+            return Ok(());
+        }
+        match rustix::io::pwritev2(file, slices, offset, ReadWriteFlags::DSYNC) {
+            Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
+            Ok(written) => {
+                IoSlice::advance_slices(&mut slices, written);
+                offset += written as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => break,
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+    }
+    for slice in slices.iter() {
+        file.write_all_at(slice, offset)?;
+        offset += slice.len() as u64;
+    }
+    file.sync_data()?;
+    Ok(())
 }
 
 fn make(segments: &Segments, number: u32) -> Result<Arc<File>> {

@@ -242,9 +242,6 @@ impl Writer {
         match &committed {
             Ok(()) => {
                 due.garbage |= effects.garbage && self.log.is_some();
-                if let Some(log) = &mut self.log {
-                    log.note(jobs.iter().map(|job| job.octets()).sum());
-                }
                 due.compact |= effects.compact && self.log.is_some();
                 let dead_keys = effects.dead_keys;
                 self.make_true(effects);

@@ -213,6 +213,8 @@ fn common(method: SslMethod, profile: Profile, tls13: Tls13) -> Result<SslContex
             | SslOptions::SINGLE_ECDH_USE,
     );
     context.set_mode(SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::RELEASE_BUFFERS);
+    // Head and text of a record in one read of the socket, not two.
+    context.set_read_ahead(true);
     context.set_verify_depth(MAX_CHAIN);
     Ok(context)
 }
