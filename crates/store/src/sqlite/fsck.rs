@@ -356,8 +356,14 @@ impl Sqlite {
 fn written(segments: &Segments, segment: u32) -> Result<u64> {
     let Some(mut walk) = Walk::start(segments, segment, 0)? else { return Ok(FIRST) };
     let mut end = walk.offset;
-    while walk.next()?.is_some() || walk.seek()? {
-        end = end.max(walk.offset);
+    loop {
+        if let Some(head) = walk.head()? {
+            // Also that of a damaged record: a row may name it.
+            end = end.max(walk.offset + head.length());
+        }
+        if walk.next()?.is_none() && !walk.seek()? {
+            break;
+        }
     }
     walk.last_written(end)
 }
