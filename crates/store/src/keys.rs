@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -223,8 +223,42 @@ impl Keys {
 
     /// Makes what was written durable. Blocking.
     pub(crate) fn sync(&self) -> Result<()> {
+        if self.file.metadata()?.nlink() == 0 {
+            // Wrapped anew by another process: what was written here is in nobody's file.
+            return Err(StoreError::Unusable("the keys were wrapped anew meanwhile: try again".into()));
+        }
         self.file.sync_data()?;
         Ok(())
+    }
+
+    /// Leaves a tombstone where no key was (from an export). Blocking.
+    pub(crate) fn bury(&self, number: u64) -> Result<()> {
+        self.forget(number);
+        self.write(number, GONE, &[])
+    }
+
+    /// Wraps every key by another keeper, in a file that takes this one's place once it is whole. Answers how many. Blocking.
+    pub(crate) fn rewrap(&self, folder: &Path, keeper: Arc<dyn KeyKeeper>) -> Result<u64> {
+        let (path, new) = (folder.join("data.keys"), folder.join("data.keys.new"));
+        let file = File::options().read(true).write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let other = Keys { file, keeper, cache: RwLock::default() };
+        let mut wrapped = 0;
+        for number in 0..self.slots()? {
+            match self.slot(number)? {
+                Slot::Empty => {}
+                Slot::Destroyed => other.bury(number)?,
+                Slot::Wrapped(old) => {
+                    let context = context(number);
+                    let key = self.keeper.unwrap(&old, context.as_bytes())?;
+                    other.write(number, KEY, &other.keeper.wrap(&key, context.as_bytes())?)?;
+                    wrapped += 1;
+                }
+            }
+        }
+        other.file.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        sync_parent(&path)?;
+        Ok(wrapped)
     }
 
     /// Overwrites a key for good. Blocking.
@@ -265,6 +299,11 @@ impl Keys {
             cache.insert(number, key.clone());
         }
         Ok(key)
+    }
+
+    /// Opens a wrapped key of a slot. Blocking.
+    pub(crate) fn open_wrapped(&self, number: u64, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>> {
+        self.keeper.unwrap(wrapped, context(number).as_bytes())
     }
 
     /// Forgets an unwrapped key.

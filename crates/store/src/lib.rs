@@ -192,6 +192,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives back what is no longer needed (bodies nobody names, old duplicate keys). `now` in seconds since 1970.
     async fn maintain(&self, now: i64) -> Result<()>;
+    /// As long as what it answers lives, no file of the data folder is removed: for a copy that is made meanwhile. `None`: an engine without
+    /// files.
+    fn hold(&self) -> Option<Box<dyn std::any::Any + Send + Sync>> {
+        None
+    }
     /// How its commits go, for monitoring; `None` for an engine that has none.
     fn statistics(&self) -> Option<Arc<Statistics>> {
         None

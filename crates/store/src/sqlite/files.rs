@@ -11,6 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::hold::Waiting;
 use crate::body::{SpoolFile, random_name};
 use crate::crypt::Key;
 use crate::{Body, Result};
@@ -39,12 +40,14 @@ fn lock(set: &InFlight) -> MutexGuard<'_, HashSet<String>> {
 pub(super) struct Files {
     root: Arc<Path>,
     in_flight: InFlight,
+    /// Removals put off while somebody copies.
+    pub(super) waiting: Waiting<String>,
 }
 
 impl Files {
     pub(super) fn open(root: PathBuf) -> Result<Self> {
         make_private(&root)?;
-        Ok(Files { root: root.into(), in_flight: InFlight::default() })
+        Ok(Files { root: root.into(), in_flight: InFlight::default(), waiting: Waiting::default() })
     }
 
     /// Names are random: their first two digits spread them over 256 folders.
@@ -106,6 +109,9 @@ impl Files {
 
     /// Removes a file no row names any more. A failure leaves an orphan for the next upkeep.
     pub(super) fn remove(&self, name: &str) {
+        if self.waiting.takes(|| name.to_owned()) {
+            return;
+        }
         if let Err(error) = std::fs::remove_file(self.path(name))
             && error.kind() != ErrorKind::NotFound
         {

@@ -22,6 +22,8 @@ mod folders;
 mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hold;
+mod keyring;
 mod messages;
 mod queue;
 mod reads;
@@ -39,7 +41,7 @@ mod upkeep;
 mod writer;
 
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
@@ -55,10 +57,12 @@ use crate::keys::{KeyKeeper, Keys, MasterKey, SYSTEM, Slot};
 use crate::limits::{BULK, MAX_MESSAGE};
 use crate::views::{Change, Views};
 use crate::*;
+pub use backup::{About, BackedUp, Making, Restored, Restoring, Told, backup, restore};
 use checkpoint::Checkpoints;
 use deliver::{Keeper, Kept, Message as NewMessage, Origin, Prepared, keepers};
 use files::{Files, make_private, sync_folder};
-pub use fsck::Report;
+pub use fsck::{Checking, Damage, Report};
+pub use keyring::KeysBrought;
 use reads::Readers;
 use record::{Record, Sealing};
 use segment::{Log, Segments};
@@ -103,7 +107,6 @@ impl Options {
 /// The durable engine.
 pub struct Sqlite {
     readers: Readers,
-    folder: PathBuf,
     place: reads::Place,
     spool: Arc<Path>,
     views: Arc<Views>,
@@ -213,7 +216,6 @@ impl Sqlite {
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.serve())?;
         Ok(Sqlite {
             readers: Readers::new(&path),
-            folder: folder.to_owned(),
             place,
             spool: spool.into(),
             views,
@@ -809,6 +811,10 @@ impl Store for Sqlite {
         self.write(0, move |tx| upkeep::forget_old(tx, now)).await?;
         let files = self.place.files.clone();
         self.readers.read(move |conn| files.remove_orphans(|name| reads::is_named(conn, name))).await
+    }
+
+    fn hold(&self) -> Option<Box<dyn std::any::Any + Send + Sync>> {
+        (!self.admin).then(|| Box::new(hold::Hold::new(self.place.files.clone(), self.place.segments.clone())) as _)
     }
 
     fn statistics(&self) -> Option<Arc<Statistics>> {

@@ -19,13 +19,14 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::ahead::Ahead;
 use super::files::{make_private, sync_folder};
+use super::hold::Waiting;
 use super::record::{HEAD, Head, Record, Whole};
 use crate::{Result, StoreError};
 
 /// Octets after which a segment is full.
 pub(super) const SEGMENT: u64 = 64 * 1024 * 1024;
 /// What a segment begins with.
-const TITLE: [u8; 16] = *b"VAGUEMESTRESEG1\n";
+pub(super) const TITLE: [u8; 16] = *b"VAGUEMESTRESEG1\n";
 /// Where its first record is.
 pub(super) const FIRST: u64 = TITLE.len() as u64;
 /// Segments kept open for reading.
@@ -60,12 +61,14 @@ impl Position {
 pub(super) struct Segments {
     root: Arc<Path>,
     open: Arc<Mutex<HashMap<u32, Arc<File>>>>,
+    /// Removals put off while somebody copies.
+    pub(super) waiting: Waiting<u32>,
 }
 
 impl Segments {
     pub(super) fn open(root: PathBuf) -> Result<Self> {
         make_private(&root)?;
-        Ok(Segments { root: root.into(), open: Arc::default() })
+        Ok(Segments { root: root.into(), open: Arc::default(), waiting: Waiting::default() })
     }
 
     pub(super) fn path(&self, segment: u32) -> PathBuf {
@@ -112,6 +115,9 @@ impl Segments {
 
     /// Removes a segment nobody needs. Readers that have it open go on.
     pub(super) fn remove(&self, segment: u32) -> Result<()> {
+        if self.waiting.takes(|| segment) {
+            return Ok(());
+        }
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
         match std::fs::remove_file(self.path(segment)) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e.into()),
@@ -120,7 +126,8 @@ impl Segments {
     }
 }
 
-fn read(file: &File, offset: u64, length: u64) -> Result<Whole> {
+/// A record out of a segment's file.
+pub(super) fn read(file: &File, offset: u64, length: u64) -> Result<Whole> {
     // A record is at most an inline message and its structure; a wrong length must not take all memory.
     let length = usize::try_from(length).ok().filter(|n| *n as u64 <= SEGMENT * 2);
     let mut octets = vec![0; length.ok_or(StoreError::Damaged("a record has an impossible length"))?];

@@ -215,6 +215,8 @@ impl Writer {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) if due.garbage => {
                     due.garbage = self.guarded(upkeep::collect_some).unwrap_or(false);
+                    // What went may have left segments mostly dead.
+                    due.compact |= !due.garbage && self.log.is_some();
                 }
                 Err(RecvTimeoutError::Timeout) if due.compact => due.compact = self.compact(),
                 Err(RecvTimeoutError::Timeout) => idle = true,
@@ -421,6 +423,10 @@ impl Writer {
 
     /// A slice of compaction; whether there may be more.
     fn compact(&mut self) -> bool {
+        if self.segments.waiting.held() {
+            // Somebody copies the segments: the next upkeep comes back to it.
+            return false;
+        }
         let (segments, files) = (self.segments.clone(), self.files.clone());
         let mut state = std::mem::take(&mut self.compaction);
         let more = self.guarded(|tx| compact::some(tx, &mut state, &segments, &files));

@@ -1,5 +1,6 @@
 //! Tests of the durable engine: the contract, and what only durability brings.
 
+mod backup;
 mod crash;
 mod durable;
 mod full;

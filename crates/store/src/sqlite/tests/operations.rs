@@ -1,4 +1,4 @@
-//! Compaction, backup, keys apart, fsck.
+//! Compaction, fsck.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -112,54 +112,6 @@ async fn mail_of_earlier_formats_is_moved_and_encrypted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_is_of_one_moment_and_unreadable_without_keys() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let (data, copy) = (dir.path().join("data"), dir.path().join("copy"));
-    let sqlite = open(&data);
-    let store: Tested = sqlite.clone();
-    let one = made(&store, 1).await;
-    put(&store, one, "INBOX", "before").await;
-    large(&store, one, b'L').await;
-    let first = entries(&store, one, "INBOX").await;
-    // While mail comes.
-    let busy = tokio::spawn({
-        let store = store.clone();
-        async move {
-            for n in 0..400 {
-                put(&store, one, "INBOX", format!("during {n}")).await;
-            }
-        }
-    });
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    sqlite.backup(&copy).await.expect("copied");
-    assert!(matches!(sqlite.backup(&copy).await, Err(StoreError::Unusable(_))), "once");
-    busy.await.expect("no panic");
-    sqlite.export_keys(&dir.path().join("keys")).expect("exported");
-    let all = entries(&store, one, "INBOX").await;
-    assert!(matches!(Sqlite::open(&copy), Err(StoreError::Unusable(_))), "without its keys");
-    std::fs::copy(data.join("keys/master.key"), copy.join("keys/master.key")).expect("copied");
-    let brought = Sqlite::import_keys(&copy, &dir.path().join("keys"), Options::default()).expect("imported");
-    assert_eq!(brought, 2);
-    let report = fsck(&copy, false);
-    assert!(report.clean(), "{report:?}");
-    let again: Tested = open(&copy);
-    let found = entries(&again, one, "INBOX").await;
-    assert!(found.len() >= 2 && found.len() < all.len());
-    assert_eq!(found[..], all[..found.len()], "a moment of the past");
-    assert_eq!(octets(&again, one, &found[0]).await, "before");
-    assert_eq!(octets(&again, one, &found[1]).await, octets(&store, one, &first[1]).await);
-    for entry in &found[2..] {
-        assert!(octets(&again, one, entry).await.starts_with(b"during"));
-    }
-    // Both go on by themselves.
-    put(&again, one, "INBOX", "only in the copy").await;
-    put(&store, one, "INBOX", "only in the store").await;
-    store.close().await;
-    drop((store, sqlite));
-    assert!(fsck(&data, false).clean());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn fsck_finds_and_mends() {
     let dir = tempfile::tempdir().expect("a folder");
     let data = dir.path().join("data");
@@ -179,7 +131,7 @@ async fn fsck_finds_and_mends() {
     // Counts that are wrong, a message without body.
     sql(&data, "UPDATE mailbox SET octets = 7; INSERT INTO copies VALUES (1, 1, 8); DELETE FROM body WHERE id = 2");
     let report = fsck(&data, false);
-    assert_eq!((report.usage, report.references, report.dangling), (1, 1, 1), "{report:?}");
+    assert_eq!((report.usage, report.references, report.dangling.len()), (1, 1, 1), "{report:?}");
     assert_eq!(fsck(&data, false), report, "looking changes nothing");
     fsck(&data, true);
     assert!(fsck(&data, false).clean());
@@ -210,7 +162,9 @@ async fn fsck_finds_and_mends() {
     segment[150] ^= 1;
     std::fs::write(&path, segment).expect("written");
     let report = fsck(&data, true);
-    assert_eq!(report.damaged, [(one.0, 1)]);
+    let found: Vec<_> = report.damaged.iter().map(|d| (d.folder.as_str(), d.uid, d.body)).collect();
+    assert_eq!(found, [("INBOX", 1, 1)]);
+    assert_eq!(report.damaged[0].mailbox, address(1).to_string());
     let store: Tested = open(&data);
     let found = entries(&store, one, "INBOX").await;
     assert!(matches!(store.body(one, found[0].body).await, Err(StoreError::Damaged(_))));

@@ -8,6 +8,13 @@
 //! delivered*: flags, moves and deletions since then are not in the log and are lost, and what was deleted may be there
 //! again. What it cannot do: entries of the outgoing queue are not brought back, since they may have been sent; a message whose record is damaged stays unreadable; a mailbox the database does not know cannot be
 //! made up (its address and holder are in no record), its records are counted only.
+//!
+//! With a backup ([`rescue`]): a database that is not there or damaged is the backup's, brought up to date by the log; messages whose record or
+//! file is damaged get the backup's.
+//!
+//! Everything is one transaction: a check that ends early changes nothing.
+
+mod rescue;
 
 use std::path::Path;
 
@@ -17,7 +24,8 @@ use super::facts::{self, Delivery, Facts};
 use super::files::Files;
 use super::record::{Owner, Whole, open_structure};
 use super::segment::{FIRST, Segments, Spot, Walk};
-use super::{DATABASE, Options, Sqlite, lock};
+use super::{DATABASE, Options, Sqlite, Told, lock};
+use crate::crypt::DataKey;
 use crate::keys::Keys;
 use crate::{Result, StoreError};
 
@@ -26,12 +34,18 @@ use crate::{Result, StoreError};
 pub struct Report {
     /// Messages whose octets were read, decrypted and compared.
     pub bodies: u64,
-    /// Bodies whose record or file is damaged or not there: mailbox and number. Not mended.
-    pub damaged: Vec<(u64, u64)>,
+    /// Messages whose record or file is damaged or not there. Mended only from a backup.
+    pub damaged: Vec<Damage>,
+    /// Messages that were so, and have what the backup had of them.
+    pub rescued: u64,
+    /// Whether the database is that of the backup.
+    pub database_brought: bool,
     /// Bodies whose mailbox's key is gone.
     pub without_key: u64,
     /// Messages in folders that name a body that is not there. Mended: removed.
-    pub dangling: u64,
+    pub dangling: Vec<Damage>,
+    /// Records that are elsewhere than the database says. Mended.
+    pub moved: u64,
     /// Bodies whose count of references was wrong. Mended.
     pub references: u64,
     /// Mailboxes whose usage was wrong. Mended.
@@ -40,10 +54,12 @@ pub struct Report {
     pub unnamed: u64,
     /// Records of mailboxes, or in folders, that the database does not know.
     pub strangers: u64,
-    /// Records of entries of the outgoing queue that the database never had. Not mended: whether they were sent is not known.
+    /// Records of entries of the outgoing queue that the database never had. Told once: whether they were sent is not known.
     pub queue: u64,
-    /// Places in segments that are no record, though records follow.
+    /// Places in segments, in mail not indexed yet, that are no record, though records follow: mail that was lost. Told once.
     pub gaps: u64,
+    /// The same in mail that is indexed: what matters of it is in [`Report::damaged`].
+    pub scars: u64,
     /// What the database says of itself, if not "ok".
     pub database: Vec<String>,
 }
@@ -54,20 +70,55 @@ impl Report {
         let Report {
             bodies: _,
             damaged,
+            rescued,
+            database_brought,
             without_key: _,
             dangling,
+            moved,
             references,
             usage,
             unnamed,
             strangers: _,
             queue,
             gaps,
+            scars: _,
             database,
         } = self;
         damaged.is_empty()
+            && dangling.is_empty()
             && database.is_empty()
-            && [*dangling, *references, *usage, *unnamed, *queue, *gaps].iter().all(|n| *n == 0)
+            && !database_brought
+            && [*rescued, *moved, *references, *usage, *unnamed, *queue, *gaps].iter().all(|n| *n == 0)
     }
+
+    /// Whether a repair leaves nothing to be found by the next check.
+    pub fn mended(&self) -> bool {
+        self.damaged.is_empty() && self.database.is_empty()
+    }
+}
+
+/// A message that is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The address of its mailbox.
+    pub mailbox: String,
+    /// The folder; empty for a body that no folder has.
+    pub folder: String,
+    /// Its UID there; 0 for a body that no folder has.
+    pub uid: u32,
+    /// The number of its body.
+    pub body: u64,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// A body that is damaged.
+struct Broken {
+    mailbox: i64,
+    body: i64,
+    size: u64,
+    file: Option<String>,
+    what: &'static str,
 }
 
 /// Bodies of a mailbox there is, which are not garbage.
@@ -81,6 +132,12 @@ struct Check<'a> {
     files: Files,
     repair: bool,
     report: Report,
+    broken: Vec<Broken>,
+    /// What the database had of the log.
+    noted: (u32, u64),
+    told: Told<'a>,
+    /// Octets looked at, and to be looked at.
+    done: (u64, u64),
 }
 
 impl Check<'_> {
@@ -96,6 +153,7 @@ impl Check<'_> {
             let Some(segment) = row.get::<_, Option<u32>>(5)? else {
                 // Of an earlier format, in clear: its size is all there is.
                 self.report.bodies += 1;
+                self.step(size as u64);
                 continue;
             };
             let spot = Spot { segment, offset: row.get::<_, i64>(6)? as u64, stored: row.get::<_, i64>(7)? as u64 };
@@ -104,10 +162,74 @@ impl Check<'_> {
             match self.body(owner, spot, size as u64, file.as_deref(), &structure) {
                 Ok(()) => self.report.bodies += 1,
                 Err(StoreError::NoKey) => self.report.without_key += 1,
-                Err(StoreError::Damaged(_)) => self.report.damaged.push((mailbox as u64, body as u64)),
+                Err(StoreError::Damaged(what)) => {
+                    self.broken.push(Broken { mailbox, body, size: size as u64, file, what });
+                }
+                // A file that is too short, a disk that does not read.
+                Err(StoreError::Io(_)) => {
+                    self.broken.push(Broken { mailbox, body, size: size as u64, file, what: "it cannot be read" });
+                }
                 Err(error) => return Err(error),
             }
+            self.step(size as u64);
         }
+        Ok(())
+    }
+
+    fn step(&mut self, octets: u64) {
+        self.done.0 += octets;
+        (self.told)(self.done.0.min(self.done.1), self.done.1);
+    }
+
+    /// Where the broken bodies are.
+    fn name(&mut self) -> Result<()> {
+        if self.broken.is_empty() {
+            return Ok(());
+        }
+        self.conn.execute_batch(
+            "CREATE TEMP TABLE broken (mailbox INTEGER, body INTEGER, PRIMARY KEY (mailbox, body)) WITHOUT ROWID",
+        )?;
+        {
+            let mut insert = self.conn.prepare("INSERT INTO temp.broken VALUES (?1, ?2)")?;
+            let mut select = self.conn.prepare("SELECT address FROM mailbox WHERE id = ?1")?;
+            let mut why = std::collections::HashMap::new();
+            for Broken { mailbox, body, what, .. } in &self.broken {
+                insert.execute([mailbox, body])?;
+                why.insert((*mailbox, *body), *what);
+            }
+            let mut places = self.conn.prepare(
+                "SELECT m.mailbox, m.body, f.name, m.uid FROM message m JOIN temp.broken b ON b.mailbox = m.mailbox AND b.body = m.body
+                 JOIN folder f ON f.mailbox = m.mailbox AND f.id = m.folder WHERE m.mailbox IN (SELECT mailbox FROM temp.broken)
+                 ORDER BY m.mailbox, m.folder, m.uid",
+            )?;
+            let mut rows = places.query([])?;
+            let mut placed = std::collections::HashSet::new();
+            while let Some(row) = rows.next()? {
+                let key: (i64, i64) = (row.get(0)?, row.get(1)?);
+                let address = select.query_row([key.0], |row| row.get(0))?;
+                let what = why.get(&key).copied().unwrap_or_default();
+                placed.insert(key);
+                self.report.damaged.push(Damage {
+                    mailbox: address,
+                    folder: row.get(2)?,
+                    uid: row.get(3)?,
+                    body: key.1 as u64,
+                    what,
+                });
+            }
+            for Broken { mailbox, body, what, .. } in &self.broken {
+                if !placed.contains(&(*mailbox, *body)) {
+                    self.report.damaged.push(Damage {
+                        mailbox: select.query_row([mailbox], |row| row.get(0))?,
+                        folder: String::new(),
+                        uid: 0,
+                        body: *body as u64,
+                        what,
+                    });
+                }
+            }
+        }
+        self.conn.execute_batch("DROP TABLE temp.broken")?;
         Ok(())
     }
 
@@ -120,16 +242,18 @@ impl Check<'_> {
         open_structure(&key, structure)?;
         match file {
             None => whole.clone().into_body(&key).map(drop),
-            Some(name) => {
-                let file_key = whole.file_key(&key)?;
-                let body = self.files.body(name, size, Some(file_key))?.ok_or(StoreError::Damaged("no file"))?;
-                let mut at = 0;
-                while at < size {
-                    at += body.read_now(at, crate::body::INLINE_LIMIT)?.len() as u64;
-                }
-                Ok(())
-            }
+            Some(name) => self.body_of(&whole, name, size, &key),
         }
+    }
+
+    /// A large body to its end.
+    fn body_of(&self, whole: &Whole, name: &str, size: u64, key: &DataKey) -> Result<()> {
+        let body = self.files.body(name, size, Some(whole.file_key(key)?))?.ok_or(StoreError::Damaged("no file"))?;
+        let mut at = 0;
+        while at < size {
+            at += body.read_now(at, crate::body::INLINE_LIMIT)?.len() as u64;
+        }
+        Ok(())
     }
 
     fn count(&self, sql: &str) -> Result<u64> {
@@ -140,10 +264,31 @@ impl Check<'_> {
     fn counts(&mut self) -> Result<()> {
         const NO_BODY: &str = "FROM message WHERE NOT EXISTS
             (SELECT 1 FROM body b WHERE b.mailbox = message.mailbox AND b.id = message.body)";
-        self.report.dangling = self.count(&format!("SELECT count(*) {NO_BODY}"))?;
-        if self.repair && self.report.dangling > 0 {
+        {
+            let mut select = self.conn.prepare(&format!(
+                "SELECT coalesce((SELECT address FROM mailbox b WHERE b.id = message.mailbox), ''),
+                     coalesce((SELECT name FROM folder f WHERE f.mailbox = message.mailbox AND f.id = message.folder), ''), uid, body {NO_BODY}"
+            ))?;
+            let rows = select.query_map([], |row| {
+                Ok(Damage {
+                    mailbox: row.get(0)?,
+                    folder: row.get(1)?,
+                    uid: row.get(2)?,
+                    body: row.get::<_, i64>(3)? as u64,
+                    what: "it has no body",
+                })
+            })?;
+            self.report.dangling = rows.collect::<rusqlite::Result<_>>()?;
+        }
+        if self.repair && !self.report.dangling.is_empty() {
+            self.conn.execute(
+                &format!(
+                    "UPDATE folder SET modseq = modseq + 1, expunged_floor = modseq + 1
+                     WHERE (mailbox, id) IN (SELECT mailbox, folder {NO_BODY})"
+                ),
+                [],
+            )?;
             self.conn.execute(&format!("DELETE {NO_BODY}"), [])?;
-            self.conn.execute("UPDATE folder SET modseq = modseq + 1, expunged_floor = modseq + 1", [])?;
         }
         // A body has one reference, and those of `copies`.
         self.conn.execute_batch(
@@ -196,18 +341,84 @@ impl Check<'_> {
                     Some((offset, whole)) => {
                         let spot = Spot { segment: number, offset, stored: whole.head.stored() };
                         self.record(&whole, spot)?;
+                        self.step(whole.head.length());
                     }
-                    None if walk.seek()? => self.report.gaps += 1,
-                    None => break,
+                    None => {
+                        let gap = (number, walk.offset);
+                        if !walk.seek()? {
+                            break;
+                        }
+                        if gap >= self.noted && !self.names(gap)? {
+                            self.report.gaps += 1;
+                        } else {
+                            self.report.scars += 1;
+                        }
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    /// Whether the database has a message there: what is damaged of it is told with its body.
+    fn names(&self, (segment, place): (u32, u64)) -> Result<bool> {
+        let mut select = self.conn.prepare_cached(
+            "SELECT 1 FROM body WHERE segment = ?1 AND place = ?2
+             UNION ALL SELECT 1 FROM queue_entry WHERE segment = ?1 AND place = ?2",
+        )?;
+        Ok(select.exists((segment, place as i64))?)
+    }
+
+    /// A record of a message the database has: whether it is where the database says, or where else it is.
+    fn place(&mut self, owner: (i64, i64), whole: &Whole, spot: Spot) -> Result<()> {
+        let row: Option<(Option<u32>, Option<i64>)> = self
+            .conn
+            .prepare_cached("SELECT segment, place FROM body WHERE mailbox = ?1 AND id = ?2")?
+            .query_row([owner.0, owner.1], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((Some(segment), Some(place))) = row else { return Ok(()) };
+        if (segment, place as u64) == (spot.segment, spot.offset) {
+            return Ok(());
+        }
+        let there = match Walk::start(&self.segments, segment, place as u64)? {
+            Some(mut walk) => {
+                walk.next()?.is_some_and(|(at, other)| at == place as u64 && other.head.owner == whole.head.owner)
+            }
+            None => false,
+        };
+        if there {
+            return Ok(());
+        }
+        self.report.moved += 1;
+        if self.repair {
+            self.conn
+                .prepare_cached(
+                    "UPDATE body SET segment = ?3, place = ?4, stored = ?5, structure = ?6 WHERE mailbox = ?1 AND id = ?2",
+                )?
+                .execute(params![
+                    owner.0,
+                    owner.1,
+                    spot.segment,
+                    spot.offset as i64,
+                    spot.stored as i64,
+                    whole.structure()
+                ])?;
+        }
+        Ok(())
+    }
+
     fn record(&mut self, whole: &Whole, spot: Spot) -> Result<()> {
         let Owner::Mailbox(mailbox, body) = whole.head.owner else {
-            self.report.queue += u64::from(super::replay::has(self.conn, whole.head.owner)? == Some(false));
+            if super::replay::has(self.conn, whole.head.owner)? == Some(false) {
+                self.report.queue += 1;
+                if let (true, Owner::Queue(id)) = (self.repair, whole.head.owner) {
+                    // Its number is not given again, and it is told once.
+                    self.conn.execute(
+                        "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'queue_entry'",
+                        [id as i64],
+                    )?;
+                }
+            }
             return Ok(());
         };
         let next: Option<i64> = self
@@ -220,7 +431,7 @@ impl Check<'_> {
             return Ok(());
         };
         if next as u64 > body {
-            return Ok(());
+            return self.place((mailbox.0 as i64, body as i64), whole, spot);
         }
         let Ok(Facts::Delivery(delivery)) = facts::read(whole.facts()) else { return Ok(()) };
         self.report.unnamed += 1;
@@ -297,6 +508,18 @@ impl Check<'_> {
     }
 }
 
+/// How a data folder is looked over.
+pub struct Checking<'a> {
+    /// The folder of the store.
+    pub store: &'a Path,
+    /// Whether what can be mended is.
+    pub repair: bool,
+    /// A backup to take from what is damaged here.
+    pub backup: Option<&'a Path>,
+    /// How the store is opened.
+    pub options: Options,
+}
+
 impl Sqlite {
     /// Looks over a data folder that no server uses; `repair`: mends what can be (see the module). Without it nothing is changed but
     /// what opening the database changes (an earlier format is brought up to date). Blocking, and reads everything.
@@ -304,51 +527,109 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError::Unusable`] when a server uses the folder, or there is no database; [`StoreError::Io`].
     pub fn fsck(folder: &Path, repair: bool, options: Options) -> Result<Report> {
+        Self::fsck_with(&Checking { store: folder, repair, backup: None, options }, &mut |_, _| {})
+    }
+
+    /// The same, with a backup, telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Sqlite::fsck`].
+    pub fn fsck_with(how: &Checking<'_>, told: Told<'_>) -> Result<Report> {
+        let folder = how.store;
+        if !folder.is_dir() {
+            return Err(StoreError::Unusable(format!("{} is not there", folder.display())));
+        }
         let _lock = lock(folder)?;
         let path = folder.join(DATABASE);
-        if !path.try_exists()? {
+        let mut report = Report::default();
+        let mut sound = path.try_exists()? && rescue::is_sound(&path);
+        if let (false, true, Some(backup)) = (sound, how.repair, how.backup) {
+            rescue::database(folder, backup)?;
+            report.database_brought = true;
+            sound = true;
+        }
+        if !sound && !path.try_exists()? {
             return Err(StoreError::Unusable(format!(
-                "{} is not there: bring it back from a backup, then run fsck with repair",
+                "{} is not there: repair with a backup brings it back",
                 path.display()
             )));
         }
-        let conn = super::schema::open_writer(&path, true)?;
-        let keys = super::open_keys(folder, options, &conn)?;
+        let conn = super::schema::open_writer(&path, true).map_err(|error| match error {
+            StoreError::Io(what) if !sound => StoreError::Unusable(format!(
+                "{} is damaged ({what}): repair with a backup brings it back",
+                path.display()
+            )),
+            error => error,
+        })?;
+        let keys = super::open_keys(folder, how.options.clone(), &conn)?;
         let segments = Segments::open(folder.join("segments"))?;
         let files = Files::open(folder.join("bodies"))?;
         let tx = conn.unchecked_transaction()?;
-        let mut check = Check { conn: &conn, keys: &keys, segments, files, repair, report: Report::default() };
+        let noted = conn
+            .query_row("SELECT segment, place FROM log", [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+        let mut total =
+            conn.query_row("SELECT coalesce(sum(size), 0) FROM body", [], |row| row.get::<_, i64>(0))? as u64;
+        for number in segments.numbers()? {
+            total += std::fs::metadata(segments.path(number))?.len();
+        }
         {
             let mut select = conn.prepare("PRAGMA integrity_check")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let line: String = row.get(0)?;
                 if line != "ok" {
-                    check.report.database.push(line);
+                    report.database.push(line);
                 }
             }
         }
+        if how.repair && !report.database.is_empty() {
+            // What is wrong with an index only is over then.
+            conn.execute_batch("REINDEX")?;
+            let still: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+            if still == "ok" {
+                report.database.clear();
+                report.moved += 1;
+            }
+        }
         // What the log has first, so that it is checked with the rest.
-        if let Err(error) = super::replay::replay(&conn, &keys, &check.segments) {
+        if let Err(error) = super::replay::replay(&conn, &keys, &segments) {
             tracing::warn!(%error, "the log is not whole");
         }
+        let mut check = Check {
+            conn: &conn,
+            keys: &keys,
+            segments,
+            files,
+            repair: how.repair,
+            report,
+            broken: Vec::new(),
+            noted,
+            told,
+            done: (0, total),
+        };
         check.records()?;
         check.counts()?;
         check.bodies()?;
-        if repair {
+        if let (true, Some(backup), false) = (how.repair, how.backup, check.broken.is_empty()) {
+            check.rescue(backup)?;
+        }
+        check.name()?;
+        let report = check.report;
+        if how.repair {
+            if report.database_brought {
+                // Numbers were given since that nobody knows any more.
+                super::backup::raise(&conn, &keys)?;
+            }
             // Everything in the log was looked at.
             if let Some(last) = check.segments.numbers()?.last().copied() {
                 let length = written(&check.segments, last)?;
                 conn.execute("UPDATE log SET segment = ?1, place = ?2", params![last, length as i64])?;
             }
-            let report = check.report;
             tx.commit()?;
-            Ok(report)
         } else {
-            let report = check.report;
             tx.rollback()?;
-            Ok(report)
         }
+        Ok(report)
     }
 }
 
