@@ -4,24 +4,40 @@ use std::fmt;
 
 /// A message that says what happened and what to do.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Failure(String);
+pub struct Failure {
+    text: String,
+    code: u8,
+}
+
+/// The exit code of a failure that has no other.
+const FAILED: u8 = 1;
 
 impl Failure {
     /// With a message.
     pub fn new(message: impl Into<String>) -> Failure {
-        Failure(message.into())
+        Failure { text: message.into(), code: FAILED }
+    }
+
+    /// The same with another exit code.
+    pub fn with_code(self, code: u8) -> Failure {
+        Failure { code, ..self }
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        self.code
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 /// Every error type of the project says by itself what to do.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure(error.to_string())
+        Failure::new(error.to_string())
     }
 }

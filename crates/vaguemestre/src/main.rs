@@ -53,6 +53,14 @@ enum Command {
     Import(commands::import::Args),
     /// Writes a mailbox as a Maildir or as mbox files.
     Export(commands::export::Args),
+    /// Copies all mail to a folder, consistently, beside the running server or not.
+    Backup(commands::backup::Args),
+    /// Makes a data folder out of a backup.
+    Restore(commands::restore::Args),
+    /// Looks over the data folder of a stopped server, and repairs it.
+    Fsck(commands::fsck::Args),
+    /// Saves, brings back and rewraps the keys of the mailboxes.
+    Keys(commands::keys::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,12 +78,16 @@ fn main() -> ExitCode {
         Command::Mailbox(args) => commands::mailbox::run(args),
         Command::Import(args) => commands::import::run(args),
         Command::Export(args) => commands::export::run(args),
+        Command::Backup(args) => commands::backup::run(args),
+        Command::Restore(args) => commands::restore::run(args),
+        Command::Fsck(args) => commands::fsck::run(args),
+        Command::Keys(args) => commands::keys::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("vaguemestre: {failure}");
-            ExitCode::FAILURE
+            ExitCode::from(failure.code())
         }
     }
 }

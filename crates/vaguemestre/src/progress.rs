@@ -46,6 +46,14 @@ impl Progress {
         }
     }
 
+    /// So many of `total` are done, as far as is known now.
+    pub fn set(&mut self, done: u64, total: u64) {
+        if self.bar.length() != Some(total) {
+            self.bar.set_length(total);
+        }
+        self.add(done.saturating_sub(self.bar.position()));
+    }
+
     /// A line that stays, above the bar.
     pub fn note(&self, line: &str) {
         if self.terminal {

@@ -3,6 +3,7 @@
 //!
 //! * `POST /reload`: reads the configuration again; 200 with [`Reloaded`](super::Reloaded) as JSON, 409 with the problems as text;
 //! * `POST /drain`: stops the server as SIGTERM does; 202;
+//! * `GET /hold`: no file of mail is removed while the connection is open ([`super::hold`]);
 //! * `/mailboxes/{address}/letters`: mail in and out ([`crate::transfer`]);
 //! * `GET /ready`, `GET /metrics`, `GET /health`: as on the monitoring port.
 //!
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::UnixListener;
 
@@ -64,8 +65,17 @@ fn router(running: Arc<Running>) -> Router {
         draining.stop_asked.cancel();
         async { StatusCode::ACCEPTED }
     };
+    let holding = running.clone();
+    let hold = move || {
+        let running = holding.clone();
+        async move { super::hold::hold(&running) }
+    };
     let letters = transfer::http::router(running.store.clone());
-    monitoring::router(running).route("/reload", post(reload)).route("/drain", post(drain)).merge(letters)
+    monitoring::router(running)
+        .route("/reload", post(reload))
+        .route("/drain", post(drain))
+        .route("/hold", get(hold))
+        .merge(letters)
 }
 
 async fn reloaded(running: &Running) -> Response {

@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 mod entrances;
 mod generation;
+mod hold;
 mod reload;
 mod setup;
 mod slot;
@@ -37,6 +38,7 @@ use admin::Admin;
 pub use admin::SOCKET as ADMIN_SOCKET;
 use entrances::{Doors, Entrances, Listeners};
 use generation::{Generation, Trusted};
+pub use hold::HELD;
 pub use reload::{ReloadError, Reloaded};
 
 /// The first fetch of revocation lists and of the white list may hold the start back this long.

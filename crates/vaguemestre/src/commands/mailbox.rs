@@ -11,11 +11,9 @@ use operator::traces::{Action, Trace, Tracer, Who};
 use serde_json::{Value, json};
 use store::sqlite::Sqlite;
 use store::{Holder, Mailbox, NewMailbox, Quota, Right, Role, Store, StoreError};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use trust::SystemClock;
 
-use super::{load, now, say};
+use super::{date, load, now, say};
 use crate::failure::Failure;
 use crate::runtime::block_on;
 
@@ -374,11 +372,6 @@ fn holder_text(holder: &Holder) -> String {
         Holder::Person(person) => person.to_string(),
         Holder::Structure(structure) => structure.to_string(),
     }
-}
-
-fn date(seconds: i64) -> String {
-    let instant = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    instant.and_then(|instant| instant.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
 }
 
 fn as_json(mailbox: &Mailbox) -> Value {

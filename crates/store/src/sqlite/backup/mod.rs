@@ -149,12 +149,12 @@ fn take(target: &Path) -> Result<File> {
 }
 
 /// Copies a data folder's mail, queue and traces, as of one moment, to a folder; see the module. The caller sees to it that the
-/// server, if one runs, holds its files. Blocking.
+/// server, if one runs, holds its files, and `held` tells in the end whether it did. Blocking.
 ///
 /// # Errors
 /// [`StoreError::Unusable`] when the target holds other things or the data folder cannot be backed up as it is;
 /// [`StoreError::Full`], [`StoreError::Io`]. A backup that was there before stays whole.
-pub fn backup(making: &Making<'_>, told: Told<'_>) -> Result<BackedUp> {
+pub fn backup(making: &Making<'_>, held: &mut dyn FnMut() -> bool, told: Told<'_>) -> Result<BackedUp> {
     let store = making.data.join("store");
     if !store.join(DATABASE).try_exists()? {
         return Err(StoreError::Unusable(format!("{} has no mail to back up", making.data.display())));
@@ -177,6 +177,9 @@ pub fn backup(making: &Making<'_>, told: Told<'_>) -> Result<BackedUp> {
     let database = run.snapshot(&store)?;
     let wanted = run.wanted(&store, &database)?;
     run.copy(&before, wanted, told)?;
+    if !held() {
+        return Err(StoreError::Unusable("the server did not keep its files all along".into()));
+    }
     run.finish_database(&database)?;
     for folder in &run.folders {
         sync_folder(folder)?;
