@@ -23,6 +23,7 @@ SUBCOMMANDS = [
     [], ["sandbox"], ["sandbox", "token"], ["serve"], ["check-config"], ["mailbox"], ["mailbox", "create"], ["mailbox", "list"],
     ["mailbox", "show"], ["mailbox", "grant"], ["mailbox", "revoke"], ["mailbox", "delete"],
     ["import"], ["import", "maildir"], ["import", "mbox"], ["import", "imap"], ["export"], ["export", "maildir"], ["export", "mbox"],
+    ["backup"], ["restore"], ["fsck"], ["keys"], ["keys", "export"], ["keys", "import"], ["keys", "rewrap"],
 ]
 
 

@@ -86,6 +86,11 @@ fn transfer() {
 }
 
 #[test]
+fn backup() {
+    python("test_backup.py");
+}
+
+#[test]
 fn operations() {
     python("test_operations.py");
 }

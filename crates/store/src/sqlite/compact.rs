@@ -5,15 +5,16 @@
 
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::facts;
 use super::files::Files;
+use super::queue;
 use super::record::{Owner, Record, Sealing};
 use super::segment::{Position, Segments, Spot, Walk};
 use super::writer::Tx;
 use crate::body::SpoolFile;
-use crate::{MailboxId, Result, StoreError};
+use crate::{MailboxId, NewQueueEntry, NewQueueRecipient, QueueId, Result, StoreError};
 
 /// Octets copied in one transaction: some ten milliseconds.
 const SLICE: u64 = 4 * 1024 * 1024;
@@ -30,7 +31,7 @@ pub(super) struct Compaction {
 
 /// Does some; answers whether there may be more.
 pub(super) fn some(tx: &mut Tx<'_>, state: &mut Compaction, segments: &Segments, files: &Files) -> Result<bool> {
-    if move_content(tx)? || move_file(tx, files)? {
+    if move_content(tx)? || move_file(tx, files)? || move_queue(tx, files)? {
         return Ok(true);
     }
     let at = match state.at {
@@ -195,6 +196,73 @@ fn move_file(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
     tx.effects.placed.push(placed);
     tx.effects.unnamed.push(name);
     Ok(true)
+}
+
+/// Encrypts the message of one entry of the queue of formats 1 and 2.
+fn move_queue(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
+    let row: Option<(i64, Option<String>, Option<Vec<u8>>)> = tx
+        .conn
+        .prepare_cached("SELECT id, file, octets FROM queue_entry WHERE segment IS NULL LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((id, file, octets)) = row else { return Ok(false) };
+    let id = QueueId(id as u64);
+    let Some(entry) = queue::one(tx.conn, id)? else { return Ok(false) };
+    let key = tx.keys.get(crate::keys::SYSTEM)?;
+    let (mut record, new) = match &file {
+        None => (Record::seal(&key, entry.size, b"", Sealing::Octets(&octets.unwrap_or_default()))?, None),
+        Some(name) => {
+            let sealed = files.encrypted(name)?;
+            let file_key = sealed.key();
+            let placed = files.place(sealed, 1)?;
+            let new = placed.names()[0].clone();
+            tx.effects.placed.push(placed);
+            tx.effects.unnamed.push(name.clone());
+            (Record::seal(&key, entry.size, b"", Sealing::File(&file_key))?, Some(new))
+        }
+    };
+    let facts = NewQueueEntry {
+        sender: entry.sender,
+        return_path: entry.return_path,
+        parameters: entry.parameters,
+        recipients: entry
+            .recipients
+            .into_iter()
+            .map(|r| NewQueueRecipient { address: r.address, notify: r.notify, original: r.original })
+            .collect(),
+        accepted_at: entry.accepted_at,
+        expires_at: entry.expires_at,
+    };
+    record.complete(Owner::Queue(id.0), 0, |out| facts::write_queued(out, &facts, new.as_deref()));
+    let spot = tx.effects.batch.put(record)?;
+    tx.conn
+        .prepare_cached("UPDATE queue_entry SET octets = NULL, file = ?2 WHERE id = ?1")?
+        .execute(params![id.0 as i64, new])?;
+    queue::place(tx, id, spot)?;
+    Ok(true)
+}
+
+/// Wipes the clear text that earlier formats left in free pages and in the database's log, once all mail is sealed: the database is written
+/// anew, which takes as long as copying it, and its log is emptied. Outside of any transaction; nothing is done when nothing is due.
+pub(super) fn wipe(conn: &Connection) -> Result<()> {
+    const LEFT: &str = "SELECT EXISTS (SELECT 1 FROM content)
+         OR EXISTS (SELECT 1 FROM body WHERE segment IS NULL AND mailbox IN (SELECT id FROM mailbox))
+         OR EXISTS (SELECT 1 FROM queue_entry WHERE segment IS NULL)";
+    let due: bool = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM clear_text)")?.query_row([], |row| row.get(0))?;
+    if !due || conn.query_row(LEFT, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    let began = std::time::Instant::now();
+    conn.execute_batch("VACUUM")?;
+    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        conn.execute("DELETE FROM clear_text", [])?;
+        tracing::info!(
+            milliseconds = began.elapsed().as_millis() as u64,
+            "mail of before encryption is wiped from the database"
+        );
+    }
+    Ok(())
 }
 
 impl Files {

@@ -434,6 +434,12 @@ impl Writer {
             // One that failed begins anew.
             self.compaction = state;
         }
+        if more == Some(false)
+            && let Err(error) = self.sync_commits(true).and_then(|()| compact::wipe(&self.conn))
+        {
+            tracing::warn!(%error, "clear text of an earlier format was not wiped; tried again later");
+            self.recover();
+        }
         more.unwrap_or(false)
     }
 

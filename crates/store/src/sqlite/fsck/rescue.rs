@@ -144,7 +144,7 @@ impl Check<'_> {
             Err(error) => return Err(error),
         };
         let Some(name) = &broken.file else {
-            return Ok(whole.body(&key).is_ok().then_some(whole));
+            return Ok(whole.clone().into_body(&key).is_ok().then_some(whole));
         };
         let Some(path) = at(&format!("store/bodies/{}/{name}", name.get(..2).unwrap_or_default())) else {
             return Ok(None);

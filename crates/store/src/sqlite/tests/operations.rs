@@ -100,8 +100,29 @@ async fn mail_of_earlier_formats_is_moved_and_encrypted() {
     let left = || {
         count(dir.path(), "SELECT count(*) FROM content")
             + count(dir.path(), "SELECT count(*) FROM body WHERE segment IS NULL")
+            + count(dir.path(), "SELECT count(*) FROM queue_entry WHERE segment IS NULL")
+            + count(dir.path(), "SELECT count(*) FROM clear_text")
     };
+    let clear = || {
+        ["store.db", "store.db-wal"].iter().any(|name| {
+            let octets = std::fs::read(dir.path().join(name)).unwrap_or_default();
+            octets.windows(16).any(|w| w == b"Subject: message") || octets.windows(11).any(|w| w == b"structure 1")
+        })
+    };
+    assert!(clear(), "the fixture is in clear");
+    let queued = store.queue().await.expect("read");
+    let mut waiting = Vec::new();
+    for entry in &queued {
+        let body = store.queue_body(entry.id).await.expect("read").expect("there");
+        waiting.push(body.read_all().await.expect("read"));
+    }
     until("mail stays in clear", || left() == 0).await;
+    assert!(!clear(), "clear text is left in free pages, or in the log");
+    assert_eq!(format!("{:?}", store.queue().await.expect("read")), format!("{queued:?}"));
+    for (entry, octets) in queued.iter().zip(&waiting) {
+        let body = store.queue_body(entry.id).await.expect("read").expect("there");
+        assert_eq!(body.read_all().await.expect("read"), *octets);
+    }
     assert_eq!(picture(&store, &boxes).await, before);
     store.close().await;
     drop(store);
