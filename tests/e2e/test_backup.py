@@ -3,6 +3,7 @@
 BACKUP_SEED: the moments and the damage again.
 """
 
+import contextlib
 import json
 import mailbox as mailboxes
 import os
@@ -22,7 +23,7 @@ from pathlib import Path
 import serve
 from beside import Beside
 from serve import Server, configuration
-from space import BINARY, ROOT, Space, SpaceTest, main, run, wait_for
+from space import BINARY, ROOT, Space, SpaceTest, b64, main, run, wait_for, xoauth2
 from test_crash import BROKEN
 
 SEED = int(os.environ.get("BACKUP_SEED", random.randrange(1 << 32)))
@@ -35,9 +36,9 @@ def command(*arguments, config, **options):
     return run(BINARY, *arguments, "--config", config, **options)
 
 
-def message(number, size=200, subject="lettre"):
+def message(number, size=200, sender="a@exemple.fr", subject="lettre"):
     line = "x" * 98 + "\r\n"
-    return (f"From: <a@exemple.fr>\r\nTo: <b@exemple.fr>\r\nSubject: {subject} {number}\r\nMessage-ID: <{number}@sauvegarde.fr>\r\n\r\n"
+    return (f"From: <{sender}>\r\nTo: <b@exemple.fr>\r\nSubject: {subject} {number}\r\nMessage-ID: <{number}@sauvegarde.fr>\r\n\r\n"
             f"{line * (size // 100)}fin {number}\r\n").encode()
 
 
@@ -62,9 +63,11 @@ class Load(threading.Thread):
                 identity = f"{id(self):x}-{self.number}"
                 # One in twenty is large: a file of its own.
                 size = 400_000 if self.number % 20 == 0 else 3000
-                smtp.sendmail(self.sender["mailbox"], self.recipients, message(identity, size))
+                smtp.sendmail(self.sender["mailbox"], self.recipients, message(identity, size, self.sender["mailbox"]))
                 self.acknowledged.append(identity)
             except BROKEN:
+                if smtp:
+                    smtp.close()
                 smtp = None
                 time.sleep(0.02)
 
@@ -158,7 +161,7 @@ class UnderLoad(SpaceTest):
                 self.assertEqual(known[identity], uid, "a client would take it for another message")
         # It goes on, above all UIDs of before.
         with self.two.smtp(marie) as smtp:
-            smtp.sendmail(marie["mailbox"], [paul["mailbox"]], message("after"))
+            smtp.sendmail(marie["mailbox"], [paul["mailbox"]], message("after", sender=marie["mailbox"]))
         found, _ = self.folder(paul)
         self.assertGreaterEqual(found["after"], later[paul["id"]][1]["UIDNEXT"])
         print(f"\n{len(found)} messages back, {killed} backups killed, seed {SEED}")
@@ -173,15 +176,15 @@ class UnderLoad(SpaceTest):
         marie = self.space.person("alpha")
         with self.two.smtp(marie) as smtp:
             for number in range(5):
-                smtp.sendmail(marie["mailbox"], [marie["mailbox"]], message(f"first-{number}", 100_000))
+                smtp.sendmail(marie["mailbox"], [marie["mailbox"]], message(f"first-{number}", 100_000, marie["mailbox"]))
             target = mount / "backup"
             command("backup", target, config=self.config)
             for number in range(100):
-                smtp.sendmail(marie["mailbox"], [marie["mailbox"]], message(f"then-{number}", 200_000))
+                smtp.sendmail(marie["mailbox"], [marie["mailbox"]], message(f"then-{number}", 200_000, marie["mailbox"]))
             refused = command("backup", target, config=self.config, ok=False).stderr
             self.assertIn("no space left", refused)
             # The server is well.
-            smtp.sendmail(marie["mailbox"], [marie["mailbox"]], message("after"))
+            smtp.sendmail(marie["mailbox"], [marie["mailbox"]], message("after", sender=marie["mailbox"]))
         command("keys", "export", self.keys, config=self.config)
         master = self.config.parent / "master.key"
         shutil.copy(self.data / "store/keys/master.key", master)
@@ -231,8 +234,8 @@ class Alone(unittest.TestCase):
         """The numbers of the messages that can be read, by an export."""
         out = Path(tempfile.mkdtemp(dir=self.folder)) / "out"
         command("export", "mbox", out, "--from", address, config=self.config)
-        box = mailboxes.mbox(out / "INBOX.mbox", create=False)
-        return sorted(int(one["Subject"].split()[-1]) for one in box)
+        with contextlib.closing(mailboxes.mbox(out / "INBOX.mbox", create=False)) as box:
+            return sorted(int(one["Subject"].split()[-1]) for one in box)
 
     def fsck(self, *arguments, code):
         done = run(BINARY, "fsck", *arguments, "--json", "--config", self.config, ok=None)
@@ -428,9 +431,9 @@ class Alone(unittest.TestCase):
         out = self.folder / "out"
         address = "bal1@alpha.formation.mssante.fr"
         command("export", "mbox", out, "--from", address, config=self.config)
-        box = mailboxes.mbox(out / "INBOX.mbox", create=False)
-        self.assertIn("message 13", [one["Subject"] for one in box])
-        self.assertGreaterEqual(len(box), 9)
+        with contextlib.closing(mailboxes.mbox(out / "INBOX.mbox", create=False)) as box:
+            self.assertIn("message 13", [one["Subject"] for one in box])
+            self.assertGreaterEqual(len(box), 9)
         server.stop()
         self.fsck(code=0)
         self.assertFalse(clear())
@@ -446,7 +449,6 @@ class Alone(unittest.TestCase):
         before = octets_below(store)
         self.assertGreater(before, 150 << 20)
         wire = serve.imap(self.space, server)
-        from space import b64, xoauth2
         answer = wire.imap(f"AUTHENTICATE XOAUTH2 {b64(xoauth2(address, self.space.token(self.person['id'])))}")
         self.assertIn(b" OK ", answer[-1])
         self.assertIn(b" OK ", wire.imap("SELECT INBOX")[-1])

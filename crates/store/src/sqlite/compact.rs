@@ -207,7 +207,7 @@ fn move_queue(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
         .optional()?;
     let Some((id, file, octets)) = row else { return Ok(false) };
     let id = QueueId(id as u64);
-    let Some(entry) = queue::one(tx.conn, id)? else { return Ok(false) };
+    let Some(entry) = queue::within(tx.conn, id)? else { return Ok(false) };
     let key = tx.keys.get(crate::keys::SYSTEM)?;
     let (mut record, new) = match &file {
         None => (Record::seal(&key, entry.size, b"", Sealing::Octets(&octets.unwrap_or_default()))?, None),

@@ -169,12 +169,16 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<QueueEntry>> {
 
 pub(super) fn one(conn: &Connection, id: QueueId) -> Result<Option<QueueEntry>> {
     let read = conn.unchecked_transaction()?;
-    let found = conn
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM queue_entry WHERE id = ?1"))?
+    let found = within(conn, id)?;
+    read.commit()?;
+    Ok(found)
+}
+
+/// The same inside a transaction of the caller's.
+pub(super) fn within(conn: &Connection, id: QueueId) -> Result<Option<QueueEntry>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM queue_entry WHERE id = ?1"))?
         .query_row([id.0 as i64], entry)
         .optional()?
         .map(|found| complete(conn, found))
-        .transpose()?;
-    read.commit()?;
-    Ok(found)
+        .transpose()
 }

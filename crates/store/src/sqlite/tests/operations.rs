@@ -94,6 +94,13 @@ async fn mail_of_earlier_formats_is_moved_and_encrypted() {
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1.tar.gz");
     let tar = std::process::Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(dir.path()).status();
     assert!(tar.expect("tar is there").success());
+    let clear = || {
+        ["store.db", "store.db-wal"].iter().any(|name| {
+            let octets = std::fs::read(dir.path().join(name)).unwrap_or_default();
+            octets.windows(16).any(|w| w == b"Subject: message") || octets.windows(11).any(|w| w == b"structure 1")
+        })
+    };
+    assert!(clear(), "the fixture is in clear");
     let store: Tested = open(dir.path());
     let boxes: Vec<_> = store.mailboxes().await.expect("read").iter().map(|m| m.id).collect();
     let before = picture(&store, &boxes).await;
@@ -103,13 +110,6 @@ async fn mail_of_earlier_formats_is_moved_and_encrypted() {
             + count(dir.path(), "SELECT count(*) FROM queue_entry WHERE segment IS NULL")
             + count(dir.path(), "SELECT count(*) FROM clear_text")
     };
-    let clear = || {
-        ["store.db", "store.db-wal"].iter().any(|name| {
-            let octets = std::fs::read(dir.path().join(name)).unwrap_or_default();
-            octets.windows(16).any(|w| w == b"Subject: message") || octets.windows(11).any(|w| w == b"structure 1")
-        })
-    };
-    assert!(clear(), "the fixture is in clear");
     let queued = store.queue().await.expect("read");
     let mut waiting = Vec::new();
     for entry in &queued {
