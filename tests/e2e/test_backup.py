@@ -82,6 +82,12 @@ class UnderLoad(SpaceTest):
         self.target = self.config.parent / "backup"
         self.keys = self.config.parent / "keys"
 
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors) if result else 0
+        super().run(result)
+        if result and len(result.failures) + len(result.errors) > before and hasattr(self, "two"):
+            print(f"BACKUP_SEED={SEED}\n{self.two.output()}")
+
     def folder(self, person):
         """Identities, UIDs, UIDVALIDITY and UIDNEXT of an INBOX; every message is read whole."""
         connection = self.two.imap(person)

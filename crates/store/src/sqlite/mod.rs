@@ -342,13 +342,26 @@ impl Sqlite {
     }
 }
 
-/// Takes a data folder for a server.
+/// How long a lock may be held by somebody who only looks whether a server runs.
+const LOCKED: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Takes a data folder for a server. Blocking.
 fn lock(folder: &Path) -> Result<File> {
     let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unusable(format!("another server uses {}", folder.display()))),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    let until = std::time::Instant::now() + LOCKED;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => {
+                // Tells a backup that it is not alone any more.
+                lock.set_modified(std::time::SystemTime::now())?;
+                return Ok(lock);
+            }
+            Err(TryLockError::WouldBlock) if std::time::Instant::now() < until => std::thread::sleep(LOCKED / 50),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Unusable(format!("another server uses {}", folder.display())));
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
 }
 

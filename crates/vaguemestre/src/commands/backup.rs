@@ -101,23 +101,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         verify: args.verify,
         program: env!("CARGO_PKG_VERSION"),
     };
-    let kept = std::cell::Cell::new(true);
-    let hold = std::cell::Cell::new(hold);
-    let done = backup(
-        &making,
-        &mut || {
-            let held = hold.take().is_none_or(Hold::kept);
-            kept.set(held);
-            held
-        },
-        &mut |done, total| progress.set(done, total),
-    );
+    let mut hold = hold;
+    let done =
+        backup(&making, &mut || hold.take().is_none_or(Hold::kept), &mut |done, total| progress.set(done, total));
     progress.finish();
-    if !kept.get() {
-        return Err(Failure::new(
-            "the server stopped or started meanwhile, and the backup was not finished: run the same command again",
-        ));
-    }
     let done = done?;
     let about = &done.about;
     say(format_args!(

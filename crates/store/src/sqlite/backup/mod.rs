@@ -57,8 +57,7 @@ pub struct Making<'a> {
     pub data: &'a Path,
     /// Where it goes.
     pub target: &'a Path,
-    /// Whether a server uses the data folder, and keeps its files meanwhile ([`crate::Store::hold`]). Without one the folder is
-    /// locked.
+    /// Whether a server uses the data folder, and keeps its files meanwhile ([`crate::Store::hold`]). Without one, none may start.
     pub served: bool,
     /// Whether what is in the target already is read again.
     pub verify: bool,
@@ -159,7 +158,8 @@ pub fn backup(making: &Making<'_>, held: &mut dyn FnMut() -> bool, told: Told<'_
     if !store.join(DATABASE).try_exists()? {
         return Err(StoreError::Unusable(format!("{} has no mail to back up", making.data.display())));
     }
-    let _lock = if making.served { None } else { Some(lock(&store)?) };
+    // Not kept: a server may start meanwhile, which is seen in the end.
+    let alone = if making.served { None } else { Some(lock(&store)?.metadata()?.modified()?) };
     if std::path::absolute(making.target)?.starts_with(std::path::absolute(making.data)?) {
         return Err(StoreError::Unusable("a backup goes outside of the data folder, best to another disk".into()));
     }
@@ -177,8 +177,14 @@ pub fn backup(making: &Making<'_>, held: &mut dyn FnMut() -> bool, told: Told<'_
     let database = run.snapshot(&store)?;
     let wanted = run.wanted(&store, &database)?;
     run.copy(&before, wanted, told)?;
-    if !held() {
-        return Err(StoreError::Unusable("the server did not keep its files all along".into()));
+    let kept = match alone {
+        Some(since) => std::fs::metadata(store.join("lock"))?.modified()? == since,
+        None => held(),
+    };
+    if !kept {
+        return Err(StoreError::Unusable(
+            "a server started or stopped meanwhile, and the backup was not finished: make it again".into(),
+        ));
     }
     run.finish_database(&database)?;
     for folder in &run.folders {
