@@ -113,11 +113,13 @@ class UnderLoad(SpaceTest):
             thread.start()
         killed = 0
         try:
-            for number in range(6):
+            for number in range(40):
+                if number > 5 and killed > 2:
+                    break
                 # Killed at some moment: the folder is a backup once one was finished, and stays one.
                 process = subprocess.Popen([BINARY, "backup", self.target, "--config", self.config],
                                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                time.sleep(self.random.uniform(0.02, 0.5))
+                time.sleep(self.random.uniform(0.01, 0.2))
                 if process.poll() is None:
                     process.send_signal(signal.SIGKILL)
                     killed += 1

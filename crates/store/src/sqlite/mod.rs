@@ -147,6 +147,22 @@ impl Sqlite {
         Ok(store)
     }
 
+    /// Whether a server uses the data folder now.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn in_use(folder: &Path) -> Result<bool> {
+        match File::options().write(true).open(folder.join("lock")) {
+            Ok(lock) => match lock.try_lock() {
+                Ok(()) => Ok(false),
+                Err(TryLockError::WouldBlock) => Ok(true),
+                Err(TryLockError::Error(error)) => Err(error.into()),
+            },
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Opens the data folder beside a server, for its register of mailboxes only: other methods answer
     /// [`StoreError::Unusable`]. Blocking.
     ///

@@ -3,10 +3,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use operator::service::{ADMIN_SOCKET, HELD};
-use store::sqlite::{Making, backup};
+use store::sqlite::{Making, Sqlite, backup};
 
 use super::{as_owner, load, octets, say};
 use crate::failure::Failure;
@@ -43,7 +43,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Hold(UnixStream);
 
 impl Hold {
-    /// `None` when no server runs.
+    /// `None` when no server runs. One that starts has the data folder a little before its socket.
+    fn of_server(data: &Path) -> Result<Option<Hold>, Failure> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let hold = Hold::take(&data.join(ADMIN_SOCKET))?;
+            if hold.is_some() || Instant::now() > until || !Sqlite::in_use(&data.join("store"))? {
+                return Ok(hold);
+            }
+            std::thread::sleep(PATIENCE / 300);
+        }
+    }
+
+    /// `None` when no server listens.
     fn take(socket: &Path) -> Result<Option<Hold>, Failure> {
         let mut stream = match UnixStream::connect(socket) {
             Ok(stream) => stream,
@@ -92,7 +104,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let config = load(&args.config)?;
     let data = &config.operator.data;
     as_owner(data)?;
-    let hold = Hold::take(&data.join(ADMIN_SOCKET))?;
+    let hold = Hold::of_server(data)?;
     let mut progress = Progress::new("octets", Some(0));
     let making = Making {
         data,

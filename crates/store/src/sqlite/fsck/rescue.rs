@@ -11,7 +11,7 @@ use super::super::DATABASE;
 use super::super::backup::Manifest;
 use super::super::files::{make_private, sync_folder};
 use super::super::record::{Owner, Whole};
-use super::super::segment::{FIRST, Spot, TITLE, read};
+use super::super::segment::{FIRST, Position, Spot, TITLE, read};
 use super::{Broken, Check};
 use crate::{MailboxId, Result, StoreError};
 
@@ -85,8 +85,8 @@ impl Check<'_> {
                 }
             };
             let mut record = whole.copy();
-            // The log begins behind it.
-            record.finish(1, 0, 1, false);
+            // Its number is one that no batch before has, and none after: the log begins behind it.
+            record.finish(Position { segment: number, offset: FIRST }.number(), 0, 1, false);
             file.write_all_at(&record.octets, *end)?;
             self.conn
                 .prepare_cached("UPDATE body SET segment = ?3, place = ?4, stored = ?5, structure = ?6 WHERE mailbox = ?1 AND id = ?2")?
