@@ -245,7 +245,7 @@ impl Bench<'_> {
                     continue;
                 }
                 let ms = Self::time(&mut client, &format!("SEARCH {key} {word}"), None)?;
-                let when = if first { ", first time (nothing or little indexed)" } else { "" };
+                let when = if first { ", first time (index being made)" } else { "" };
                 figures.push(figure(format!("SEARCH {key} of {count}, in {how_many}{when}"), ms, Unit::Ms));
             }
         }

@@ -34,7 +34,12 @@ pub fn markdown(names: &[&str], rows: &[(usize, Figure)], options: &Options) -> 
         }
         let ratio = medians.first().copied().flatten().zip(medians.get(1).copied().flatten()).map(|(a, b)| a / b);
         let _ = match ratio {
-            Some(ratio) => writeln!(out, " {:.2} × {} |", ratio, of(first.unit)),
+            Some(ratio) => writeln!(
+                out,
+                " {} × {} |",
+                if ratio < 0.1 { format!("{ratio:.4}") } else { format!("{ratio:.2}") },
+                of(first.unit)
+            ),
             None => writeln!(out, " |"),
         };
     }
