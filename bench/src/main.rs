@@ -4,6 +4,8 @@
 //! connections, spread over mailboxes and into one, for Vaguemestre and for Postfix with Dovecot behind it.
 
 mod cpu;
+mod growth;
+mod hot;
 mod imap;
 mod load;
 mod ours;
@@ -27,6 +29,10 @@ enum What {
     Delivery(Delivery),
     /// IMAP: APPEND, SELECT, FETCH, STORE, SEARCH, logins, memory of connections that wait.
     Imap(imap::Options),
+    /// How cost grows with the messages of a mailbox and with the mailboxes.
+    Growth(growth::Options),
+    /// Does each hot path once, for `bench/instructions`.
+    Hot(hot::Options),
 }
 
 /// What is measured.
@@ -98,6 +104,8 @@ fn main() -> Result<(), String> {
     let options = match Arguments::parse().what {
         What::Delivery(options) => options,
         What::Imap(options) => return imap::run(&options),
+        What::Growth(options) => return growth::run(&options),
+        What::Hot(options) => return hot::run(&options),
     };
     // One thread for all connections: the generator shares the processors with the server it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;

@@ -110,6 +110,13 @@ impl Client {
         }
     }
 
+    /// Reads to an untagged line that ends so.
+    pub fn untagged(&mut self, end: &str) -> Result<(), String> {
+        let mut answer = Answer::default();
+        while !self.line(&mut answer)?.ends_with(end) {}
+        Ok(())
+    }
+
     /// One line, cut at 200 octets, literals in it skipped and counted.
     fn line(&mut self, answer: &mut Answer) -> Result<String, String> {
         let mut kept: Vec<u8> = Vec::new();

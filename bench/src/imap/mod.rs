@@ -1,12 +1,12 @@
 //! IMAP, beside Dovecot in the same run.
 
-mod client;
+pub(crate) mod client;
 mod dovecot;
 mod handshakes;
 mod measures;
-mod messages;
-mod ours;
-mod process;
+pub(crate) mod messages;
+pub(crate) mod ours;
+pub(crate) mod process;
 mod table;
 
 use std::net::SocketAddr;

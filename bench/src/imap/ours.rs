@@ -14,7 +14,7 @@ use crate::postfix::free_port;
 /// How long the sandbox may take to start.
 const START: Duration = Duration::from_secs(30);
 /// A person of the bench: ORG mailboxes are opened by those entitled to them.
-const PERSON: &str = "899700000017";
+pub const PERSON: &str = "899700000017";
 
 /// The server, running.
 pub struct Ours {
@@ -69,7 +69,8 @@ impl Ours {
         Ok(ours)
     }
 
-    fn mailbox(&self, number: usize) -> String {
+    /// The address of a mailbox.
+    pub fn mailbox(&self, number: usize) -> String {
         format!("bench{number}@{}", self.domain)
     }
 
@@ -112,7 +113,20 @@ impl Ours {
         self.run(&[&["mailbox"], arguments, &["--config", &config]].concat())
     }
 
-    fn begin(&mut self) -> Result<(), String> {
+    /// Where the store is, for who fills it while the server is stopped.
+    pub fn store(&self) -> Result<PathBuf, String> {
+        let text = std::fs::read_to_string(&self.config).map_err(|e| e.to_string())?;
+        let config: toml::Table = text.parse().map_err(|e| format!("{}: {e}", self.config.display()))?;
+        Ok(Path::new(config["operator"]["data"].as_str().ok_or("no data folder")?).join("store"))
+    }
+
+    /// The process of the server, when it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::id)
+    }
+
+    /// Starts the server; it takes connections when this returns.
+    pub fn begin(&mut self) -> Result<(), String> {
         let server = Command::new(&self.binary)
             .args(["serve", "--config"])
             .arg(&self.config)
@@ -129,12 +143,13 @@ impl Ours {
                     self.config.display()
                 ));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(2));
         }
         Ok(())
     }
 
-    fn end(&mut self) {
+    /// Stops the server.
+    pub fn end(&mut self) {
         if let Some(mut server) = self.server.take() {
             // A clean stop, as the other gets.
             let _ = Command::new("kill").arg(server.id().to_string()).status();

@@ -18,6 +18,8 @@
 
 pub mod body;
 pub mod contract;
+#[doc(hidden)]
+pub mod counted;
 mod crypt;
 mod error;
 pub mod keys;

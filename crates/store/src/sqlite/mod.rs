@@ -64,6 +64,7 @@ use files::{Files, make_private, sync_folder};
 pub use fsck::{Checking, Damage, Report};
 pub use keyring::KeysBrought;
 use reads::Readers;
+pub(crate) use record::seal_and_open;
 use record::{Record, Sealing};
 use segment::{Log, Segments};
 use upkeep::Notes;
@@ -837,7 +838,12 @@ impl Store for Sqlite {
                 return Err(error);
             }
         }
-        self.write(0, move |tx| upkeep::forget_old(tx, now)).await?;
+        self.write(0, upkeep::forget_old).await?;
+        // One transaction after the other, so that deliveries have their turn between them.
+        let mut after = (i64::MIN, Vec::new());
+        while let Some(last) = self.write(0, move |tx| upkeep::forget_duplicates(tx, now, &after)).await? {
+            after = last;
+        }
         let files = self.place.files.clone();
         self.readers.read(move |conn| files.remove_orphans(|name| reads::is_named(conn, name))).await
     }

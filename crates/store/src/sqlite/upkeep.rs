@@ -116,9 +116,41 @@ pub(super) fn destroy_keys(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Forgets duplicate keys and expunged UIDs that are too old to matter.
-pub(super) fn forget_old(tx: &mut Tx<'_>, now: i64) -> Result<()> {
-    tx.conn.prepare_cached("DELETE FROM duplicate WHERE at < ?1")?.execute([now.saturating_sub(DUPLICATE_MEMORY)])?;
+/// Duplicate keys looked at in one transaction, of which there are as many as deliveries of ten days: about two milliseconds. An
+/// index on their time would spare the look and cost every delivery a row more (docs/adr/0006).
+const KEYS: i64 = 5000;
+
+/// Where a walk over the duplicate keys is: the last one looked at.
+pub(super) type LastKey = (i64, Vec<u8>);
+
+/// Forgets duplicate keys that are too old to matter, among those that follow `after`; answers the last one looked at, `None` when
+/// there are no more.
+pub(super) fn forget_duplicates(tx: &Tx<'_>, now: i64, after: &LastKey) -> Result<Option<LastKey>> {
+    let before = now.saturating_sub(DUPLICATE_MEMORY);
+    let last: Option<LastKey> = tx
+        .conn
+        .prepare_cached(
+            "SELECT mailbox, key FROM duplicate WHERE (mailbox, key) > (?1, ?2) ORDER BY mailbox, key LIMIT 1 OFFSET ?3",
+        )?
+        .query_row(params![after.0, after.1, KEYS - 1], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match &last {
+        Some((mailbox, key)) => tx
+            .conn
+            .prepare_cached(
+                "DELETE FROM duplicate WHERE (mailbox, key) > (?1, ?2) AND (mailbox, key) <= (?3, ?4) AND at < ?5",
+            )?
+            .execute(params![after.0, after.1, mailbox, key, before])?,
+        None => tx
+            .conn
+            .prepare_cached("DELETE FROM duplicate WHERE (mailbox, key) > (?1, ?2) AND at < ?3")?
+            .execute(params![after.0, after.1, before])?,
+    };
+    Ok(last)
+}
+
+/// Forgets expunged UIDs and links that are too old to matter.
+pub(super) fn forget_old(tx: &mut Tx<'_>) -> Result<()> {
     expunged::forget_old(tx)?;
     let crowded: Vec<i64> = {
         let mut select = tx.conn.prepare_cached("SELECT id FROM mailbox WHERE links > 4 * messages + 1000")?;

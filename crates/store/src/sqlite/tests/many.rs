@@ -190,3 +190,35 @@ async fn dead_conversations_are_forgotten() {
     store.commit(linked(vec![3, 100])).await.expect("committed");
     assert_eq!(entries(&store, id, "INBOX").await.iter().map(|e| e.thread).collect::<Vec<_>>(), [1, 1, 100]);
 }
+
+/// More duplicate keys than one transaction looks at: the old ones go, of every mailbox, and the others stay.
+#[tokio::test]
+async fn old_duplicate_keys_are_forgotten_in_several_transactions() {
+    let (store, dir) = make();
+    made(&store, 1).await;
+    let path = dir.path().join("data").join(DATABASE);
+    let (now, mailboxes, each) = (2 * DUPLICATE_MEMORY, 3, 4001);
+    {
+        let mut conn = Connection::open(&path).expect("opened");
+        let tx = conn.transaction().expect("begun");
+        for mailbox in 1..=mailboxes {
+            for n in 0..each {
+                // Every second one is too old, whatever its key.
+                let at = if n % 2 == 0 { now - DUPLICATE_MEMORY - 1 } else { now - DUPLICATE_MEMORY };
+                let key = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+                tx.prepare_cached("INSERT INTO duplicate VALUES (?1, ?2, ?3)")
+                    .and_then(|mut insert| insert.execute(params![mailbox, &key[..], at]))
+                    .expect("inserted");
+            }
+        }
+        tx.commit().expect("committed");
+    }
+    store.maintain(now).await.expect("maintained");
+    let conn = Connection::open(&path).expect("opened");
+    let left = conn
+        .query_row("SELECT count(*), min(at) FROM duplicate", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })
+        .expect("counted");
+    assert_eq!(left, (mailboxes * (each / 2), now - DUPLICATE_MEMORY));
+}
