@@ -62,6 +62,7 @@ pub fn measure(ours: &mut Ours, count: u32, options: &Options, figures: &mut Fig
         ours.end();
         let began = Instant::now();
         ours.begin()?;
+        super::one::greeted(ours.address())?;
         starts.push(ms(began));
         memory.push(ours.memory()? as f64 / 1e6);
     }
