@@ -18,7 +18,7 @@ pub struct Options {
 type Path = (&'static str, fn(&mut dyn FnMut(&mut dyn FnMut())) -> Result<(), String>);
 
 /// The names, and what they are, in the order of the baseline.
-const PATHS: [Path; 14] = [
+const PATHS: [Path; 15] = [
     ("mime-scan-20k", paths::mime_scan),
     ("structure-encode", paths::structure_encode),
     ("envelope-bodystructure", paths::envelope_bodystructure),
@@ -27,6 +27,7 @@ const PATHS: [Path; 14] = [
     ("view-push-100k", paths::view_push),
     ("view-update-100k", paths::view_update),
     ("view-difference-100k", paths::view_difference),
+    ("view-deleted-100k", paths::view_deleted),
     ("search-text-20k", paths::search_text),
     ("search-index-2k", paths::search_index),
     ("search-query", paths::search_query),

@@ -112,6 +112,15 @@ pub fn view_difference(run: Runner<'_>) -> Outcome {
     ok(difference.changed == [49_999] && difference.added == 1 && difference.expunged.is_empty())
 }
 
+/// What EXPUNGE looks for: one message.
+pub fn view_deleted(run: Runner<'_>) -> Outcome {
+    let mut view = inputs::view(100_000);
+    view.update(Uid(50_000), Flags::DELETED, ModSeq(200_000));
+    let mut found = Vec::new();
+    run(&mut || found = black_box(&view).having(Flags::DELETED).map(|(position, _)| position).collect());
+    ok(found == [49_999])
+}
+
 /// A message's text found and folded.
 pub fn search_text(run: Runner<'_>) -> Outcome {
     let message = inputs::message(2);

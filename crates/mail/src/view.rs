@@ -48,11 +48,15 @@ pub struct Entry {
 /// Entries in a chunk: large enough that 100,000 messages are 200 pointers, small enough to copy for one change.
 const CHUNK: usize = 512;
 
-/// Entries that change together, and the highest MODSEQ among them: what changed since is found without a look at the rest.
+/// Entries that change together, the highest MODSEQ among them and the flags that any has: what changed since, or has a flag, is
+/// found without a look at the rest.
 #[derive(Clone, Debug, Default)]
 struct Entries {
     list: Vec<Entry>,
+    /// Or more.
     highest: ModSeq,
+    /// Or more.
+    flags: Flags,
 }
 
 impl Deref for Entries {
@@ -193,6 +197,14 @@ impl View {
             .filter(move |(_, entry)| entry.modseq > since)
     }
 
+    /// The entries that have a flag, with their positions. Passes over whole chunks in which none has it.
+    pub fn having(&self, flag: Flags) -> impl Iterator<Item = (usize, &Entry)> {
+        let chunks = self.chunks.iter().zip(&self.starts).filter(move |(chunk, _)| chunk.flags.contains(flag));
+        chunks
+            .flat_map(|(chunk, start)| chunk.iter().enumerate().map(move |(i, entry)| (start + i, entry)))
+            .filter(move |(_, entry)| entry.flags.contains(flag))
+    }
+
     /// The parts of chunks that lie at these positions, each with its first position.
     fn parts(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, Part<'_>)> {
         let end = positions.end.min(self.len);
@@ -223,13 +235,14 @@ impl View {
             Some(chunk) if chunk.len() < CHUNK => {
                 let chunk = Arc::make_mut(chunk);
                 chunk.highest = chunk.highest.max(entry.modseq);
+                chunk.flags = chunk.flags.with(entry.flags);
                 chunk.list.push(entry);
             }
             _ => {
                 self.starts.push(self.len);
                 let mut list = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
                 list.push(entry);
-                self.chunks.push(Arc::new(Entries { list, highest: entry.modseq }));
+                self.chunks.push(Arc::new(Entries { list, highest: entry.modseq, flags: entry.flags }));
             }
         }
         self.len += 1;
@@ -250,7 +263,7 @@ impl View {
             if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
                 self.starts.push(self.len);
                 let list = Vec::with_capacity(room.clamp(4, CHUNK));
-                self.chunks.push(Arc::new(Entries { list, highest: ModSeq(0) }));
+                self.chunks.push(Arc::new(Entries { list, ..Entries::default() }));
             }
             // Out of the view while it is filled, so that what it adds can be counted.
             let Some(mut chunk) = self.chunks.pop() else { break };
@@ -261,6 +274,7 @@ impl View {
                 assert!(last < entry.uid, "UIDs grow");
                 last = entry.uid;
                 filling.highest = filling.highest.max(entry.modseq);
+                filling.flags = filling.flags.with(entry.flags);
                 self.len += 1;
                 self.count(&entry, true);
                 filling.list.push(entry);
@@ -282,6 +296,7 @@ impl View {
         entries.list[i] = after;
         // Never lowered: too high costs a look, too low would hide a change.
         entries.highest = entries.highest.max(modseq);
+        entries.flags = entries.flags.with(flags);
         self.count(&before, false);
         self.count(&after, true);
         self.highest_modseq = self.highest_modseq.max(modseq);
@@ -298,7 +313,7 @@ impl View {
             let last = chunk[chunk.len() - 1].uid;
             let (here, later) = rest.split_at(rest.partition_point(|(uid, _)| *uid <= last));
             rest = later;
-            let known = done;
+            let (known, mut given) = (done, Flags::NONE);
             let part = Arc::make_mut(chunk);
             let entries = &mut part.list;
             let mut at = entries.partition_point(|e| e.uid < *first);
@@ -312,11 +327,13 @@ impl View {
                 self.unseen = self.unseen + counted(entry.flags, Flags::SEEN) - counted(*flags, Flags::SEEN);
                 self.deleted = self.deleted + counted(*flags, Flags::DELETED) - counted(entry.flags, Flags::DELETED);
                 (entry.flags, entry.modseq) = (*flags, modseq);
+                given = given.with(*flags);
                 at += 1;
                 done += 1;
             }
             if done > known {
                 part.highest = part.highest.max(modseq);
+                part.flags = part.flags.with(given);
             }
         }
         if done > 0 {
@@ -377,7 +394,8 @@ impl View {
             if kept.len() == chunk.len() {
                 chunks.push(chunk);
             } else if !kept.is_empty() {
-                chunks.push(Arc::new(Entries { list: kept, highest: chunk.highest }));
+                let flags = kept.iter().fold(Flags::NONE, |all, entry| all.with(entry.flags));
+                chunks.push(Arc::new(Entries { list: kept, highest: chunk.highest, flags }));
             }
         }
         self.chunks = chunks;
@@ -541,13 +559,15 @@ mod tests {
                 modseq += 1;
                 match op {
                     Op::Push(n) => for _ in 0..n {
-                        let e = entry(view.uid_next.0, Flags::NONE, modseq);
+                        let flags = if n % 8 == 0 { Flags::DELETED } else { Flags::NONE };
+                        let e = entry(view.uid_next.0, flags, modseq);
                         view.push(e);
                         list.push(e);
                     },
                     Op::Extend(n) => {
                         let from = view.uid_next.0;
-                        let new: Vec<Entry> = (0..u32::from(n)).map(|i| entry(from + 2 * i, Flags::NONE, modseq)).collect();
+                        let new: Vec<Entry> = (0..u32::from(n))
+                            .map(|i| entry(from + 2 * i, if n % 8 == 0 && i == 3 { Flags::SEEN } else { Flags::NONE }, modseq)).collect();
                         view.extend(new.iter().copied());
                         list.extend(new);
                     }
@@ -588,6 +608,11 @@ mod tests {
                 prop_assert_eq!(view.len(), list.len());
                 prop_assert_eq!(view.unseen(), list.iter().filter(|e| !e.flags.contains(Flags::SEEN)).count());
                 prop_assert_eq!(view.deleted(), list.iter().filter(|e| e.flags.contains(Flags::DELETED)).count());
+                for flag in [Flags::SEEN, Flags::DELETED] {
+                    let wanted: Vec<(usize, Entry)> =
+                        list.iter().copied().enumerate().filter(|(_, e)| e.flags.contains(flag)).collect();
+                    prop_assert_eq!(view.having(flag).map(|(i, e)| (i, *e)).collect::<Vec<_>>(), wanted);
+                }
                 prop_assert_eq!(view.octets(), list.iter().map(|e| u64::from(e.size)).sum::<u64>());
                 for since in [modseq / 2, modseq - 1].into_iter().filter(|_| modseq % 8 == 0) {
                     let (from, to) = (list.len() / 3, list.len() * 2 / 3 + 1);

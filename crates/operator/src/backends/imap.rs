@@ -290,17 +290,13 @@ impl Account for StoreAccount {
         let (folder, rights) = self.folder(name).await?;
         allowed(rights, Rights::READ)?;
         let view = self.store.watch(self.mailbox, folder.id).await.map_err(failure)?.borrow().clone();
-        let deleted = |e: &&mail::Entry| e.flags.contains(Flags::DELETED);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(FolderStatus {
             messages: count(view.len()),
             unseen: count(view.unseen()),
             deleted: count(view.deleted()),
             size: view.octets(),
-            deleted_size: match view.deleted() {
-                0 => 0,
-                _ => view.iter().filter(deleted).map(|e| u64::from(e.size)).sum(),
-            },
+            deleted_size: view.having(Flags::DELETED).map(|(_, e)| u64::from(e.size)).sum(),
             uid_next: view.uid_next,
             uid_validity: view.uid_validity,
             highest_modseq: view.highest_modseq,

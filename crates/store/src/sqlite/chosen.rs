@@ -96,10 +96,11 @@ impl<'v> Folder<'v> {
 
     /// The messages with `\Deleted`, at most `limit`.
     pub(super) fn deleted(&self, tx: &Tx<'_>, limit: usize) -> Result<Vec<Chosen>> {
-        if self.view.is_some_and(|view| view.deleted() == 0) {
-            return Ok(Vec::new());
+        if let Some(view) = self.view {
+            let found = view.having(Flags::DELETED).take(limit);
+            return Ok(found.map(|(place, entry)| Chosen { place, entry: *entry }).collect());
         }
-        let all = self.all(tx)?.into_iter();
+        let all = self.range(tx, 0, u32::MAX)?.into_iter();
         Ok(all.filter(|c| c.entry.flags.contains(Flags::DELETED)).take(limit).collect())
     }
 }

@@ -330,8 +330,8 @@ pub(crate) fn seal_and_open(key: &DataKey, structure: &[u8], message: &[u8]) -> 
     let mut record = Record::seal(key, message.len() as u64, structure, Sealing::Octets(message))?;
     record.complete(Owner::Mailbox(MailboxId(1), 1), 0, |_| {});
     record.finish(1, 0, 1, true);
-    let whole = Whole::parse(record.octets.into())?;
-    Ok(open_structure(key, whole.structure())?.len() + whole.body(key)?.len() as usize)
+    let whole = Whole::parse(record.octets)?;
+    Ok(open_structure(key, whole.structure())?.len() + whole.into_body(key)?.len() as usize)
 }
 
 #[cfg(test)]
