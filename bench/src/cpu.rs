@@ -11,12 +11,7 @@ fn machine() -> Option<f64> {
 
 /// Seconds of CPU this process spent.
 fn own() -> Option<f64> {
-    of(std::process::id())
-}
-
-/// Seconds of CPU a process spent.
-pub fn of(pid: u32) -> Option<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let after_name = stat.rsplit_once(')')?.1;
     let numbers: Vec<f64> = after_name.split_whitespace().filter_map(|n| n.parse().ok()).collect();
     // After the name and the state letter (which is no number): utime and stime are fields 14 and 15 of the line.

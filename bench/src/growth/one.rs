@@ -9,6 +9,7 @@ use super::{Chart, Figures, Options, ms};
 use crate::imap::Mailstore;
 use crate::imap::client::{Client, connector};
 use crate::imap::ours::Ours;
+use crate::imap::process;
 
 /// Messages whose flags are asked at once.
 const LAST: u64 = 100;
@@ -190,8 +191,8 @@ pub fn greeted(address: SocketAddr) -> Result<(), String> {
 
 /// Waits until the server spends nothing: what arrived is indexed. `false`: it does not within so many seconds.
 pub fn rest(ours: &Ours, patience: u64) -> Result<bool, String> {
-    let pid = ours.process().ok_or("the server does not run")?;
-    let spent = || crate::cpu::of(pid).ok_or("the server ended");
+    let pid = ours.running().ok_or("the server does not run")?;
+    let spent = || process::cpu(pid);
     let began = Instant::now();
     let (mut since, mut before) = (Instant::now(), spent()?);
     while since.elapsed() < REST {

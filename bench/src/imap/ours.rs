@@ -120,8 +120,13 @@ impl Ours {
         Ok(Path::new(config["operator"]["data"].as_str().ok_or("no data folder")?).join("store"))
     }
 
+    /// Octets of memory of the server, which runs.
+    pub fn memory(&self) -> Result<u64, String> {
+        super::process::tree(self.running().ok_or("the server does not run")?)
+    }
+
     /// The process of the server, when it runs.
-    pub fn process(&self) -> Option<u32> {
+    pub fn running(&self) -> Option<u32> {
         self.server.as_ref().map(Child::id)
     }
 
