@@ -215,6 +215,20 @@ fn epoch(tx: &Tx<'_>, key: Key, to: &FolderName) -> Result<UidValidity> {
     validity.map(UidValidity).ok_or(StoreError::NoSuchFolder)
 }
 
+/// What a copy and a move begin with: the folder, those of its messages that are asked for, and the answer when there is none.
+fn begin<'v>(
+    tx: &Tx<'_>,
+    from: Key,
+    view: Option<&'v View>,
+    uids: &[Uid],
+    to: &FolderName,
+) -> Result<(Folder<'v>, Vec<Chosen>, Copied)> {
+    let folder = Folder::open(tx, from, view)?;
+    let uid_validity = epoch(tx, from, to)?;
+    let chosen = folder.choose(tx, uids)?;
+    Ok((folder, chosen, Copied { uid_validity, uids: Vec::new() }))
+}
+
 pub(super) fn copy(
     tx: &mut Tx<'_>,
     from: Key,
@@ -223,11 +237,9 @@ pub(super) fn copy(
     to: &FolderName,
     at: i64,
 ) -> Result<Copied> {
-    let folder = Folder::open(tx, from, view)?;
-    let uid_validity = epoch(tx, from, to)?;
-    let chosen = folder.choose(tx, uids)?;
+    let (folder, chosen, nothing) = begin(tx, from, view, uids, to)?;
     if chosen.is_empty() {
-        return Ok(Copied { uid_validity, uids: Vec::new() });
+        return Ok(nothing);
     }
     let octets = chosen.iter().map(|c| u64::from(c.entry.size)).sum();
     grow(tx, from.0, &Growth { octets, messages: chosen.len(), ..Growth::default() })?;
@@ -244,11 +256,9 @@ pub(super) fn move_some(
     to: &FolderName,
     at: i64,
 ) -> Result<Copied> {
-    let folder = Folder::open(tx, from, view)?;
-    let uid_validity = epoch(tx, from, to)?;
-    let chosen = folder.choose(tx, uids)?;
+    let (folder, chosen, nothing) = begin(tx, from, view, uids, to)?;
     if chosen.is_empty() {
-        return Ok(Copied { uid_validity, uids: Vec::new() });
+        return Ok(nothing);
     }
     move_chosen(tx, &folder, &chosen, to, at)
 }
