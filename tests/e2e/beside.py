@@ -90,8 +90,9 @@ class Beside(Space):
         mailbox(self.configs[name], "create", app["mailbox"], "--kind", "APP", "--holder", app["structure"])
 
     def start(self, name):
-        log = open(self.configs[name].parent / "serve.log", "ab")
-        with log:
+        said = self.configs[name].parent / "serve.log"
+        with open(said, "ab") as log:
+            before = log.tell()
             process = subprocess.Popen([BINARY, "serve", "--config", str(self.configs[name])], stdout=log,
                                        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         self.processes[name] = process
@@ -101,6 +102,9 @@ class Beside(Space):
         def listening():
             if process.poll() is not None:
                 raise AssertionError(f"operator {name} ended with {process.returncode}\n{self.output()}")
+            # Its ports answer before its store is open.
+            if b" is up\n" not in said.read_bytes()[before:]:
+                return False
             try:
                 for place in places:
                     socket.create_connection(place, 5).close()

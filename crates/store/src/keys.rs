@@ -17,6 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
+use crate::body::random_name;
 use crate::crypt::{self, DataKey};
 use crate::{Result, StoreError};
 
@@ -86,18 +87,20 @@ impl MasterKey {
         Self::parse(&text).map_err(|e| StoreError::Unusable(format!("{name}: {e}")))
     }
 
-    /// From the file, made with a random key when it is not there. Blocking.
+    /// From the file, made with a random key when it is not there. It appears whole or not at all, and once: a server and a command
+    /// that start together have the same key, and a crash in the middle leaves none. Blocking.
     pub(crate) fn from_file_or_made(path: &Path) -> Result<Self> {
-        match File::options().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => {
-                let key = crypt::random::<32>()?;
-                let text: Zeroizing<String> = Zeroizing::new(key.iter().map(|o| format!("{o:02x}")).collect());
-                file.write_all(text.as_bytes())?;
-                file.sync_all()?;
-                sync_parent(path)?;
-            }
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e.into()),
+        if !path.exists() {
+            let new = path.with_extension(format!("{}.new", random_name()?));
+            let made = make_key(&new).and_then(|()| match std::fs::hard_link(&new, path) {
+                // Somebody else was first.
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            });
+            // Whatever happened, this name has served.
+            let _ = std::fs::remove_file(&new);
+            made?;
+            sync_parent(path)?;
         }
         Self::from_file(path)
     }
@@ -117,6 +120,15 @@ impl KeyKeeper for MasterKey {
     fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Zeroizing<[u8; 32]>> {
         crypt::unwrap(&self.0, context, wrapped)
     }
+}
+
+/// Writes a random key to a new file.
+fn make_key(path: &Path) -> std::io::Result<()> {
+    let key = crypt::random::<32>().map_err(std::io::Error::other)?;
+    let text: Zeroizing<String> = Zeroizing::new(key.iter().map(|o| format!("{o:02x}")).collect());
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn sync_parent(path: &Path) -> Result<()> {
@@ -323,6 +335,26 @@ mod tests {
 
     fn keys(folder: &Path, master: u8) -> Keys {
         Keys::open(folder, Arc::new(MasterKey(Zeroizing::new([master; 32])))).expect("opened")
+    }
+
+    #[test]
+    fn those_who_begin_together_have_one_master_key() {
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().expect("a folder");
+            let path = dir.path().join("master.key");
+            let start = std::sync::Barrier::new(8);
+            let made: Vec<[u8; 32]> = std::thread::scope(|scope| {
+                let one = || {
+                    start.wait();
+                    *MasterKey::from_file_or_made(&path).expect("whole, whoever makes it").0
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+                threads.into_iter().map(|thread| thread.join().expect("ended")).collect()
+            });
+            assert!(made.iter().all(|key| *key == made[0]));
+            let left = std::fs::read_dir(dir.path()).expect("a folder").count();
+            assert_eq!(left, 1, "nothing but the key");
+        }
     }
 
     #[test]
