@@ -1,0 +1,18 @@
+//! MSSanté for care software (LPS, DUI, PFI): everything Référentiel #2 asks of a mail client, as an asynchronous library.
+//!
+//! * [`account`]: a BAL and how it is opened (Pro Santé Connect or certificate);
+//! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
+//! * [`trace`]: the functional traces of ECO.4.1.x.
+//!
+//! Invariants:
+//! * nothing here panics on what a server, a document or a user gives, prints, or ends the host program (ECO.1.2.3);
+//! * tokens live in memory only, wiped when dropped, and never reach a log or a trace (ECO.1.2.5);
+//! * no connection leaves the trust space: names, addresses and certificates are checked before a token is sent.
+#![deny(missing_docs)]
+
+pub mod account;
+pub mod explain;
+pub mod trace;
+
+pub use account::{Account, Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
+pub use explain::{Explain, Fault, Language};
