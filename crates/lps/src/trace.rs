@@ -1,7 +1,15 @@
 //! Functional traces (ECO.4.1.1, ECO.4.1.2): who did what on which BAL, what was asked and what the server answered, failures
 //! included. Never a message's content, never a dialogue, no token.
+//!
+//! [`file`] keeps them as files; [`query`] reads and exports those.
+
+pub mod file;
+pub mod query;
+mod redact;
 
 use time::OffsetDateTime;
+
+pub use file::TraceFolder;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +35,25 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: [Action; 9] = [
+        Action::Connect,
+        Action::List,
+        Action::Read,
+        Action::Send,
+        Action::Mark,
+        Action::Delete,
+        Action::Receipt,
+        Action::Login,
+        Action::Search,
+    ];
+
+    /// The one of that code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Action> {
+        Action::ALL.into_iter().find(|action| action.code() == code)
+    }
+
     /// Lower case, stable, for files.
     #[must_use]
     pub fn code(self) -> &'static str {
