@@ -1,6 +1,7 @@
 //! MSSanté for care software (LPS, DUI, PFI): everything Référentiel #2 asks of a mail client, as an asynchronous library.
 //!
 //! * [`account`]: a BAL and how it is opened (Pro Santé Connect or certificate);
+//! * [`space`]: the settings, and the only way to a server;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
 //!
@@ -12,7 +13,9 @@
 
 pub mod account;
 pub mod explain;
+pub mod space;
 pub mod trace;
 
 pub use account::{Account, Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
 pub use explain::{Explain, Fault, Language};
+pub use space::{ConnectError, Software, Space, SpaceError};

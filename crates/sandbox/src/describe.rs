@@ -70,6 +70,7 @@ pub(crate) fn describe(ports: &Ports, pki: &Pki, psc: &Psc, keys: &Keys) -> Resu
             mx: Endpoint { host: ports.mx(3).to_string(), port: ports.relay, name: mes::HOST.to_owned() },
             dn: pki.mes_dn()?.to_string(),
         },
+        lps: "lps.toml".to_owned(),
         negative: negative.collect::<BTreeMap<_, _>>(),
     })
 }

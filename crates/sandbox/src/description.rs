@@ -36,6 +36,9 @@ pub struct Description {
     pub applications: Vec<ApplicationEntry>,
     /// Mon espace santé.
     pub mes: MesEntry,
+    /// The settings file of mail software.
+    #[serde(default)]
+    pub lps: String,
     /// Certificates made for refusals, by what is wrong with them.
     pub negative: BTreeMap<String, NegativeEntry>,
 }

@@ -66,6 +66,11 @@ impl Layout {
         self.root.join("sandbox.json")
     }
 
+    /// The settings of mail software.
+    pub fn lps(&self) -> PathBuf {
+        self.root.join("lps.toml")
+    }
+
     /// The white list as Mon espace santé last had it.
     pub(crate) fn mes_list(&self) -> PathBuf {
         self.root.join("mes-white-list.xml")

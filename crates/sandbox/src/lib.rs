@@ -19,6 +19,7 @@ mod description;
 pub mod dns;
 mod error;
 mod layout;
+mod lps;
 pub mod mes;
 mod operators;
 pub mod pki;

@@ -22,7 +22,7 @@ use crate::pki::Pki;
 use crate::ports::Reserved;
 use crate::psc::{Keys, Psc};
 use crate::publisher::{self, Publisher};
-use crate::{Layout, Ports, SandboxError, mes, operators};
+use crate::{Layout, Ports, SandboxError, lps, mes, operators};
 
 /// Starts tried when a port is taken between its choice and its use.
 const TRIES: usize = 4;
@@ -210,6 +210,7 @@ impl Starting {
                 return Err(error);
             }
         };
+        lps::write(&self.layout, &ports)?;
         let description = describe(&ports, &pki, &psc, &keys)?;
         description.write(&self.layout.description())?;
         Ok(Sandbox {

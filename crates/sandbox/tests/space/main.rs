@@ -87,6 +87,7 @@ fn contract(folder: &Path, description: &Description) {
         "/psc/client_id",
         "/psc/client_secret",
         "/white_list",
+        "/lps",
         "/operators/0/name",
         "/operators/1/domain",
         "/operators/0/imap/host",

@@ -1,0 +1,3 @@
+//! The library against a whole sandbox, one module per subject.
+
+mod space;
