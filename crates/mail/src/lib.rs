@@ -8,14 +8,19 @@
 //! * [`preview`]: the first words of a message;
 //! * [`report`]: delivery status notifications;
 //! * [`sequence`]: sets of message numbers; [`sought`]: texts sought in messages;
+//! * [`markup`]: HTML and XML made text;
+//! * [`disposition`]: what became of a message at its reader's (MDN, RFC 8098);
 //! * [`mime`]: the structure of a message (ENVELOPE, BODYSTRUCTURE, where each part lies), computed once while it streams in.
 #![deny(missing_docs)]
 
 pub mod acl;
 pub mod date;
+pub mod disposition;
+mod entities;
 pub mod flags;
 pub mod folder;
 pub mod header;
+pub mod markup;
 pub mod mime;
 pub mod preview;
 pub mod report;

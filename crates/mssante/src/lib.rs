@@ -16,6 +16,7 @@ mod ids;
 mod ins;
 mod kind;
 pub mod label;
+pub mod receipt;
 mod structure;
 pub mod subject;
 mod text;

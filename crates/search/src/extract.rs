@@ -10,13 +10,13 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use mail::header::{Fields, Transfer, TransferDecoder, decode_charset, decode_words};
+use mail::header::{Fields, Transfer, TransferDecoder, characters, decode_words};
+use mail::markup::{Language, Markup};
 use mail::mime::{Content, Part, Structure};
 use mssante::xdm;
 
 use crate::document::{Addressing, Head};
 use crate::fold::{BOUNDARY, Folder, fold};
-use crate::markup::{Language, Markup};
 
 /// Octets read at once.
 pub const PIECE: usize = 64 * 1024;
@@ -312,23 +312,6 @@ fn whole_characters(octets: &[u8]) -> usize {
     }
 }
 
-/// The octets as text. Unknown or missing charsets, and US-ASCII that is not, are taken for UTF-8, or else for windows-1252.
-fn characters<'o>(charset: &str, octets: &'o [u8]) -> std::borrow::Cow<'o, str> {
-    let charset = charset.trim();
-    let guess =
-        charset.is_empty() || ["us-ascii", "ascii", "utf-8", "utf8"].iter().any(|c| charset.eq_ignore_ascii_case(c));
-    match std::str::from_utf8(octets) {
-        Ok(text) if guess || text.is_ascii() => text.into(),
-        read => match decode_charset(charset, octets) {
-            Some(text) => text.into(),
-            None => match read {
-                Ok(text) => text.into(),
-                Err(_) => decode_charset("windows-1252", octets).unwrap_or_default().into(),
-            },
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,21 +327,6 @@ mod tests {
             (b"\x80\x80\x80\x80\x80", 5),
         ] {
             assert_eq!(whole_characters(octets), whole, "{octets:?}");
-        }
-    }
-
-    #[test]
-    fn charsets() {
-        for (charset, octets, text) in [
-            ("", &b"\xc3\xa9"[..], "é"),
-            ("", b"\xe9t\xe9", "été"),
-            ("us-ascii", b"\xc3\xa9", "é"),
-            ("US-ASCII", b"\xe9", "é"),
-            ("iso-8859-1", b"\xc3\xa9", "Ã©"),
-            ("koi8-r", b"\xe9", "é"),
-            ("utf-8", b"a\xe9b", "a\u{fffd}b"),
-        ] {
-            assert_eq!(characters(charset, octets), text, "{charset} {octets:?}");
         }
     }
 }

@@ -9,11 +9,9 @@
 #![deny(missing_docs)]
 
 mod document;
-mod entities;
 mod extract;
 mod fold;
 pub mod index;
-mod markup;
 pub mod matching;
 
 pub use document::{Document, Head, MAX_TEXT, Reading};

@@ -10,7 +10,7 @@ mod words;
 mod writer;
 
 pub use address::{Address, AddressList, parse_addresses};
-pub use charset::decode_charset;
+pub use charset::{characters, decode_charset};
 pub use transfer::{Transfer, TransferDecoder};
 pub use words::decode_words;
 pub use writer::{HeaderError, Writer};

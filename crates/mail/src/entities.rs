@@ -13,7 +13,7 @@ pub(crate) fn character(name: &str) -> Option<char> {
         .ok()?;
         // What old programs meant by the controls (HTML, "numeric character reference end state").
         if (0x80..=0x9f).contains(&code) {
-            return mail::header::decode_charset("windows-1252", &[code as u8])?.chars().next();
+            return crate::header::decode_charset("windows-1252", &[code as u8])?.chars().next();
         }
         return char::from_u32(code).filter(|c| *c != '\0');
     }

@@ -14,14 +14,18 @@ const MAX_VALUE: usize = 4096;
 
 /// The language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Language {
+pub enum Language {
+    /// HTML: only what is shown.
     Html,
+    /// XML: text and values of attributes.
     Xml,
+    /// HTML to be read by a person: as [`Language::Html`], without the title, and every block begins a line ([`shown`]).
+    Shown,
 }
 
 /// Makes markup text.
 #[derive(Debug)]
-pub(crate) struct Markup {
+pub struct Markup {
     language: Language,
     state: State,
     /// The name of the tag, or of the reference, or the end of a comment so far.
@@ -86,7 +90,8 @@ enum State {
 }
 
 impl Markup {
-    pub(crate) fn new(language: Language) -> Self {
+    /// A reader at the start of a text.
+    pub fn new(language: Language) -> Self {
         Markup {
             language,
             state: State::Text,
@@ -98,7 +103,7 @@ impl Markup {
     }
 
     /// Reads the next piece and adds its text to `out`.
-    pub(crate) fn push(&mut self, mut text: &str, out: &mut String) {
+    pub fn push(&mut self, mut text: &str, out: &mut String) {
         loop {
             // Plain stretches at once.
             let run = match self.state {
@@ -121,7 +126,7 @@ impl Markup {
     }
 
     /// Ends the text: what looked like a reference or a tag and is not finished stands as it is.
-    pub(crate) fn finish(mut self, out: &mut String) {
+    pub fn finish(mut self, out: &mut String) {
         match self.state {
             State::Reference { quote: None } => self.reference_ends(None, None, out),
             State::Opened => out.push('<'),
@@ -274,12 +279,17 @@ impl Markup {
     fn tag_ends(&mut self, closing: bool, out: &mut String) {
         self.state = State::Text;
         match self.language {
-            Language::Html => {
+            Language::Html | Language::Shown => {
                 let name = self.name.as_str();
+                let shown = self.language == Language::Shown;
                 if !INLINE.contains(&name) {
-                    out.push(' ');
+                    let cell = matches!(name, "td" | "th");
+                    out.push(if shown && !cell { '\n' } else { ' ' });
+                    if shown && name == "li" && !closing {
+                        out.push_str("- ");
+                    }
                 }
-                if !closing && matches!(name, "script" | "style") {
+                if !closing && (matches!(name, "script" | "style") || shown && name == "title") {
                     self.state = State::Raw { matched: 0 };
                 }
             }
@@ -296,7 +306,7 @@ impl Markup {
     }
 
     fn value_ends(&mut self, out: &mut String) {
-        if self.language == Language::Html {
+        if self.language != Language::Xml {
             return;
         }
         if self.attribute == "representation" && self.value == "B64" {
@@ -342,6 +352,39 @@ impl Markup {
             _ => State::Raw { matched: 0 },
         };
     }
+}
+
+/// HTML as text for a person: blocks on lines of their own, blanks collapsed, at most one empty line in a row. Links and pictures
+/// leave only their text: nothing of it can load, run or hide anything.
+pub fn shown(html: &str) -> String {
+    let (mut text, mut reader) = (String::new(), Markup::new(Language::Shown));
+    // Line ends of the source are blanks: only tags begin lines.
+    let flat: String = html.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    reader.push(&flat, &mut text);
+    reader.finish(&mut text);
+    let mut out = String::with_capacity(text.len());
+    let mut empty = 0;
+    for line in text.lines() {
+        let before = out.len();
+        for word in line.split_whitespace() {
+            if out.len() > before {
+                out.push(' ');
+            }
+            out.push_str(word);
+        }
+        if out.len() > before {
+            out.push('\n');
+            empty = 0;
+        } else if !out.is_empty() {
+            empty += 1;
+            // `</p><p>` gives one empty line between, as `<br><br>` does.
+            if empty == 1 {
+                out.push('\n');
+            }
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
 }
 
 fn push_short(name: &mut String, c: char) {
@@ -399,6 +442,13 @@ mod tests {
         ] {
             assert_eq!(text(Language::Html, markup), wanted, "{markup}");
         }
+    }
+
+    #[test]
+    fn for_people() {
+        let html = "<html><head><title>T</title><style>p{}</style></head><body><p>Bonjour <b>Mon</b>sieur,\n suite</p><p>Fin<br>ici</p><ul><li>un</li><li>deux</li></ul><script>x</script><table><tr><td>a</td><td>b</td></tr></table><img src=x></body>";
+        assert_eq!(shown(html), "Bonjour Monsieur, suite\n\nFin\nici\n\n- un\n\n- deux\n\na b");
+        assert_eq!(shown(""), "");
     }
 
     #[test]
