@@ -3,6 +3,7 @@
 //! * [`account`]: a BAL and how it is opened (Pro Santé Connect or certificate);
 //! * [`space`]: the settings, and the only way to a server;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
+//! * [`session`]: one BAL over IMAP;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
 //!
 //! Invariants:
@@ -14,6 +15,7 @@
 pub mod account;
 pub mod explain;
 pub mod space;
+pub mod session;
 pub mod trace;
 
 pub use account::{Account, Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
