@@ -70,7 +70,7 @@ impl VerifierConfig {
 }
 
 /// HTTPS, or plain HTTP to the machine itself (tests, a stub next door): keys fetched in clear would be anybody's.
-fn is_safe(url: &Url) -> bool {
+pub(crate) fn is_safe(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) if ip.is_loopback() => matches!(url.scheme(), "http" | "https"),
         Some(url::Host::Ipv6(ip)) if ip.is_loopback() => matches!(url.scheme(), "http" | "https"),

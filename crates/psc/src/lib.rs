@@ -1,7 +1,8 @@
-//! Pro Santé Connect, seen from an operator: who is the professional behind this access token?
+//! Pro Santé Connect, seen from both sides.
 //!
-//! [`Verifier`] answers, or says why not ([`TokenError`]); [`xoauth2`] reads what IMAP and SMTP clients send. Requirements:
-//! LPS-TOKEN, LPS-IDENT, MSS-7.2, MSS-7.4; control cases JWT-01 to JWT-22.
+//! From an operator: who is the professional behind this access token? [`Verifier`] answers, or says why not ([`TokenError`]);
+//! [`xoauth2`] reads what IMAP and SMTP clients send. Requirements: LPS-TOKEN, LPS-IDENT, MSS-7.2, MSS-7.4; control cases JWT-01 to JWT-22.
+//! From a mail program: [`login`]. Requirements: ECO-TOKEN, ECO.1.2.5, ECO.1.2.6, ECO.1.2.7.
 //!
 //! Invariants:
 //! * a token is believed only after its form (a strict JWS), its claims, its signature by a key of the configured JWKS, and PSC's
@@ -22,6 +23,7 @@ mod identity;
 mod json;
 mod jws;
 mod keys;
+pub mod login;
 mod secret;
 mod verifier;
 pub mod xoauth2;

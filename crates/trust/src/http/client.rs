@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openssl::x509::X509;
-use reqwest::{Certificate, Client, Response, StatusCode, redirect, tls};
+use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, redirect, tls};
 
 /// Time to establish a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,21 +35,31 @@ pub enum HttpError {
 /// # Errors
 /// An authority that cannot be used.
 pub fn client(anchors: &[X509]) -> Result<Client, HttpError> {
-    let mut roots = Vec::with_capacity(anchors.len());
-    for anchor in anchors {
-        roots.push(Certificate::from_der(&anchor.to_der()?)?);
+    Ok(builder(Some(anchors))?.build()?)
+}
+
+/// The same, to be completed (a client certificate). Without `anchors` the machine's own authorities are believed: for services
+/// outside the trust space only.
+///
+/// # Errors
+/// An authority that cannot be used.
+pub fn builder(anchors: Option<&[X509]>) -> Result<ClientBuilder, HttpError> {
+    let mut builder = Client::builder().tls_backend_native();
+    if let Some(anchors) = anchors {
+        let mut roots = Vec::with_capacity(anchors.len());
+        for anchor in anchors {
+            roots.push(Certificate::from_der(&anchor.to_der()?)?);
+        }
+        builder = builder.tls_certs_only(roots);
     }
-    Ok(Client::builder()
-        .tls_backend_native()
-        .tls_certs_only(roots)
+    Ok(builder
         .tls_version_min(tls::Version::TLS_1_2)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
-        .user_agent(concat!("vaguemestre/", env!("CARGO_PKG_VERSION")))
-        .build()?)
+        .user_agent(concat!("vaguemestre/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// The body of `url`, of at most `max` bytes.

@@ -8,5 +8,5 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use client::{HttpError, client, get_limited, read_limited};
+pub use client::{HttpError, builder, client, get_limited, read_limited};
 pub use serve::{MAX_BODY, serve};
