@@ -3,6 +3,7 @@
 //! * [`account`]: a BAL and how it is opened (Pro Santé Connect or certificate);
 //! * [`space`]: the settings, and the only way to a server;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
+//! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`session`]: one BAL over IMAP;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
 //!
@@ -15,6 +16,7 @@
 pub mod account;
 pub mod explain;
 pub mod space;
+pub mod login;
 pub mod session;
 pub mod trace;
 

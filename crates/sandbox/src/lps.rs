@@ -69,12 +69,10 @@ fn psc(ports: &Ports) -> String {
     let mut text = "[psc]\n".to_owned();
     for (key, value) in [
         ("issuer", psc.issuer()),
-        ("authorization_endpoint", psc.authorization_endpoint()),
-        ("token_endpoint", psc.token_endpoint()),
-        ("jwks_uri", psc.jwks_uri()),
-        ("userinfo_endpoint", psc.userinfo_endpoint()),
         ("client_id", CLIENT_ID.to_owned()),
         ("client_secret_file", "psc/client-secret".to_owned()),
+        // The real PSC has a certificate of a public authority.
+        ("anchors", "pki/ca.pem".to_owned()),
     ] {
         let _ = writeln!(text, "{key} = {}", quoted(&value));
     }

@@ -42,6 +42,9 @@ pub enum SpaceError {
     /// The folder of revocation lists.
     #[error(transparent)]
     Revocation(#[from] RevocationError),
+    /// The section `[psc]`.
+    #[error(transparent)]
+    Psc(#[from] psc::login::SettingsError),
     /// The machine's own name servers.
     #[error("the name servers of this machine cannot be found: {0}")]
     Resolver(String),
@@ -55,6 +58,7 @@ impl Explain for SpaceError {
             SpaceError::Value { .. } => "space.value",
             SpaceError::Tls(_) => "space.certificates",
             SpaceError::Revocation(_) => "space.revocation",
+            SpaceError::Psc(error) => error.code(),
             SpaceError::Resolver(_) => "space.resolver",
         }
     }
@@ -77,6 +81,7 @@ impl Explain for SpaceError {
             SpaceError::Syntax { path, line: None, what } => format!("{} : {what}", path.display()),
             SpaceError::Value { key, what } => format!("réglage {key} : {what}"),
             SpaceError::Tls(error) => format!("certificats : {error}"),
+            SpaceError::Psc(error) => error.message(language),
             SpaceError::Revocation(error) => format!("listes de révocation : {error}"),
             SpaceError::Resolver(why) => format!("les serveurs de noms de ce poste sont introuvables : {why}"),
         }
@@ -100,6 +105,7 @@ impl Explain for SpaceError {
                 "Donnez dans trust.cache un dossier où cet utilisateur peut écrire.",
                 "Give in trust.cache a folder where this user may write.",
             ),
+            SpaceError::Psc(error) => return error.remedy(language),
             SpaceError::Resolver(_) => language.pick(
                 "Donnez un serveur de noms dans network.nameserver.",
                 "Give a name server in network.nameserver.",

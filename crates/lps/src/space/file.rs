@@ -21,7 +21,7 @@ pub(super) struct File {
     pub trust: Trust,
     #[serde(default)]
     pub network: Network,
-    pub psc: Option<toml::Table>,
+    pub psc: Option<psc::login::Settings>,
     pub directory: Option<toml::Table>,
     pub traces: Option<Traces>,
     #[serde(default)]

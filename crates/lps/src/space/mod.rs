@@ -75,8 +75,8 @@ pub struct Space {
     pub tracer: Arc<dyn Tracer>,
     /// Tells the date.
     pub clock: SharedClock,
-    /// The section `[psc]`.
-    pub psc: Option<toml::Table>,
+    /// Pro Santé Connect, by the section `[psc]`.
+    pub psc: Option<psc::login::Provider>,
     /// The section `[directory]`.
     pub directory: Option<toml::Table>,
     /// Where traces are kept, when the file says so.
@@ -127,6 +127,7 @@ impl Space {
             ..RevocationSettings::required(anchors.clone(), sources(&file.trust.crl, &folder))
         };
         let revocation = Arc::new(Revocation::new(settings)?);
+        let psc = file.psc.map(|psc| psc::login::Provider::new(&psc, &folder, clock.clone())).transpose()?;
         let mut ports = BTreeMap::new();
         for (name, port) in &file.network.autoconfig_ports {
             for domain in file::domains("network.autoconfig_ports", std::iter::once(name))? {
@@ -142,7 +143,7 @@ impl Space {
             software: software(file.software)?,
             tracer: Arc::new(NoTrace),
             clock,
-            psc: file.psc,
+            psc,
             directory: file.directory,
             traces: file.traces.map(|traces| folder.join(traces.folder)),
             patient_limit: file.patients.limit,

@@ -1,0 +1,18 @@
+//! Logging in with Pro Santé Connect (issue 4 §2; client.md §3): what a host program adds to [`psc::login`].
+//!
+//! * [`PscTokens`]: a session as a [`TokenSource`];
+//! * every error of [`psc::login`] explains itself.
+//!
+//! A space's [`Provider`] is `space.psc`. A login by phone is `provider.ciba(person, channel)`, its two digits shown, then `wait()`.
+
+mod explain;
+mod tokens;
+
+pub use psc::login::{
+    BindingMessage, Channel, CibaLogin, LoginError, Over, Provider, PscSession, RedirectLogin, SESSION_IDLE,
+    SESSION_MAX,
+};
+pub use tokens::PscTokens;
+
+#[cfg(doc)]
+use crate::TokenSource;
