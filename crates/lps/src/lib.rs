@@ -2,6 +2,7 @@
 //!
 //! * [`account`]: a BAL and how it is opened (Pro Santé Connect or certificate);
 //! * [`space`]: the settings, and the only way to a server;
+//! * [`documents`]: health documents checked, packed and copied; [`content`]: octets that may be many;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`session`]: one BAL over IMAP;
@@ -14,6 +15,8 @@
 #![deny(missing_docs)]
 
 pub mod account;
+pub mod content;
+pub mod documents;
 pub mod explain;
 pub mod space;
 pub mod login;
@@ -21,5 +24,7 @@ pub mod session;
 pub mod trace;
 
 pub use account::{Account, Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
+pub use content::Content;
+pub use documents::{DocumentError, DocumentSet, Given, Preparation, Version};
 pub use explain::{Explain, Fault, Language};
 pub use space::{ConnectError, Software, Space, SpaceError};

@@ -15,7 +15,7 @@ use crate::ins::{Ins, InsAuthority};
 use crate::xml::{self, XmlError, attribute, child, children, line, path};
 
 /// Namespace of HL7 version 3.
-const HL7: &str = "urn:hl7-org:v3";
+pub const HL7: &str = "urn:hl7-org:v3";
 /// Longest text kept from a header, in characters: titles and names are far shorter.
 const MAX_TEXT: usize = 256;
 /// Most elements kept of any repeated kind (patient ids, authors, events).
@@ -164,6 +164,8 @@ pub struct CdaHeader {
     pub set_id: Option<InstanceId>,
     /// Version number.
     pub version: Option<u32>,
+    /// The version that this one replaces (`relatedDocument` of type RPLC).
+    pub replaces: Option<InstanceId>,
     /// Type of document.
     pub code: Code,
     /// Title.
@@ -180,6 +182,8 @@ pub struct CdaHeader {
     pub authors: Vec<Author>,
     /// Who answers for it.
     pub legal_authenticator: Option<Author>,
+    /// Name of the structure that keeps it.
+    pub custodian: Option<String>,
     /// The main documented act.
     pub service_event: Option<Code>,
     /// When the act began.
@@ -201,7 +205,14 @@ impl CdaHeader {
     /// See [`CdaError`]; never quotes the document.
     pub fn read(document: &[u8]) -> Result<Self, CdaError> {
         let tree = xml::parse(xml::text_of(document)?)?;
-        let root = tree.root_element();
+        Self::of(tree.root_element())
+    }
+
+    /// The header of a CDA that is parsed already.
+    ///
+    /// # Errors
+    /// [`CdaError::NotCda`] or [`CdaError::Missing`].
+    pub fn of(root: Node<'_, '_>) -> Result<Self, CdaError> {
         if root.tag_name().name() != "ClinicalDocument" || root.tag_name().namespace() != Some(HL7) {
             return Err(CdaError::NotCda);
         }
@@ -215,6 +226,10 @@ impl CdaHeader {
             id: child(root, "id").and_then(instance_id).ok_or(CdaError::Missing("id"))?,
             set_id: child(root, "setId").and_then(instance_id),
             version: child(root, "versionNumber").and_then(|n| n.attribute("value")?.parse().ok()),
+            replaces: children(root, "relatedDocument")
+                .filter(|n| n.attribute("typeCode") == Some("RPLC"))
+                .find_map(|n| path(n, &["parentDocument", "id"]))
+                .and_then(instance_id),
             code: child(root, "code").and_then(code).ok_or(CdaError::Missing("code"))?,
             title: child(root, "title").and_then(|n| line(n, MAX_TEXT)),
             effective_time: child(root, "effectiveTime").and_then(timestamp),
@@ -223,6 +238,8 @@ impl CdaHeader {
             patient: patient(role),
             authors: children(root, "author").take(MAX_REPEATED).map(|n| author(n, "assignedAuthor")).collect(),
             legal_authenticator: child(root, "legalAuthenticator").map(|n| author(n, "assignedEntity")),
+            custodian: path(root, &["custodian", "assignedCustodian", "representedCustodianOrganization", "name"])
+                .and_then(|n| line(n, MAX_TEXT)),
             service_event: event.and_then(|e| child(e, "code")).and_then(code),
             service_start: bound("low").or_else(|| event.and_then(|e| child(e, "effectiveTime")).and_then(timestamp)),
             service_stop: bound("high"),

@@ -16,12 +16,13 @@ mod ids;
 mod ins;
 mod kind;
 pub mod label;
+pub mod pdf_name;
 pub mod receipt;
 mod structure;
 pub mod subject;
 mod text;
 pub mod xdm;
-mod xml;
+pub mod xml;
 
 pub use address::{Address, AddressError, Domain, PATIENT_DOMAIN};
 pub use hl7time::{BadTimestamp, Timestamp};

@@ -5,10 +5,16 @@
 //! IHE_XDM/SUBSET01/METADATA.XML   DOC0001.XML …
 //! ```
 //!
-//! [`build`] writes one submission set with ISO 9660 level 1 names and the metadata that the CDA headers
+//! [`build`] and [`write`](write_to) make one submission set with ISO 9660 level 1 names and the metadata that the CDA headers
 //! give. [`open`] reads an archive from a stranger entirely in memory, under hard limits, and checks each
-//! document against the size and the hash that the metadata announce; nothing is ever written to disk,
-//! so no path of the archive can escape anywhere.
+//! document against the size, the hash and the media type that the metadata announce ([`Integrity`]); nothing is ever written to
+//! disk, so no path of the archive can escape anywhere.
+//!
+//! **Versions.** A document is sent for the first time, replaces the one sent before, or is to be deleted ([`Version`]). A mail has no
+//! registry that would give entries their identifiers, so [`entry_id`] derives one from the document's own: sender and receiver
+//! compute the same. A replacement carries the association RPLC from the new entry to the replaced one; the CDA says it too
+//! (`relatedDocument`). A deletion carries the document's last version, whose entry has the status `Deleted` of the CI-SIS
+//! (TRE_R270) and an `UpdateAvailabilityStatus` association; either sign is read as a deletion.
 
 mod metadata;
 mod metadata_write;
@@ -16,9 +22,10 @@ mod names;
 mod open;
 mod write;
 
+pub use metadata::{Asked, entry_id};
 pub use names::is_archive_name;
 pub use open::{Archive, Document, Integrity, OpenError, open};
-pub use write::{BuildError, Built, Package, Sender, Software, build};
+pub use write::{BuildError, Built, Package, Sender, Software, Version, build, write_to};
 
 /// The name of the attachment.
 pub const ARCHIVE_NAME: &str = "IHE_XDM.zip";

@@ -1,8 +1,10 @@
 //! `METADATA.XML`: the words of ebRIM that XDS uses (ITI TF-3 §4.2), and reading them.
 
+use std::collections::{HashMap, HashSet};
+
 use roxmltree::Node;
 
-use crate::cda::Code;
+use crate::cda::{Code, InstanceId};
 use crate::xml::{self, XmlError, attribute, child, children, line};
 
 /// Namespace of the registry information model.
@@ -30,10 +32,59 @@ pub(super) mod scheme {
     pub const SET_UNIQUE_ID: &str = "urn:uuid:96fdda7c-d067-4183-912e-bf5ee74998a8";
 }
 
+/// Association types and statuses.
+pub(super) mod term {
+    pub const APPROVED: &str = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved";
+    /// TRE_R270 of the CI-SIS.
+    pub const DELETED: &str = "urn:asip:ci-sis:2010:StatusType:Deleted";
+    pub const HAS_MEMBER: &str = "urn:oasis:names:tc:ebxml-regrep:AssociationType:HasMember";
+    pub const REPLACES: &str = "urn:ihe:iti:2007:AssociationType:RPLC";
+    /// Replaces by a transformed version.
+    pub const TRANSFORMED: &str = "urn:ihe:iti:2007:AssociationType:XFRM_RPLC";
+    pub const STATUS_UPDATE: &str = "urn:ihe:iti:2010:AssociationType:UpdateAvailabilityStatus";
+}
+
+/// The entry identifier (`urn:uuid:…`) of a document: derived from the document's own identifier, so that a later replacement
+/// names the entry of a document that left long ago without anything being remembered.
+#[must_use]
+pub fn entry_id(document: &InstanceId) -> String {
+    let mut digest = openssl::sha::Sha256::new();
+    digest.update(b"XDSDocumentEntry.entryUUID\0");
+    digest.update(document.root.as_bytes());
+    digest.update(b"^");
+    digest.update(document.extension.as_deref().unwrap_or_default().as_bytes());
+    let bytes = uuid(&digest.finish());
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    format!("urn:uuid:{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// A UUID of one's own making (RFC 9562 §5.8, version 8) out of a digest.
+pub(super) fn uuid(digest: &[u8; 32]) -> [u8; 16] {
+    let mut uuid = [0u8; 16];
+    uuid.copy_from_slice(&digest[..16]);
+    uuid[6] = uuid[6] & 0x0f | 0x80;
+    uuid[8] = uuid[8] & 0x3f | 0x80;
+    uuid
+}
+
+/// What the sender asks to be done with a document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// File it.
+    #[default]
+    File,
+    /// File it in the place of the document whose entry has this identifier (see [`entry_id`]).
+    Replace(String),
+    /// Take it out of the record.
+    Delete,
+}
+
 /// Longest value kept from metadata, in characters.
 const MAX_TEXT: usize = 1024;
 /// Most documents described: the archive has no more entries than that.
 const MAX_DOCUMENTS: usize = super::open::MAX_ENTRIES;
+/// Most associations read: a document has some three.
+const MAX_ASSOCIATIONS: usize = 4 * MAX_DOCUMENTS;
 /// Most fragments of one URI slot.
 const MAX_FRAGMENTS: usize = 32;
 
@@ -48,19 +99,61 @@ pub(super) struct Entry {
     pub patient_id: Option<String>,
     pub hash: Option<String>,
     pub size: Option<u64>,
+    pub asked: Asked,
 }
 
-/// The documents that a `METADATA.XML` describes. Objects without a URI (deletion requests, references)
-/// are left out.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Entry>, XmlError> {
+/// What a `METADATA.XML` says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Metadata {
+    /// Documents in the archive.
+    pub entries: Vec<Entry>,
+    /// Entries to delete whose document is not in the archive.
+    pub deleted: Vec<String>,
+}
+
+/// The documents that a `METADATA.XML` describes, and what is asked of them. Objects without a URI (references) are left out.
+pub(super) fn read(bytes: &[u8]) -> Result<Metadata, XmlError> {
     let tree = xml::parse(xml::text_of(bytes)?)?;
-    let objects = tree.descendants().filter(|n| {
-        n.is_element() && n.tag_name().name() == "ExtrinsicObject" && n.tag_name().namespace() == Some(RIM)
-    });
-    Ok(objects.take(MAX_DOCUMENTS).filter_map(entry).collect())
+    let objects = |name: &'static str| {
+        tree.descendants()
+            .filter(move |n| n.is_element() && n.tag_name().name() == name && n.tag_name().namespace() == Some(RIM))
+    };
+    let mut replaced: HashMap<&str, &str> = HashMap::new();
+    let mut deleted: Vec<&str> = Vec::new();
+    for association in objects("Association").take(MAX_ASSOCIATIONS) {
+        let end = |name| association.attribute(name).map(str::trim).filter(|id: &&str| id.len() <= MAX_TEXT);
+        match (association.attribute("associationType").map(str::trim), end("sourceObject"), end("targetObject")) {
+            (Some(term::REPLACES | term::TRANSFORMED), Some(new), Some(old)) => {
+                replaced.insert(new, old);
+            }
+            (Some(term::STATUS_UPDATE), _, Some(entry))
+                if slot(association, "NewStatus").next().is_some_and(|status| status == term::DELETED) =>
+            {
+                deleted.push(entry);
+            }
+            _ => {}
+        }
+    }
+    let mut present: HashSet<&str> = HashSet::new();
+    let mut entries = Vec::new();
+    for object in objects("ExtrinsicObject").take(MAX_DOCUMENTS) {
+        let id = object.attribute("id").map(str::trim).unwrap_or_default();
+        let asked = if object.attribute("status") == Some(term::DELETED) || deleted.contains(&id) {
+            Asked::Delete
+        } else {
+            replaced.get(id).map_or(Asked::File, |old| Asked::Replace((*old).to_owned()))
+        };
+        if let Some(entry) = entry(object, asked) {
+            present.insert(id);
+            entries.push(entry);
+        }
+    }
+    deleted.retain(|id| !present.contains(id));
+    deleted.truncate(MAX_DOCUMENTS);
+    Ok(Metadata { entries, deleted: deleted.into_iter().map(ToOwned::to_owned).collect() })
 }
 
-fn entry(object: Node<'_, '_>) -> Option<Entry> {
+fn entry(object: Node<'_, '_>, asked: Asked) -> Option<Entry> {
     let external = |scheme: &str| {
         children(object, "ExternalIdentifier")
             .find(|n| n.attribute("identificationScheme") == Some(scheme))
@@ -77,6 +170,7 @@ fn entry(object: Node<'_, '_>) -> Option<Entry> {
         patient_id: external(scheme::PATIENT_ID),
         hash: slot(object, "hash").next(),
         size: slot(object, "size").next().and_then(|text| text.parse().ok()),
+        asked,
     })
 }
 

@@ -5,8 +5,8 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::metadata::{LCM, RIM, scheme};
-use super::write::{Package, Packed};
+use super::metadata::{LCM, RIM, entry_id, scheme, term, uuid};
+use super::write::{Package, Packed, Version};
 use crate::cda::{Author, Body, CdaHeader, Code, InstanceId, Patient};
 use crate::hl7time::xds_utc;
 use crate::ins::InsAuthority;
@@ -15,8 +15,6 @@ const CLASSIFICATION: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:Registr
 const EXTERNAL: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:ExternalIdentifier";
 const ASSOCIATION: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Association";
 const PACKAGE: &str = "urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:RegistryPackage";
-const HAS_MEMBER: &str = "urn:oasis:names:tc:ebxml-regrep:AssociationType:HasMember";
-const APPROVED: &str = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved";
 /// Terminology of IHE format codes.
 const IHE_FORMATS: &str = "1.3.6.1.4.1.19376.1.2.3";
 /// Symbolic identifier of the only submission set.
@@ -32,8 +30,8 @@ pub(super) fn metadata(package: &Package<'_>, packed: &[Packed<'_>]) -> io::Resu
     out.xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     out.open("lcm:SubmitObjectsRequest", &[("xmlns:lcm", LCM), ("xmlns:rim", RIM)])?;
     out.open("rim:RegistryObjectList", &[])?;
-    for (index, document) in packed.iter().enumerate() {
-        out.document(&document_id(index), document, package)?;
+    for document in packed {
+        out.document(&entry_id(&document.header.id), document, package)?;
     }
     out.submission_set(package, packed)?;
     let id = out.id();
@@ -47,29 +45,23 @@ pub(super) fn metadata(package: &Package<'_>, packed: &[Packed<'_>]) -> io::Resu
         ],
     )?;
     out.close("rim:Classification")?;
-    for index in 0..packed.len() {
-        let id = out.id();
-        let target = document_id(index);
-        out.open(
-            "rim:Association",
-            &[
-                ("id", &id),
-                ("objectType", ASSOCIATION),
-                ("associationType", HAS_MEMBER),
-                ("sourceObject", SET_ID),
-                ("targetObject", &target),
-            ],
-        )?;
-        out.slot("SubmissionSetStatus", &["Original"])?;
-        out.close("rim:Association")?;
+    for document in packed {
+        let entry = entry_id(&document.header.id);
+        out.association(term::HAS_MEMBER, SET_ID, &entry, &[("SubmissionSetStatus", "Original")])?;
+        match &document.version {
+            Version::New => {}
+            Version::Replace(previous) => out.association(term::REPLACES, &entry, &entry_id(previous), &[])?,
+            Version::Delete => out.association(
+                term::STATUS_UPDATE,
+                SET_ID,
+                &entry,
+                &[("OriginalStatus", term::APPROVED), ("NewStatus", term::DELETED)],
+            )?,
+        }
     }
     out.close("rim:RegistryObjectList")?;
     out.close("lcm:SubmitObjectsRequest")?;
     Ok(out.xml.into_inner())
-}
-
-fn document_id(index: usize) -> String {
-    format!("Document{:02}", index + 1)
 }
 
 /// The writer, with the identifiers that ebRIM wants on every object.
@@ -81,9 +73,10 @@ struct Rim {
 impl Rim {
     fn document(&mut self, id: &str, document: &Packed<'_>, package: &Package<'_>) -> io::Result<()> {
         let header = &document.header;
+        let status = if document.version == Version::Delete { term::DELETED } else { term::APPROVED };
         self.open(
             "rim:ExtrinsicObject",
-            &[("id", id), ("mimeType", "text/xml"), ("objectType", scheme::STABLE_DOCUMENT), ("status", APPROVED)],
+            &[("id", id), ("mimeType", "text/xml"), ("objectType", scheme::STABLE_DOCUMENT), ("status", status)],
         )?;
         let created = header.effective_time.map_or_else(|| xds_utc(package.created), |time| time.to_xds());
         self.slot("creationTime", &[&created])?;
@@ -133,7 +126,7 @@ impl Rim {
 
     fn submission_set(&mut self, package: &Package<'_>, packed: &[Packed<'_>]) -> io::Result<()> {
         let header = packed.first().map(|document| &document.header);
-        self.open("rim:RegistryPackage", &[("id", SET_ID), ("objectType", PACKAGE), ("status", APPROVED)])?;
+        self.open("rim:RegistryPackage", &[("id", SET_ID), ("objectType", PACKAGE), ("status", term::APPROVED)])?;
         self.slot("submissionTime", &[&xds_utc(package.created)])?;
         if let Some(author) = header.and_then(|h| h.authors.first()) {
             self.author(SET_ID, scheme::SET_AUTHOR, author)?;
@@ -192,6 +185,24 @@ impl Rim {
         }
         self.name(code.display_name.as_deref().unwrap_or(&code.code))?;
         self.close("rim:Classification")
+    }
+
+    fn association(&mut self, kind: &str, from: &str, to: &str, slots: &[(&str, &str)]) -> io::Result<()> {
+        let id = self.id();
+        self.open(
+            "rim:Association",
+            &[
+                ("id", &id),
+                ("objectType", ASSOCIATION),
+                ("associationType", kind),
+                ("sourceObject", from),
+                ("targetObject", to),
+            ],
+        )?;
+        for (name, value) in slots {
+            self.slot(name, &[value])?;
+        }
+        self.close("rim:Association")
     }
 
     fn external(&mut self, object: &str, scheme: &str, value: &str, name: &str) -> io::Result<()> {
@@ -329,11 +340,8 @@ fn set_unique_id(package: &Package<'_>, packed: &[Packed<'_>]) -> String {
     digest.update(&package.created.unix_timestamp_nanos().to_be_bytes());
     for document in packed {
         digest.update(&openssl::sha::sha256(document.bytes));
+        // A document sent, then deleted, in the same instant: two submissions.
+        digest.update(&[u8::from(document.version == Version::Delete)]);
     }
-    let mut uuid = [0u8; 16];
-    uuid.copy_from_slice(&digest.finish()[..16]);
-    // RFC 9562 §5.8: version 8, a UUID of one's own making.
-    uuid[6] = uuid[6] & 0x0f | 0x80;
-    uuid[8] = uuid[8] & 0x3f | 0x80;
-    format!("2.25.{}", u128::from_be_bytes(uuid))
+    format!("2.25.{}", u128::from_be_bytes(uuid(&digest.finish())))
 }

@@ -5,6 +5,7 @@ use std::io::{Cursor, Read};
 
 use zip::{CompressionMethod, ZipArchive};
 
+use super::metadata::Asked;
 use super::{metadata, names, xds_hash};
 use crate::cda::{CdaError, CdaHeader, Code};
 use crate::xml::XmlError;
@@ -46,18 +47,30 @@ pub enum OpenError {
     /// The metadata name a document that is not in the archive.
     #[error("METADATA.XML names a document that is not in the archive")]
     MissingDocument,
-    /// A document is not what the metadata announce.
-    #[error("a document does not have the size or the hash that METADATA.XML announces")]
-    Corrupt,
 }
 
-/// What proves that a document is whole.
+/// Whether a document is what the metadata announce. A document that is not is handed over all the same, for a person to judge:
+/// never to be filed by a program alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Integrity {
     /// Its hash is the announced one.
     Verified,
     /// The metadata announce no hash.
     Undeclared,
+    /// It has not the announced size.
+    WrongSize,
+    /// It has not the announced hash.
+    WrongHash,
+    /// It is not of the announced media type.
+    WrongType,
+}
+
+impl Integrity {
+    /// Whether nothing that the metadata announce is contradicted.
+    #[must_use]
+    pub fn is_sound(self) -> bool {
+        matches!(self, Self::Verified | Self::Undeclared)
+    }
 }
 
 /// A document of an archive with what the metadata say of it.
@@ -76,7 +89,9 @@ pub struct Document {
     /// The patient's identifier as `matricule^^^&OID&ISO^NH` (ECO.2.1.2: the receiver identifies the
     /// patient from it).
     pub patient_id: Option<String>,
-    /// What proves that it is whole.
+    /// What the sender asks to be done with it.
+    pub asked: Asked,
+    /// Whether it is what the metadata announce.
     pub integrity: Integrity,
     /// The document.
     pub bytes: Vec<u8>,
@@ -94,6 +109,8 @@ impl std::fmt::Debug for Document {
 pub struct Archive {
     /// Documents of all submission sets.
     pub documents: Vec<Document>,
+    /// Entries to delete (see [`entry_id`](super::entry_id)) whose document is not in the archive.
+    pub deleted: Vec<String>,
 }
 
 impl Archive {
@@ -124,18 +141,20 @@ pub fn open(archive: &[u8]) -> Result<Archive, OpenError> {
     if sets.is_empty() {
         return Err(OpenError::NoMetadata);
     }
-    let mut documents = Vec::new();
+    let (mut documents, mut deleted) = (Vec::new(), Vec::new());
     for set in sets {
         let described = files.get(&set).map(|bytes| metadata::read(bytes)).transpose();
-        for entry in described.map_err(OpenError::Metadata)?.unwrap_or_default() {
+        let described = described.map_err(OpenError::Metadata)?.unwrap_or_default();
+        deleted.extend(described.deleted);
+        for entry in described.entries {
             let path = names::key(&format!("{}{}", names::directory(&set), entry.uri)).ok_or(OpenError::Name)?;
             // Each file belongs to one object; taking it out also keeps a hostile METADATA.XML from
             // multiplying one file in memory.
             let bytes = files.remove(&path).ok_or(OpenError::MissingDocument)?;
-            documents.push(Document { integrity: check(&entry, &bytes)?, path, bytes, ..described_as(entry) });
+            documents.push(Document { integrity: check(&entry, &bytes), path, bytes, ..described_as(entry) });
         }
     }
-    Ok(Archive { documents })
+    Ok(Archive { documents, deleted })
 }
 
 fn described_as(entry: metadata::Entry) -> Document {
@@ -146,19 +165,36 @@ fn described_as(entry: metadata::Entry) -> Document {
         type_code: entry.type_code,
         unique_id: entry.unique_id,
         patient_id: entry.patient_id,
+        asked: entry.asked,
         integrity: Integrity::Undeclared,
         bytes: Vec::new(),
     }
 }
 
-fn check(entry: &metadata::Entry, bytes: &[u8]) -> Result<Integrity, OpenError> {
+fn check(entry: &metadata::Entry, bytes: &[u8]) -> Integrity {
     if entry.size.is_some_and(|size| size != bytes.len() as u64) {
-        return Err(OpenError::Corrupt);
+        return Integrity::WrongSize;
     }
     match &entry.hash {
-        None => Ok(Integrity::Undeclared),
-        Some(hash) if hash.eq_ignore_ascii_case(&xds_hash(bytes)) => Ok(Integrity::Verified),
-        Some(_) => Err(OpenError::Corrupt),
+        Some(hash) if !hash.eq_ignore_ascii_case(&xds_hash(bytes)) => Integrity::WrongHash,
+        _ if !is_of_type(entry.mime_type.as_deref(), bytes) => Integrity::WrongType,
+        Some(_) => Integrity::Verified,
+        None => Integrity::Undeclared,
+    }
+}
+
+/// Whether octets may be of a media type, by how they begin. Types that have no beginning of their own are believed.
+fn is_of_type(media: Option<&str>, bytes: &[u8]) -> bool {
+    let start = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
+    match media.map(|m| m.split(';').next().unwrap_or(m).trim().to_ascii_lowercase()).as_deref() {
+        // UTF-16 has a mark of its own; whether it is read is the XML reader's to say.
+        Some("text/xml" | "application/xml") => {
+            start.starts_with(b"<") || bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF")
+        }
+        Some("application/pdf") => bytes.starts_with(b"%PDF-"),
+        Some("image/png") => bytes.starts_with(b"\x89PNG\r\n\x1a\n"),
+        Some("image/jpeg") => bytes.starts_with(b"\xFF\xD8\xFF"),
+        _ => true,
     }
 }
 

@@ -4,7 +4,7 @@
 //! left out (XDM requires "if known" for all of them). The identity of the patient is written only when
 //! the INS is qualified (INS/va1.53), otherwise the local identifier alone is.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Seek, Write};
 
 use time::OffsetDateTime;
 use zip::write::SimpleFileOptions;
@@ -12,7 +12,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::metadata_write::metadata;
 use super::xds_hash;
-use crate::cda::{CdaError, CdaHeader, Code};
+use crate::cda::{CdaError, CdaHeader, Code, InstanceId};
 use crate::text;
 
 /// Most documents in one archive. A mail about one patient carries a handful.
@@ -61,6 +61,18 @@ pub struct Package<'a> {
     pub created: OffsetDateTime,
 }
 
+/// Which version of a document goes out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Version {
+    /// The first, or one that replaces nothing.
+    #[default]
+    New,
+    /// One that replaces the document of this identifier.
+    Replace(InstanceId),
+    /// The last one, to be deleted by the recipient.
+    Delete,
+}
+
 /// A built archive, with the headers of its documents for the mail's subject and header fields.
 #[derive(Debug, Clone)]
 pub struct Built {
@@ -85,6 +97,9 @@ pub enum BuildError {
     /// Two documents have the same identifier.
     #[error("two documents have the same identifier")]
     SameDocument,
+    /// A document would replace itself.
+    #[error("a document has the identifier of the one that it replaces")]
+    ReplacesItself,
     /// `source_id` is not an OID.
     #[error("the source identifier is not an OID")]
     SourceId,
@@ -105,13 +120,28 @@ pub(super) struct Packed<'a> {
     pub bytes: &'a [u8],
     pub hash: String,
     pub header: CdaHeader,
+    pub version: Version,
 }
 
-/// Builds the archive. The same package always gives the same bytes.
+/// Builds the archive in memory. The same package always gives the same bytes.
 ///
 /// # Errors
 /// See [`BuildError`].
 pub fn build(package: &Package<'_>) -> Result<Built, BuildError> {
+    let mut archive = Cursor::new(Vec::new());
+    let headers = write_to(package, &[], &mut archive)?;
+    Ok(Built { archive: archive.into_inner(), headers })
+}
+
+/// Writes the archive to a file or the like. `versions` has one for each document, in order; documents beyond it are new.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn write_to<W: Write + Seek>(
+    package: &Package<'_>,
+    versions: &[Version],
+    into: W,
+) -> Result<Vec<CdaHeader>, BuildError> {
     if !(1..=MAX_DOCUMENTS).contains(&package.documents.len()) {
         return Err(BuildError::Count);
     }
@@ -128,14 +158,18 @@ pub fn build(package: &Package<'_>) -> Result<Built, BuildError> {
         if packed.iter().any(|other| other.header.id == header.id) {
             return Err(BuildError::SameDocument);
         }
+        let version = versions.get(index).cloned().unwrap_or_default();
+        if version == Version::Replace(header.id.clone()) {
+            return Err(BuildError::ReplacesItself);
+        }
         // ISO 9660 level 1: eight capitals or digits, a point, three.
-        packed.push(Packed { file: format!("DOC{rank:04}.XML"), bytes, hash: xds_hash(bytes), header });
+        packed.push(Packed { file: format!("DOC{rank:04}.XML"), bytes, hash: xds_hash(bytes), header, version });
     }
-    let archive = zip(package, &packed)?;
-    Ok(Built { archive, headers: packed.into_iter().map(|document| document.header).collect() })
+    zip(package, &packed, into)?;
+    Ok(packed.into_iter().map(|document| document.header).collect())
 }
 
-fn zip(package: &Package<'_>, packed: &[Packed<'_>]) -> Result<Vec<u8>, BuildError> {
+fn zip<W: Write + Seek>(package: &Package<'_>, packed: &[Packed<'_>], into: W) -> Result<(), BuildError> {
     let created = package.created;
     // Zip counts years from 1980 to 2107; outside, its own default (1980) stands.
     let modified = u16::try_from(created.year())
@@ -155,7 +189,7 @@ fn zip(package: &Package<'_>, packed: &[Packed<'_>]) -> Result<Vec<u8>, BuildErr
         .unwrap_or_default();
     let options =
         SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).last_modified_time(modified);
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut zip = ZipWriter::new(into);
     let mut add = |name: &str, bytes: &[u8]| -> Result<(), BuildError> {
         zip.start_file(name, options)?;
         zip.write_all(bytes)?;
@@ -167,7 +201,8 @@ fn zip(package: &Package<'_>, packed: &[Packed<'_>]) -> Result<Vec<u8>, BuildErr
     for document in packed {
         add(&format!("IHE_XDM/SUBSET01/{}", document.file), document.bytes)?;
     }
-    Ok(zip.finish()?.into_inner())
+    zip.finish()?.flush()?;
+    Ok(())
 }
 
 fn index(package: &Package<'_>, packed: &[Packed<'_>]) -> String {
