@@ -65,6 +65,8 @@ pub(super) struct Network {
 #[serde(deny_unknown_fields)]
 pub(super) struct Traces {
     pub folder: PathBuf,
+    #[serde(default = "six_months")]
+    pub keep_days: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -82,6 +84,10 @@ impl Default for Patients {
 
 fn yes() -> bool {
     true
+}
+
+fn six_months() -> u64 {
+    crate::trace::file::SIX_MONTHS
 }
 
 fn patient_limit() -> u64 {

@@ -81,6 +81,8 @@ pub struct Space {
     pub directory: Option<toml::Table>,
     /// Where traces are kept, when the file says so.
     pub traces: Option<PathBuf>,
+    /// For how many days.
+    pub trace_days: u64,
     /// Largest message for a patient, in octets.
     pub patient_limit: u64,
     /// The folder relative paths of the settings are counted from.
@@ -145,6 +147,7 @@ impl Space {
             clock,
             psc,
             directory: file.directory,
+            trace_days: file.traces.as_ref().map_or(crate::trace::file::SIX_MONTHS, |traces| traces.keep_days),
             traces: file.traces.map(|traces| folder.join(traces.folder)),
             patient_limit: file.patients.limit,
             folder,
