@@ -23,6 +23,16 @@ impl Failure {
         Failure { code, ..self }
     }
 
+    /// One that was told already: only the exit code is left to say.
+    pub fn told(code: u8) -> Failure {
+        Failure { text: String::new(), code }
+    }
+
+    /// Whether it is still to be told.
+    pub fn is_untold(&self) -> bool {
+        !self.text.is_empty()
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         self.code

@@ -39,6 +39,9 @@ const OURS: &[&str] = &[
     "mssante",
     "sandbox",
     "search",
+    "lps",
+    "directory",
+    "render",
     "trace",
 ];
 

@@ -19,11 +19,12 @@ use clap::{Parser, Subcommand};
 
 /// A complete MSSanté stack.
 ///
-/// An operator of secure health mail (`serve`), its mailboxes (`mailbox`), and a whole test trust space on this machine (`sandbox`).
+/// An operator of secure health mail (`serve`), its mailboxes (`mailbox`), the client of mail software (`lps`), and a whole test trust space on
+/// this machine (`sandbox`).
 #[derive(Debug, Parser)]
 #[command(name = "vaguemestre", version, max_term_width = 110, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed, standard error says why and what to do; 2 wrong command line.\n\n\
+    after_help = "Exit codes: 0 done; 1 failed, standard error says why and what to do; 2 wrong command line (`lps` has more).\n\n\
     The log goes to standard error. RUST_LOG chooses what it holds, e.g. RUST_LOG=info or RUST_LOG=smtp=debug,info.\n\
     No token and nobody's identifier is ever written to it."
 )]
@@ -61,6 +62,10 @@ enum Command {
     Fsck(commands::fsck::Args),
     /// Saves, brings back and rewraps the keys of the mailboxes.
     Keys(commands::keys::Args),
+    /// Reads, writes and finds as mail software does (Référentiel #2).
+    Lps(commands::lps::Args),
+    /// Prints what bash, zsh or fish need to complete this command.
+    Completions(commands::completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -82,11 +87,15 @@ fn main() -> ExitCode {
         Command::Restore(args) => commands::restore::run(args),
         Command::Fsck(args) => commands::fsck::run(args),
         Command::Keys(args) => commands::keys::run(args),
+        Command::Lps(args) => commands::lps::run(args),
+        Command::Completions(args) => commands::completions::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("vaguemestre: {failure}");
+            if failure.is_untold() {
+                eprintln!("vaguemestre: {failure}");
+            }
             ExitCode::from(failure.code())
         }
     }

@@ -2,11 +2,13 @@
 
 pub mod backup;
 pub mod check_config;
+pub mod completions;
 pub mod drain;
 pub mod export;
 pub mod fsck;
 pub mod import;
 pub mod keys;
+pub mod lps;
 pub mod mailbox;
 pub mod reload;
 pub mod restore;

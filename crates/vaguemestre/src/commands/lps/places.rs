@@ -40,9 +40,10 @@ pub fn settings(asked: Option<&Path>) -> Result<(PathBuf, bool), Stop> {
 #[serde(deny_unknown_fields)]
 pub struct Remembered {
     /// Its address.
+    #[serde(with = "text")]
     pub address: Address,
     /// Who opens it through Pro Santé Connect.
-    #[serde(rename = "as", skip_serializing_if = "Option::is_none", default)]
+    #[serde(rename = "as", with = "optional_text", skip_serializing_if = "Option::is_none", default)]
     pub person: Option<NationalId>,
     /// The certificate that opens a BAL APP; relative to the file.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -148,6 +149,43 @@ impl Boxes {
             let _ = std::fs::remove_file(&aside);
         }
         written.map_err(file(&self.path))
+    }
+}
+
+/// What is written as text in a file.
+mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// The same, absent or not.
+mod optional_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &Option<impl Display>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        super::text::deserialize(deserializer).map(Some)
     }
 }
 

@@ -1,0 +1,89 @@
+//! `vaguemestre lps boxes`: several mailboxes of one user (ECO-MULTI): which are remembered, and what waits in each.
+
+use mssante::Address;
+use serde_json::json;
+
+use super::common::Frame;
+use super::error::{CommandError, Stop, file};
+use super::out::{Cell, Style};
+use super::places::Remembered;
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "The list is boxes.toml beside the settings file; the first mailbox is the one that other commands take when none is \
+    named. It holds addresses, identifiers and paths: no secret.\n\nExamples:\n  \
+    vaguemestre lps boxes add marie.martin@hopital.mssante.fr --as 899700000017 --label Dr_Marie_MARTIN\n  \
+    vaguemestre lps boxes add labo@hopital.mssante.fr --certificate labo.pem --key labo.key\n  vaguemestre lps boxes"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Remembers a mailbox, with --as or with --certificate and --key.
+    Add {
+        /// Its address.
+        address: Address,
+        /// What recipients see beside the address: Dr_Marie_MARTIN_Hôpital, or the name of the structure.
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
+        /// Make it the one taken when none is named.
+        #[arg(long)]
+        first: bool,
+    },
+    /// Forgets a mailbox; nothing in it is touched.
+    Remove {
+        /// Its address.
+        address: Address,
+    },
+}
+
+/// Lists them, or changes the list.
+pub async fn run(args: Args, frame: &Frame) -> Result<(), Stop> {
+    match args.command {
+        None => list(frame).await,
+        Some(Command::Add { address, label, first }) => add(address, label, first, frame),
+        Some(Command::Remove { address }) => remove(&address, frame),
+    }
+}
+
+fn add(address: Address, label: Option<String>, first: bool, frame: &Frame) -> Result<(), Stop> {
+    let options = &frame.options;
+    // The list may be read from anywhere later.
+    let absolute = |path: &std::path::PathBuf| std::path::absolute(path).map_err(file(path));
+    let one = Remembered {
+        person: options.person.clone(),
+        certificate: options.certificate.as_ref().map(absolute).transpose()?,
+        key: options.key.as_ref().map(absolute).transpose()?,
+        label,
+        address,
+    };
+    if let (Some(certificate), Some(key)) = (&one.certificate, &one.key) {
+        // Said now rather than at the first mail.
+        trust::tls::Identity::from_files(certificate, key)
+            .map_err(|error| CommandError::Certificate(error.to_string()))?;
+    }
+    let mut boxes = frame.boxes()?;
+    boxes.remember(one.clone(), first);
+    boxes.save()?;
+    if frame.out.json {
+        return frame.out.document(&json!({ "added": one.address.to_string(), "file": boxes.path() }));
+    }
+    frame.out.say(format!("{}: {}", frame.out.pick("Retenue", "Remembered"), one.address))
+}
+
+fn remove(address: &Address, frame: &Frame) -> Result<(), Stop> {
+    let mut boxes = frame.boxes()?;
+    if !boxes.forget(address) {
+        return Err(CommandError::NotRemembered(address.to_string()).into());
+    }
+    boxes.save()?;
+    if frame.out.json {
+        return frame.out.document(&json!({ "removed": address.to_string(), "file": boxes.path() }));
+    }
+    frame.out.say(format!("{}: {address}", frame.out.pick("Oubliée", "Forgotten")))
+}

@@ -1,0 +1,71 @@
+//! `vaguemestre lps`: the mail client of Référentiel #2, on the command line. One file per subcommand.
+//!
+//! Invariants: no token is ever written to a file; nothing of a message reaches the terminal uncleaned ([`out`]); every error says what to do;
+//! a `--json` answer is always JSON, its error too.
+
+mod clean;
+mod common;
+mod error;
+mod local;
+mod out;
+mod places;
+mod traces;
+
+use crate::failure::Failure;
+use crate::runtime::block_on;
+use crate::signals::Signals;
+
+use common::{Common, Frame};
+use error::Stop;
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Settings: --space FILE or VAGUEMESTRE_LPS, else ~/.config/vaguemestre/lps.toml, else the one that `vaguemestre sandbox` wrote in \
+    ./sandbox-data. docs/editor.md is a tutorial of ten minutes and explains every key.\n\n\
+    Exit codes: 0 done; 1 failed (settings, files, network); 2 wrong command line; 3 log in (again); 4 a document or value is refused; \
+    5 an operator, PSC or the directory refuses; 6 try again later; 7 a server is not to be trusted; 130 interrupted. With --json an error is \
+    {\"error\": {code, fault, temporary, message, remedy}}."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Shows or exports the functional traces.
+    Traces(traces::Args),
+}
+
+impl Command {
+    async fn run(self, frame: &Frame) -> Result<(), Stop> {
+        match self {
+            Command::Traces(args) => traces::run(args, frame),
+        }
+    }
+}
+
+/// Runs a subcommand.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let frame = Frame::new(args.common);
+    let done = block_on(async {
+        let mut signals = Signals::listen()?;
+        Ok(tokio::select! {
+            done = args.command.run(&frame) => done,
+            // What was going on is dropped: connections close, files aside have no name.
+            () = signals.next() => Err(Stop::Interrupted),
+        })
+    })?;
+    frame.finish();
+    let Err(stop) = done else { return Ok(()) };
+    if let Stop::Explained(error) = &stop {
+        frame.out.error(&**error);
+    }
+    match stop.code() {
+        0 => Ok(()),
+        code => Err(Failure::told(code)),
+    }
+}
