@@ -73,7 +73,7 @@ fn add(address: Address, label: Option<String>, first: bool, frame: &Frame) -> R
     if frame.out.json {
         return frame.out.document(&json!({ "added": one.address.to_string(), "file": boxes.path() }));
     }
-    frame.out.say(format!("{}: {}", frame.out.pick("Retenue", "Remembered"), one.address))
+    frame.out.say(format!("{} {}", frame.out.pick("Retenue :", "Remembered:"), one.address))
 }
 
 fn remove(address: &Address, frame: &Frame) -> Result<(), Stop> {
@@ -85,5 +85,42 @@ fn remove(address: &Address, frame: &Frame) -> Result<(), Stop> {
     if frame.out.json {
         return frame.out.document(&json!({ "removed": address.to_string(), "file": boxes.path() }));
     }
-    frame.out.say(format!("{}: {address}", frame.out.pick("Oubliée", "Forgotten")))
+    frame.out.say(format!("{} {address}", frame.out.pick("Oubliée :", "Forgotten:")))
+}
+
+async fn list(frame: &Frame) -> Result<(), Stop> {
+    let boxes = frame.boxes()?;
+    let opened = |one: &Remembered| match (&one.person, &one.certificate) {
+        (Some(person), _) => person.to_string(),
+        (None, Some(certificate)) => certificate.display().to_string(),
+        (None, None) => "-".to_owned(),
+    };
+    if frame.out.json {
+        let all = boxes.all.iter().map(|one| {
+            json!({
+                "address": one.address.to_string(),
+                "as": one.person.as_ref().map(ToString::to_string),
+                "certificate": one.certificate,
+                "label": one.label,
+            })
+        });
+        return frame.out.document(&json!({ "boxes": all.collect::<Vec<_>>() }));
+    }
+    let rows: Vec<Vec<Cell>> = boxes
+        .all
+        .iter()
+        .map(|one| {
+            vec![
+                Cell(Style::Strong, one.address.to_string()),
+                opened(one).into(),
+                one.label.clone().unwrap_or_default().into(),
+            ]
+        })
+        .collect();
+    let headers = [
+        frame.out.pick("BAL", "mailbox"),
+        frame.out.pick("ouverte par", "opened by"),
+        frame.out.pick("libellé", "label"),
+    ];
+    frame.out.table(&headers, &rows, &[1, 2])
 }

@@ -79,8 +79,8 @@ impl Frame {
     pub fn settings(&self) -> Result<PathBuf, Stop> {
         let (path, sandbox) = places::settings(self.options.space.as_deref())?;
         if sandbox {
-            let what = self.out.pick("Espace d'essai", "Test space");
-            self.out.note(&format!("{what}: {}", path.display()));
+            let what = self.out.pick("Espace d'essai :", "Test space:");
+            self.out.note(&format!("{what} {}", path.display()));
         }
         Ok(path)
     }

@@ -165,11 +165,9 @@ impl Explain for CommandError {
     fn message(&self, language: Language) -> String {
         match (language, self) {
             (Language::English, _) => self.to_string(),
-            (_, CommandError::NoSettings { home, sandbox }) => format!(
-                "aucun fichier de réglages : ni {} ni {} n'existe",
-                home.display(),
-                sandbox.display()
-            ),
+            (_, CommandError::NoSettings { home, sandbox }) => {
+                format!("aucun fichier de réglages : ni {} ni {} n'existe", home.display(), sandbox.display())
+            }
             (_, CommandError::NoMailbox) => "quelle BAL ?".into(),
             (_, CommandError::Boxes { file, why }) => format!("{} n'est pas compris : {why}", file.display()),
             (_, CommandError::NotRemembered(address)) => format!("{address} n'est pas parmi les BAL retenues"),
@@ -198,7 +196,9 @@ impl Explain for CommandError {
             CommandError::File { .. } => {
                 ("Vérifiez le nom, les droits et la place.", "See to its name, its rights and the space left.")
             }
-            CommandError::Stream(_) => ("Vérifiez d'où cela vient et où cela va.", "See where it comes from and goes to."),
+            CommandError::Stream(_) => {
+                ("Vérifiez d'où cela vient et où cela va.", "See where it comes from and goes to.")
+            }
             CommandError::Certificate(_) => (
                 "Donnez un certificat ORG AUTH_CLI et sa clé, en PEM : --certificate FICHIER --key FICHIER.",
                 "Give an ORG AUTH_CLI certificate and its key, as PEM: --certificate FILE --key FILE.",
@@ -207,9 +207,10 @@ impl Explain for CommandError {
                 "vaguemestre lps list montre les numéros ; --folder choisit le dossier.",
                 "vaguemestre lps list shows the numbers; --folder chooses the folder.",
             ),
-            CommandError::WhichPerson(_) => {
-                ("Donnez --as IDNAT ; vaguemestre lps status les montre.", "Give --as IDNAT; vaguemestre lps status shows them.")
-            }
+            CommandError::WhichPerson(_) => (
+                "Donnez --as IDNAT ; vaguemestre lps status les montre.",
+                "Give --as IDNAT; vaguemestre lps status shows them.",
+            ),
             CommandError::Value(..) => ("Corrigez la ligne de commande.", "Mend the command line."),
         };
         language.pick(french, english).to_owned()

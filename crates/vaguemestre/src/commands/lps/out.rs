@@ -131,10 +131,8 @@ impl Out {
 
     /// Rows under headers. On a terminal the columns named in `cut` give way, the widest first, until a row fits.
     pub fn table(&self, headers: &[&str], rows: &[Vec<Cell>], cut: &[usize]) -> Result<(), Stop> {
-        let clean_rows: Vec<Vec<(Style, String)>> = rows
-            .iter()
-            .map(|row| row.iter().map(|Cell(style, text)| (*style, clean::line(text))).collect())
-            .collect();
+        let clean_rows: Vec<Vec<(Style, String)>> =
+            rows.iter().map(|row| row.iter().map(|Cell(style, text)| (*style, clean::line(text))).collect()).collect();
         let mut widths: Vec<usize> = headers.iter().map(|header| clean::width(header)).collect();
         for row in &clean_rows {
             for (width, (_, text)) in widths.iter_mut().zip(row) {

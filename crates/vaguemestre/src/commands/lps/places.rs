@@ -86,7 +86,9 @@ impl Boxes {
         }
         match toml::from_str::<File>(&text) {
             Ok(file) => Ok(Boxes { path, all: file.boxes }),
-            Err(error) => Err(CommandError::Boxes { file: path, why: error.message().trim().replace('\n', "; ") }.into()),
+            Err(error) => {
+                Err(CommandError::Boxes { file: path, why: error.message().trim().replace('\n', "; ") }.into())
+            }
         }
     }
 
@@ -129,10 +131,8 @@ impl Boxes {
     /// Writes the list: whole or not at all, for its owner alone.
     pub fn save(&self) -> Result<(), Stop> {
         let list = File { boxes: self.all.clone() };
-        let text = toml::to_string(&list).map_err(|error| CommandError::Boxes {
-            file: self.path.clone(),
-            why: error.to_string(),
-        })?;
+        let text = toml::to_string(&list)
+            .map_err(|error| CommandError::Boxes { file: self.path.clone(), why: error.to_string() })?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
         if !folder.as_os_str().is_empty() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file(folder))?;
