@@ -1,6 +1,7 @@
 //! MSSanté for care software (LPS, DUI, PFI): everything Référentiel #2 asks of a mail client, as an asynchronous library.
 //!
 //! * [`account`]: a BAL and how it is opened (Pro Santé Connect or certificate);
+//! * [`discover`]: from an address to where its BAL is opened;
 //! * [`space`]: the settings, and the only way to a server;
 //! * [`documents`]: health documents checked, packed and copied; [`content`]: octets that may be many;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
@@ -17,7 +18,9 @@
 pub mod account;
 pub mod content;
 pub mod documents;
+pub mod discover;
 pub mod explain;
+mod handshake;
 pub mod space;
 pub mod login;
 pub mod session;

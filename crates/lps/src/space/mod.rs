@@ -34,6 +34,7 @@ use trust::revocation::{CrlSource, Revocation, RevocationSettings};
 use trust::tls::{Anchors, ClientTls, Connector, Identity, Profile, Tls13, TlsError};
 use trust::{SharedClock, SystemClock};
 
+use crate::discover::Cache;
 use crate::trace::{NoTrace, Tracer};
 use file::File;
 
@@ -93,6 +94,8 @@ pub struct Space {
     anchors: Anchors,
     revocation: Arc<Revocation>,
     resolver: TokioResolver,
+    /// What operators told of themselves.
+    pub(crate) autoconfigurations: Arc<Cache>,
 }
 
 impl Space {
@@ -141,6 +144,7 @@ impl Space {
             private_addresses: file.network.private_addresses,
             autoconfig_ports: ports,
         };
+        let autoconfigurations = Cache::new(cache.as_ref().map(|cache| cache.join("autoconfig")));
         Ok(Arc::new(Space {
             software: software(file.software)?,
             tracer: Arc::new(NoTrace),
@@ -156,6 +160,7 @@ impl Space {
             anchors,
             revocation,
             resolver: resolver(file.network.nameserver)?,
+            autoconfigurations: Arc::new(autoconfigurations),
         }))
     }
 
@@ -186,6 +191,11 @@ impl Space {
         under(MSSANTE) || self.rules.domains.iter().any(|domain| under(domain.as_str()))
     }
 
+    /// Where the autoconfiguration of a domain listens.
+    pub(crate) fn autoconfig_port(&self, domain: &Domain) -> u16 {
+        self.rules.autoconfig_ports.get(domain).copied().unwrap_or(443)
+    }
+
     /// Opens TLS towards the API LPS: the suites of ECO.1.1.3, the space's authorities, revocation, and this certificate when the
     /// BAL asks for one. Make one per account and keep it.
     ///
@@ -196,7 +206,7 @@ impl Space {
     }
 
     /// The same for any kind of service.
-    fn connector_of(&self, profile: Profile, identity: Option<&Identity>) -> Result<Connector, TlsError> {
+    pub(crate) fn connector_of(&self, profile: Profile, identity: Option<&Identity>) -> Result<Connector, TlsError> {
         Connector::new(ClientTls {
             identity: identity.cloned(),
             profile,

@@ -1,3 +1,5 @@
 //! The library against a whole sandbox, one module per subject.
 
+mod discover;
 mod space;
+mod world;

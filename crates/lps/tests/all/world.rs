@@ -1,0 +1,100 @@
+//! A sandbox with servers of our own beside it: played operators, honest or not, under the sandbox's names and certificates.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use lps::Space;
+use sandbox::{Options, Sandbox};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use trust::SystemClock;
+use trust::tls::{Acceptor, Identity, Profile, ServerTls};
+
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub sandbox: Sandbox,
+}
+
+/// The domain of operator alpha.
+pub const ALPHA: &str = "alpha.formation.mssante.fr";
+
+impl World {
+    pub async fn start() -> World {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sandbox = Sandbox::start(Options::new(folder.path())).await.expect("starts");
+        World { folder, sandbox }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The space of the sandbox's own settings.
+    pub fn space(&self) -> Arc<Space> {
+        Space::load(&self.path().join("lps.toml")).expect("good settings")
+    }
+
+    /// The same settings changed.
+    pub fn space_with(&self, change: impl Fn(String) -> String) -> Arc<Space> {
+        let path = self.path().join("lps.toml");
+        let text = change(std::fs::read_to_string(&path).expect("written"));
+        Space::parse(&text, &path, self.path().to_owned(), SystemClock::shared()).expect("good settings")
+    }
+
+    /// Autoconfiguration of alpha taken from our own port, and nothing kept.
+    pub fn space_asking(&self, port: u16) -> Arc<Space> {
+        let own = self.sandbox.ports().operators[0].autoconfig;
+        self.space_with(|text| {
+            let text = text.replace("cache = \"lps/cache\"\n", "");
+            text.replace(&format!("\"{ALPHA}\" = {own}"), &format!("\"{ALPHA}\" = {port}"))
+        })
+    }
+
+    /// A certificate of the sandbox by its file name: `alpha`, `negative/revoked`…
+    pub fn identity(&self, name: &str) -> Identity {
+        let file = |extension: &str| self.path().join(format!("pki/{name}.{extension}"));
+        Identity::from_files(&file("pem"), &file("key")).expect("a certificate")
+    }
+
+    pub fn acceptor(&self, name: &str, profile: Profile) -> Acceptor {
+        Acceptor::new(ServerTls::new(self.identity(name), profile)).expect("an acceptor")
+    }
+
+    /// Alpha's autoconfiguration, played: every request gets `answer`, whole as it goes on the wire.
+    pub async fn autoconfiguration(&self, certificate: &str, answer: String) -> u16 {
+        let acceptor = self.acceptor(certificate, Profile::Https);
+        serve(move |tcp| {
+            let (acceptor, answer) = (acceptor.clone(), answer.clone());
+            async move {
+                let Ok(mut tls) = acceptor.accept(tcp).await else { return };
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    match tls.read_u8().await {
+                        Ok(byte) => request.push(byte),
+                        Err(_) => return,
+                    }
+                }
+                let _ = tls.write_all(answer.as_bytes()).await;
+                let _ = tls.shutdown().await;
+            }
+        })
+        .await
+    }
+}
+
+/// Serves each connection with `play`, on a free port.
+pub async fn serve<F, P>(play: P) -> u16
+where
+    F: Future<Output = ()> + Send + 'static,
+    P: Fn(TcpStream) -> F + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            tokio::spawn(play(tcp));
+        }
+    });
+    port
+}
