@@ -4,6 +4,7 @@
 //! * [`discover`]: from an address to where its BAL is opened;
 //! * [`space`]: the settings, and the only way to a server;
 //! * [`documents`]: health documents checked, packed and copied; [`content`]: octets that may be many;
+//! * [`compose`]: writing a message, and to whom;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`session`]: one BAL over IMAP;
@@ -19,6 +20,7 @@ pub mod account;
 pub mod content;
 pub mod documents;
 pub mod discover;
+pub mod compose;
 pub mod explain;
 mod handshake;
 pub mod space;

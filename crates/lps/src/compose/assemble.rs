@@ -13,7 +13,7 @@ use super::attachment::{copy_message, examine_message, writing};
 use super::body::Encoding;
 use super::draft::{Carried, Draft, MAX_MESSAGE, MAX_RECIPIENTS};
 use super::id::random_text;
-use super::{Attachment, ComposeError, MessageId, Outgoing, Recipient, Source, SpoolWriter};
+use super::{Attachment, ComposeError, MessageId, Outgoing, Recipient, SpoolWriter};
 
 /// Longest subject, in characters: two lines of a screen.
 const MAX_SUBJECT: usize = 300;
@@ -39,6 +39,7 @@ pub(super) fn assemble(draft: Draft) -> Result<Outgoing, ComposeError> {
     let limit = if for_patient { draft.limits.patient } else { message };
     let mut out = SpoolWriter::new(draft.folder.clone(), limit);
     let written = out.write_all(&header).map_err(writing).and_then(|()| parts(&draft, eight_bit, &mut out));
+    let all = envelope.all;
     let spool = written.and_then(|()| out.finish().map_err(writing)).map_err(|error| match error {
         ComposeError::Io { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => match for_patient {
             true => ComposeError::TooLargeForPatient { limit },
@@ -49,7 +50,7 @@ pub(super) fn assemble(draft: Draft) -> Result<Outgoing, ComposeError> {
     Ok(Outgoing {
         return_path: Some(draft.sender.address.clone()),
         sender: draft.sender.address,
-        recipients: envelope.all,
+        recipients: all,
         message_id,
         subject,
         date,
@@ -255,10 +256,10 @@ fn text(draft: &Draft, out: &mut SpoolWriter) -> Result<(), ComposeError> {
 
 fn leaf(kind: &str, text: &str, out: &mut SpoolWriter) -> io::Result<()> {
     let encoding = Encoding::of(text);
-    write!(
-        out,
-        "Content-Type: text/{kind}; charset=UTF-8\r\nContent-Transfer-Encoding: {}\r\n\r\n",
-        encoding.name()
-    )?;
+    write!(out, "Content-Type: text/{kind}; charset=UTF-8\r\nContent-Transfer-Encoding: {}\r\n\r\n", encoding.name())?;
     encoding.write(text, out)
 }
+
+#[cfg(test)]
+#[path = "assemble_tests.rs"]
+mod tests;

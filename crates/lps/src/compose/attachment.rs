@@ -88,12 +88,14 @@ impl Attachment {
 
     pub(super) fn check_form(&self, rank: usize) -> Result<(), ComposeError> {
         let name = self.name.trim();
-        let unfit = |c: char| c.is_control() || matches!(c, '/' | '\\' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let unfit =
+            |c: char| c.is_control() || matches!(c, '/' | '\\' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if name.is_empty() || name.len() > MAX_NAME || name.contains(unfit) {
             return Err(ComposeError::AttachmentName(rank));
         }
         let token = |part: &str| {
-            (1..=60).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+            (1..=60).contains(&part.len())
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
         };
         match self.media_type.split_once('/') {
             Some((kind, subtype)) if token(kind) && token(subtype) => {

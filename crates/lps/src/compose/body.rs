@@ -109,7 +109,10 @@ mod tests {
 
     #[test]
     fn plain_text_stays() {
-        assert_eq!(written("Bonjour,\n.\ncordialement\n"), (Encoding::SevenBit, b"Bonjour,\r\n.\r\ncordialement\r\n".to_vec()));
+        assert_eq!(
+            written("Bonjour,\n.\ncordialement\n"),
+            (Encoding::SevenBit, b"Bonjour,\r\n.\r\ncordialement\r\n".to_vec())
+        );
         assert_eq!(written(""), (Encoding::SevenBit, vec![]));
         for (text, wanted) in [
             ("été", "=C3=A9t=C3=A9\r\n"),
@@ -117,7 +120,8 @@ mod tests {
             ("From me", "=46rom me\r\n"),
             ("a\u{7f}", "a=7F\r\n"),
         ] {
-            let wanted = if text.contains('=') || Encoding::of(text) == Encoding::QuotedPrintable { wanted } else { "" };
+            let wanted =
+                if text.contains('=') || Encoding::of(text) == Encoding::QuotedPrintable { wanted } else { "" };
             assert_eq!(String::from_utf8(written(text).1).expect("ASCII"), wanted);
         }
     }

@@ -251,9 +251,7 @@ impl Explain for ComposeError {
     fn remedy(&self, language: Language) -> String {
         match self {
             ComposeError::NoRecipient => language.pick("Ajoutez un destinataire.", "Add a recipient."),
-            ComposeError::TooManyRecipients => {
-                language.pick("Envoyez plusieurs messages.", "Send several messages.")
-            }
+            ComposeError::TooManyRecipients => language.pick("Envoyez plusieurs messages.", "Send several messages."),
             ComposeError::RawPatientAddress => language.pick(
                 "Choisissez le patient dans le logiciel, avec son INS qualifiée.",
                 "Pick the patient in the software, with a qualified INS.",
@@ -274,9 +272,7 @@ impl Explain for ComposeError {
                 "Look for the recipient's MSSanté address in the Annuaire Santé.",
             ),
             ComposeError::NoSubject => language.pick("Donnez un objet.", "Give a subject."),
-            ComposeError::SubjectIsComposed => {
-                language.pick("Ne donnez pas d'objet.", "Give no subject.")
-            }
+            ComposeError::SubjectIsComposed => language.pick("Ne donnez pas d'objet.", "Give no subject."),
             ComposeError::TooLarge { .. } | ComposeError::TooLargeForPatient { .. } => language.pick(
                 "Retirez des pièces jointes, ou envoyez-les en plusieurs messages.",
                 "Take attachments away, or send them in several messages.",

@@ -72,9 +72,8 @@ impl FromStr for MessageId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).ok_or(BadMessageId)?;
         let (left, right) = inner.split_once('@').ok_or(BadMessageId)?;
-        let clean = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'))
-        };
+        let clean =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'));
         if text.len() <= MAX_ID && clean(left) && clean(right) { Ok(Self(text.to_owned())) } else { Err(BadMessageId) }
     }
 }

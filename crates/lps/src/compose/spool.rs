@@ -122,7 +122,11 @@ impl SpoolWriter {
                 Some(folder) => tempfile::tempfile_in(folder),
                 None => tempfile::tempfile(),
             };
-            self.file = Some(made?);
+            let file = made?;
+            // It has no name; nor can another user open it through the process's table of files.
+            #[cfg(unix)]
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            self.file = Some(file);
         }
         if let Some(file) = &mut self.file {
             file.write_all(&self.memory)?;
