@@ -1,11 +1,16 @@
 //! Logging in with Pro Santé Connect (issue 4 §2; client.md §3): what a host program adds to [`psc::login`].
 //!
 //! * [`PscTokens`]: a session as a [`TokenSource`];
+//! * [`browser`]: logging in with the browser of this machine;
+//! * [`agent`]: a process that keeps sessions for command lines: no token on disk;
 //! * every error of [`psc::login`] explains itself.
 //!
 //! A space's [`Provider`] is `space.psc`. A login by phone is `provider.ciba(person, channel)`, its two digits shown, then `wait()`.
 
+pub mod agent;
+pub mod browser;
 mod explain;
+mod page;
 mod tokens;
 
 pub use psc::login::{
