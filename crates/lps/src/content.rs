@@ -38,6 +38,8 @@ impl Content {
     /// # Errors
     /// When its size cannot be told.
     pub fn of_file(mut file: File) -> io::Result<Self> {
+        // It has no name; nor can another user open it through the process's table of files.
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         let size = file.seek(SeekFrom::End(0))?;
         Ok(Self(Kept::File(Arc::new(file), size)))
     }
@@ -55,6 +57,12 @@ impl Content {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether reading never waits for a disk.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.0, Kept::Memory(_))
     }
 
     /// Reads from the beginning; readers do not disturb each other.

@@ -142,6 +142,7 @@ impl Preparation {
 
 /// Documents ready to be sent.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DocumentSet {
     /// `IHE_XDM.zip`.
     pub xdm: Content,

@@ -52,12 +52,7 @@ fn carried(ins: Option<&str>) -> Carried {
 }
 
 fn octets(message: &Outgoing) -> Vec<u8> {
-    let mut octets = vec![0; message.size() as usize];
-    let mut at = 0;
-    while at < octets.len() {
-        at += message.spool.read_at(at as u64, &mut octets[at..]).expect("read");
-    }
-    octets
+    message.spool.content().bytes().expect("read")
 }
 
 fn built(draft: Draft) -> (Outgoing, Vec<u8>) {
@@ -187,7 +182,7 @@ async fn a_large_message_is_read_in_pieces_by_several() {
     let source = crate::compose::Source::Bytes(bytes);
     let message = draft().to(paul()).subject("x").attach(crate::compose::Attachment::new("a", "a/b", source));
     let message = message.build().await.expect("built");
-    assert!(message.spool.in_memory().is_none());
+    assert!(!message.spool.content().is_in_memory());
     let wanted = octets(&message);
     let (mut one, mut two) = (Vec::new(), Vec::new());
     let written = tokio::try_join!(message.write_to(&mut one), message.write_to(&mut two)).expect("written");

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mssante::xdm::is_archive_name;
 
-use super::{ComposeError, Spool};
+use super::ComposeError;
+use crate::content::Content;
 
 /// Longest name, in octets of UTF-8: encoded at three characters each, it stays on one line of 998.
 const MAX_NAME: usize = 240;
@@ -27,8 +28,8 @@ pub enum Source {
     Bytes(Vec<u8>),
     /// A file, read when the message is made.
     File(PathBuf),
-    /// A message or archive that waits.
-    Spool(Spool),
+    /// They wait in a temporary file.
+    Content(Content),
 }
 
 impl Source {
@@ -36,21 +37,8 @@ impl Source {
         Ok(match self {
             Source::Bytes(octets) => Box::new(Cursor::new(octets)),
             Source::File(path) => Box::new(File::open(path)?),
-            Source::Spool(spool) => Box::new(SpoolReader { spool, at: 0 }),
+            Source::Content(content) => Box::new(content.reader()),
         })
-    }
-}
-
-struct SpoolReader<'a> {
-    spool: &'a Spool,
-    at: u64,
-}
-
-impl Read for SpoolReader<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.spool.read_at(self.at, into)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 

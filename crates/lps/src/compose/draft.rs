@@ -8,6 +8,8 @@ use mssante::{Address, Ins};
 use time::OffsetDateTime;
 
 use super::{Attachment, ComposeError, MessageId, Origin, Outgoing, Recipient, Source, assemble};
+use crate::content::Content;
+use crate::documents::DocumentSet;
 
 /// Most recipients of a message: RFC 5321 §4.5.3.1.8 promises no more.
 pub const MAX_RECIPIENTS: usize = 100;
@@ -42,17 +44,17 @@ impl Default for Limits {
 
 /// Health documents that go with a message, and all that follows from them. Only a checked set of documents makes one.
 #[derive(Clone)]
-pub(crate) struct Carried {
+pub(super) struct Carried {
     /// `IHE_XDM.zip`.
-    pub(crate) archive: Source,
+    pub(super) archive: Source,
     /// The PDF copies, under the names of the convention.
-    pub(crate) pdfs: Vec<(String, Source)>,
+    pub(super) pdfs: Vec<(String, Source)>,
     /// X-MSS-CODECDA and X-MSS-INS.
-    pub(crate) facts: DocumentFacts,
+    pub(super) facts: DocumentFacts,
     /// The subject (ECO.2.1.3).
-    pub(crate) subject: String,
+    pub(super) subject: String,
     /// The patient's INS, when the documents hold it.
-    pub(crate) ins: Option<Ins>,
+    pub(super) ins: Option<Ins>,
 }
 
 /// What a message answers or forwards.
@@ -176,8 +178,19 @@ impl Draft {
         self
     }
 
-    /// The documents.
-    pub(crate) fn carry(mut self, documents: Carried) -> Self {
+    /// The documents, with all that follows from them: archive, PDF copies, X-MSS-CODECDA, X-MSS-INS, subject.
+    pub fn documents(self, set: &DocumentSet) -> Self {
+        let content = |content: &Content| Source::Content(content.clone());
+        self.carry(Carried {
+            archive: content(&set.xdm),
+            pdfs: set.pdfs.iter().map(|(name, pdf)| (name.clone(), content(pdf))).collect(),
+            facts: set.facts.clone(),
+            subject: set.subject.clone(),
+            ins: set.headers.iter().find_map(|header| header.patient.ins()).map(|(ins, _)| ins),
+        })
+    }
+
+    pub(super) fn carry(mut self, documents: Carried) -> Self {
         self.documents = Some(documents);
         self
     }

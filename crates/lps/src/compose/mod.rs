@@ -8,7 +8,8 @@
 //!   one patient (ECO.2.2.6, 2.1.1);
 //! * no value can begin another header field: what holds CR, LF, NUL or another control is refused before anything is written;
 //! * Bcc is never written;
-//! * memory is bounded whatever the attachments: the message goes to a [`Spool`], files are read as it is written.
+//! * memory is bounded whatever the attachments: the message goes to a [`Spool`], files are read as it is written. (`mail-builder`
+//!   makes a message in memory and takes attachments there: the writer is our own.)
 //!
 //! The octets are made once, with CRLF line ends and in ASCII unless a message is forwarded whole that is not: what is sent again
 //! after a doubt is identical to the last octet, which is what lets an operator recognise it (ADR 3).

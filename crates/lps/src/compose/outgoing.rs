@@ -1,7 +1,7 @@
 //! A message ready to go: its envelope and its octets.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::{MessageId, Spool};
+use crate::content::ContentReader;
 
 /// Octets read at a time from a disk.
 const BLOCK: usize = 64 * 1024;
@@ -119,7 +120,9 @@ impl Outgoing {
     /// Reads it from the beginning, a block at a time. Readers do not disturb each other.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader { spool: self.spool.clone(), at: 0, state: State::Ready { block: Vec::new(), taken: 0 } }
+        let content = self.spool.content();
+        let state = State::Ready { from: content.reader(), block: Vec::new(), taken: 0 };
+        Reader { in_memory: content.is_in_memory(), state }
     }
 
     /// Writes it whole, e.g. to show what would be sent; answers how many octets.
@@ -139,59 +142,69 @@ impl fmt::Debug for Outgoing {
 
 /// Reads an [`Outgoing`].
 pub struct Reader {
-    spool: Spool,
-    at: u64,
+    in_memory: bool,
     state: State,
 }
 
 enum State {
-    Ready { block: Vec<u8>, taken: usize },
-    Reading(JoinHandle<io::Result<Vec<u8>>>),
+    Ready {
+        from: ContentReader,
+        block: Vec<u8>,
+        taken: usize,
+    },
+    Reading(JoinHandle<(ContentReader, io::Result<Vec<u8>>)>),
+    /// The task that read is gone: the runtime ends.
+    Lost,
 }
 
 impl AsyncRead for Reader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Some(octets) = this.spool.in_memory() {
-            let rest = &octets[(this.at as usize).min(octets.len())..];
-            let count = rest.len().min(into.remaining());
-            into.put_slice(&rest[..count]);
-            this.at += count as u64;
-            return Poll::Ready(Ok(()));
-        }
         loop {
             match &mut this.state {
-                State::Ready { block, taken } if *taken < block.len() => {
+                State::Ready { from, .. } if this.in_memory => {
+                    let count = from.read(into.initialize_unfilled())?;
+                    into.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                State::Ready { block, taken, .. } if *taken < block.len() => {
                     let count = (block.len() - *taken).min(into.remaining());
                     into.put_slice(&block[*taken..*taken + count]);
                     *taken += count;
                     return Poll::Ready(Ok(()));
                 }
-                State::Ready { block, .. } => {
-                    if this.at >= this.spool.size() {
-                        return Poll::Ready(Ok(()));
-                    }
-                    let (spool, at, mut block) = (this.spool.clone(), this.at, std::mem::take(block));
+                State::Ready { .. } => {
+                    let State::Ready { mut from, mut block, .. } = std::mem::replace(&mut this.state, State::Lost)
+                    else {
+                        return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                    };
                     this.state = State::Reading(tokio::task::spawn_blocking(move || {
                         block.resize(BLOCK, 0);
-                        let count = spool.read_at(at, &mut block)?;
-                        block.truncate(count);
-                        // The size is known: an early end is a file that somebody cut.
-                        if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(block) }
+                        let read = from.read(&mut block).map(|count| {
+                            block.truncate(count);
+                            block
+                        });
+                        (from, read)
                     }));
                 }
                 State::Reading(task) => {
-                    let read = ready!(Pin::new(task).poll(cx)).map_err(io::Error::other).and_then(|read| read);
-                    let (block, result) = match read {
-                        Ok(block) => (block, Ok(())),
-                        Err(error) => (Vec::new(), Err(error)),
+                    let Ok((from, read)) = ready!(Pin::new(task).poll(cx)) else {
+                        this.state = State::Lost;
+                        continue;
                     };
-                    this.at += block.len() as u64;
-                    this.state = State::Ready { block, taken: 0 };
-                    if let Err(error) = result {
-                        return Poll::Ready(Err(error));
+                    let (block, failed) = match read {
+                        Ok(block) => (block, None),
+                        Err(error) => (Vec::new(), Some(error)),
+                    };
+                    let ended = block.is_empty();
+                    this.state = State::Ready { from, block, taken: 0 };
+                    match failed {
+                        Some(error) => return Poll::Ready(Err(error)),
+                        None if ended => return Poll::Ready(Ok(())),
+                        None => {}
                     }
                 }
+                State::Lost => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             }
         }
     }

@@ -2,42 +2,25 @@
 //! readable by its owner only, which disappears with the last handle, even when the process is killed.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use openssl::sha::Sha256;
 
-/// Messages up to this stay in memory, in octets: most of those that carry one document, which then never touch a disk.
-const IN_MEMORY: usize = 512 * 1024;
+use crate::content::{Content, MEMORY};
 
-/// The octets of a message. Cheap to clone.
-#[derive(Clone)]
+/// The octets of a message and their digest. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Spool {
-    place: Place,
-    size: u64,
+    content: Content,
     digest: [u8; 32],
 }
 
-#[derive(Clone)]
-enum Place {
-    Memory(Arc<[u8]>),
-    /// One position for all readers: each takes the lock, seeks and reads.
-    File(Arc<Mutex<File>>),
-}
-
 impl Spool {
-    /// Octets that are at hand.
-    #[must_use]
-    pub fn of(octets: Vec<u8>) -> Self {
-        let digest = openssl::sha::sha256(&octets);
-        Self { size: octets.len() as u64, digest, place: Place::Memory(octets.into()) }
-    }
-
     /// How many octets.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.size
+        self.content.len()
     }
 
     /// SHA-256 of the octets.
@@ -46,33 +29,10 @@ impl Spool {
         &self.digest
     }
 
-    /// The octets, when they are in memory.
-    pub(super) fn in_memory(&self) -> Option<&Arc<[u8]>> {
-        match &self.place {
-            Place::Memory(octets) => Some(octets),
-            Place::File(_) => None,
-        }
-    }
-
-    /// Reads at a place; 0 at the end. Blocks for a disk.
-    ///
-    /// # Errors
-    /// The file's.
-    pub fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
-        match &self.place {
-            Place::Memory(octets) => {
-                let rest = usize::try_from(at).ok().and_then(|at| octets.get(at..)).unwrap_or_default();
-                let count = rest.len().min(into.len());
-                into[..count].copy_from_slice(&rest[..count]);
-                Ok(count)
-            }
-            Place::File(file) => {
-                // Whoever panicked with the lock left a position, which is set anew.
-                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                file.seek(SeekFrom::Start(at))?;
-                file.read(into)
-            }
-        }
+    /// The octets.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 }
 
@@ -105,14 +65,14 @@ impl SpoolWriter {
     /// # Errors
     /// The file's.
     pub fn finish(mut self) -> io::Result<Spool> {
-        let place = match self.file.take() {
-            None => Place::Memory(std::mem::take(&mut self.memory).into()),
+        let content = match self.file.take() {
+            None => Content::of(&self.memory)?,
             Some(mut file) => {
                 file.write_all(&self.memory)?;
-                Place::File(Arc::new(Mutex::new(file)))
+                Content::of_file(file)?
             }
         };
-        Ok(Spool { place, size: self.size, digest: self.digest.finish() })
+        Ok(Spool { content, digest: self.digest.finish() })
     }
 
     /// Puts what is held into the file.
@@ -124,7 +84,6 @@ impl SpoolWriter {
             };
             let file = made?;
             // It has no name; nor can another user open it through the process's table of files.
-            #[cfg(unix)]
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
             self.file = Some(file);
         }
@@ -142,7 +101,7 @@ impl Write for SpoolWriter {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         // In a file, the memory is a buffer of 64 KiB: the cost of a write is spread.
-        let room = if self.file.is_some() { 64 * 1024 } else { IN_MEMORY };
+        let room = if self.file.is_some() { 64 * 1024 } else { MEMORY };
         if self.memory.len() + octets.len() > room {
             self.spill()?;
         }
@@ -175,20 +134,12 @@ mod tests {
 
     #[test]
     fn small_and_large_read_alike() {
-        for size in [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 * IN_MEMORY + 17] {
+        for size in [0, 1, MEMORY, MEMORY + 1, 3 * MEMORY + 17] {
             let (spool, wanted) = (filled(size), pattern(size));
             assert_eq!(spool.size(), size as u64);
             assert_eq!(spool.digest(), &openssl::sha::sha256(&wanted));
-            assert_eq!(spool.in_memory().is_some(), size < IN_MEMORY + 1);
-            let (mut read, mut block) = (Vec::new(), [0; 10_000]);
-            loop {
-                let count = spool.read_at(read.len() as u64, &mut block).expect("read");
-                if count == 0 {
-                    break;
-                }
-                read.extend_from_slice(&block[..count]);
-            }
-            assert!(read == wanted, "{size}");
+            assert_eq!(spool.content().is_in_memory(), size <= MEMORY);
+            assert!(spool.content().bytes().expect("read") == wanted, "{size}");
         }
     }
 
@@ -201,16 +152,13 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn the_file_has_no_name_and_is_its_owners() {
         use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir().expect("a folder");
         let mut writer = SpoolWriter::new(Some(folder.path().to_owned()), u64::MAX);
-        writer.write_all(&vec![b'x'; 2 * IN_MEMORY]).expect("written");
-        let spool = writer.finish().expect("finished");
+        writer.write_all(&vec![b'x'; 2 * MEMORY]).expect("written");
+        let about = writer.file.as_ref().expect("a file").metadata().expect("metadata");
         assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 0);
-        let Place::File(file) = &spool.place else { panic!("in memory") };
-        let about = file.lock().expect("lock").metadata().expect("metadata");
         assert_eq!((about.mode() & 0o777, about.nlink()), (0o600, 0));
     }
 }
