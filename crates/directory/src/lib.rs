@@ -12,6 +12,7 @@
 #![deny(missing_docs)]
 
 mod entry;
+pub mod fhir;
 mod fold;
 mod order;
 mod query;
@@ -19,6 +20,7 @@ mod settings;
 pub mod terms;
 
 pub use entry::{Answer, Coded, Entry, Person, Site, Source};
+pub use fhir::{ApiError, Client};
 pub use order::merge;
 pub use query::{Place, Query, QueryError, StructureSought};
 pub use settings::{ApiKey, Settings, SettingsError};
