@@ -20,7 +20,7 @@ pub mod pdf_name;
 pub mod receipt;
 mod structure;
 pub mod subject;
-mod text;
+pub mod text;
 pub mod xdm;
 pub mod xml;
 

@@ -3,7 +3,7 @@
 /// The letters without their accents: `é` gives `e`, `Œ` gives `OE`. Latin letters of the French and
 /// neighbouring alphabets; combining marks disappear; typographic apostrophes and dashes become plain;
 /// anything else stays as it is.
-pub(crate) fn strip_accents(text: &str) -> String {
+pub fn strip_accents(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -53,7 +53,7 @@ pub(crate) fn strip_accents(text: &str) -> String {
 
 /// One line: control characters (line ends above all, against header injection), invisible direction
 /// marks and runs of blanks become one space, ends trimmed.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let blank = |c: char| {
         c.is_whitespace()
             || c.is_control()
@@ -63,7 +63,7 @@ pub(crate) fn one_line(text: &str) -> String {
 }
 
 /// The first `max` characters (not bytes), without a blank left at the cut.
-pub(crate) fn cut(text: &str, max: usize) -> String {
+pub fn cut(text: &str, max: usize) -> String {
     text.chars().take(max).collect::<String>().trim_end().to_owned()
 }
 
