@@ -8,6 +8,7 @@
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`session`]: one BAL over IMAP;
+//! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
 //!
 //! Invariants:
@@ -25,6 +26,7 @@ pub mod explain;
 mod handshake;
 pub mod space;
 pub mod login;
+pub mod read;
 pub mod session;
 pub mod trace;
 

@@ -283,8 +283,8 @@ impl Markup {
                 let name = self.name.as_str();
                 let shown = self.language == Language::Shown;
                 if !INLINE.contains(&name) {
-                    let cell = matches!(name, "td" | "th");
-                    out.push(if shown && !cell { '\n' } else { ' ' });
+                    let within = matches!(name, "td" | "th" | "img" | "label" | "input" | "button");
+                    out.push(if shown && !within { '\n' } else { ' ' });
                     if shown && name == "li" && !closing {
                         out.push_str("- ");
                     }

@@ -110,7 +110,8 @@ fn unflowed(text: &str, delsp: bool) -> String {
 
 /// Whether a character may stand in a text that is shown: no control, none that turns the direction of writing or hides.
 fn shown(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    !c.is_control()
+        && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The text with `\n` for line ends, tabs as blanks, and nothing that is not shown.

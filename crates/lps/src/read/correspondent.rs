@@ -64,7 +64,8 @@ impl Correspondent {
             Some(_) => Nature::Professional,
             None => Nature::Unreadable,
         };
-        let name = name.map(|name| body::one_line(&header::decode_words(name), MAX_NAME)).filter(|name| !name.is_empty());
+        let name =
+            name.map(|name| body::one_line(&header::decode_words(name), MAX_NAME)).filter(|name| !name.is_empty());
         Correspondent { text: body::one_line(text, MAX_NAME), address, name, nature }
     }
 

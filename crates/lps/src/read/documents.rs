@@ -1,7 +1,5 @@
 //! The documents of a message: archives opened, headers read, PDF copies put beside the documents they are of (SC.CDA/DD.15).
 
-use std::collections::HashMap;
-
 use mssante::cda::{CdaError, CdaHeader};
 use mssante::xdm::{self, OpenError};
 use mssante::{pdf_name, text};
@@ -63,13 +61,19 @@ impl ArchiveFault {
             return self.to_string();
         }
         match self {
-            ArchiveFault::Open(OpenError::Limit) => "l'archive dépasse une limite (taille, nombre d'entrées ou taux de compression)",
+            ArchiveFault::Open(OpenError::Limit) => {
+                "l'archive dépasse une limite (taille, nombre d'entrées ou taux de compression)"
+            }
             ArchiveFault::Open(OpenError::Damaged) => "l'archive n'est pas un fichier zip lisible",
-            ArchiveFault::Open(OpenError::Feature) => "l'archive est chiffrée, contient des liens ou des entrées qui se recouvrent",
+            ArchiveFault::Open(OpenError::Feature) => {
+                "l'archive est chiffrée, contient des liens ou des entrées qui se recouvrent"
+            }
             ArchiveFault::Open(OpenError::Name) => "l'archive contient un nom de fichier dangereux ou répété",
             ArchiveFault::Open(OpenError::NoMetadata) => "l'archive n'a pas de METADATA.XML sous IHE_XDM",
             ArchiveFault::Open(OpenError::Metadata(_)) => "le METADATA.XML de l'archive est illisible",
-            ArchiveFault::Open(OpenError::MissingDocument) => "un document annoncé par METADATA.XML manque dans l'archive",
+            ArchiveFault::Open(OpenError::MissingDocument) => {
+                "un document annoncé par METADATA.XML manque dans l'archive"
+            }
             ArchiveFault::TooMany => "le message contient trop d'archives",
             ArchiveFault::Inflated => "les archives du message dépassent la taille permise une fois décompressées",
         }
@@ -166,15 +170,9 @@ fn received(document: xdm::Document) -> ReceivedDocument {
     ReceivedDocument { document, header, fault, copy: None }
 }
 
-/// Puts each PDF copy beside its document: by the name the convention gives it (ECO.2.1.6), or, of one document and one PDF,
-/// because there is no other.
+/// Puts each PDF copy beside its document: by the name the convention gives it (ECO.2.1.6), the surest likeness first; or, of one
+/// document and one PDF, because there is no other. Bounded: some thousand documents by a thousand names.
 pub(super) fn match_copies(message: &mut Message) {
-    let documents: Vec<&mut ReceivedDocument> = message
-        .archives
-        .iter_mut()
-        .flat_map(|archive| &mut archive.documents)
-        .filter(|document| document.header.is_some())
-        .collect();
     let mut pdfs: Vec<(usize, String)> = message
         .attachments
         .iter()
@@ -182,29 +180,42 @@ pub(super) fn match_copies(message: &mut Message) {
         .filter(|(_, attachment)| attachment.is_pdf())
         .map(|(place, attachment)| (place, key(&attachment.name)))
         .collect();
-    let alone = documents.len() == 1 && pdfs.len() == 1;
-    // Documents of the same name get their copies in order: names found by what they begin with, longest names first.
-    let mut by_key: HashMap<String, std::collections::VecDeque<usize>> = HashMap::new();
-    pdfs.reverse();
-    for (place, name) in &pdfs {
-        by_key.entry(name.clone()).or_default().push_front(*place);
+    let mut documents: Vec<(&mut ReceivedDocument, String)> = message
+        .archives
+        .iter_mut()
+        .flat_map(|archive| &mut archive.documents)
+        .filter_map(|document| {
+            let name = pdf_name::of(document.header.as_ref()?, None).map(|name| key(&name)).unwrap_or_default();
+            Some((document, name))
+        })
+        .collect();
+    if let ([(document, _)], [(place, _)]) = (documents.as_mut_slice(), pdfs.as_slice()) {
+        document.copy = Some(*place);
+        return;
     }
-    for document in documents {
-        let Some(header) = &document.header else { continue };
-        if alone {
-            document.copy = pdfs.first().map(|(place, _)| *place);
-            continue;
+    // The very name; with a dossier number behind it; the same with another date: some write the document's, not the act's.
+    let likenesses: [fn(&str, &str) -> bool; 4] = [
+        |name, wanted| name == wanted,
+        |name, wanted| name.starts_with(wanted),
+        |name, wanted| undated(name) == undated(wanted),
+        |name, wanted| undated(name).starts_with(undated(wanted)),
+    ];
+    for alike in likenesses {
+        for (document, wanted) in
+            documents.iter_mut().filter(|(document, wanted)| document.copy.is_none() && !wanted.is_empty())
+        {
+            if let Some(at) = pdfs.iter().position(|(_, name)| alike(name, wanted)) {
+                // In order: documents of one type and one patient got their copies in the order of the archive.
+                document.copy = Some(pdfs.remove(at).0);
+            }
         }
-        let Ok(name) = pdf_name::of(header, None) else { continue };
-        let expected = key(&name);
-        if let Some(place) = by_key.get_mut(&expected).and_then(std::collections::VecDeque::pop_front) {
-            document.copy = Some(place);
-            continue;
-        }
-        // With a dossier number behind it.
-        let found = by_key.iter_mut().find(|(name, places)| name.starts_with(&expected) && !places.is_empty());
-        document.copy = found.and_then(|(_, places)| places.pop_front());
     }
+}
+
+/// A name without the eight digits of its date.
+fn undated(name: &str) -> &str {
+    let dated = name.len() > 8 && name.as_bytes()[..8].iter().all(u8::is_ascii_digit);
+    if dated { &name[8..] } else { name }
 }
 
 /// What of a file name is compared: letters and digits, without accents, case or extension. Names are rewritten on their way.

@@ -45,10 +45,13 @@ impl Explain for ReadError {
 
     fn remedy(&self, language: Language) -> String {
         match self {
-            ReadError::TooLarge { .. } => {
-                language.pick("Relevez la limite de lecture, ou demandez un envoi en plusieurs messages.", "Raise the reading limit, or ask for several messages.")
+            ReadError::TooLarge { .. } => language.pick(
+                "Relevez la limite de lecture, ou demandez un envoi en plusieurs messages.",
+                "Raise the reading limit, or ask for several messages.",
+            ),
+            ReadError::Io(_) => {
+                language.pick("Vérifiez le fichier ou la connexion.", "Check the file or the connection.")
             }
-            ReadError::Io(_) => language.pick("Vérifiez le fichier ou la connexion.", "Check the file or the connection."),
         }
         .to_owned()
     }

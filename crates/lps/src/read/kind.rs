@@ -116,7 +116,9 @@ pub(super) fn of(octets: &[u8], structure: &Structure, message: &Message) -> Kin
 pub(super) fn inner_id(octets: &[u8], root: &Part) -> Option<String> {
     let children = root.children().iter();
     children.rev().find_map(|part| match &part.content {
-        Content::Message(inner) => inner.envelope.message_id.as_deref().and_then(|id| super::message_ids(id).into_iter().next()),
+        Content::Message(inner) => {
+            inner.envelope.message_id.as_deref().and_then(|id| super::message_ids(id).into_iter().next())
+        }
         Content::Leaf if part.is("text", "rfc822-headers") || part.is("message", "rfc822") => {
             let header = decoded(octets, part);
             mail::header::find(&header, "Message-ID").and_then(|id| super::message_ids(&id).into_iter().next())

@@ -163,9 +163,8 @@ impl Message {
         let end = usize::try_from(structure.header_range().end).unwrap_or(usize::MAX).min(octets.len());
         let block = &octets[..end.min(MAX_HEADER)];
         let of = |name: &str| header::find(block, name);
-        let automatic = of("Auto-Submitted").is_some_and(|value| {
-            !value.split([';', '(']).next().unwrap_or_default().trim().eq_ignore_ascii_case("no")
-        });
+        let automatic = of("Auto-Submitted")
+            .is_some_and(|value| !value.split([';', '(']).next().unwrap_or_default().trim().eq_ignore_ascii_case("no"));
         let precedence = of("Precedence").unwrap_or_default();
         let from_list = of("List-Id").is_some()
             || of("List-Unsubscribe").is_some()

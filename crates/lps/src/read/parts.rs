@@ -10,8 +10,8 @@ use super::body;
 
 /// Attachments listed of one message: the scanner finds 2000 parts at most, nobody attaches a thousand files.
 pub const MAX_ATTACHMENTS: usize = 1000;
-/// Characters kept of a file name: what file systems take in UTF-8 with room for a number.
-const MAX_NAME: usize = 80;
+/// Octets kept of a file name: file systems take 255, and a program may put a number or a date before it.
+const MAX_NAME: usize = 180;
 
 /// A piece that is no document archive: a file, a picture, a PDF copy of a document, a message.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,7 +111,12 @@ fn leaf(part: &Part, found: &mut Found) {
         return;
     }
     let attachment = Attachment {
-        name: safe_file_name(name.as_deref().unwrap_or_default(), &part.media_type, &part.subtype, found.attachments.len()),
+        name: safe_file_name(
+            name.as_deref().unwrap_or_default(),
+            &part.media_type,
+            &part.subtype,
+            found.attachments.len(),
+        ),
         media_type: format!("{}/{}", part.media_type, part.subtype),
         size: part.size(),
         inline: !attached && part.disposition.is_some(),
@@ -135,7 +140,8 @@ fn leaf(part: &Part, found: &mut Found) {
 pub fn safe_file_name(name: &str, media_type: &str, subtype: &str, rank: usize) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let line = body::one_line(last, usize::MAX);
-    let kept: String = line.chars().map(|c| if matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|') { '_' } else { c }).collect();
+    let kept: String =
+        line.chars().map(|c| if matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|') { '_' } else { c }).collect();
     let kept = kept.trim_matches([' ', '.']);
     if kept.is_empty() {
         let extension = match (media_type, subtype) {
@@ -151,15 +157,18 @@ pub fn safe_file_name(name: &str, media_type: &str, subtype: &str, rank: usize) 
         };
         return format!("piece-{}.{extension}", rank + 1);
     }
-    if kept.chars().count() <= MAX_NAME {
+    if kept.len() <= MAX_NAME {
         return kept.to_owned();
     }
-    match kept.rsplit_once('.').filter(|(_, extension)| extension.chars().count() <= 10) {
-        Some((stem, extension)) => {
-            let stem: String = stem.chars().take(MAX_NAME - extension.chars().count() - 1).collect();
-            format!("{}.{extension}", stem.trim_end_matches([' ', '.']))
+    let cut = |text: &str, mut end: usize| {
+        while !text.is_char_boundary(end) {
+            end -= 1;
         }
-        None => kept.chars().take(MAX_NAME).collect(),
+        text[..end].trim_end_matches([' ', '.']).to_owned()
+    };
+    match kept.rsplit_once('.').filter(|(_, extension)| extension.len() <= 10) {
+        Some((stem, extension)) => format!("{}.{extension}", cut(stem, MAX_NAME - extension.len() - 1)),
+        None => cut(kept, MAX_NAME),
     }
 }
 
@@ -183,14 +192,14 @@ mod tests {
             assert_eq!(safe_file_name(name, "application", "pdf", 2), wanted, "{name:?}");
         }
         let long = safe_file_name(&format!("{}.pdf", "é".repeat(300)), "application", "pdf", 0);
-        assert!(long.chars().count() == MAX_NAME && long.ends_with("é.pdf"));
+        assert!(long.len() <= MAX_NAME && long.ends_with("é.pdf"));
     }
 
     proptest! {
         #[test]
         fn a_name_is_always_a_name(name in "(\\PC|[./\\\\:\\x00-\\x1f]){0,120}") {
             let safe = safe_file_name(&name, "x", "y", 0);
-            prop_assert!(!safe.is_empty() && !safe.starts_with('.') && safe.chars().count() <= MAX_NAME);
+            prop_assert!(!safe.is_empty() && !safe.starts_with('.') && safe.len() <= MAX_NAME);
             prop_assert!(!safe.contains(['/', '\\', '\0', '\n']) && safe != "..");
         }
     }

@@ -98,20 +98,21 @@ impl Warning {
             Warning::SeveralPatients => {
                 pick("les documents concernent plusieurs patients", "the documents are about several patients")
             }
-            Warning::PatientDiffers(rank) => ranked(
-                rank,
-                "ne porte pas la même INS que METADATA.XML",
-                "does not hold the same INS as METADATA.XML",
-            ),
-            Warning::NoPatient(rank) => {
-                ranked(rank, "n'a pas d'identifiant de patient dans METADATA.XML", "has no patient identifier in METADATA.XML")
+            Warning::PatientDiffers(rank) => {
+                ranked(rank, "ne porte pas la même INS que METADATA.XML", "does not hold the same INS as METADATA.XML")
             }
+            Warning::NoPatient(rank) => ranked(
+                rank,
+                "n'a pas d'identifiant de patient dans METADATA.XML",
+                "has no patient identifier in METADATA.XML",
+            ),
             Warning::WrongIns(rank) => {
                 ranked(rank, "a dans METADATA.XML une INS invalide", "has an invalid INS in METADATA.XML")
             }
-            Warning::SubjectDiffers => {
-                pick("l'objet nomme un autre patient que les documents", "the subject names another patient than the documents")
-            }
+            Warning::SubjectDiffers => pick(
+                "l'objet nomme un autre patient que les documents",
+                "the subject names another patient than the documents",
+            ),
             Warning::NoArchive => pick(
                 "l'objet annonce des documents et il n'y a pas d'archive IHE_XDM.zip",
                 "the subject announces documents and there is no IHE_XDM.zip",
@@ -142,7 +143,12 @@ pub(super) fn of(message: &Message) -> Vec<Warning> {
         return found;
     }
     found.extend(
-        message.archives.iter().enumerate().filter(|(_, archive)| archive.fault.is_some()).map(|(rank, _)| Warning::Archive(rank)),
+        message
+            .archives
+            .iter()
+            .enumerate()
+            .filter(|(_, archive)| archive.fault.is_some())
+            .map(|(rank, _)| Warning::Archive(rank)),
     );
     if message.archives.is_empty() && message.subject.marked && message.in_reply_to.is_empty() {
         found.push(Warning::NoArchive);
@@ -215,7 +221,8 @@ fn subject_names(message: &Message, patient: &mssante::cda::Patient) -> bool {
     let fold = |name: &str| text::strip_accents(&text::one_line(name)).to_uppercase();
     let subject = fold(receipt::without_prefix(&message.subject.full));
     // Names in use are written by some instead of birth names.
-    let surname = [&patient.birth_name, &patient.used_name].into_iter().flatten().any(|name| subject.contains(&fold(name)));
+    let surname =
+        [&patient.birth_name, &patient.used_name].into_iter().flatten().any(|name| subject.contains(&fold(name)));
     let unnamed = patient.birth_name.is_none() && patient.used_name.is_none();
     surname || unnamed
 }

@@ -78,19 +78,25 @@ impl Cause {
             ),
             Cause::UnknownAddress => language.pick("cette adresse n'existe pas", "there is no such address"),
             Cause::InvalidAddress => language.pick("cette adresse est mal écrite", "the address is malformed"),
-            Cause::UnknownDomain => language
-                .pick("ce domaine n'existe pas ou ne reçoit pas de messages", "the domain does not exist or takes no mail"),
+            Cause::UnknownDomain => language.pick(
+                "ce domaine n'existe pas ou ne reçoit pas de messages",
+                "the domain does not exist or takes no mail",
+            ),
             Cause::TooLargeForPatient => language.pick(
                 "le message dépasse les 25 Mo permis vers un patient",
                 "the message exceeds the 25 MB allowed to a patient",
             ),
             Cause::TooLarge => language.pick("le message est trop volumineux", "the message is too large"),
-            Cause::MailboxFull => language.pick("la boîte aux lettres du destinataire est pleine", "the recipient's mailbox is full"),
+            Cause::MailboxFull => {
+                language.pick("la boîte aux lettres du destinataire est pleine", "the recipient's mailbox is full")
+            }
             Cause::NotOnWhiteList => language.pick(
                 "le domaine n'est pas sur la liste blanche de l'espace de confiance",
                 "the domain is not on the white list of the trust space",
             ),
-            Cause::NotAllowed => language.pick("le destinataire n'accepte pas ce message", "the recipient does not accept this message"),
+            Cause::NotAllowed => {
+                language.pick("le destinataire n'accepte pas ce message", "the recipient does not accept this message")
+            }
             Cause::ContentRefused => {
                 language.pick("le contenu du message est refusé", "the content of the message is refused")
             }
@@ -118,10 +124,9 @@ impl Cause {
                 "Vérifiez que l'INS est qualifiée ; sinon remettez le document autrement.",
                 "Check that the INS is qualified; else hand the document over another way.",
             ),
-            Cause::UnknownAddress | Cause::InvalidAddress | Cause::UnknownDomain => language.pick(
-                "Cherchez l'adresse dans l'Annuaire Santé.",
-                "Look the address up in the Annuaire Santé.",
-            ),
+            Cause::UnknownAddress | Cause::InvalidAddress | Cause::UnknownDomain => {
+                language.pick("Cherchez l'adresse dans l'Annuaire Santé.", "Look the address up in the Annuaire Santé.")
+            }
             Cause::TooLargeForPatient | Cause::TooLarge => language.pick(
                 "Envoyez moins de documents par message ou réduisez les pièces jointes.",
                 "Send fewer documents per message or make the attachments smaller.",
@@ -155,7 +160,9 @@ impl Cause {
                     Some(cause @ (Cause::MailboxClosed | Cause::InvalidAddress)) => cause,
                     _ => Cause::UnknownAddress,
                 },
-                (_, 1, 2 | 10) | (5, 4, 4) => Cause::UnknownDomain,
+                (_, 1, 2) | (5, 4, 4) => Cause::UnknownDomain,
+                // RFC 7505: a domain that takes no mail. Exchange: an address that is not found.
+                (_, 1, 10) => said().unwrap_or(Cause::UnknownDomain),
                 (_, 1, 3) => Cause::InvalidAddress,
                 (_, 1, 6) | (_, 2, 1) => Cause::MailboxClosed,
                 (_, 2, 2) => Cause::MailboxFull,

@@ -51,9 +51,8 @@ pub(super) fn recipients(text: &str, subject: &str, message: &Message) -> Vec<De
         let subject = strip_accents(subject).to_lowercase();
         subject.starts_with("delayed") || subject.contains("delivery delayed") || subject.contains("(delay)")
     };
-    let own = |address: &str| {
-        message.to.iter().chain(&message.from).any(|known| known.text.eq_ignore_ascii_case(address))
-    };
+    let own =
+        |address: &str| message.to.iter().chain(&message.from).any(|known| known.text.eq_ignore_ascii_case(address));
     let mut found: Vec<Delivery> = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         for address in addresses(line) {
@@ -64,8 +63,14 @@ pub(super) fn recipients(text: &str, subject: &str, message: &Message) -> Vec<De
                 continue;
             }
             // What is said of it: its line and those up to the next empty one.
-            let said: Vec<&str> =
-                lines[at..].iter().take(6).copied().enumerate().take_while(|(n, l)| *n == 0 || !l.is_empty()).map(|(_, l)| l).collect();
+            let said: Vec<&str> = lines[at..]
+                .iter()
+                .take(6)
+                .copied()
+                .enumerate()
+                .take_while(|(n, l)| *n == 0 || !l.is_empty())
+                .map(|(_, l)| l)
+                .collect();
             let said = body::one_line(&said.join(" "), MAX_DIAGNOSTIC);
             let cause = Cause::of(None, &address, &said, text);
             found.push(Delivery {
