@@ -64,6 +64,8 @@ enum Command {
     Keys(commands::keys::Args),
     /// Reads, writes and finds as mail software does (Référentiel #2).
     Lps(commands::lps::Args),
+    /// Controls and tests operators: what they must show, and the proof.
+    Control(commands::control::Args),
     /// Prints what bash, zsh or fish need to complete this command.
     Completions(commands::completions::Args),
 }
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Fsck(args) => commands::fsck::run(args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Lps(args) => commands::lps::run(args),
+        Command::Control(args) => commands::control::run(args),
         Command::Completions(args) => commands::completions::run(&args),
     };
     match done {

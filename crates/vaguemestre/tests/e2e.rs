@@ -109,3 +109,8 @@ fn beside_dovecot() {
 fn guide() {
     python("test_guide.py");
 }
+
+#[test]
+fn control_tls() {
+    python("test_control_tls.py");
+}

@@ -91,15 +91,17 @@ pub fn read(chain: &[Vec<u8>], host: Option<&str>, anchors: Option<&Anchors>, no
     let is_ordered = parsed.windows(2).all(|pair| pair[1].issued(&pair[0]) == X509VerifyResult::OK);
     let name_matches = host.and_then(|host| certificates.first().map(|leaf| leaf.names.iter().any(|n| fits(n, host))));
     let now_seconds = seconds(now);
-    let days_left = certificates.first().map_or(0, |leaf| (leaf.not_after - now_seconds).div_euclid(DAY.as_secs().cast_signed()));
-    let verdict = anchors.and_then(|anchors| parsed.split_first().map(|leaf| (anchors, leaf))).map(|(anchors, (leaf, above))| {
-        let fault = match verify_chain(leaf, above, anchors, Usage::ServerAuth, now, &Revocation::none()) {
-            Ok(Ok(())) => None,
-            Ok(Err(fault)) => Some(fault.to_string()),
-            Err(_) => Some(CertificateFault::Other(0).to_string()),
-        };
-        Verdict { is_good: fault.is_none(), fault }
-    });
+    let days_left =
+        certificates.first().map_or(0, |leaf| (leaf.not_after - now_seconds).div_euclid(DAY.as_secs().cast_signed()));
+    let verdict =
+        anchors.and_then(|anchors| parsed.split_first().map(|leaf| (anchors, leaf))).map(|(anchors, (leaf, above))| {
+            let fault = match verify_chain(leaf, above, anchors, Usage::ServerAuth, now, &Revocation::none()) {
+                Ok(Ok(())) => None,
+                Ok(Err(fault)) => Some(fault.to_string()),
+                Err(_) => Some(CertificateFault::Other(0).to_string()),
+            };
+            Verdict { is_good: fault.is_none(), fault }
+        });
     Chain { certificates, unreadable, is_ordered, name_matches, days_left, verdict }
 }
 
@@ -111,7 +113,8 @@ fn sheet(certificate: &X509Ref) -> Sheet {
         |key| match key.id() {
             Id::RSA | Id::RSA_PSS => format!("RSA {key_bits}"),
             Id::EC => {
-                let curve = key.ec_key().ok().and_then(|ec| ec.group().curve_name()).and_then(|nid| nid.short_name().ok());
+                let curve =
+                    key.ec_key().ok().and_then(|ec| ec.group().curve_name()).and_then(|nid| nid.short_name().ok());
                 format!("EC {} {key_bits}", curve.unwrap_or("unnamed curve"))
             }
             Id::ED25519 => "Ed25519".to_owned(),
@@ -207,7 +210,9 @@ fn signature(certificate: &X509Ref) -> String {
 fn fits(name: &str, host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     if let Some(rest) = name.strip_prefix("*.") {
-        return host.split_once('.').is_some_and(|(first, other)| !first.is_empty() && other.eq_ignore_ascii_case(rest));
+        return host
+            .split_once('.')
+            .is_some_and(|(first, other)| !first.is_empty() && other.eq_ignore_ascii_case(rest));
     }
     name.eq_ignore_ascii_case(host)
 }

@@ -8,9 +8,9 @@ use super::words::{Exchange, Group, Suite, Version};
 
 /// Suites tried first, by what servers have in common; whoever accepts the version accepts one of them, or nearly so.
 const USUAL: [u16; 40] = [
-    0x009C, 0x009D, 0x002F, 0x0035, 0x003C, 0x003D, 0xC02F, 0xC030, 0xC02B, 0xC02C, 0xCCA8, 0xCCA9, 0xCCAA, 0x009E, 0x009F, 0xC027,
-    0xC028, 0xC023, 0xC024, 0x0067, 0x006B, 0xC013, 0xC014, 0xC009, 0xC00A, 0x0033, 0x0039, 0x000A, 0xC012, 0x0016, 0x0005, 0x0004,
-    0xC011, 0xC007, 0x0041, 0x0084, 0x0045, 0x0088, 0xC09C, 0xC09D,
+    0x009C, 0x009D, 0x002F, 0x0035, 0x003C, 0x003D, 0xC02F, 0xC030, 0xC02B, 0xC02C, 0xCCA8, 0xCCA9, 0xCCAA, 0x009E,
+    0x009F, 0xC027, 0xC028, 0xC023, 0xC024, 0x0067, 0x006B, 0xC013, 0xC014, 0xC009, 0xC00A, 0x0033, 0x0039, 0x000A,
+    0xC012, 0x0016, 0x0005, 0x0004, 0xC011, 0xC007, 0x0041, 0x0084, 0x0045, 0x0088, 0xC09C, 0xC09D,
 ];
 
 /// What is accepted of one version.
@@ -39,7 +39,7 @@ impl Accepted {
 }
 
 /// Everything of a version, in chunks.
-pub async fn suites(prober: &mut Prober, version: Version) -> Accepted {
+pub async fn suites(prober: &mut Prober<'_>, version: Version) -> Accepted {
     let mut accepted = Accepted::default();
     for chunk in chunks(version) {
         if !offer(prober, version, chunk, &mut accepted).await {
@@ -50,7 +50,7 @@ pub async fn suites(prober: &mut Prober, version: Version) -> Accepted {
 }
 
 /// Only these; false when asking further is no use.
-async fn offer(prober: &mut Prober, version: Version, mut chunk: Vec<Suite>, accepted: &mut Accepted) -> bool {
+async fn offer(prober: &mut Prober<'_>, version: Version, mut chunk: Vec<Suite>, accepted: &mut Accepted) -> bool {
     while !chunk.is_empty() {
         let hello = prober.hello(version).with_suites(chunk.iter().copied());
         match prober.ask(&hello).await {
@@ -96,7 +96,7 @@ fn chunks(version: Version) -> Vec<Vec<Suite>> {
 
 /// Which of these suites a server that accepts them all takes first, whatever the client's order; none when it follows the client.
 /// Three connections at most.
-pub async fn preferred(prober: &mut Prober, version: Version, suites: &[Suite]) -> Option<Suite> {
+pub async fn preferred(prober: &mut Prober<'_>, version: Version, suites: &[Suite]) -> Option<Suite> {
     if suites.len() < 2 {
         return None;
     }
@@ -122,7 +122,7 @@ pub struct Groups {
 }
 
 /// The elliptic curves of TLS 1.2 and before, with suites that need one.
-pub async fn curves(prober: &mut Prober, version: Version, suites: &[Suite]) -> Groups {
+pub async fn curves(prober: &mut Prober<'_>, version: Version, suites: &[Suite]) -> Groups {
     let suites: Vec<Suite> =
         suites.iter().copied().filter(|s| matches!(s.exchange(), Exchange::Ecdhe | Exchange::EcdhAnon)).collect();
     let mut groups = Groups::default();
@@ -157,7 +157,7 @@ pub async fn curves(prober: &mut Prober, version: Version, suites: &[Suite]) -> 
 }
 
 /// The groups of TLS 1.3: without any share the server names the one it wants.
-pub async fn shares(prober: &mut Prober, suites: &[Suite]) -> Groups {
+pub async fn shares(prober: &mut Prober<'_>, suites: &[Suite]) -> Groups {
     let mut groups = Groups::default();
     let mut left: Vec<Group> = Group::shares().collect();
     while !left.is_empty() {
@@ -208,7 +208,7 @@ impl Prime {
 
 /// The finite fields used with and without the groups of RFC 7919 in the offer: a server may answer 2048 bits when asked and 1024
 /// otherwise. Two connections.
-pub async fn primes(prober: &mut Prober, version: Version, suites: &[Suite]) -> (Vec<Prime>, Option<Doubt>) {
+pub async fn primes(prober: &mut Prober<'_>, version: Version, suites: &[Suite]) -> (Vec<Prime>, Option<Doubt>) {
     let suites: Vec<Suite> =
         suites.iter().copied().filter(|s| matches!(s.exchange(), Exchange::Dhe | Exchange::DhAnon)).collect();
     let mut primes = Vec::new();

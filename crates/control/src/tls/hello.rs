@@ -28,7 +28,7 @@ pub struct Hello {
     pub fallback: bool,
     /// Whether the certificate's OCSP answer is asked for.
     pub stapling: bool,
-    /// Whether secure renegotiation and the extended master secret are offered.
+    /// Whether secure renegotiation, the extended master secret and session tickets are offered.
     pub hardened: bool,
     /// Says 32 random octets of the hello; the same every time makes tests repeatable.
     pub random: [u8; 32],
@@ -142,6 +142,7 @@ impl Hello {
         }
         if self.hardened && self.version != Version::Tls13 {
             extension(23, &|_| {});
+            extension(35, &|_| {});
         }
         if self.version == Version::Tls13 {
             extension(43, &|data| {

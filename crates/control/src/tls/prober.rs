@@ -100,20 +100,20 @@ pub enum Doubt {
 }
 
 /// Asks a server, one connection after the other.
-#[derive(Debug)]
-pub struct Prober {
+pub struct Prober<'a> {
     target: Target,
     settings: Settings,
+    told: &'a (dyn Fn(u32) + Sync),
     connections: u32,
     busy: u32,
     dialogue: Dialogue,
 }
 
-impl Prober {
-    /// Nothing is connected yet.
+impl<'a> Prober<'a> {
+    /// Nothing is connected yet. `told` hears how many connections were made, at each of them.
     #[must_use]
-    pub fn new(target: Target, settings: Settings) -> Prober {
-        Prober { target, settings, connections: 0, busy: 0, dialogue: Vec::new() }
+    pub fn new(target: Target, settings: Settings, told: &'a (dyn Fn(u32) + Sync)) -> Prober<'a> {
+        Prober { target, settings, told, connections: 0, busy: 0, dialogue: Vec::new() }
     }
 
     /// What is probed.
@@ -163,10 +163,9 @@ impl Prober {
             Ok(stream) => stream,
             Err(doubt) => return Outcome::Inconclusive(doubt),
         };
-        match timeout(self.settings.patience, stream.write_all(hello)).await {
-            Err(_) => return Outcome::Inconclusive(Doubt::Silent),
-            // A server may close as soon as it has seen the version: what it said before is still there to be read.
-            Ok(Err(_) | Ok(())) => {}
+        // A failure is none yet: a server may close as soon as it has seen the version, and what it said before is still there to be read.
+        if timeout(self.settings.patience, stream.write_all(hello)).await.is_err() {
+            return Outcome::Inconclusive(Doubt::Silent);
         }
         let mut received = Vec::new();
         let mut octets = [0; 16 * 1024];
@@ -210,6 +209,7 @@ impl Prober {
             sleep(self.settings.pause).await;
         }
         self.connections += 1;
+        (self.told)(self.connections);
         let mut stream = match timeout(self.settings.patience, TcpStream::connect(self.target.address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Doubt::Unreachable(error.kind())),

@@ -59,7 +59,12 @@ pub type Dialogue = Vec<String>;
 ///
 /// # Errors
 /// [`StarttlsError`].
-pub async fn start<S>(stream: &mut S, how: Starttls, patience: Duration, said: &mut Dialogue) -> Result<(), StarttlsError>
+pub async fn start<S>(
+    stream: &mut S,
+    how: Starttls,
+    patience: Duration,
+    said: &mut Dialogue,
+) -> Result<(), StarttlsError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -114,7 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         self.reply("220").await?;
         self.say(&format!("{hello} {NAME}")).await?;
         let offered = self.reply("250").await?;
-        let is_starttls = |line: &String| line.get(4..).is_some_and(|word| word.trim().eq_ignore_ascii_case("STARTTLS"));
+        let is_starttls =
+            |line: &String| line.get(4..).is_some_and(|word| word.trim().eq_ignore_ascii_case("STARTTLS"));
         if !offered.iter().any(is_starttls) {
             return Err(StarttlsError::NotOffered("STARTTLS is not among the extensions".to_owned()));
         }

@@ -59,13 +59,21 @@ fn write(survey: &Survey, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  curves           {}", names(&survey.curves))?;
     }
     for (prime, asked) in survey.primes.iter().zip(["no group asked for", "RFC 7919 asked for"]) {
-        writeln!(out, "  Diffie-Hellman   {} bits, {} ({asked})", prime.bits, prime.known.unwrap_or("a prime of its own"))?;
+        writeln!(
+            out,
+            "  Diffie-Hellman   {} bits, {} ({asked})",
+            prime.bits,
+            prime.known.unwrap_or("a prime of its own")
+        )?;
     }
     for chain in &survey.chains {
         writeln!(out, "\nCertificate")?;
         for (at, sheet) in chain.certificates.iter().enumerate() {
             let date = |seconds| {
-                OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|date| date.format(&Rfc3339).ok()).unwrap_or_default()
+                OffsetDateTime::from_unix_timestamp(seconds)
+                    .ok()
+                    .and_then(|date| date.format(&Rfc3339).ok())
+                    .unwrap_or_default()
             };
             if at > 0 {
                 writeln!(out, "  above it         {} (issuer {})", sheet.subject, sheet.issuer)?;
@@ -74,7 +82,13 @@ fn write(survey: &Survey, out: &mut String) -> std::fmt::Result {
             writeln!(out, "  subject          {}", sheet.subject)?;
             writeln!(out, "  issuer           {}", sheet.issuer)?;
             writeln!(out, "  names            {}", sheet.names.join(", "))?;
-            writeln!(out, "  valid            {} to {} ({} days left)", date(sheet.not_before), date(sheet.not_after), chain.days_left)?;
+            writeln!(
+                out,
+                "  valid            {} to {} ({} days left)",
+                date(sheet.not_before),
+                date(sheet.not_after),
+                chain.days_left
+            )?;
             writeln!(out, "  key, signature   {}, {}", sheet.key, sheet.signature)?;
             writeln!(out, "  usage            {}", sheet.usages.join(", "))?;
             writeln!(out, "  revocation       {}", [sheet.crl.as_slice(), sheet.ocsp.as_slice()].concat().join(", "))?;
@@ -82,7 +96,9 @@ fn write(survey: &Survey, out: &mut String) -> std::fmt::Result {
         }
         match &chain.verdict {
             Some(verdict) if verdict.is_good => writeln!(out, "  chain            good")?,
-            Some(verdict) => writeln!(out, "  chain            refused: {}", verdict.fault.as_deref().unwrap_or_default())?,
+            Some(verdict) => {
+                writeln!(out, "  chain            refused: {}", verdict.fault.as_deref().unwrap_or_default())?
+            }
             None => writeln!(out, "  chain            not judged: no authority was given")?,
         }
     }

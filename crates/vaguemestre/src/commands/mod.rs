@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod check_config;
 pub mod completions;
+pub mod control;
 pub mod drain;
 pub mod export;
 pub mod fsck;

@@ -8,11 +8,15 @@ use serde::Serialize;
 use tokio::time::timeout;
 use trust::tls::Anchors;
 
-use super::certificate::{self, Chain};
-use super::enumerate::{self, Accepted, Prime};
-use super::flight::Flight;
-use super::prober::{Doubt, Outcome, Prober, Refusal, Settings, Target};
-use super::words::{Group, Suite, Version, alert_name, is_weak_scheme};
+use crate::tls::certificate::{self, Chain};
+use crate::tls::enumerate::{self, Accepted, Prime};
+use crate::tls::flight::Flight;
+use crate::tls::prober::{Doubt, Outcome, Prober, Refusal, Settings, Target};
+use crate::tls::words::{Group, Suite, Version, alert_name, is_weak_scheme};
+
+mod findings;
+
+pub use findings::{Finding, Level};
 
 /// The shape of the JSON; changes when a key is renamed or removed.
 pub const SCHEMA: &str = "vaguemestre/control/tls/1";
@@ -47,29 +51,6 @@ pub enum State {
     Inconclusive,
 }
 
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// Worth knowing.
-    Information,
-    /// Weak.
-    Warning,
-    /// Somebody can read or change what is said.
-    Serious,
-}
-
-/// Something to tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Stable, e.g. `rc4`.
-    pub id: &'static str,
-    /// How bad.
-    pub level: Level,
-    /// One sentence.
-    pub text: String,
-}
-
 /// What the API LPS asks (LPS-TLS), and whether it is so; none when it could not be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApiLps {
@@ -81,6 +62,15 @@ pub struct ApiLps {
     pub nothing_else: Option<bool>,
     /// Groups of 2048 bits, curves of 256 at least.
     pub groups: Option<bool>,
+}
+
+impl ApiLps {
+    /// Whether all of it was seen to be so.
+    #[must_use]
+    pub fn is_met(&self) -> bool {
+        self.six_suites.iter().all(|(_, is)| *is)
+            && [self.nothing_older, self.nothing_else, self.groups].into_iter().all(|answer| answer == Some(true))
+    }
 }
 
 /// The whole survey.
@@ -134,10 +124,15 @@ pub struct Survey {
 
 /// Surveys one port.
 ///
-/// `anchors`: authorities the certificate is judged by, if any.
-pub async fn survey(target: Target, settings: Settings, anchors: Option<&Anchors>) -> Survey {
+/// `anchors`: authorities the certificate is judged by, if any; `told` hears how many connections were made.
+pub async fn survey(
+    target: Target,
+    settings: Settings,
+    anchors: Option<&Anchors>,
+    told: &(dyn Fn(u32) + Sync),
+) -> Survey {
     let started = tokio::time::Instant::now();
-    let mut prober = Prober::new(target.clone(), settings);
+    let mut prober = Prober::new(target.clone(), settings, told);
     let mut work = Work::default();
     for version in [Version::Tls13, Version::Tls12, Version::Tls11, Version::Tls10, Version::Ssl3] {
         work.version(&mut prober, version).await;
@@ -159,7 +154,7 @@ pub async fn survey(target: Target, settings: Settings, anchors: Option<&Anchors
     let chains: Vec<Chain> = ders.iter().map(|chain| certificate::read(chain, Some(&host), anchors, now)).collect();
     let client_certificate = work.client_certificate();
     let api_lps = work.api_lps();
-    let findings = work.findings(&chains, &api_lps);
+    let findings = findings::findings(&work, &chains, &api_lps);
     Survey {
         schema: SCHEMA,
         address: target.address.to_string(),
@@ -207,7 +202,7 @@ struct Work {
 }
 
 impl Work {
-    async fn version(&mut self, prober: &mut Prober, version: Version) {
+    async fn version(&mut self, prober: &mut Prober<'_>, version: Version) {
         let accepted = enumerate::suites(prober, version).await;
         let preferred = enumerate::preferred(prober, version, &accepted.suites).await;
         self.versions.push((version, accepted, preferred));
@@ -237,7 +232,7 @@ impl Work {
         self.versions.iter().flat_map(|(_, accepted, _)| &accepted.flights)
     }
 
-    async fn ssl2(&mut self, prober: &mut Prober) {
+    async fn ssl2(&mut self, prober: &mut Prober<'_>) {
         self.ssl2_state = Some(match prober.ask_ssl2().await {
             Outcome::Ssl2 { ciphers, .. } => {
                 self.ssl2 = ciphers.into_iter().map(|cipher| cipher.name()).collect();
@@ -246,13 +241,11 @@ impl Work {
             // It answered in a newer version: SSL 2's hello only opened the door.
             Outcome::Flight(_) => (State::Refused, Some("answered in a newer version".to_owned())),
             Outcome::Refused(refusal) => (State::Refused, Some(refusal_text(refusal))),
-            // An SSL 2 hello is often not even read as one: no answer is the usual refusal, but it is not seen.
-            Outcome::Inconclusive(doubt @ (Doubt::Silent | Doubt::Broken(_))) => (State::Refused, Some(doubt.to_string())),
             Outcome::Inconclusive(doubt) => (State::Inconclusive, Some(doubt.to_string())),
         });
     }
 
-    async fn groups(&mut self, prober: &mut Prober) {
+    async fn groups(&mut self, prober: &mut Prober<'_>) {
         if let Some((version, suites)) = self.classic() {
             let curves = enumerate::curves(prober, version, &suites).await;
             let (primes, doubt) = enumerate::primes(prober, version, &suites).await;
@@ -268,7 +261,7 @@ impl Work {
         }
     }
 
-    async fn hardening(&mut self, prober: &mut Prober) {
+    async fn hardening(&mut self, prober: &mut Prober<'_>) {
         let Some((version, suites)) = self.classic() else { return };
         let mut hello = prober.hello(version).with_suites(suites.iter().copied());
         (hello.compression, hello.stapling) = (true, true);
@@ -293,8 +286,16 @@ impl Work {
                 _ => self.doubts += 1,
             }
         }
-        let older = self.versions.iter().filter(|(v, a, _)| a.is_spoken() && *v < version).map(|(v, a, _)| (*v, a.suites.clone()));
-        let newest = if self.accepted(Version::Tls13).is_some() { Some((version, suites)) } else { older.max_by_key(|(v, _)| *v) };
+        let older = self
+            .versions
+            .iter()
+            .filter(|(v, a, _)| a.is_spoken() && *v < version)
+            .map(|(v, a, _)| (*v, a.suites.clone()));
+        let newest = if self.accepted(Version::Tls13).is_some() {
+            Some((version, suites))
+        } else {
+            older.max_by_key(|(v, _)| *v)
+        };
         if let Some((version, suites)) = newest {
             let mut hello = prober.hello(version).with_suites(suites);
             hello.fallback = true;
@@ -328,7 +329,9 @@ impl Work {
                     Accepted { doubt: Some(doubt), .. } => (State::Inconclusive, Some(doubt.to_string())),
                     Accepted { instead: Some(instead), .. } => (State::Refused, Some(format!("answered in {instead}"))),
                     Accepted { refusal: Some(refusal), .. } => (State::Refused, Some(refusal_text(*refusal))),
-                    Accepted { violation: Some(suite), .. } => (State::Accepted, Some(format!("{suite}, which was not offered"))),
+                    Accepted { violation: Some(suite), .. } => {
+                        (State::Accepted, Some(format!("{suite}, which was not offered")))
+                    }
                     _ => (State::Inconclusive, None),
                 };
                 let mut suites = accepted.suites.clone();
@@ -354,130 +357,24 @@ impl Work {
     }
 
     fn api_lps(&self) -> ApiLps {
-        let tls12 = self.versions.iter().find(|(version, ..)| *version == Version::Tls12).map(|(_, accepted, _)| accepted);
+        let tls12 =
+            self.versions.iter().find(|(version, ..)| *version == Version::Tls12).map(|(_, accepted, _)| accepted);
         let suites = tls12.map(|accepted| accepted.suites.clone()).unwrap_or_default();
         let is_known = tls12.is_some_and(|accepted| accepted.doubt.is_none());
         let old = self.versions.iter().filter(|(version, ..)| *version < Version::Tls12);
         let is_old = old.clone().any(|(_, accepted, _)| accepted.is_spoken()) || !self.ssl2.is_empty();
-        let is_old_known = old.clone().count() == 3 && old.clone().all(|(_, accepted, _)| accepted.doubt.is_none());
+        let is_old_known = old.clone().count() == 3
+            && old.clone().all(|(_, accepted, _)| accepted.doubt.is_none())
+            && matches!(self.ssl2_state, Some((State::Refused, _)));
         let is_else = suites.iter().any(|suite| !suite.is_one_of_the_six());
-        let is_weak = self.curves.iter().any(|group| !group.is_enough()) || self.primes.iter().any(|prime| prime.bits < 2048);
+        let is_weak =
+            self.curves.iter().any(|group| !group.is_enough()) || self.primes.iter().any(|prime| prime.bits < 2048);
         ApiLps {
             six_suites: Suite::SIX.into_iter().map(|suite| (suite, suites.contains(&suite))).collect(),
             nothing_older: (is_old || is_old_known).then_some(!is_old),
             nothing_else: (is_else || is_known).then_some(!is_else),
             groups: (is_weak || (is_known && self.doubts == 0)).then_some(!is_weak),
         }
-    }
-
-    fn findings(&self, chains: &[Chain], api: &ApiLps) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let mut tell = |id, level, text: String| found.push(Finding { id, level, text });
-        let spoken: Vec<(Version, &Suite)> =
-            self.versions.iter().flat_map(|(version, accepted, _)| accepted.suites.iter().map(|suite| (*version, suite))).collect();
-        let family = |is: fn(Suite) -> bool| {
-            let mut names: Vec<String> = spoken.iter().filter(|(_, suite)| is(**suite)).map(|(_, suite)| suite.name()).collect();
-            names.sort();
-            names.dedup();
-            names
-        };
-        let families: [(&str, Level, &str, fn(Suite) -> bool); 8] = [
-            ("null", Level::Serious, "suites without encryption", Suite::is_null),
-            ("anonymous", Level::Serious, "suites without authentication", Suite::is_anonymous),
-            ("export", Level::Serious, "suites weakened for export (FREAK, LOGJAM)", Suite::is_export),
-            ("rc4", Level::Serious, "RC4", Suite::is_rc4),
-            ("old-cipher", Level::Serious, "ciphers long broken", |suite| suite.is_old() && !suite.is_export()),
-            ("3des", Level::Warning, "triple DES, blocks of 64 bits (SWEET32)", Suite::is_3des),
-            ("no-forward-secrecy", Level::Warning, "suites without forward secrecy", |suite| {
-                !suite.is_forward_secret() && !suite.is_anonymous()
-            }),
-            ("cbc", Level::Information, "suites with chained blocks (CBC)", Suite::is_cbc),
-        ];
-        for (id, level, what, is) in families {
-            let names = family(is);
-            if !names.is_empty() {
-                tell(id, level, format!("accepts {what}: {}", names.join(", ")));
-            }
-        }
-        for (version, accepted, _) in &self.versions {
-            let (id, level) = match version {
-                Version::Ssl3 => ("ssl3", Level::Serious),
-                Version::Tls10 => ("tls10", Level::Warning),
-                Version::Tls11 => ("tls11", Level::Warning),
-                _ => continue,
-            };
-            if accepted.is_spoken() {
-                tell(id, level, format!("accepts {version}, which is withdrawn"));
-            }
-        }
-        if !self.ssl2.is_empty() {
-            tell("ssl2", Level::Serious, format!("accepts SSL 2 (DROWN): {}", self.ssl2.join(", ")));
-        }
-        if let Some(least) = self.primes.iter().map(|prime| prime.bits).min().filter(|bits| *bits < 2048) {
-            let level = if least <= 1024 { Level::Serious } else { Level::Warning };
-            tell("weak-dh", level, format!("Diffie-Hellman with a prime of {least} bits only"));
-        }
-        let weak: Vec<String> = self.curves.iter().filter(|group| !group.is_enough()).map(|group| group.name()).collect();
-        if !weak.is_empty() {
-            tell("weak-curve", Level::Warning, format!("curves below 256 bits: {}", weak.join(", ")));
-        }
-        if self.is_explicit {
-            tell("explicit-curve", Level::Serious, "gives curves by explicit parameters".to_owned());
-        }
-        if self.compression == Some(true) {
-            tell("compression", Level::Serious, "compresses inside TLS (CRIME)".to_owned());
-        }
-        if self.secure_renegotiation == Some(false) {
-            tell("renegotiation", Level::Serious, "knows no secure renegotiation (RFC 5746)".to_owned());
-        }
-        if self.extended_master_secret == Some(false) {
-            tell("master-secret", Level::Information, "knows no extended master secret (RFC 7627)".to_owned());
-        }
-        if self.fallback_refused == Some(false) {
-            tell("fallback", Level::Information, "does not refuse a second try with an older version (RFC 7507)".to_owned());
-        }
-        if self.sha1_signature == Some(true) {
-            tell("sha1", Level::Warning, "signs key exchanges with SHA-1 for a client that knows nothing else".to_owned());
-        }
-        if let Some(violation) = self.versions.iter().find_map(|(_, accepted, _)| accepted.violation) {
-            tell("not-offered", Level::Serious, format!("chose a suite that was not offered: {violation}"));
-        }
-        for chain in chains {
-            certificate_findings(chain, &mut tell);
-        }
-        let missing: Vec<String> = api.six_suites.iter().filter(|(_, is)| !is).map(|(suite, _)| suite.name()).collect();
-        if !missing.is_empty() && missing.len() < 6 {
-            tell("six-suites", Level::Information, format!("of the six suites of the API LPS it lacks {}", missing.join(", ")));
-        }
-        found.sort_by_key(|finding| std::cmp::Reverse(finding.level));
-        found
-    }
-}
-
-fn certificate_findings(chain: &Chain, tell: &mut impl FnMut(&'static str, Level, String)) {
-    let Some(leaf) = chain.certificates.first() else { return };
-    if chain.days_left < 0 {
-        tell("expired", Level::Serious, format!("the certificate is over since {} days", -chain.days_left));
-    } else if chain.days_left < 30 {
-        tell("soon-over", Level::Warning, format!("the certificate ends in {} days", chain.days_left));
-    }
-    if chain.name_matches == Some(false) {
-        tell("name", Level::Serious, format!("the certificate is for {}", leaf.names.join(", ")));
-    }
-    if leaf.is_self_signed {
-        tell("self-signed", Level::Warning, "the certificate is signed by itself".to_owned());
-    }
-    if !chain.is_ordered {
-        tell("chain-order", Level::Warning, "the chain is out of order".to_owned());
-    }
-    if leaf.key.starts_with("RSA") && leaf.key_bits < 2048 {
-        tell("weak-key", Level::Serious, format!("the certificate's key is weak: {}", leaf.key));
-    }
-    if leaf.signature.contains("sha1") || leaf.signature.contains("md5") {
-        tell("weak-signature", Level::Serious, format!("the certificate is signed by {}", leaf.signature));
-    }
-    if let Some(fault) = chain.verdict.as_ref().and_then(|verdict| verdict.fault.as_ref()) {
-        tell("chain", Level::Serious, format!("the chain is refused: {fault}"));
     }
 }
 
@@ -496,11 +393,14 @@ fn authority(der: &[u8]) -> String {
         let value = der.get(at + oid.len()..)?;
         value.get(2..2 + usize::from(*value.get(1)?))
     });
-    text.map_or_else(|| "unnamed authority".to_owned(), |text| super::starttls::shown(&String::from_utf8_lossy(text)))
+    text.map_or_else(
+        || "unnamed authority".to_owned(),
+        |text| crate::tls::starttls::shown(&String::from_utf8_lossy(text)),
+    )
 }
 
 /// With TLS 1.3 the certificate is encrypted: a real handshake is made for it, with OpenSSL, believing anybody.
-async fn chain_of_tls13(prober: &mut Prober, settings: Settings) -> Option<Vec<Vec<u8>>> {
+async fn chain_of_tls13(prober: &mut Prober<'_>, settings: Settings) -> Option<Vec<Vec<u8>>> {
     let stream = prober.open().await.ok()?;
     let host = prober.target().server_name.clone();
     let mut connector = SslConnector::builder(SslMethod::tls_client()).ok()?;

@@ -1,0 +1,318 @@
+"""The TLS prober (`vaguemestre control tls`) against servers that nobody here wrote, against ours, and against hostile ones. CTL-TLS
+
+What it finds on six fixture servers of OpenSSL is compared with OpenSSL's own client, suite by suite. With CROSS_CHECK=1 and testssl.sh
+and sslyze installed, with theirs too (docs/control.md tells the differences)."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+from space import BINARY, Space, run, wait_for
+
+SIX = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:" \
+      "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
+SIX_CODES = {"0xC030", "0xC02F", "0xC028", "0xC027", "0x009F", "0x009E"}
+# What OpenSSL's client calls the versions.
+CLIENT = {"TLS 1.0": "-tls1", "TLS 1.1": "-tls1_1", "TLS 1.2": "-tls1_2", "TLS 1.3": "-tls1_3"}
+OAKLEY = bytes.fromhex(
+    "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f1437"
+    "4fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7edee386bfb5a899fa5ae9f24117c4b1fe649286651ece65381ffffffffffffffff")
+EVERYTHING = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def probe(where, *arguments, ok=True):
+    done = run(BINARY, "control", "tls", where, "--json", *arguments, ok=ok)
+    return json.loads(done.stdout)
+
+
+def version(survey, name):
+    return next(v for v in survey["versions"] if v["version"] == name)
+
+
+def accepted(survey):
+    return {v["version"]: {s["code"] for s in v["suites"]} for v in survey["versions"] if v["state"] == "accepted"}
+
+
+def findings(survey):
+    return {f["id"] for f in survey["findings"]}
+
+
+class Fixtures(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="vaguemestre-tls-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.certificate, cls.key = cls.folder / "c.pem", cls.folder / "k.pem"
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", cls.key, "-out", cls.certificate, "-days", "90",
+            "-subj", "/CN=lps.essai.test", "-addext", "subjectAltName=DNS:lps.essai.test")
+        # The prime of RFC 2409 §6.2: SEQUENCE { INTEGER p, INTEGER 2 }.
+        cls.dh1024 = cls.folder / "dh1024.pem"
+        integers = b"\x02\x81\x81\x00" + OAKLEY + b"\x02\x01\x02"
+        der = b"\x30\x81" + bytes([len(integers)]) + integers
+        cls.dh1024.write_text(f"-----BEGIN DH PARAMETERS-----\n{base64.encodebytes(der).decode()}-----END DH PARAMETERS-----\n")
+
+    @contextlib.contextmanager
+    def server(self, *options):
+        port = free_port()
+        process = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", self.certificate, "-key", self.key,
+                                    "-quiet", *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            def listening():
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", port), 5).close()
+                    return True
+            wait_for("openssl s_server", listening, 20)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+    def said_by_openssl(self, where):
+        """Version by version, the suites that OpenSSL's client can agree on with the server."""
+        answer = {}
+        for name, option in CLIENT.items():
+            listed = run("openssl", "ciphers", "-V", "-s", option, EVERYTHING).stdout
+            for line in listed.splitlines():
+                found = re.match(r"\s*0x(..),0x(..) - (\S+)", line)
+                code, cipher = f"0x{found[1]}{found[2]}", found[3]
+                suites = ["-ciphersuites", cipher] if name == "TLS 1.3" else ["-cipher", f"{cipher}:@SECLEVEL=0"]
+                done = run("openssl", "s_client", "-connect", where, option, *suites, input="", ok=None)
+                if re.search(rf"Cipher is {re.escape(cipher)}\b", done.stdout):
+                    answer.setdefault(name, set()).add(code)
+        return answer
+
+    def check(self, where, *arguments):
+        survey = probe(where, "--name", "lps.essai.test", *arguments)
+        self.assertTrue(survey["is_complete"])
+        self.assertEqual(accepted(survey), self.said_by_openssl(where))
+        count = sum(len(v["suites"]) for v in survey["versions"])
+        # Accepted ones and chunks (6 for each version), twice for the order, the groups, the hardening.
+        self.assertLess(survey["connections"], count + 5 * 7 + 5 * 2 + len(survey["curves"]) + len(survey["shares"]) + 12)
+        return survey
+
+    def test_the_six_suites_only(self):
+        with self.server("-tls1_2", "-cipher", SIX) as where:
+            survey = self.check(where)
+            self.assertEqual(accepted(survey), {"TLS 1.2": SIX_CODES})
+            self.assertTrue(survey["api_lps"]["nothing_else"] and survey["api_lps"]["nothing_older"] and survey["api_lps"]["groups"])
+            self.assertEqual(findings(survey), {"cbc", "self-signed"})
+            run(BINARY, "control", "tls", where, "--require")
+            judged = probe(where, "--ca", self.certificate, "--name", "lps.essai.test")
+            self.assertEqual(judged["chains"][0]["name_matches"], True)
+            other = probe(where, "--name", "autre.essai.test")
+            self.assertIn("name", findings(other))
+
+    def test_tls_1_0(self):
+        with self.server("-cipher", "DEFAULT:@SECLEVEL=0", "-min_protocol", "TLSv1", "-no_tls1_3") as where:
+            survey = self.check(where)
+            self.assertLessEqual({"TLS 1.0", "TLS 1.1", "TLS 1.2"}, set(accepted(survey)))
+            self.assertLessEqual({"tls10", "tls11", "no-forward-secrecy"}, findings(survey))
+            self.assertEqual(survey["api_lps"]["nothing_older"], False)
+            done = run(BINARY, "control", "tls", where, "--require", ok=None)
+            self.assertEqual(done.returncode, 3)
+
+    def test_dh_1024(self):
+        with self.server("-tls1_2", "-dhparam", self.dh1024, "-cipher", "DHE:@SECLEVEL=0") as where:
+            survey = self.check(where)
+            self.assertEqual({p["bits"] for p in survey["primes"]}, {1024})
+            self.assertIn("weak-dh", findings(survey))
+            self.assertEqual(survey["api_lps"]["groups"], False)
+
+    def test_null_and_anonymous(self):
+        with self.server("-tls1_2", "-cipher", EVERYTHING) as where:
+            survey = self.check(where)
+            self.assertLessEqual({"null", "anonymous", "no-forward-secrecy"}, findings(survey))
+
+    def test_client_certificate_required(self):
+        with self.server("-tls1_2", "-cipher", SIX, "-Verify", "1", "-CAfile", self.certificate) as where:
+            survey = probe(where)
+            self.assertEqual(accepted(survey), {"TLS 1.2": SIX_CODES})
+            self.assertEqual(survey["client_certificate"], ["lps.essai.test"])
+
+    def test_tls_1_3_only(self):
+        with self.server("-tls1_3") as where:
+            survey = self.check(where)
+            self.assertEqual(set(accepted(survey)), {"TLS 1.3"})
+            self.assertIn("x25519", survey["shares"])
+            self.assertIn("CN=lps.essai.test", survey["chains"][0]["certificates"][0]["subject"])
+
+    def test_a_small_curve(self):
+        with self.server("-tls1_2", "-cipher", "ECDHE:@SECLEVEL=0", "-named_curve", "secp224r1") as where:
+            survey = probe(where)
+            self.assertEqual(survey["curves"], ["secp224r1"])
+            self.assertIn("weak-curve", findings(survey))
+
+    @unittest.skipUnless(os.environ.get("CROSS_CHECK") and shutil.which("testssl"), "CROSS_CHECK=1 and testssl.sh")
+    def test_as_testssl_says(self):
+        with self.server("-cipher", EVERYTHING, "-min_protocol", "TLSv1") as where:
+            ours = accepted(probe(where))
+            out = self.folder / "testssl.json"
+            run("testssl", "--quiet", "--warnings", "batch", "-E", "--jsonfile", out, where, ok=None, timeout=600)
+            theirs = {}
+            for entry in json.loads(out.read_text()):
+                found = re.match(r"cipher-tls(1(?:_\d)?)_x(\w+)", entry["id"])
+                if found:
+                    name = "TLS " + found[1].replace("_", ".").replace("1.0", "1") if "_" in found[1] else "TLS 1.0"
+                    code = int(found[2], 16)
+                    theirs.setdefault(name, set()).add(f"0x{code:04X}")
+            self.assertEqual(ours, theirs)
+
+
+class Ours(unittest.TestCase):
+    """Both operators of a sandbox, each port."""
+
+    def test_the_ports_of_an_operator(self):
+        space = Space()
+        self.addCleanup(space.close)
+        for entrance, how in [("imap", "imap"), ("submission", "smtp"), ("imap_app", "imap"), ("submission_app", "smtp")]:
+            place = space.operator("alpha")[entrance]
+            survey = probe(f"{place['host']}:{place['port']}", "--starttls", how, "--name", place["name"], "--ca", space.ca, "--require")
+            with self.subTest(entrance):
+                self.assertEqual(accepted(survey)["TLS 1.2"], SIX_CODES)
+                self.assertEqual(set(accepted(survey)), {"TLS 1.2", "TLS 1.3"})
+                self.assertEqual(survey["chains"][0]["verdict"], {"is_good": True, "fault": None})
+                self.assertEqual(survey["client_certificate"] is not None, entrance.endswith("_app"))
+                self.assertLessEqual(findings(survey), {"cbc", "fallback"})
+
+
+class Hostile(unittest.TestCase):
+    """No crash, no hang, no false verdict, nothing that moves the terminal."""
+
+    @contextlib.contextmanager
+    def server(self, behave):
+        listener = socket.create_server(("127.0.0.1", 0))
+        held = []
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                held.append(connection)
+                threading.Thread(target=self.safely, args=(behave, connection), daemon=True).start()
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield "127.0.0.1:%d" % listener.getsockname()[1]
+        finally:
+            listener.close()
+            for connection in held:
+                connection.close()
+
+    @staticmethod
+    def safely(behave, connection):
+        with contextlib.suppress(OSError):
+            behave(connection)
+
+    def look(self, behave, *arguments):
+        with self.server(behave) as where:
+            done = run(BINARY, "control", "tls", where, "--json", "--patience", "1s", *arguments, ok=None)
+            survey = json.loads(done.stdout)
+            text = run(BINARY, "control", "tls", where, "--patience", "1s", *arguments, ok=None)
+            self.assertNotRegex(text.stdout + text.stderr, r"[\x00-\x08\x0b-\x1f\x7f]")
+            return done, survey
+
+    def assert_unseen(self, done, survey):
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("nothing could be seen", done.stderr)
+        self.assertEqual({v["state"] for v in survey["versions"]}, {"inconclusive"})
+        self.assertFalse(survey["is_complete"])
+        self.assertEqual(survey["api_lps"]["nothing_older"], None)
+
+    def test_always_busy(self):
+        done, survey = self.look(lambda c: c.sendall(b"421 4.7.0 too many connections\r\n"), "--starttls", "smtp")
+        self.assert_unseen(done, survey)
+        self.assertIn("421", done.stderr)
+        self.assertLessEqual(survey["connections"], 2)
+        self.assert_unseen(*self.look(lambda c: c.sendall(b"* BYE later\r\n"), "--starttls", "imap"))
+
+    def test_silence(self):
+        self.assert_unseen(*self.look(lambda c: c.recv(10000) and threading.Event().wait(5)))
+        self.assert_unseen(*self.look(lambda c: threading.Event().wait(5), "--starttls", "imap"))
+
+    def test_escapes_and_endless_lines(self):
+        done, survey = self.look(lambda c: c.sendall(b"220 \x1b]0;title\x07\x1b[2J\x9b31m <script>\r\n500 \x1b[31m\r\n"), "--starttls", "smtp")
+        self.assert_unseen(done, survey)
+        self.assert_unseen(*self.look(lambda c: c.sendall(b"220 " + b"a" * 2_000_000), "--starttls", "smtp"))
+
+    def test_speaks_before_tls(self):
+        def inject(c):
+            c.sendall(b"220 x\r\n")
+            c.recv(1000)
+            c.sendall(b"250 STARTTLS\r\n")
+            c.recv(1000)
+            c.sendall(b"220 go\r\n250 injected\r\n")
+        done, survey = self.look(inject, "--starttls", "smtp")
+        self.assert_unseen(done, survey)
+        self.assertIn("before TLS", done.stderr)
+
+    def test_closes_at_every_hello(self):
+        def close(c):
+            c.recv(10000)
+            c.close()
+        done, survey = self.look(close)
+        # A close seen twice is a refusal, of everything.
+        self.assertEqual({v["state"] for v in survey["versions"]}, {"refused"})
+        self.assertEqual(done.returncode, 0)
+
+    def test_rubbish_for_an_answer(self):
+        self.assert_unseen(*self.look(lambda c: c.recv(10000) and c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")))
+        self.assert_unseen(*self.look(lambda c: c.recv(10000) and c.sendall(b"\x16\x03\x03\xff\xff" + b"x" * 1000)))
+
+    def test_a_suite_that_was_not_offered(self):
+        def choose(c):
+            c.recv(10000)
+            body = b"\x03\x03" + b"r" * 32 + b"\x00" + b"\x0a\x0a" + b"\x00"
+            hello = b"\x02" + len(body).to_bytes(3, "big") + body + b"\x0e\x00\x00\x00"
+            c.sendall(b"\x16\x03\x03" + len(hello).to_bytes(2, "big") + hello)
+        _, survey = self.look(choose)
+        self.assertIn("not-offered", findings(survey))
+
+    def test_three_connections_then_busy(self):
+        count = [0]
+
+        def few(c):
+            count[0] += 1
+            if count[0] > 3:
+                c.sendall(b"421 later\r\n")
+                return
+            c.sendall(b"220 x\r\n")
+            c.recv(1000)
+            c.sendall(b"250 STARTTLS\r\n")
+            c.recv(1000)
+            c.sendall(b"220 go\r\n")
+            c.recv(10000)
+            c.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+        with self.server(few) as where:
+            survey = probe(where, "--starttls", "smtp", "--patience", "1s", ok=None)
+            self.assertFalse(survey["is_complete"])
+            self.assertEqual(survey["api_lps"]["nothing_older"], None)
+            # What was seen before the 421 stays seen.
+            self.assertEqual(version(survey, "TLS 1.3")["state"], "refused")
+            self.assertEqual(version(survey, "TLS 1.2")["state"], "inconclusive")
+
+    def test_nobody_there_and_wrong_words(self):
+        done = run(BINARY, "control", "tls", f"127.0.0.1:{free_port()}", ok=False)
+        self.assertIn("no connection", done.stderr)
+        self.assertEqual(run(BINARY, "control", "tls", "sans-port", ok=None).returncode, 2)
+        self.assertIn("is the name right", run(BINARY, "control", "tls", "nulle-part.invalid:143", ok=False).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
