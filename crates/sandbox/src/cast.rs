@@ -63,6 +63,9 @@ pub const SPACE: Structure =
 /// Who runs Mon espace santé.
 pub const MES: Structure =
     Structure { id: "1930000009", name: "MON ESPACE SANTE DE TEST", department: "Seine-Saint-Denis (93)" };
+/// Who makes the mail software: the client known to PSC.
+pub const EDITOR: Structure =
+    Structure { id: "1920000005", name: "EDITEUR DE LOGICIEL", department: "Hauts-de-Seine (92)" };
 /// Somebody with a valid certificate and no place on the white list.
 pub const OUTSIDER: Structure = Structure { id: "1590000004", name: "CLINIQUE HORS LISTE", department: "Nord (59)" };
 /// A domain that resolves and is not on the white list.
@@ -225,7 +228,7 @@ mod tests {
             };
             assert!(people.iter().all(|id| person(id).is_some()), "{}", mailbox.local);
         }
-        for structure in OPERATORS.map(|o| o.structure).into_iter().chain([SPACE, MES, OUTSIDER]) {
+        for structure in OPERATORS.map(|o| o.structure).into_iter().chain([SPACE, MES, OUTSIDER, EDITOR]) {
             structure.id.parse::<StructureId>().expect("a structure id");
             assert!(structure.name.chars().count() <= 40, "cut by the authority: {}", structure.name);
         }

@@ -91,10 +91,22 @@ pub struct PscEntry {
     pub introspection_endpoint: String,
     /// Who a token's bearer is.
     pub userinfo_endpoint: String,
+    /// Logins by phone.
+    pub ciba_endpoint: String,
+    /// Revocation.
+    pub revocation_endpoint: String,
+    /// Logout.
+    pub end_session_endpoint: String,
+    /// The phones: a page, and how they are told to answer.
+    pub phone: String,
     /// The client known to PSC.
     pub client_id: String,
     /// Its secret.
     pub client_secret: String,
+    /// What proves it instead, PEM.
+    pub client_certificate: String,
+    /// The key, PEM.
+    pub client_key: String,
 }
 
 /// An operator.

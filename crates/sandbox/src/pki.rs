@@ -32,6 +32,8 @@ const RENEW_DAYS: u32 = 30;
 const SERVICES: &str = "services";
 /// Mon espace santé.
 const MES: &str = "mes";
+/// The client known to PSC.
+pub(crate) const EDITOR: &str = "editeur";
 /// The signer of the white list.
 const SIGNER: &str = "liste-blanche";
 
@@ -68,6 +70,8 @@ pub struct Pki {
     pub signer: (X509, PKey<Private>),
     /// DNs of the operators, in the order of [`OPERATORS`].
     pub operators: Vec<Dn>,
+    /// DN of the client known to PSC.
+    pub editor: Dn,
 }
 
 impl Pki {
@@ -118,6 +122,7 @@ impl Pki {
             mes: identity(MES)?,
             signer: (identity(SIGNER)?.certificate().clone(), signer_key),
             operators: operators.collect::<Result<_, _>>()?,
+            editor: identity(EDITOR)?.subject().map_err(SandboxError::setup("certificates"))?,
             authority: Arc::new(authority),
         })
     }
@@ -165,6 +170,7 @@ fn leaves(ports: &Ports) -> Vec<Leaf> {
     let space = cast::SPACE.organization();
     all.push(leaf(SERVICES, LeafRequest::server("services.formation.mssante.fr", &space, &["localhost"], &[home])));
     all.push(leaf(SIGNER, LeafRequest::sign("Liste Blanche MSSante TEST", &space)));
+    all.push(leaf(EDITOR, LeafRequest::auth_cli("Logiciel de messagerie", &cast::EDITOR.organization())));
     let mes = cast::MES.organization();
     all.push(leaf(MES, LeafRequest::server("mx.patient.mssante.fr", &mes, &[], &[ports.mx(3)])));
     for mailbox in cast::MAILBOXES.iter().filter(|m| matches!(m.holder, cast::Holder::Application)) {
@@ -214,7 +220,7 @@ fn note_base(path: &Path, base_url: &str) -> Result<bool, SandboxError> {
 /// of the space, which nobody tells apart by their key.
 fn key_group(file: &str) -> &str {
     match file {
-        SERVICES | SIGNER | MES => SERVICES,
+        SERVICES | SIGNER | MES | EDITOR => SERVICES,
         _ if file.starts_with("negative/") => "negative",
         own => own,
     }

@@ -20,7 +20,8 @@ use crate::description::Description;
 use crate::dns::NameServer;
 use crate::pki::Pki;
 use crate::ports::Reserved;
-use crate::psc::{Keys, Psc};
+use crate::psc::claims::ACCESS_TTL;
+use crate::psc::{Keys, Psc, Service};
 use crate::publisher::{self, Publisher};
 use crate::{Layout, Ports, SandboxError, lps, mes, operators};
 
@@ -40,12 +41,14 @@ pub struct Options {
     pub port_base: Option<u16>,
     /// Tells the time to everything in the space.
     pub clock: SharedClock,
+    /// Life of the access tokens that logins get from PSC.
+    pub token_ttl: Duration,
 }
 
 impl Options {
     /// Free ports and the machine's clock.
     pub fn new(dir: impl Into<PathBuf>) -> Options {
-        Options { dir: dir.into(), port_base: None, clock: SystemClock::shared() }
+        Options { dir: dir.into(), port_base: None, clock: SystemClock::shared(), token_ttl: ACCESS_TTL }
     }
 }
 
@@ -71,7 +74,7 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`]; nothing is left running.
     pub async fn start(options: Options) -> Result<Sandbox, SandboxError> {
-        let Options { dir, port_base, clock } = options;
+        let Options { dir, port_base, clock, token_ttl } = options;
         // Absolute: what is told to people and programs must not depend on where they are.
         let dir = std::path::absolute(&dir).map_err(SandboxError::file(&dir))?;
         let layout = Layout::new(dir);
@@ -86,6 +89,7 @@ impl Sandbox {
             let starting = Starting {
                 layout: layout.clone(),
                 clock: clock.clone(),
+                token_ttl,
                 shutdown: shutdown.clone(),
                 tasks: TaskTracker::new(),
             };
@@ -165,6 +169,7 @@ fn remove_if_there(path: &Path) -> Result<(), SandboxError> {
 struct Starting {
     layout: Layout,
     clock: SharedClock,
+    token_ttl: Duration,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -188,7 +193,21 @@ impl Starting {
         .map_err(SandboxError::setup("HTTPS"))?;
         self.http(tcp(reserved.crl)?, None, trust::pki::router(pki.authority.clone()));
         self.http(tcp(reserved.white_list)?, Some(https.clone()), publisher.router());
-        self.http(tcp(reserved.psc)?, Some(https), psc.router(keys.clone(), self.clock.clone()));
+        let service = Service {
+            keys: keys.clone(),
+            clock: self.clock.clone(),
+            token_ttl: self.token_ttl,
+            client: pki.editor.clone(),
+        };
+        // A certificate may be shown there, as to Keycloak; browsers and programs without one pass.
+        let psc_tls = Acceptor::new(ServerTls {
+            clock: self.clock.clone(),
+            client_certificates: ClientCertificates::Recorded,
+            anchors: pki.authority.anchors(),
+            ..ServerTls::new(pki.services.clone(), Profile::Https)
+        })
+        .map_err(SandboxError::setup("Pro Santé Connect"))?;
+        self.http(tcp(reserved.psc)?, Some(psc_tls), psc.router(service));
         self.tasks.spawn(publisher.clone().keep_fresh(self.shutdown.clone()));
         let mes_listener = tcp(reserved.mes)?;
 

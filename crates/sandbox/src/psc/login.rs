@@ -77,14 +77,7 @@ fn check(request: &Request) -> Result<Url, &'static str> {
         return Err("client_id inconnu : voir psc.client_id dans sandbox.json");
     }
     let url = Url::parse(&request.redirect_uri).map_err(|_| "redirect_uri n'est pas une adresse absolue")?;
-    // Nothing in the sandbox sends anybody outside the machine.
-    let home = match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    if !matches!(url.scheme(), "http" | "https") || !home || url.fragment().is_some() {
+    if !is_home(&url) {
         return Err("redirect_uri doit être http(s)://127.0.0.1 ou http(s)://localhost, sans fragment");
     }
     let long = [&request.state, &request.nonce, &request.scope, &request.acr_values]
@@ -94,6 +87,17 @@ fn check(request: &Request) -> Result<Url, &'static str> {
         return Err("un paramètre est trop long");
     }
     Ok(url)
+}
+
+/// Nothing in the sandbox sends anybody outside the machine.
+pub(super) fn is_home(url: &Url) -> bool {
+    let home = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    matches!(url.scheme(), "http" | "https") && home && url.fragment().is_none()
 }
 
 fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Response {
@@ -133,6 +137,8 @@ fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Re
     if !request.state.is_empty() {
         back.query_pairs_mut().append_pair("state", &request.state);
     }
+    // RFC 9207
+    back.query_pairs_mut().append_pair("iss", &shared.issuer());
     (StatusCode::FOUND, [(header::LOCATION, back.to_string()), (header::CACHE_CONTROL, "no-store".to_owned())])
         .into_response()
 }
@@ -177,7 +183,7 @@ fn choices(request: &Request) -> String {
     ))
 }
 
-fn document(body: &str) -> String {
+pub(super) fn document(body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"fr\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Pro Santé Connect (bac à sable)</title><style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:2em auto;padding:0 1em}}\
@@ -187,7 +193,7 @@ fn document(body: &str) -> String {
 }
 
 /// For text and attribute values of HTML.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,10 +1,11 @@
 //! The HTTPS service: the paths of the realm `esante-wallet`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use axum::extract::{Form, State};
+use axum::extract::{Extension, Form, FromRequestParts, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
@@ -12,11 +13,15 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use trust::SharedClock;
+use trust::dn::Dn;
+use trust::tls::TlsInfo;
+use url::Url;
 
-use super::claims::{self, ACCESS_TTL, Login, SESSION_IDLE};
+use super::ciba::{self, Requests};
+use super::claims::{self, Login, SESSION_IDLE};
 use super::keys::{CLIENT_ID, Keys};
-use super::login;
 use super::sessions::Sessions;
+use super::{login, phone};
 use crate::pki::seconds;
 
 /// The realm's path.
@@ -26,6 +31,8 @@ const TOKEN: &str = "/protocol/openid-connect/token";
 const INTROSPECT: &str = "/protocol/openid-connect/token/introspect";
 const USERINFO: &str = "/protocol/openid-connect/userinfo";
 const REVOKE: &str = "/protocol/openid-connect/revoke";
+const LOGOUT: &str = "/protocol/openid-connect/logout";
+const CIBA: &str = "/protocol/openid-connect/ext/ciba/auth";
 
 /// Addresses of the stand-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,10 +82,34 @@ impl Psc {
         format!("{}{USERINFO}", self.issuer())
     }
 
+    /// Logins by phone.
+    pub fn ciba_endpoint(&self) -> String {
+        format!("{}{CIBA}", self.issuer())
+    }
+
+    /// Revocation.
+    pub fn revocation_endpoint(&self) -> String {
+        format!("{}{REVOKE}", self.issuer())
+    }
+
+    /// Logout.
+    pub fn end_session_endpoint(&self) -> String {
+        format!("{}{LOGOUT}", self.issuer())
+    }
+
+    /// The phones.
+    pub fn phone(&self) -> String {
+        format!("{}/ciba", self.origin)
+    }
+
     /// The service itself.
-    pub fn router(&self, keys: Arc<Keys>, clock: SharedClock) -> Router {
-        let shared =
-            Shared(Arc::new(Inner { keys, clock, addresses: self.clone(), sessions: Mutex::new(Sessions::new()) }));
+    pub fn router(&self, service: Service) -> Router {
+        let shared = Shared(Arc::new(Inner {
+            service,
+            addresses: self.clone(),
+            sessions: Mutex::new(Sessions::new()),
+            requests: Mutex::default(),
+        }));
         let realm = Router::new()
             .route("/.well-known/wallet-openid-configuration", get(discovery))
             .route("/.well-known/openid-configuration", get(discovery))
@@ -86,8 +117,15 @@ impl Psc {
             .route(TOKEN, post(token))
             .route(INTROSPECT, post(introspect))
             .route(USERINFO, get(userinfo).post(userinfo))
-            .route(REVOKE, post(revoke));
-        Router::new().nest(REALM, realm).route("/auth", get(login::page).post(login::choose)).with_state(shared)
+            .route(REVOKE, post(revoke))
+            .route(LOGOUT, get(leave).post(log_out))
+            .route(CIBA, post(ciba::ask));
+        Router::new()
+            .nest(REALM, realm)
+            .route("/auth", get(login::page).post(login::choose))
+            .route("/ciba", get(phone::page).post(phone::answer))
+            .route("/ciba/phone", post(phone::set))
+            .with_state(shared)
     }
 }
 
@@ -96,15 +134,58 @@ impl Psc {
 pub(super) struct Shared(Arc<Inner>);
 
 struct Inner {
-    keys: Arc<Keys>,
-    clock: SharedClock,
+    service: Service,
     addresses: Psc,
     sessions: Mutex<Sessions>,
+    requests: Mutex<Requests>,
+}
+
+/// What the stand-in works with.
+#[derive(Clone)]
+pub struct Service {
+    /// Its keys and its client's secret.
+    pub keys: Arc<Keys>,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// Life of the access tokens of logins.
+    pub token_ttl: Duration,
+    /// Whose certificate proves the client, instead of the secret.
+    pub client: Dn,
+}
+
+/// What the other end of a connection showed.
+pub(super) struct Peer(Option<Arc<TlsInfo>>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let tls = Extension::<Arc<TlsInfo>>::from_request_parts(parts, state).await;
+        Ok(Peer(tls.ok().map(|Extension(tls)| tls)))
+    }
+}
+
+/// The client's name and secret in a form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Credentials {
+    client_id: String,
+    client_secret: String,
 }
 
 impl Shared {
     pub(super) fn now(&self) -> i64 {
-        seconds(self.0.clock.now())
+        seconds(self.0.service.clock.now())
+    }
+
+    /// The exact issuer.
+    pub(super) fn issuer(&self) -> String {
+        self.0.addresses.issuer()
+    }
+
+    /// As for the sessions.
+    pub(super) fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.0.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every change of the sessions is one insertion or removal: consistent whatever panics.
@@ -114,15 +195,20 @@ impl Shared {
 
     /// The claims of a token of ours that is active now.
     fn active(&self, token: &str) -> Option<Value> {
-        let claims = self.0.keys.signing.open(token)?;
+        let claims = self.0.service.keys.signing.open(token)?;
         let text = |name: &str| claims[name].as_str().unwrap_or_default();
         let ended = self.sessions().is_ended(text("jti"), text("sid"));
         let alive = claims["exp"].as_i64().is_some_and(|exp| self.now() < exp);
-        (alive && !ended && text("iss") == self.0.keys.issuer).then_some(claims)
+        (alive && !ended && text("iss") == self.0.service.keys.issuer).then_some(claims)
     }
 
-    /// Whether the request comes from the client: HTTP Basic, or its id and secret in the form.
-    fn is_client(&self, headers: &HeaderMap, form: &TokenForm) -> bool {
+    /// Whether the request comes from the client: HTTP Basic, its id and secret in the form, or its id and its certificate (RFC 8705).
+    pub(super) fn is_client(&self, headers: &HeaderMap, peer: &Peer, form: &Credentials) -> bool {
+        let shown = peer.0.as_ref().and_then(|tls| tls.client().ok());
+        let unsaid = form.client_secret.is_empty() && !headers.contains_key(header::AUTHORIZATION);
+        if unsaid && form.client_id == CLIENT_ID && shown.is_some_and(|shown| shown.subject == self.0.service.client) {
+            return true;
+        }
         let basic = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -133,7 +219,7 @@ impl Shared {
             Some(pair) => pair.split_once(':').unwrap_or((pair, "")),
             None => (form.client_id.as_str(), form.client_secret.as_str()),
         };
-        let ours = self.0.keys.client_secret.as_bytes();
+        let ours = self.0.service.keys.client_secret.as_bytes();
         let secret = secret.as_bytes();
         id == CLIENT_ID && secret.len() == ours.len() && openssl::memcmp::eq(secret, ours)
     }
@@ -147,13 +233,17 @@ async fn discovery(State(shared): State<Shared>) -> Json<Value> {
         "token_endpoint": psc.token_endpoint(),
         "introspection_endpoint": psc.introspection_endpoint(),
         "userinfo_endpoint": psc.userinfo_endpoint(),
-        "revocation_endpoint": format!("{}{REVOKE}", psc.issuer()),
+        "revocation_endpoint": psc.revocation_endpoint(),
+        "end_session_endpoint": psc.end_session_endpoint(),
+        "backchannel_authentication_endpoint": psc.ciba_endpoint(),
+        "backchannel_token_delivery_modes_supported": ["poll"],
         "jwks_uri": psc.jwks_uri(),
         "response_types_supported": ["code"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", CIBA_GRANT],
+        "authorization_response_iss_parameter_supported": true,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "tls_client_auth"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "code_challenge_methods_supported": ["S256"],
         "acr_values_supported": [claims::ACR],
@@ -163,7 +253,7 @@ async fn discovery(State(shared): State<Shared>) -> Json<Value> {
 }
 
 async fn certs(State(shared): State<Shared>) -> Json<Value> {
-    Json(json!({ "keys": [shared.0.keys.signing.jwk()] }))
+    Json(json!({ "keys": [shared.0.service.keys.signing.jwk()] }))
 }
 
 /// The form of the token, introspection and revocation endpoints.
@@ -176,17 +266,22 @@ struct TokenForm {
     code_verifier: String,
     refresh_token: String,
     token: String,
-    client_id: String,
-    client_secret: String,
+    auth_req_id: String,
+    id_token_hint: String,
+    #[serde(flatten)]
+    credentials: Credentials,
 }
 
+/// CIBA Core §10.1.
+const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+
 /// RFC 6749 §5.2.
-fn error(status: StatusCode, code: &str, why: &str) -> Response {
+pub(super) fn error(status: StatusCode, code: &str, why: &str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": code, "error_description": why })))
         .into_response()
 }
 
-fn unknown_client() -> Response {
+pub(super) fn unknown_client() -> Response {
     let mut response =
         error(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client or Invalid client credentials");
     response
@@ -195,8 +290,8 @@ fn unknown_client() -> Response {
     response
 }
 
-async fn token(State(shared): State<Shared>, headers: HeaderMap, Form(form): Form<TokenForm>) -> Response {
-    if !shared.is_client(&headers, &form) {
+async fn token(State(shared): State<Shared>, headers: HeaderMap, peer: Peer, Form(form): Form<TokenForm>) -> Response {
+    if !shared.is_client(&headers, &peer, &form.credentials) {
         return unknown_client();
     }
     let now = shared.now();
@@ -226,11 +321,15 @@ async fn token(State(shared): State<Shared>, headers: HeaderMap, Form(form): For
                 None => return refused("Session not active"),
             }
         }
+        CIBA_GRANT => match ciba::grant(&shared, &form.auth_req_id, now) {
+            Ok(login) => login,
+            Err((code, why)) => return error(StatusCode::BAD_REQUEST, code, why),
+        },
         _ => {
             return error(
                 StatusCode::BAD_REQUEST,
                 "unsupported_grant_type",
-                "authorization_code or refresh_token is expected",
+                "authorization_code, refresh_token or CIBA is expected",
             );
         }
     };
@@ -244,10 +343,10 @@ async fn token(State(shared): State<Shared>, headers: HeaderMap, Form(form): For
 }
 
 fn tokens(shared: &Shared, login: &Login, now: i64) -> Result<Value, openssl::error::ErrorStack> {
-    let keys = &shared.0.keys;
+    let Service { keys, token_ttl, .. } = &shared.0.service;
     Ok(json!({
-        "access_token": keys.signing.sign(&claims::access(&keys.issuer, login, now, ACCESS_TTL))?,
-        "expires_in": ACCESS_TTL.as_secs(),
+        "access_token": keys.signing.sign(&claims::access(&keys.issuer, login, now, *token_ttl))?,
+        "expires_in": token_ttl.as_secs(),
         "refresh_token": keys.signing.sign(&claims::refresh(&keys.issuer, login, now))?,
         "refresh_expires_in": SESSION_IDLE.as_secs(),
         "id_token": keys.signing.sign(&claims::id_token(&keys.issuer, login, now))?,
@@ -259,8 +358,13 @@ fn tokens(shared: &Shared, login: &Login, now: i64) -> Result<Value, openssl::er
 }
 
 /// RFC 7662. `SubjectNameID` is given for access tokens only, as PSC documents it.
-async fn introspect(State(shared): State<Shared>, headers: HeaderMap, Form(form): Form<TokenForm>) -> Response {
-    if !shared.is_client(&headers, &form) {
+async fn introspect(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    peer: Peer,
+    Form(form): Form<TokenForm>,
+) -> Response {
+    if !shared.is_client(&headers, &peer, &form.credentials) {
         return unknown_client();
     }
     let Some(mut claims) = shared.active(&form.token) else { return Json(json!({ "active": false })).into_response() };
@@ -291,8 +395,8 @@ async fn userinfo(State(shared): State<Shared>, headers: HeaderMap) -> Response 
 }
 
 /// RFC 7009: an access token is no longer active; a refresh token ends its session. Unknown tokens are answered the same.
-async fn revoke(State(shared): State<Shared>, headers: HeaderMap, Form(form): Form<TokenForm>) -> Response {
-    if !shared.is_client(&headers, &form) {
+async fn revoke(State(shared): State<Shared>, headers: HeaderMap, peer: Peer, Form(form): Form<TokenForm>) -> Response {
+    if !shared.is_client(&headers, &peer, &form.credentials) {
         return unknown_client();
     }
     if let Some(claims) = shared.active(&form.token) {
@@ -304,4 +408,60 @@ async fn revoke(State(shared): State<Shared>, headers: HeaderMap, Form(form): Fo
         }
     }
     StatusCode::OK.into_response()
+}
+
+/// What a browser leaves with (OIDC RP-Initiated Logout §2).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Leaving {
+    id_token_hint: String,
+    post_logout_redirect_uri: String,
+    state: String,
+}
+
+impl Shared {
+    /// Ends the session of a token of ours, expired or not.
+    fn end_session_of(&self, token: &str, kind: &str) -> bool {
+        match self.0.service.keys.signing.open(token) {
+            Some(claims) if claims["typ"] == kind => {
+                self.sessions().end(claims["sid"].as_str().unwrap_or_default());
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Logout by the browser: back to an address on this machine, or to the login page.
+async fn leave(State(shared): State<Shared>, Query(leaving): Query<Leaving>) -> Response {
+    if !shared.end_session_of(&leaving.id_token_hint, "ID") {
+        return (StatusCode::BAD_REQUEST, "id_token_hint manque ou n'est pas de nous\n").into_response();
+    }
+    match Url::parse(&leaving.post_logout_redirect_uri) {
+        Ok(mut back) if login::is_home(&back) => {
+            if !leaving.state.is_empty() {
+                back.query_pairs_mut().append_pair("state", &leaving.state);
+            }
+            Redirect::to(back.as_str()).into_response()
+        }
+        _ => (StatusCode::OK, "Déconnecté.\n").into_response(),
+    }
+}
+
+/// Logout by the client, as Keycloak has it: with the refresh token or the ID token.
+async fn log_out(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    peer: Peer,
+    Form(form): Form<TokenForm>,
+) -> Response {
+    if !shared.is_client(&headers, &peer, &form.credentials) {
+        return unknown_client();
+    }
+    let by_refresh = shared.end_session_of(&form.refresh_token, "Refresh");
+    if shared.end_session_of(&form.id_token_hint, "ID") || by_refresh {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        error(StatusCode::BAD_REQUEST, "invalid_request", "No refresh token and no id_token_hint")
+    }
 }

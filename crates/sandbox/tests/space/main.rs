@@ -1,5 +1,6 @@
 //! A sandbox started, looked at from outside as a program would, stopped and started again.
 
+mod ciba;
 mod mes;
 mod names;
 mod psc;
@@ -50,6 +51,7 @@ async fn a_whole_space() {
     white_list(&outside).await;
     psc::tokens(&outside).await;
     psc::login(&outside).await;
+    ciba::logins_by_phone(&outside).await;
     mes::receives(&outside).await;
     let exchange = self_check::run(folder, &outside.description).await.expect("the exchange");
     assert!(exchange.sender_dn.contains("mx.alpha.formation.mssante.fr"), "{exchange}");
@@ -86,6 +88,9 @@ fn contract(folder: &Path, description: &Description) {
         "/psc/userinfo_endpoint",
         "/psc/client_id",
         "/psc/client_secret",
+        "/psc/ciba_endpoint",
+        "/psc/phone",
+        "/psc/client_certificate",
         "/white_list",
         "/lps",
         "/operators/0/name",

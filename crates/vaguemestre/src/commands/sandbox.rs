@@ -1,7 +1,7 @@
 //! `vaguemestre sandbox`: the whole test trust space, in the foreground.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sandbox::{Description, Options, Sandbox, self_check};
 
@@ -38,6 +38,9 @@ pub struct Args {
     /// Fixed ports above N instead of free ones.
     #[arg(long, value_name = "N")]
     port_base: Option<u16>,
+    /// Life of the access tokens that logins get: a number with s, m or h.
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = token::duration)]
+    token_ttl: Duration,
     /// Do not send a message through the space at the start.
     #[arg(long)]
     no_self_check: bool,
@@ -60,7 +63,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 async fn serve(args: Args) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut signals = Signals::listen()?;
-    let options = Options { port_base: args.port_base, ..Options::new(args.dir) };
+    let options = Options { port_base: args.port_base, token_ttl: args.token_ttl, ..Options::new(args.dir) };
     let sandbox = tokio::select! {
         started = Sandbox::start(options) => started?,
         () = signals.next() => return Ok(()),
@@ -126,6 +129,7 @@ fn table(sandbox: &Sandbox) -> String {
         "Login page:  {} (client {})",
         description.psc.authorization_endpoint, description.psc.client_id
     ));
+    lines.push(format!("Phones:      {} (logins by CIBA; they approve by themselves)", description.psc.phone));
     lines.push(format!("White list:  {}", description.white_list));
     lines.push(format!("DNS:         {}:{} (UDP and TCP)", description.dns.host, description.dns.port));
     lines.push(format!("Patients:    <INS>@{} arrives in {root}/{}", description.mes.domain, description.mes.folder));

@@ -41,7 +41,7 @@ pub struct Args {
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// `120s`, `5m`, `1h`, or seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (digits, unit) = match text.char_indices().last() {
         Some((at, 's')) => (&text[..at], 1),
         Some((at, 'm')) => (&text[..at], 60),
