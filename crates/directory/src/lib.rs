@@ -12,6 +12,7 @@
 #![deny(missing_docs)]
 
 mod entry;
+pub mod extraction;
 pub mod fhir;
 mod fold;
 mod order;
@@ -20,6 +21,7 @@ mod settings;
 pub mod terms;
 
 pub use entry::{Answer, Coded, Entry, Person, Site, Source};
+pub use extraction::{Extraction, ExtractionError, Index};
 pub use fhir::{ApiError, Client};
 pub use order::merge;
 pub use query::{Place, Query, QueryError, StructureSought};

@@ -44,7 +44,7 @@ pub fn merge(entries: impl IntoIterator<Item = Entry>, limit: usize) -> Vec<Entr
 }
 
 /// A mailbox and its holder: a cabinet's has several.
-fn identity(entry: &Entry) -> (String, String) {
+pub(crate) fn identity(entry: &Entry) -> (String, String) {
     let holder = entry.person.as_ref().map(|person| match &person.id {
         Some(id) => id.as_str().to_owned(),
         None => fold(&format!("{} {}", person.family, person.given)),
