@@ -7,6 +7,7 @@
 //! * [`compose`]: writing a message, and to whom;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
+//! * [`send`]: handing a message over, never twice;
 //! * [`session`]: one BAL over IMAP;
 //! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
@@ -27,6 +28,7 @@ mod handshake;
 pub mod space;
 pub mod login;
 pub mod read;
+pub mod send;
 pub mod session;
 pub mod trace;
 

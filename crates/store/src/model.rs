@@ -196,7 +196,10 @@ pub struct Commit {
     pub settle: Option<Settlement>,
     /// A digest of the message as a peer sent it: a mailbox that had it in the last [`DUPLICATE_MEMORY`] does not get it
     /// again ([`Delivered::Duplicate`]): a relay that lost our 250 sends again (OPE-QUEUE: no duplicate over a crash).
-    /// The time is `saved_at`, or the target's `internal_date` where that is not known. It has no say in `enqueue`.
+    /// The time is `saved_at`, or the target's `internal_date` where that is not known.
+    ///
+    /// In `enqueue`, with a `sender`: a recipient to whom that mailbox sent it in the last [`DUPLICATE_MEMORY`] is left out; with
+    /// none left there is no entry, and [`Committed::queued`] is `None`. The time is `accepted_at`.
     pub duplicate_key: Option<[u8; 16]>,
     /// The time of the commit, seconds since 1970: SAVEDATE (RFC 8514) of what `deliver` makes. 0: not known.
     pub saved_at: i64,
@@ -209,6 +212,16 @@ impl Commit {
     }
 }
 
+/// What is remembered of a message that a mailbox sent to somebody elsewhere.
+pub(crate) fn sent_key(message: [u8; 16], to: &Address) -> [u8; 16] {
+    let mut digest = openssl::sha::Sha256::new();
+    digest.update(&message);
+    digest.update(to.lookup_key().as_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest.finish()[..16]);
+    key
+}
+
 /// How long a duplicate is recognised, in seconds: longer than the five days a relay keeps trying.
 pub const DUPLICATE_MEMORY: i64 = 10 * 24 * 3600;
 
@@ -217,7 +230,7 @@ pub const DUPLICATE_MEMORY: i64 = 10 * 24 * 3600;
 pub struct Committed {
     /// For each target, in order.
     pub delivered: Vec<Delivered>,
-    /// The new queue entry.
+    /// The new queue entry; none when all its recipients had the message already.
     pub queued: Option<QueueId>,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Invariants: the sender is the authenticated mailbox, in the envelope (or `<>`, for receipts, RFC 8098) and in the one From
 //! field; a recipient outside the white list is refused at RCPT and can never be queued (OPE-LIST); what is answered 250 is on
-//! disk, in the mailboxes of ours it was for and in the queue for the others, in one commit.
+//! disk, in the mailboxes of ours it was for and in the queue for the others, in one commit; what is sent again, octet for octet, goes
+//! to nobody a second time (ADR 3).
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
 use smtp::{BodyType, Enhanced, MailFrom, Notify, Rcpt, Reply, Ret, ReversePath};
-use store::{Commit, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Target};
+use store::{Commit, Delivered, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Target};
 
 use super::Site;
 use super::incoming::{Arrived, Gate, Incoming, NO_FIELD, NO_LIST, message_number, received_field, reply};
@@ -224,6 +225,7 @@ impl Transaction for Draft {
             hostname: service.site.hostname.clone(),
             now,
             message_id: None,
+            identified: false,
         };
         let incoming = Incoming::new(service.site.store.spool(), gate, limit);
         Ok(Box::new(Submitting { draft: *self, incoming, number, now }))
@@ -248,6 +250,8 @@ struct AuthorGate {
     hostname: String,
     now: i64,
     message_id: Option<String>,
+    /// Whether the client gave the Message-ID: the same octets again are then the same message (ADR 3).
+    identified: bool,
 }
 
 const FROM_NOT_YOURS: Reply = Reply::fixed(
@@ -284,6 +288,7 @@ impl Gate for AuthorGate {
             return Err(FROM_NOT_YOURS);
         }
         self.message_id = header::find(block, "Message-ID");
+        self.identified = self.message_id.is_some();
         let mut front = self.trace_field.clone().into_bytes();
         let mut added = Writer::new();
         // RFC 6409 §8.2, §8.3: a submission server adds what a lazy client left out.
@@ -356,6 +361,8 @@ impl Draft {
             content: Some(arrived.content),
             deliver: self.local.iter().map(target).collect(),
             enqueue,
+            // A client that lost our 250 may send again what it sent: the same people do not get it twice (ADR 3).
+            duplicate_key: arrived.gate.identified.then_some(arrived.digest),
             saved_at: now,
             ..Commit::default()
         };
@@ -375,14 +382,16 @@ impl Draft {
                 .mailbox(&self.opened.mailbox.address)
                 .answer(number)
         });
-        self.tell_of_success(arrived.gate.message_id.as_deref(), now).await;
+        let new = |(local, delivered): (&Local, &Delivered)| {
+            (*delivered != Delivered::Duplicate && local.rcpt.notify.success).then(|| local.rcpt.clone())
+        };
+        let told: Vec<NewQueueRecipient> = self.local.iter().zip(&done.delivered).filter_map(new).collect();
+        self.tell_of_success(&told, arrived.gate.message_id.as_deref(), now).await;
         Ok(Accepted { id: number.to_owned() })
     }
 
     /// DSN for our own recipients whose delivery was to be told (RFC 3461). The mail is delivered: trouble here is only logged.
-    async fn tell_of_success(&self, message_id: Option<&str>, now: i64) {
-        let told: Vec<NewQueueRecipient> =
-            self.local.iter().filter(|l| l.rcpt.notify.success).map(|l| l.rcpt.clone()).collect();
+    async fn tell_of_success(&self, told: &[NewQueueRecipient], message_id: Option<&str>, now: i64) {
         let Some(return_path) = self.from.path.address().filter(|_| !told.is_empty()) else { return };
         let notices = Notices { hostname: &self.service.site.hostname, tracer: &self.service.site.tracer };
         let subject = Subject {
@@ -393,7 +402,7 @@ impl Draft {
             original: None,
         };
         let to = Destination::Mailbox(self.opened.mailbox.id);
-        let commit = match notices.delivered(&subject, &told, to, self.service.site.store.spool(), now).await {
+        let commit = match notices.delivered(&subject, told, to, self.service.site.store.spool(), now).await {
             Ok(commit) => commit,
             Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
         };
@@ -417,6 +426,7 @@ mod tests {
             hostname: "mx.alpha.mssante.fr".into(),
             now: 0,
             message_id: None,
+            identified: false,
         };
         let passes = |header: &str| gate().pass(format!("{header}\r\nSubject: x\r\n\r\n").as_bytes()).is_ok();
         for header in [

@@ -218,6 +218,8 @@ impl Making<'_> {
         smtp::Config {
             max_size: *limits.message_octets.get_ref(),
             max_recipients: limits.recipients,
+            // Clients are told; a relay sends again whatever it is told.
+            once: (role == smtp::Role::Submission).then_some(store::DUPLICATE_MEMORY.unsigned_abs()),
             entrance: entrance.clone(),
             drain: self.running.drain.clone(),
             ..smtp::Config::new(role, tls, self.config.hostname())

@@ -15,11 +15,20 @@ pub(super) async fn open(
     settings: &Settings,
     check: Check<'_>,
 ) -> Result<Session, ClientError> {
-    let times = settings.timeouts;
-    let tcp = match timeout(times.connect, TcpStream::connect(address)).await {
+    let tcp = match timeout(settings.timeouts.connect, TcpStream::connect(address)).await {
         Err(_) => return Err(ClientError::Timeout(Stage::Connect)),
         Ok(connected) => connected.map_err(ClientError::Connect)?,
     };
+    over(tcp, host, settings, check).await
+}
+
+pub(super) async fn over(
+    tcp: TcpStream,
+    host: &str,
+    settings: &Settings,
+    check: Check<'_>,
+) -> Result<Session, ClientError> {
+    let times = settings.timeouts;
     // What we say is whole groups: waiting for more to say only costs time.
     tcp.set_nodelay(true).map_err(ClientError::Connect)?;
     let mut session = Session::new(Wire::new(Socket::Plain(tcp)), times);

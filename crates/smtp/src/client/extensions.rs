@@ -1,5 +1,10 @@
 //! What a server announces in its answer to EHLO.
 
+/// The keyword by which a submission server of ours says that a message is never accepted twice, with the number of seconds it
+/// remembers: the same octets from the same mailbox to the same recipient are answered 250 and go nowhere a second time. A client
+/// that lost the answer to its final dot may then send again (RFC 1047).
+pub const ONCE: &str = "XONCE";
+
 /// The extensions we use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
@@ -19,6 +24,8 @@ pub struct Extensions {
     pub dsn: bool,
     /// `ENHANCEDSTATUSCODES`.
     pub enhanced_status_codes: bool,
+    /// [`ONCE`]: for how many seconds the same message handed over again is recognised. Ours alone (ADR 3).
+    pub once: Option<u64>,
     /// Mechanisms of `AUTH`, in capitals.
     pub auth: Vec<String>,
 }
@@ -40,6 +47,7 @@ impl Extensions {
                 "CHUNKING" => out.chunking = true,
                 "DSN" => out.dsn = true,
                 "ENHANCEDSTATUSCODES" => out.enhanced_status_codes = true,
+                ONCE => out.once = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0),
                 "AUTH" => out.auth.extend(words.map(str::to_ascii_uppercase)),
                 _ => {}
             }

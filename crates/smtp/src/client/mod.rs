@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
 use trust::tls::{Connector, TlsInfo};
 
 use crate::envelope::{MailFrom, Rcpt};
@@ -28,7 +29,7 @@ use crate::reply::Reply;
 
 pub use auth::ClientCredentials;
 pub use error::{ClientError, Stage};
-pub use extensions::Extensions;
+pub use extensions::{Extensions, ONCE};
 
 /// How long to wait for the peer: RFC 5321 §4.5.3.2.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +147,20 @@ impl Client {
         check: Check<'_>,
     ) -> Result<Client, ClientError> {
         let session = connection::open(address, host, settings, check).await?;
+        Ok(Client { session })
+    }
+
+    /// The same over a connection that the caller made.
+    ///
+    /// # Errors
+    /// As for [`Client::connect`].
+    pub async fn over(
+        tcp: TcpStream,
+        host: &str,
+        settings: &Settings,
+        check: Check<'_>,
+    ) -> Result<Client, ClientError> {
+        let session = connection::over(tcp, host, settings, check).await?;
         Ok(Client { session })
     }
 

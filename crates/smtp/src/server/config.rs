@@ -63,6 +63,9 @@ pub struct Config {
     /// Longest line of a message without its CRLF (RFC 5321: 998). More than that lets through what the next relay may refuse
     /// or cut.
     pub max_text_line: usize,
+    /// For how many seconds the backend recognises a message handed over again; announced once TLS is up
+    /// ([`crate::client::ONCE`]).
+    pub once: Option<u64>,
     /// Recipients of one message (RFC 5321 §4.5.3.1.8: at least 100).
     pub max_recipients: usize,
     /// Recipients refused on one connection: beyond, someone is guessing addresses.
@@ -94,6 +97,7 @@ impl Config {
             // 25 MB of attachments in base64 with line ends (× 78/57), and a MiB for the rest.
             max_size: 36 * 1024 * 1024,
             max_text_line: MAX_TEXT_LINE,
+            once: None,
             max_recipients: 200,
             max_refused_recipients: 100,
             max_errors: 20,

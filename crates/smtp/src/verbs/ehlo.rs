@@ -1,5 +1,6 @@
 //! EHLO and HELO (RFC 5321 §4.1.1.1). A new one drops the transaction under way, as RSET does, and keeps the authentication.
 
+use crate::client::ONCE;
 use crate::server::{Flow, Hello, Role, Session};
 
 /// EHLO: what is announced depends on TLS (LPS-NOPLAIN: no AUTH before it).
@@ -17,6 +18,11 @@ pub(crate) async fn ehlo(session: &mut Session, name: String) -> Flow {
         "ENHANCEDSTATUSCODES".to_owned(),
         "DSN".to_owned(),
     ];
+    if session.tls.is_some()
+        && let Some(seconds) = config.once
+    {
+        keywords.push(format!("{ONCE} {seconds}"));
+    }
     if session.tls.is_none() {
         keywords.push("STARTTLS".to_owned());
     } else if config.role == Role::Submission && session.sender.is_none() {

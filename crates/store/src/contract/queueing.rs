@@ -42,6 +42,55 @@ mod rules {
         Some(Settlement { entry, recipients: recipients.iter().map(|n| (*n, Outcome::Settled)).collect() })
     }
 
+    pub async fn a_message_sent_again_is_not_queued_twice(store: &Tested) {
+        let (one, two) = (made(store, 1).await, made(store, 2).await);
+        let commit = |sender, key: u8, recipients: &[u32], at: i64| Commit {
+            duplicate_key: Some([key; 16]),
+            enqueue: Some(NewQueueEntry { accepted_at: at, ..entry(Some(sender), recipients) }),
+            ..queued("octets", None, &[9])
+        };
+        let to = async |id: Option<QueueId>| {
+            let found = store.queue_entry(id.expect("queued")).await.expect("read").expect("there");
+            found.recipients.iter().map(|r| r.address.clone()).collect::<Vec<_>>()
+        };
+        let first = store.commit(commit(one, 1, &[2, 3], NOW)).await.expect("committed");
+        assert_eq!(to(first.queued).await, [address(2), address(3)]);
+        let again = store.commit(commit(one, 1, &[3, 2], NOW + 5)).await.expect("committed");
+        assert_eq!(again.queued, None, "sent to both already");
+        // Whom it was not accepted for the first time gets it, and nobody else.
+        let more = store.commit(commit(one, 1, &[2, 4, 3], NOW + 5)).await.expect("committed");
+        assert_eq!(to(more.queued).await, [address(4)]);
+        assert_eq!(
+            store
+                .queue_body(more.queued.expect("queued"))
+                .await
+                .expect("read")
+                .expect("there")
+                .read_all()
+                .await
+                .expect("read"),
+            "octets"
+        );
+        for other in [commit(one, 2, &[2], NOW + 5), commit(two, 1, &[2], NOW + 5)] {
+            assert!(store.commit(other).await.expect("committed").queued.is_some(), "another message, another sender");
+        }
+        let late = NOW + DUPLICATE_MEMORY + 1;
+        assert!(store.commit(commit(one, 1, &[2], late)).await.expect("committed").queued.is_some(), "forgotten");
+        // Without key or sender nothing is remembered.
+        for _ in 0..2 {
+            let unkeyed = Commit { duplicate_key: None, ..commit(one, 3, &[2], NOW) };
+            assert!(store.commit(unkeyed).await.expect("committed").queued.is_some());
+            let notice = Commit { duplicate_key: Some([4; 16]), ..queued("octets", None, &[2]) };
+            assert!(store.commit(notice).await.expect("committed").queued.is_some());
+        }
+        // To people here and elsewhere at once, in one commit.
+        let both = || Commit { deliver: vec![Target::inbox(two, NOW)], ..commit(one, 5, &[2], NOW) };
+        let done = store.commit(both()).await.expect("committed");
+        assert!(done.queued.is_some() && done.delivered[0] != Delivered::Duplicate);
+        let done = store.commit(both()).await.expect("committed");
+        assert_eq!((done.queued, done.delivered), (None, vec![Delivered::Duplicate]));
+    }
+
     pub async fn an_entry_comes_back(store: &Tested) {
         let sender = made(store, 1).await;
         let id = store.commit(queued("octets", Some(sender), &[2, 3])).await.expect("queued").queued.expect("a number");

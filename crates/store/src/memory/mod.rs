@@ -17,6 +17,7 @@ use mssante::{Address, NationalId};
 use tokio::sync::watch;
 
 use crate::limits::MAX_MESSAGE;
+use crate::model::sent_key;
 use crate::*;
 
 /// The engine.
@@ -189,10 +190,28 @@ impl State {
             };
         };
         committed.delivered = self.deliver(&commit, &message)?;
-        if let Some(new) = commit.enqueue {
+        if let Some(new) = commit.enqueue.map(|new| self.not_sent_yet(new, commit.duplicate_key)).transpose()?.flatten()
+        {
             committed.queued = Some(self.enqueue(new, message.octets)?);
         }
         Ok(committed)
+    }
+
+    /// Leaves out the recipients that the sender has sent this message to.
+    fn not_sent_yet(&mut self, mut new: NewQueueEntry, key: Option<[u8; 16]>) -> Result<Option<NewQueueEntry>> {
+        let (Some(sender), Some(key)) = (new.sender, key) else { return Ok(Some(new)) };
+        let had = new.recipients.len();
+        let known = &mut self.mailbox_mut(sender)?.duplicates;
+        let since = new.accepted_at.saturating_sub(DUPLICATE_MEMORY);
+        new.recipients.retain(|recipient| {
+            let key = sent_key(key, &recipient.address);
+            let again = known.get(&key).is_some_and(|at| *at >= since);
+            if !again {
+                known.insert(key, new.accepted_at);
+            }
+            !again
+        });
+        Ok(Some(new).filter(|new| had == 0 || !new.recipients.is_empty()))
     }
 
     fn enqueue(&mut self, new: NewQueueEntry, octets: Bytes) -> Result<QueueId> {

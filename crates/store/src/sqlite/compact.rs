@@ -233,7 +233,7 @@ fn move_queue(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
         accepted_at: entry.accepted_at,
         expires_at: entry.expires_at,
     };
-    record.complete(Owner::Queue(id.0), 0, |out| facts::write_queued(out, &facts, new.as_deref()));
+    record.complete(Owner::Queue(id.0), 0, |out| facts::write_queued(out, &facts, None, new.as_deref()));
     let spot = tx.effects.batch.put(record)?;
     tx.conn
         .prepare_cached("UPDATE queue_entry SET octets = NULL, file = ?2 WHERE id = ?1")?

@@ -3,6 +3,8 @@
 //! The path every message takes: as few statements as can be (one each for usage, folder, row and body), and everything that may
 //! refuse a plain delivery is looked at before anything is written, so that it needs no savepoint of its own.
 
+use std::borrow::Cow;
+
 use mail::{Entry, ModSeq, Uid};
 use rusqlite::{OptionalExtension, params};
 
@@ -16,6 +18,7 @@ use super::register::must_exist;
 use super::segment::Spot;
 use super::threads::Joined;
 use super::writer::Tx;
+use crate::model::sent_key;
 use crate::{
     Commit, Committed, DUPLICATE_MEMORY, Delivered, LinkKey, MailboxId, NewQueueEntry, Result, Settlement, StoreError,
     Target,
@@ -144,9 +147,14 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
     for kept in kept {
         let Some(mailbox) = kept.keeper else {
             let Some(entry) = &enqueue else { continue };
+            let Some(entry) = not_sent_yet(tx, entry, duplicate_key)? else {
+                tx.effects.unnamed.extend(kept.file);
+                continue;
+            };
+            let entry = &*entry;
             let id = queue::enqueue(tx, entry, size, kept.file.as_deref())?;
             let file = kept.file.clone();
-            let facts = |out: &mut Vec<u8>| facts::write_queued(out, entry, file.as_deref());
+            let facts = |out: &mut Vec<u8>| facts::write_queued(out, entry, duplicate_key, file.as_deref());
             let (spot, _) = kept.settle(tx, Owner::Queue(id.0), commit, facts)?;
             queue::place(tx, id, spot)?;
             committed.queued = Some(id);
@@ -245,6 +253,28 @@ fn is_duplicate(tx: &Tx<'_>, mailbox: MailboxId, key: Option<[u8; 16]>, now: i64
         return Ok(true);
     }
     Ok(false)
+}
+
+/// The entry with the recipients that its sender has not sent this message to, which are remembered; none when all have it.
+fn not_sent_yet<'e>(
+    tx: &Tx<'_>,
+    entry: &'e NewQueueEntry,
+    key: Option<[u8; 16]>,
+) -> Result<Option<Cow<'e, NewQueueEntry>>> {
+    let (Some(sender), Some(key)) = (entry.sender, key) else { return Ok(Some(Cow::Borrowed(entry))) };
+    let mut left = Vec::with_capacity(entry.recipients.len());
+    for recipient in &entry.recipients {
+        let key = Some(sent_key(key, &recipient.address));
+        if !is_duplicate(tx, sender, key, entry.accepted_at)? {
+            remember(tx, sender, key, entry.accepted_at)?;
+            left.push(recipient.clone());
+        }
+    }
+    Ok(match left.len() {
+        0 if !entry.recipients.is_empty() => None,
+        count if count == entry.recipients.len() => Some(Cow::Borrowed(entry)),
+        _ => Some(Cow::Owned(NewQueueEntry { recipients: left, ..entry.clone() })),
+    })
 }
 
 /// Remembers that the mailbox has the message now.

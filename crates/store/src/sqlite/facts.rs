@@ -11,6 +11,8 @@ use crate::{FolderId, LinkKey, MailParameters, NewQueueEntry, NewQueueRecipient,
 
 const MAILBOX: u8 = 1;
 const QUEUE: u8 = 2;
+/// With a duplicate key after the rest.
+const QUEUE_ONCE: u8 = 3;
 
 /// One place a message was put.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +38,8 @@ pub(super) struct Delivery {
 /// The facts of a record.
 pub(super) enum Facts {
     Delivery(Delivery),
-    Queued(NewQueueEntry, Option<String>),
+    /// With its duplicate key and its file.
+    Queued(NewQueueEntry, Option<[u8; 16]>, Option<String>),
 }
 
 struct Out<'a>(&'a mut Vec<u8>);
@@ -104,8 +107,13 @@ pub(super) fn write_delivery(
 }
 
 /// Writes the facts of an entry of the queue.
-pub(super) fn write_queued(out: &mut Vec<u8>, entry: &NewQueueEntry, file: Option<&str>) {
-    out.push(QUEUE);
+pub(super) fn write_queued(
+    out: &mut Vec<u8>,
+    entry: &NewQueueEntry,
+    duplicate_key: Option<[u8; 16]>,
+    file: Option<&str>,
+) {
+    out.push(if duplicate_key.is_some() { QUEUE_ONCE } else { QUEUE });
     let mut out = Out(out);
     out.option(entry.sender, |out, id| out.number(id.0));
     out.option(entry.return_path.as_ref(), |out, address| out.text(&address.to_string()));
@@ -123,6 +131,9 @@ pub(super) fn write_queued(out: &mut Vec<u8>, entry: &NewQueueEntry, file: Optio
         out.option(recipient.original.as_deref(), Out::text);
     }
     out.option(file, Out::text);
+    if let Some(key) = duplicate_key {
+        out.0.extend_from_slice(&key);
+    }
 }
 
 struct In<'a>(&'a [u8]);
@@ -201,7 +212,7 @@ pub(super) fn read(octets: &[u8]) -> Result<Facts> {
             let links = input.list(|input| Ok(LinkKey(input.number()?)))?;
             Facts::Delivery(Delivery { placements, duplicate_key, saved_at, links, file: input.file()? })
         }
-        [QUEUE] => {
+        kind @ ([QUEUE] | [QUEUE_ONCE]) => {
             let sender = input.option(|input| Ok(crate::MailboxId(input.number()?)))?;
             let return_path = input.option(In::address)?;
             let return_full = input.option(|input| Ok(input.number()? != 0))?;
@@ -219,7 +230,12 @@ pub(super) fn read(octets: &[u8]) -> Result<Facts> {
                 Ok(NewQueueRecipient { address, notify, original: input.option(|input| Ok(input.text()?.to_owned()))? })
             })?;
             let entry = NewQueueEntry { sender, return_path, parameters, recipients, accepted_at, expires_at };
-            Facts::Queued(entry, input.file()?)
+            let file = input.file()?;
+            let duplicate_key = match kind {
+                [QUEUE_ONCE] => Some(input.take(16)?.try_into().map_err(|_| ILL_FORMED)?),
+                _ => None,
+            };
+            Facts::Queued(entry, duplicate_key, file)
         }
         _ => return Err(ILL_FORMED),
     };

@@ -25,8 +25,8 @@ pub fn record(input: &[u8]) {
             let Ok(Facts::Delivery(back)) = facts::read(&again) else { panic!("what was written is read") };
             assert_eq!(back, d);
         }
-        Ok(Facts::Queued(entry, file)) => {
-            facts::write_queued(&mut again, &entry, file.as_deref());
+        Ok(Facts::Queued(entry, key, file)) => {
+            facts::write_queued(&mut again, &entry, key, file.as_deref());
             assert!(matches!(facts::read(&again), Ok(Facts::Queued(..))), "what was written is read");
         }
         Err(_) => {}

@@ -217,7 +217,8 @@ fn apply_some(conn: &Connection, keys: &Keys, group: Vec<(Whole, Spot)>) -> Resu
                 }
                 (Some(mailbox), delivery.file)
             }
-            (Facts::Queued(entry, file), Owner::Queue(_)) => {
+            (Facts::Queued(entry, duplicate_key, file), Owner::Queue(_)) => {
+                prepared.duplicate_key = prepared.duplicate_key.or(duplicate_key);
                 prepared.enqueue = Some(entry);
                 (None, file)
             }

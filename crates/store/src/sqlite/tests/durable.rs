@@ -59,8 +59,13 @@ async fn everything_is_there_after_reopening() {
         accepted_at: NOW,
         expires_at: NOW + 5,
     };
-    let commit = Commit { content: content("queued"), enqueue: Some(entry), ..Commit::default() };
-    let queued = store.commit(commit).await.expect("queued").queued.expect("a number");
+    let commit = || Commit {
+        content: content("queued"),
+        duplicate_key: Some([8; 16]),
+        enqueue: Some(entry.clone()),
+        ..Commit::default()
+    };
+    let queued = store.commit(commit()).await.expect("queued").queued.expect("a number");
     let before = (store.mailboxes().await, store.folders(one).await, entries(&store, one, "INBOX").await);
     drop(store);
 
@@ -77,6 +82,7 @@ async fn everything_is_there_after_reopening() {
     let view = store.watch(one, FolderId(1)).await.expect("watched").borrow().clone();
     assert_eq!(view.get(2).expect("there").flags.names(&view.keywords).collect::<Vec<_>>(), ["kept"]);
     assert_eq!(store.queue().await.expect("read")[0].id, queued);
+    assert_eq!(store.commit(commit()).await.expect("committed").queued, None, "sent before the restart");
     assert_eq!(put(&store, one, "INBOX", "next").await, Uid(4));
 }
 

@@ -116,7 +116,7 @@ pub(super) async fn run(
             });
             let commit = Commit {
                 duplicate_key: key.map(|k| [k; 16]),
-                enqueue: queued.then(entry),
+                enqueue: queued.then(|| NewQueueEntry { sender: key.map(|_| boxes[0]), ..entry() }),
                 saved_at: NOW + i64::from(*size),
                 ..delivery(vec![b'x'; *size as usize], deliver.collect())
             };
