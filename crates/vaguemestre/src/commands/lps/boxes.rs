@@ -55,6 +55,8 @@ fn add(address: Address, label: Option<String>, first: bool, frame: &Frame) -> R
     let options = &frame.options;
     // The list may be read from anywhere later.
     let absolute = |path: &std::path::PathBuf| std::path::absolute(path).map_err(file(path));
+    // Said now rather than at the first mail.
+    frame.identity(&address)?;
     let one = Remembered {
         person: options.person.clone(),
         certificate: options.certificate.as_ref().map(absolute).transpose()?,
@@ -62,11 +64,6 @@ fn add(address: Address, label: Option<String>, first: bool, frame: &Frame) -> R
         label,
         address,
     };
-    if let (Some(certificate), Some(key)) = (&one.certificate, &one.key) {
-        // Said now rather than at the first mail.
-        trust::tls::Identity::from_files(certificate, key)
-            .map_err(|error| CommandError::Certificate(error.to_string()))?;
-    }
     let mut boxes = frame.boxes()?;
     boxes.remember(one.clone(), first);
     boxes.save()?;

@@ -2,16 +2,26 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use clap::ValueEnum;
+use lps::account::{Account, Authentication, Credentials};
+use lps::discover::discover;
 use lps::explain::Language;
+use lps::login::agent;
 use lps::space::Space;
 use lps::trace::{TraceFolder, Tracer};
 use mssante::{Address, NationalId};
+use trust::tls::Identity;
 
 use super::error::{CommandError, Stop};
 use super::out::Out;
 use super::places::{self, Boxes};
+
+/// Work that takes less shows no sign of life.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Between two signs.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Options of every subcommand.
 #[derive(Debug, Clone, clap::Args)]
@@ -85,6 +95,51 @@ impl Frame {
         Ok(path)
     }
 
+    /// The settings file, without a word about where it is.
+    pub fn settings_quietly(&self) -> Result<PathBuf, Stop> {
+        Ok(places::settings(self.options.space.as_deref())?.0)
+    }
+
+    /// Who acts: the one named, else the one remembered of the mailbox.
+    pub fn person(&self) -> Result<Option<NationalId>, Stop> {
+        if self.options.person.is_some() {
+            return Ok(self.options.person.clone());
+        }
+        let boxes = self.boxes()?;
+        let remembered = match &self.options.mailbox {
+            Some(address) => boxes.find(address),
+            None => boxes.all.first(),
+        };
+        Ok(remembered.and_then(|one| one.person.clone()))
+    }
+
+    /// The mailbox that is meant, with what opens it.
+    pub async fn account(&self, space: &Arc<Space>) -> Result<Account, Stop> {
+        self.account_of(space, self.mailbox()?).await
+    }
+
+    /// One mailbox, with what opens it.
+    pub async fn account_of(&self, space: &Arc<Space>, address: Address) -> Result<Account, Stop> {
+        let (credentials, authentication) = match self.identity(&address)? {
+            Some(identity) => (Credentials::Certificate(identity), Authentication::Certificate),
+            None => {
+                let mut client = agent::client(agent::default_socket());
+                if let Some(provider) = &space.psc {
+                    client = client.of(provider);
+                }
+                let remembered = self.boxes()?.find(&address).and_then(|one| one.person.clone());
+                if let Some(person) = self.options.person.clone().or(remembered) {
+                    client = client.person(&person);
+                }
+                // Who it is stands in the traces; and nobody logged in is told before any connection.
+                client.session().await?;
+                (Credentials::Psc(Arc::new(client)), Authentication::Psc)
+            }
+        };
+        let entry = discover(space, &address, authentication).await?;
+        Ok(Account { address, entry, credentials })
+    }
+
     /// The trust space, with traces kept.
     pub fn space(&self) -> Result<Arc<Space>, Stop> {
         let space = Space::load(&self.settings()?)?;
@@ -95,8 +150,7 @@ impl Frame {
 
     /// The remembered mailboxes.
     pub fn boxes(&self) -> Result<Boxes, Stop> {
-        let (path, _) = places::settings(self.options.space.as_deref())?;
-        Boxes::load(&path)
+        Boxes::load(&self.settings_quietly()?)
     }
 
     /// The mailbox that is meant.
@@ -108,6 +162,45 @@ impl Frame {
                 Ok(boxes.all.into_iter().next().ok_or(CommandError::NoMailbox)?.address)
             }
         }
+    }
+
+    /// The certificate that opens a BAL APP: the one given, else the one remembered of it.
+    pub fn identity(&self, address: &Address) -> Result<Option<Identity>, Stop> {
+        let boxes = self.boxes()?;
+        let remembered = boxes.find(address);
+        let path = |given: &Option<PathBuf>, remembered: Option<&PathBuf>| {
+            given.clone().or_else(|| remembered.map(|path| boxes.absolute(path)))
+        };
+        let certificate = path(&self.options.certificate, remembered.and_then(|one| one.certificate.as_ref()));
+        let key = path(&self.options.key, remembered.and_then(|one| one.key.as_ref()));
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            // Often one file holds both.
+            (Some(certificate), key) => {
+                let key = key.unwrap_or_else(|| certificate.clone());
+                let identity = Identity::from_files(&certificate, &key);
+                Ok(Some(identity.map_err(|error| CommandError::Certificate(error.to_string()))?))
+            }
+            (None, Some(_)) => Err(CommandError::Certificate("--key without --certificate".into()).into()),
+        }
+    }
+
+    /// Waits for long work with a sign of life on a terminal.
+    pub async fn busy<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        use std::io::IsTerminal;
+        if !std::io::stderr().is_terminal() {
+            return work.await;
+        }
+        tokio::pin!(work);
+        // Quick work shows nothing.
+        if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+            return done;
+        }
+        let spinner = indicatif::ProgressBar::new_spinner().with_message(what.to_owned());
+        spinner.enable_steady_tick(TICK);
+        let done = work.await;
+        spinner.finish_and_clear();
+        done
     }
 
     /// The end: traces are brought to the disk, and told of when they could not be kept.

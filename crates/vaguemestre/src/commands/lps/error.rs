@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use lps::explain::{Explain, Fault, Language};
 
+pub use exit::LOGIN;
+
 /// Exit codes; 0 is done, 2 a wrong command line (clap's), 130 an interruption.
 mod exit {
     /// What follows does not say more: settings, files, this program.
@@ -55,11 +57,15 @@ impl Stop {
 
 /// The exit code of an error: by what to do about it.
 pub fn code(error: &dyn Explain) -> u8 {
-    if error.code() == "login.needed" {
+    if ["login.needed", "login.session-over", "agent.not-running", "agent.nobody-logged-in"].contains(&error.code()) {
         return exit::LOGIN;
     }
     if error.is_temporary() {
         return exit::TEMPORARY;
+    }
+    // What was given to be sent, whoever should have known better.
+    if ["compose.", "document.", "documents.", "patient."].iter().any(|module| error.code().starts_with(module)) {
+        return exit::DOCUMENT;
     }
     match error.fault() {
         Fault::Host | Fault::Network => exit::FAILED,
@@ -127,9 +133,18 @@ pub enum CommandError {
         /// The folder.
         folder: String,
     },
-    /// Several persons are logged in and none was named.
-    #[error("{0} persons are logged in: which one?")]
-    WhichPerson(usize),
+    /// Nobody was named to log in by telephone.
+    #[error("who logs in?")]
+    WhoLogsIn,
+    /// The settings have no section `[psc]`.
+    #[error("the settings say nothing of Pro Santé Connect")]
+    NoPsc,
+    /// No display name is known for the sender.
+    #[error("the message needs a label: what recipients see beside the address")]
+    NoLabel,
+    /// The patient was not confirmed.
+    #[error("the patient was not confirmed; nothing was sent")]
+    NotConfirmed,
     /// A value that cannot be used; holds what and why in French and in English.
     #[error("{1}")]
     Value(String, String),
@@ -146,14 +161,17 @@ impl Explain for CommandError {
             CommandError::Stream(_) => "command.stream",
             CommandError::Certificate(_) => "command.certificate",
             CommandError::NoMessage { .. } => "command.no-message",
-            CommandError::WhichPerson(_) => "command.which-person",
+            CommandError::WhoLogsIn => "command.who-logs-in",
+            CommandError::NoPsc => "command.no-psc",
+            CommandError::NoLabel => "command.no-label",
+            CommandError::NotConfirmed => "command.not-confirmed",
             CommandError::Value(..) => "command.value",
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
-            CommandError::NoMessage { .. } | CommandError::Value(..) => Fault::Document,
+            CommandError::NoMessage { .. } | CommandError::NotConfirmed | CommandError::Value(..) => Fault::Document,
             _ => Fault::Host,
         }
     }
@@ -174,7 +192,12 @@ impl Explain for CommandError {
             (_, CommandError::File { .. } | CommandError::Stream(_)) => self.to_string(),
             (_, CommandError::Certificate(why)) => format!("le certificat est inutilisable : {why}"),
             (_, CommandError::NoMessage { uid, folder }) => format!("il n'y a pas de message {uid} dans {folder}"),
-            (_, CommandError::WhichPerson(count)) => format!("{count} personnes sont identifiées : laquelle ?"),
+            (_, CommandError::WhoLogsIn) => "qui s'identifie ?".into(),
+            (_, CommandError::NoPsc) => "les réglages ne disent rien de Pro Santé Connect".into(),
+            (_, CommandError::NoLabel) => {
+                "il faut au message un libellé : ce que les destinataires voient à côté de l'adresse".into()
+            }
+            (_, CommandError::NotConfirmed) => "le patient n'a pas été confirmé ; rien n'a été envoyé".into(),
             (_, CommandError::Value(french, _)) => french.clone(),
         }
     }
@@ -207,9 +230,20 @@ impl Explain for CommandError {
                 "vaguemestre lps list montre les numéros ; --folder choisit le dossier.",
                 "vaguemestre lps list shows the numbers; --folder chooses the folder.",
             ),
-            CommandError::WhichPerson(_) => (
-                "Donnez --as IDNAT ; vaguemestre lps status les montre.",
-                "Give --as IDNAT; vaguemestre lps status shows them.",
+            CommandError::WhoLogsIn => {
+                ("Donnez --as IDNAT : 8 suivi du numéro RPPS.", "Give --as IDNAT: 8 and the RPPS number.")
+            }
+            CommandError::NoPsc => (
+                "Ajoutez une section [psc] (docs/editor.md), ou ouvrez une BAL APP avec --certificate.",
+                "Add a section [psc] (docs/editor.md), or open a BAL APP with --certificate.",
+            ),
+            CommandError::NoLabel => (
+                "Donnez --label Dr_Prénom_NOM_Entité, ou retenez-le : vaguemestre lps boxes add ADRESSE --label ….",
+                "Give --label Dr_First_NAME_Entity, or have it remembered: vaguemestre lps boxes add ADDRESS --label ….",
+            ),
+            CommandError::NotConfirmed => (
+                "Vérifiez l'identité, puis confirmez ou donnez --yes.",
+                "Check the identity, then confirm or give --yes.",
             ),
             CommandError::Value(..) => ("Corrigez la ligne de commande.", "Mend the command line."),
         };

@@ -8,8 +8,10 @@
 mod boxes;
 mod clean;
 mod common;
+mod discover;
 mod error;
 mod local;
+mod login;
 mod out;
 mod places;
 mod traces;
@@ -39,6 +41,17 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Logs in with Pro Santé Connect, by browser or by telephone.
+    Login(login::LoginArgs),
+    /// Logs out.
+    Logout(login::LogoutArgs),
+    /// Tells who is logged in, and with which settings.
+    Status(login::StatusArgs),
+    /// Keeps the sessions; started by login.
+    #[command(hide = true)]
+    Agent(login::AgentArgs),
+    /// Finds the servers of an address, and says whether they are to be trusted.
+    Discover(discover::Args),
     /// Remembers mailboxes and tells what waits in each.
     Boxes(boxes::Args),
     /// Shows or exports the functional traces.
@@ -48,6 +61,12 @@ enum Command {
 impl Command {
     async fn run(self, frame: &Frame) -> Result<(), Stop> {
         match self {
+            Command::Login(args) => login::login(args, frame).await,
+            Command::Logout(args) => login::logout(args, frame).await,
+            Command::Status(args) => login::status(args, frame).await,
+            // Run before there is a frame.
+            Command::Agent(_) => Ok(()),
+            Command::Discover(args) => discover::run(args, frame).await,
             Command::Boxes(args) => boxes::run(args, frame).await,
             Command::Traces(args) => traces::run(args, frame),
         }
@@ -56,6 +75,9 @@ impl Command {
 
 /// Runs a subcommand.
 pub fn run(args: Args) -> Result<(), Failure> {
+    if let Command::Agent(agent) = &args.command {
+        return login::run_agent(agent);
+    }
     let frame = Frame::new(args.common);
     let done = block_on(async {
         let mut signals = Signals::listen()?;

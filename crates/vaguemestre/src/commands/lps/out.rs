@@ -178,6 +178,17 @@ impl Out {
         output.write_all(octets).and_then(|()| output.flush()).map_err(gone)
     }
 
+    /// Asks who sits there; none when nobody does (standard input is no terminal).
+    pub fn ask(&self, question: &str) -> Result<Option<String>, Stop> {
+        if !std::io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let _ = write!(std::io::stderr(), "{}", clean::text(question));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(CommandError::Stream)?;
+        Ok(Some(answer))
+    }
+
     /// Whether standard output is a terminal.
     pub fn is_terminal(&self) -> bool {
         std::io::stdout().is_terminal()
