@@ -9,7 +9,7 @@
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`send`]: handing a message over, never twice;
 //! * [`session`]: one BAL over IMAP;
-//! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces;
+//! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces; [`receipt`]: answering it;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
 //!
 //! Invariants:
@@ -29,6 +29,7 @@ pub mod space;
 pub mod login;
 pub mod read;
 pub mod send;
+pub mod receipt;
 pub mod session;
 pub mod trace;
 
