@@ -46,6 +46,7 @@ pub(crate) fn describe(ports: &Ports, pki: &Pki, psc: &Psc, keys: &Keys) -> Resu
             ca: "pki/ca.pem".to_owned(),
             crl_url: crl_url(ports, trust::pki::INTERMEDIATE_CRL_PATH),
             root_crl_url: crl_url(ports, trust::pki::ROOT_CRL_PATH),
+            ocsp_url: crl_url(ports, trust::pki::OCSP_PATH),
         },
         dns: DnsEntry { host: home.to_owned(), port: ports.dns },
         psc: PscEntry {

@@ -52,6 +52,9 @@ pub struct PkiEntry {
     pub crl_url: String,
     /// Revocation list of the root.
     pub root_crl_url: String,
+    /// OCSP service of both authorities.
+    #[serde(default)]
+    pub ocsp_url: String,
 }
 
 /// A server of ours.

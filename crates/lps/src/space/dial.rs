@@ -30,7 +30,7 @@ impl Space {
     /// [`ConnectError`].
     pub async fn dial(&self, endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
         let until = Instant::now() + DIAL_TIMEOUT;
-        self.first_lists(until).await;
+        self.revocation().keep_fresh();
         let host = self.check_host(&endpoint.host)?;
         let addresses = match host {
             Host::Address(address) => vec![address],
@@ -47,13 +47,6 @@ impl Space {
             }
             Ok(Err(source)) => Err(ConnectError::Unreachable { host: endpoint.host.clone(), source }),
             Err(_) => Err(ConnectError::TimedOut { host: endpoint.host.clone() }),
-        }
-    }
-
-    /// Fetches the revocation lists when none is at hand: without them every server would be refused.
-    async fn first_lists(&self, until: Instant) {
-        if self.revocation().status().is_empty() {
-            let _ = timeout_at(until, self.revocation().refresh()).await;
         }
     }
 

@@ -30,7 +30,7 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mssante::Domain;
 use mssante::headers::Nil;
-use trust::revocation::{CrlSource, Revocation, RevocationSettings};
+use trust::revocation::{CrlSource, Ocsp, Online, Revocation, RevocationSettings};
 use trust::tls::{Anchors, ClientTls, Connector, Identity, Profile, Tls13, TlsError};
 use trust::{SharedClock, SystemClock};
 
@@ -128,6 +128,7 @@ impl Space {
         let cache = file.trust.cache.as_ref().map(|cache| folder.join(cache));
         let settings = RevocationSettings {
             cache_dir: cache.as_ref().map(|cache| cache.join("crl")),
+            online: Online { lists: true, ocsp: if file.trust.ocsp { Ocsp::WithoutList } else { Ocsp::Never } },
             clock: clock.clone(),
             ..RevocationSettings::required(anchors.clone(), sources(&file.trust.crl, &folder))
         };

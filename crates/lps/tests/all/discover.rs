@@ -195,7 +195,7 @@ async fn servers_that_must_not_be_trusted() {
         (Play { certificate: "negative/revoked", ..good }, "tls.certificate-revoked"),
         (Play { certificate: "negative/other-authority", ..good }, "tls.unknown-authority"),
         (Play { certificate: "beta", ..good }, "tls.wrong-name"),
-        (Play { raw: Some(RC4), ..good }, "tls.protocol"),
+        (Play { raw: Some(RC4), ..good }, "tls.nothing-in-common"),
         (Play { raw: Some(TLS11), ..good }, "tls.nothing-in-common"),
         // handshake_failure
         (Play { raw: Some(&[0x15, 3, 3, 0, 2, 2, 40]), ..good }, "tls.refused-by-server"),
@@ -250,6 +250,46 @@ async fn servers_that_must_not_be_trusted() {
         assert_eq!(got, code, "{:?} {:?}", play.certificate, looked.imap);
         // An IMAP server where SMTP should be.
         assert!(matches!(looked.smtp, Err(ProbeError::Nonsense)), "{:?}", looked.smtp);
+    }
+    world.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revocation_without_any_list_configured() {
+    // ECO.1.1.6, ECO.1.1.7
+    let world = World::start().await;
+    let bare = |text: String| {
+        let from = text.find("crl = [").expect("there");
+        let to = from + text[from..].find(']').expect("there") + 1;
+        text.replace(&text[from..to], "crl = []").replace("cache = \"lps/cache\"\n", "")
+    };
+    let imap = &world.sandbox.description.operators[0].imap;
+    let honest = Endpoint { host: imap.name.clone(), port: imap.port };
+    let entry = |imap: Endpoint| EntryPoints { smtp: imap.clone(), imap, authentication: Authentication::Psc };
+    // By the addresses in the certificates: lists, OCSP, or both.
+    for ocsp in ["true", "false"] {
+        let space = world.space_with(|text| bare(text).replace("ocsp = true", &format!("ocsp = {ocsp}")));
+        probe(&space, &entry(honest.clone()), None).await.imap.expect("not revoked");
+        let revoked = world.acceptor("negative/revoked", Profile::ApiLps);
+        let port = serve(move |tcp| {
+            let revoked = revoked.clone();
+            async move {
+                let mut tcp = BufReader::new(tcp);
+                let _ = tcp.write_all(b"* OK ready\r\n").await;
+                let mut line = String::new();
+                for answer in ["* CAPABILITY IMAP4rev1 STARTTLS\r\na OK done\r\n", "a OK go on\r\n"] {
+                    let _ = tcp.read_line(&mut line).await;
+                    let _ = tcp.write_all(answer.as_bytes()).await;
+                }
+                let Ok(mut tls) = revoked.accept(tcp.into_inner()).await else { return };
+                let mut said = Vec::new();
+                let _ = tls.read_to_end(&mut said).await;
+                assert!(said.is_empty(), "nothing is said to a server that is revoked");
+            }
+        })
+        .await;
+        let told = probe(&space, &entry(Endpoint { host: honest.host.clone(), port }), None).await.imap;
+        assert_eq!(told.expect_err("refused").code(), "tls.certificate-revoked", "ocsp = {ocsp}");
     }
     world.sandbox.stop().await;
 }

@@ -147,6 +147,10 @@ pub struct Trust {
     /// What to do without a valid list.
     #[serde(default)]
     pub revocation: Revocation,
+    /// Whether what no list at hand tells is asked over the network while the peer waits: the list its certificate points to, and
+    /// the OCSP service.
+    #[serde(default = "yes")]
+    pub ocsp: bool,
 }
 
 /// What to do with a certificate when no valid revocation list of its authority is at hand.

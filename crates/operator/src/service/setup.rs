@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use psc::{Audience, Introspection, Secret, Verifier, VerifierConfig};
 use trust::clock::SharedClock;
 use trust::dn::Dn;
-use trust::revocation::{CrlSource, Revocation, RevocationPolicy, RevocationSettings};
+use trust::revocation::{CrlSource, Online, Revocation, RevocationPolicy, RevocationSettings};
 use trust::tls::{Acceptor, Anchors, ClientCertificates, ClientTls, Connector, Identity, Profile, ServerTls, Tls13};
 use trust::white_list::{Keeper, KeeperConfig, RequiredSigner, SignaturePolicy};
 
@@ -78,6 +78,7 @@ pub(super) fn setup(config: &Config, clock: &SharedClock) -> Result<Setup, Start
             config::Revocation::Tolerant => RevocationPolicy::Tolerant,
         },
         cache_dir: Some(cache),
+        online: if config.trust.ocsp { Online::ALL } else { Online::default() },
         clock: clock.clone(),
         ..RevocationSettings::required(anchors.clone(), sources.collect())
     };

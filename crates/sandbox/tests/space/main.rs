@@ -79,6 +79,7 @@ fn contract(folder: &Path, description: &Description) {
     for pointer in [
         "/pki/ca",
         "/pki/crl_url",
+        "/pki/ocsp_url",
         "/dns/host",
         "/psc/issuer",
         "/psc/discovery",

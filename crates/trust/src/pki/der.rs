@@ -5,7 +5,7 @@ use openssl::error::ErrorStack;
 use openssl::x509::X509Extension;
 
 /// One element.
-pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut der = vec![tag];
     let length = content.len().to_be_bytes();
     let significant = &length[length.iter().position(|b| *b != 0).unwrap_or(length.len() - 1)..];
@@ -19,17 +19,17 @@ pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// A SEQUENCE of elements.
-pub(super) fn sequence(elements: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn sequence(elements: &[Vec<u8>]) -> Vec<u8> {
     element(0x30, &elements.concat())
 }
 
 /// An OBJECT IDENTIFIER, from its dotted form.
-pub(super) fn oid(dotted: &str) -> Result<Vec<u8>, ErrorStack> {
+pub(crate) fn oid(dotted: &str) -> Result<Vec<u8>, ErrorStack> {
     Ok(element(0x06, Asn1Object::from_str(dotted)?.as_slice()))
 }
 
 /// An INTEGER.
-pub(super) fn integer(value: u32) -> Vec<u8> {
+pub(crate) fn integer(value: u32) -> Vec<u8> {
     // one zero byte before: INTEGER is signed, and this one is not; then no more zeros than needed
     let bytes = u64::from(value).to_be_bytes();
     let spare = bytes.windows(2).take_while(|pair| pair[0] == 0 && pair[1] & 0x80 == 0).count();
@@ -37,22 +37,22 @@ pub(super) fn integer(value: u32) -> Vec<u8> {
 }
 
 /// A URI as a GeneralName.
-pub(super) fn uri(uri: &str) -> Vec<u8> {
+pub(crate) fn uri(uri: &str) -> Vec<u8> {
     element(0x86, uri.as_bytes())
 }
 
 /// An extension.
-pub(super) fn extension(oid: &str, critical: bool, der: &[u8]) -> Result<X509Extension, ErrorStack> {
+pub(crate) fn extension(oid: &str, critical: bool, der: &[u8]) -> Result<X509Extension, ErrorStack> {
     let (oid, value) = (Asn1Object::from_str(oid)?, Asn1OctetString::new_from_bytes(der)?);
     X509Extension::new_from_der(&oid, critical, &value)
 }
 
 /// Subject key identifier extension.
-pub(super) fn subject_key_id(id: &[u8]) -> Result<X509Extension, ErrorStack> {
+pub(crate) fn subject_key_id(id: &[u8]) -> Result<X509Extension, ErrorStack> {
     extension("2.5.29.14", false, &element(0x04, id))
 }
 
 /// Authority key identifier extension.
-pub(super) fn authority_key_id(id: &[u8]) -> Result<X509Extension, ErrorStack> {
+pub(crate) fn authority_key_id(id: &[u8]) -> Result<X509Extension, ErrorStack> {
     extension("2.5.29.35", false, &sequence(&[element(0x80, id)]))
 }

@@ -59,6 +59,8 @@ pub enum Kind {
     Sign,
     /// A server certificate that is not for clients: for negative tests, IGC-Santé makes none.
     ServerOnly,
+    /// `OCSP`: signs the answers of the OCSP service in the authority's place.
+    OcspSigner,
     /// A certificate without any extended key usage: for negative tests.
     NoUsage,
 }
@@ -278,6 +280,10 @@ fn usages(leaf: &mut X509Builder, kind: &Kind) -> Result<u8, PkiError> {
             key.non_repudiation();
             extended.email_protection();
             0x83
+        }
+        Kind::OcspSigner => {
+            extended.other("OCSPSigning");
+            0x84
         }
         Kind::ServerOnly => {
             key.key_encipherment();

@@ -7,22 +7,24 @@
 //! distribution points are the real ones; only the host of the pointers is configurable, so that a sandbox can serve them.
 //!
 //! Differences: RSA 2048 instead of 4096 for the authorities (made at every test run); validity of the authorities counted from
-//! today; no PrivateKeyUsagePeriod; nothing answers at the OCSP pointer.
+//! today; no PrivateKeyUsagePeriod; the OCSP service has a path of its own beside the lists, the real one a host of its own.
 //!
 //! Two authorities generated apart have the same names and different keys: that is the homonymous authority of CER-06.
 
 mod authority;
 mod crl;
-mod der;
+pub(crate) mod der;
 mod disk;
 mod leaf;
+mod ocsp;
 mod publish;
 #[cfg(test)]
 mod tests;
 
 pub use authority::{Ca, TestAuthority};
 pub use leaf::{Issued, Kind, LeafRequest, Organization, Validity};
-pub use publish::{INTERMEDIATE_CRL_PATH, ROOT_CRL_PATH, router};
+pub use ocsp::OcspManner;
+pub use publish::{INTERMEDIATE_CRL_PATH, OCSP_PATH, ROOT_CRL_PATH, router};
 
 use std::path::PathBuf;
 

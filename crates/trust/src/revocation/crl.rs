@@ -7,6 +7,7 @@ use openssl::hash::{MessageDigest, hash};
 use openssl::x509::{CrlNumber, CrlStatus as Listed, X509, X509Crl, X509Ref};
 
 use super::CrlStatus;
+use super::der::element;
 use crate::dn::Dn;
 use crate::tls::system_time;
 
@@ -204,20 +205,4 @@ fn is_harmless(extension: &[u8]) -> Option<bool> {
         return Some(true);
     }
     Some(!critical)
-}
-
-/// Splits off one DER element: tag, content, what follows.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, mut rest) = rest.split_first()?;
-    let mut length = usize::from(first);
-    if first & 0x80 != 0 {
-        let count = usize::from(first & 0x7F);
-        if count == 0 || count > 4 || rest.len() < count {
-            return None;
-        }
-        length = rest[..count].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        rest = &rest[count..];
-    }
-    (rest.len() >= length).then(|| (tag, &rest[..length], &rest[length..]))
 }

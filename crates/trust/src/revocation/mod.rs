@@ -11,22 +11,30 @@
 //!
 //! The authorities' certificates are known beforehand ([`RevocationSettings::issuers`]): roots and intermediates.
 //!
-//! OCSP is not done: IGC-Santé publishes CRLs for all its authorities and the requirement is one or the other. Its place is
-//! [`Revocation::check`], which every chain verification calls with a certificate and its issuer: a cache of answers, filled
-//! in the background as the lists are, would be asked there after the list.
+//! When no list at hand speaks of a certificate, and the settings allow it ([`Online`]), it is found out over the network: the list
+//! the certificate points to, and OCSP (RFC 6960), whichever tells first.
 
 mod crl;
+mod der;
+mod ocsp;
+mod online;
 mod refresh;
 #[cfg(test)]
 mod tests;
 
 pub use crl::CrlError;
+pub(crate) use der::{Reader, tag};
+pub use ocsp::OcspError;
+pub(crate) use ocsp::key_bits;
+pub(crate) use online::{Judgement, Pending};
+pub use online::{Ocsp, Online, SETTLE_TIMEOUT};
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use openssl::nid::Nid;
 use openssl::x509::X509Ref;
 
 use crate::clock::{SharedClock, SystemClock};
@@ -34,6 +42,7 @@ use crate::dn::Dn;
 use crate::http::HttpError;
 use crate::tls::{Anchors, CertificateFault};
 use crl::{IssuerKey, StoredCrl};
+use online::Asked;
 
 /// Time between two fetches when all goes well. IGC-Santé publishes every day.
 pub const REFRESH_EVERY: Duration = Duration::from_secs(3600);
@@ -70,6 +79,8 @@ pub struct RevocationSettings {
     pub cache_dir: Option<PathBuf>,
     /// Time between two fetches; shorter after a failure.
     pub refresh_every: Duration,
+    /// What is asked over the network when no list tells. Nothing by default.
+    pub online: Online,
     /// Dates.
     pub clock: SharedClock,
 }
@@ -83,6 +94,7 @@ impl RevocationSettings {
             issuers,
             cache_dir: None,
             refresh_every: REFRESH_EVERY,
+            online: Online::default(),
             clock: SystemClock::shared(),
         }
     }
@@ -126,6 +138,7 @@ pub struct Revocation {
     settings: RevocationSettings,
     client: Option<reqwest::Client>,
     lists: RwLock<HashMap<IssuerKey, Arc<StoredCrl>>>,
+    asked: Asked,
 }
 
 impl Revocation {
@@ -135,7 +148,7 @@ impl Revocation {
             policy: RevocationPolicy::Tolerant,
             ..RevocationSettings::required(Anchors::none(), Vec::new())
         };
-        Revocation { settings, client: None, lists: RwLock::default() }
+        Revocation { settings, client: None, lists: RwLock::default(), asked: Asked::default() }
     }
 
     /// A store with these settings; the lists of the cache folder that still count are taken. Nothing is fetched yet: call
@@ -145,7 +158,8 @@ impl Revocation {
     /// A cache folder or an authority that cannot be used.
     pub fn new(settings: RevocationSettings) -> Result<Revocation, RevocationError> {
         let client = crate::http::client(settings.issuers.certificates())?;
-        let revocation = Revocation { settings, client: Some(client), lists: RwLock::default() };
+        let revocation =
+            Revocation { settings, client: Some(client), lists: RwLock::default(), asked: Asked::default() };
         revocation.load_cache()?;
         Ok(revocation)
     }
@@ -175,21 +189,15 @@ impl Revocation {
         Ok(status)
     }
 
-    /// Judges a certificate by the list of its issuer.
+    /// Judges a certificate by what is at hand: the list of its issuer, answers of OCSP. Asks nobody.
     ///
     /// # Errors
-    /// [`CertificateFault::Revoked`], or [`CertificateFault::CrlUnavailable`] if the policy requires a valid list.
+    /// [`CertificateFault::Revoked`], or [`CertificateFault::CrlUnavailable`] if nothing is known and the policy requires it.
     pub fn check(&self, certificate: &X509Ref, issuer: &X509Ref, now: SystemTime) -> Result<(), CertificateFault> {
-        let Ok(key) = IssuerKey::of(issuer) else { return Err(CertificateFault::CrlUnavailable) };
-        let list = self.lists.read().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
-        match list {
-            // a revoked certificate stays so, even if the list that says it has ended
-            Some(list) if list.names(certificate) => Err(CertificateFault::Revoked),
-            Some(list) if list.counts_at(now) => Ok(()),
-            _ => match self.settings.policy {
-                RevocationPolicy::Required => Err(CertificateFault::CrlUnavailable),
-                RevocationPolicy::Tolerant => Ok(()),
-            },
+        match self.judge(certificate, issuer, now) {
+            Judgement::Good => Ok(()),
+            Judgement::Revoked => Err(CertificateFault::Revoked),
+            Judgement::Unknown => self.without_knowledge(),
         }
     }
 
@@ -197,4 +205,13 @@ impl Revocation {
     pub fn status(&self) -> Vec<CrlStatus> {
         self.lists.read().unwrap_or_else(PoisonError::into_inner).values().map(|list| list.status()).collect()
     }
+}
+
+/// Whether a certificate is signed with a digest that still protects. Algorithms with a built-in digest (RSA-PSS, Ed25519) have none
+/// here; OpenSSL's security level judges them.
+pub(crate) fn strong_digest(certificate: &X509Ref) -> bool {
+    let algorithm = certificate.signature_algorithm().object().nid();
+    !algorithm.signature_algorithms().is_some_and(|found| {
+        matches!(found.digest, Nid::MD5 | Nid::SHA1 | Nid::MD5_SHA1 | Nid::MD4 | Nid::MD2 | Nid::RIPEMD160)
+    })
 }

@@ -23,7 +23,8 @@ impl Revocation {
     /// Fetches every source once. What fails is returned and logged; the lists at hand stay.
     pub async fn refresh(&self) -> Vec<(CrlSource, CrlError)> {
         let mut failures = Vec::new();
-        for source in &self.settings.sources {
+        let learned = self.learned();
+        for source in self.settings.sources.iter().chain(&learned) {
             let fetched = match self.fetch(source).await {
                 Ok(bytes) => self.install(&bytes).map(drop),
                 Err(error) => Err(error),
@@ -54,7 +55,7 @@ impl Revocation {
         })
     }
 
-    async fn fetch(&self, source: &CrlSource) -> Result<Vec<u8>, CrlError> {
+    pub(super) async fn fetch(&self, source: &CrlSource) -> Result<Vec<u8>, CrlError> {
         match (source, &self.client) {
             (CrlSource::Url(url), Some(client)) => Ok(get_limited(client, url, MAX_CRL).await?),
             // a store made by `none()` has no source

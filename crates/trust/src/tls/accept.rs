@@ -115,9 +115,13 @@ impl Acceptor {
             }
             Ok(Ok(())) => {}
         }
+        if let Some(examination) = &examination {
+            // clients staple nothing
+            examination.settle(None).await;
+        }
         let info = TlsInfo::of(&tls, examination.as_ref())?;
         if settings.client_certificates == ClientCertificates::Required {
-            // OpenSSL has refused them already; this is the belt to its braces
+            // OpenSSL has refused them already, but for what had to be asked over the network
             info.client().map_err(HandshakeError::Certificate)?;
         }
         let strict = settings.profile != Profile::Https && info.version == TlsVersion::Tls12;

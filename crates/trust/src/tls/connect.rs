@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use openssl::pkey::Id;
-use openssl::ssl::{Ssl, SslContext, SslVerifyMode};
+use openssl::ssl::{Ssl, SslContext, SslVerifyMode, StatusType};
 use openssl::x509::verify::X509CheckFlags;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -126,6 +126,9 @@ impl Connector {
         let examination = Examination::new(Usage::ServerAuth, now, Arc::clone(&settings.revocation), false);
         let examiner = examination.clone();
         ssl.set_verify_callback(SslVerifyMode::PEER, move |passed, context| examiner.callback(passed, context));
+        if settings.revocation.is_online() {
+            ssl.set_status_type(StatusType::OCSP)?; // whoever has an answer about itself gives it
+        }
         let mut tls = SslStream::new(ssl, Gather::new(stream))?;
         match timeout(HANDSHAKE_TIMEOUT, Pin::new(&mut tls).connect()).await {
             Err(_) => return Err(HandshakeError::TimedOut),
@@ -136,6 +139,7 @@ impl Connector {
             }
             Ok(Ok(())) => {}
         }
+        examination.settle(tls.ssl().ocsp_status().map(<[u8]>::to_vec)).await;
         let info = TlsInfo::of(&tls, Some(&examination))?;
         info.client().map_err(HandshakeError::Certificate)?;
         let strict = settings.profile != Profile::Https && info.version == TlsVersion::Tls12;

@@ -7,7 +7,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use openssl::nid::Nid;
 use openssl::pkey::Id;
 use openssl::stack::{Stack, StackRef};
 use openssl::x509::verify::X509VerifyParam;
@@ -16,7 +15,7 @@ use openssl::x509::{X509, X509PurposeId, X509Ref, X509StoreContext, X509StoreCon
 use super::peer::{unix, usages};
 use super::{Anchors, CertificateFault, TlsError};
 use crate::dn::Dn;
-use crate::revocation::Revocation;
+use crate::revocation::{Judgement, Pending, Revocation, strong_digest};
 
 /// What a certificate is to be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +37,13 @@ pub(super) struct Examination {
     /// Whether the handshake goes on after a fault (`ClientCertificates::Recorded`).
     tolerate: bool,
     verdict: Arc<Mutex<Option<Result<(), CertificateFault>>>>,
+    /// What nothing at hand could tell, peer first: for [`Examination::settle`].
+    open: Arc<Mutex<Vec<Pending>>>,
 }
 
 impl Examination {
     pub(super) fn new(usage: Usage, now: SystemTime, revocation: Arc<Revocation>, tolerate: bool) -> Examination {
-        Examination { usage, now, revocation, tolerate, verdict: Arc::default() }
+        Examination { usage, now, revocation, tolerate, verdict: Arc::default(), open: Arc::default() }
     }
 
     /// OpenSSL's callback: called for each fault with `passed` false, then for each certificate, from the root down to the leaf.
@@ -56,7 +57,7 @@ impl Examination {
             Some(CertificateFault::from_code(context.error().as_raw()))
         } else if context.error_depth() == 0 {
             let own = match context.chain() {
-                Some(chain) => complete(chain, self.usage, self.now, &self.revocation),
+                Some(chain) => self.complete(chain),
                 None => Err(CertificateFault::UnknownAuthority),
             };
             *verdict = Some(own);
@@ -75,6 +76,37 @@ impl Examination {
         }
     }
 
+    /// The whole chain; what only the network can tell is left open when it may be asked.
+    fn complete(&self, chain: &StackRef<X509>) -> Result<(), CertificateFault> {
+        let mut open = Vec::new();
+        let result = complete(chain, self.usage, |certificate, issuer| {
+            let known = self.revocation.judge(certificate, issuer, self.now);
+            // the peer's own certificate comes first
+            let asked = open.is_empty() && self.revocation.always_asks() && known == Judgement::Good;
+            if self.revocation.is_online() && (asked || known == Judgement::Unknown) {
+                open.push(Pending { certificate: certificate.to_owned(), issuer: issuer.to_owned() });
+                return Ok(());
+            }
+            self.revocation.check(certificate, issuer, self.now)
+        });
+        if result.is_ok() {
+            *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
+        }
+        result
+    }
+
+    /// After the handshake, before anything is said over the connection: finds out what was left open. `stapled` is what the peer
+    /// gave about its own certificate.
+    pub(super) async fn settle(&self, stapled: Option<Vec<u8>>) {
+        let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+        if open.is_empty() {
+            return;
+        }
+        if let Err(fault) = self.revocation.settle(&open, stapled.as_deref()).await {
+            *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(Err(fault));
+        }
+    }
+
     /// The verdict, once the handshake is over: good only if the verification went to its end.
     pub(super) fn verdict(&self) -> Result<(), CertificateFault> {
         let verdict = *self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,12 +119,11 @@ impl Examination {
     }
 }
 
-/// Our own checks, on a chain that OpenSSL has accepted: leaf first, root last.
+/// Our own checks, on a chain that OpenSSL has accepted: leaf first, root last. `revocation` judges a certificate and its issuer.
 fn complete(
     chain: &StackRef<X509>,
     usage: Usage,
-    now: SystemTime,
-    revocation: &Revocation,
+    mut revocation: impl FnMut(&X509Ref, &X509Ref) -> Result<(), CertificateFault>,
 ) -> Result<(), CertificateFault> {
     let leaf = chain.get(0).ok_or(CertificateFault::UnknownAuthority)?;
     let usages = usages(leaf);
@@ -113,8 +144,10 @@ fn complete(
     }
     // the last one is the root, trusted as such: its own signature and revocation mean nothing
     for pair in certificates.windows(2) {
-        strong_digest(pair[0])?;
-        revocation.check(pair[0], pair[1], now)?;
+        if !strong_digest(pair[0]) {
+            return Err(CertificateFault::Weak);
+        }
+        revocation(pair[0], pair[1])?;
     }
     Ok(())
 }
@@ -128,15 +161,6 @@ fn strong_key(certificate: &X509Ref) -> Result<(), CertificateFault> {
         _ => return Err(CertificateFault::Weak),
     };
     if key.bits() < needed { Err(CertificateFault::Weak) } else { Ok(()) }
-}
-
-fn strong_digest(certificate: &X509Ref) -> Result<(), CertificateFault> {
-    let algorithm = certificate.signature_algorithm().object().nid();
-    // algorithms with a built-in digest (RSA-PSS, Ed25519) have none here; OpenSSL's security level judges them
-    let weak = algorithm.signature_algorithms().is_some_and(|found| {
-        matches!(found.digest, Nid::MD5 | Nid::SHA1 | Nid::MD5_SHA1 | Nid::MD4 | Nid::MD2 | Nid::RIPEMD160)
-    });
-    if weak { Err(CertificateFault::Weak) } else { Ok(()) }
 }
 
 /// Judges a certificate outside of any handshake (the signer of the white list): chain to `anchors` through `untrusted`, dates at
@@ -173,7 +197,7 @@ pub fn verify_chain(
             return Ok(Err(CertificateFault::from_code(context.error().as_raw())));
         }
         Ok(match context.chain() {
-            Some(chain) => complete(chain, usage, now, revocation),
+            Some(chain) => complete(chain, usage, |certificate, issuer| revocation.check(certificate, issuer, now)),
             None => Err(CertificateFault::UnknownAuthority),
         })
     })?;

@@ -64,7 +64,8 @@ fn summary(config: &Config) -> String {
         Revocation::Required => "required",
         Revocation::Tolerant => "tolerant: peers whose authority has no valid list are ACCEPTED",
     };
-    line("revocation", format!("{} list(s), {revocation}", config.trust.crl.len()));
+    let ocsp = if config.trust.ocsp { " and OCSP" } else { "" };
+    line("revocation", format!("{} list(s){ocsp}, {revocation}", config.trust.crl.len()));
     let mut asks = vec!["JWKS"];
     asks.extend(config.psc.introspection.as_ref().map(|_| "introspection"));
     asks.extend(config.psc.userinfo.as_ref().map(|_| "userinfo"));
