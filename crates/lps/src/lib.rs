@@ -10,6 +10,7 @@
 //! * [`send`]: handing a message over, never twice;
 //! * [`session`]: one BAL over IMAP;
 //! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces; [`receipt`]: answering it;
+//! * [`thread`]: conversations;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
 //!
 //! Invariants:
@@ -31,6 +32,7 @@ pub mod read;
 pub mod send;
 pub mod receipt;
 pub mod session;
+pub mod thread;
 pub mod trace;
 
 pub use account::{Account, Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
