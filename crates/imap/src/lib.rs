@@ -1,4 +1,5 @@
-//! IMAP, the server's side: IMAP4rev1 (RFC 3501) and the extensions each kept in a file of its own.
+//! IMAP. The client's side is [`client`]; the rest is the server's: IMAP4rev1 (RFC 3501) and the extensions each kept in a file
+//! of its own.
 //!
 //! The crate knows a small [`backend`] trait and nothing of storage. Reading is in two stages: [`wire`] cuts the stream into
 //! lines and literals under hard limits, [`parse`] gives a [`command::Command`]; APPEND's literal and FETCH's bodies stream.
@@ -12,6 +13,7 @@
 
 pub mod administration;
 pub mod backend;
+pub mod client;
 pub mod command;
 pub mod modifiers;
 pub mod notify;

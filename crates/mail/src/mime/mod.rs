@@ -24,7 +24,7 @@ mod section;
 
 pub use codec::DecodeError;
 pub use envelope::Envelope;
-pub use params::Param;
+pub use params::{Param, parameter};
 pub use part::{Content, Disposition, Part, Structure};
 pub use scanner::{Limits, Scanner};
 pub use section::Piece;

@@ -31,6 +31,11 @@ pub(super) fn split(value: &str) -> (String, Vec<Param>) {
     (head, params)
 }
 
+/// A parameter of a list as another server tells it (BODYSTRUCTURE): continuations joined, decoded; for use by people.
+pub fn parameter(params: &[Param], name: &str) -> Option<String> {
+    decoded(&join(params.iter().take(MAX_SEGMENTS).cloned().collect()), name)
+}
+
 /// What stands between two semicolons, comments and quotes removed.
 #[derive(Default)]
 struct Piece {
