@@ -81,7 +81,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                         return Err(ClientError::Protocol("challenges without end"));
                     }
                     // The first asks for the response; any other tells why it is refused, and wants an empty line.
-                    let answer = if sent { "\r\n".to_owned().into() } else { Zeroizing::new(format!("{}\r\n", *response)) };
+                    let answer =
+                        if sent { "\r\n".to_owned().into() } else { Zeroizing::new(format!("{}\r\n", *response)) };
                     sent = true;
                     self.reader.send(answer.as_bytes()).await?;
                     self.reader.flush().await?;

@@ -54,7 +54,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     }
                 }
                 piece => match self.understand(piece)? {
-                    Response::Untagged(Untagged::Fetch(fetched)) if fetched.sections.iter().any(|s| s.name.is_empty()) => {
+                    Response::Untagged(Untagged::Fetch(fetched))
+                        if fetched.sections.iter().any(|s| s.name.is_empty()) =>
+                    {
                         if fetched.uid != Some(uid) {
                             return Err(ClientError::Protocol("another message than was asked for"));
                         }
@@ -68,7 +70,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                             *given += octets.len() as u64;
                         }
                     }
-                    Response::Tagged { tag: ended, told } if ended == format!("v{}", Self::tag_number(tag)) => break told,
+                    Response::Tagged { tag: ended, told } if ended == format!("v{}", Self::tag_number(tag)) => {
+                        break told;
+                    }
                     Response::Untagged(_) => {}
                     _ => return Err(ClientError::Protocol("an answer to no command")),
                 },
@@ -113,7 +117,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                         let octets = message.take().or_else(|| fetched.section("").cloned());
                         take(fetched, octets);
                     }
-                    Response::Tagged { tag: ended, told } if ended == format!("v{}", Self::tag_number(tag)) => break told,
+                    Response::Tagged { tag: ended, told } if ended == format!("v{}", Self::tag_number(tag)) => {
+                        break told;
+                    }
                     Response::Untagged(_) => {}
                     _ => return Err(ClientError::Protocol("an answer to no command")),
                 },

@@ -131,7 +131,7 @@ impl Code {
                 match cursor.peek() {
                     Some(b'"') => drop(cursor.string()?),
                     Some(b' ' | b'(' | b')') => drop(cursor.eat(b' ') || cursor.eat(b'(') || cursor.eat(b')')),
-                    Some(b'{') => return Err(Syntax),
+                    Some(b'{' | b'\r' | b'\n') | None => return Err(Syntax),
                     _ => drop(cursor.word(b"]")?),
                 }
             }
@@ -152,7 +152,8 @@ impl Code {
             "CAPABILITY" => {
                 let mut words = Vec::new();
                 while cursor.peek() != Some(b']') {
-                    words.push(cursor.word(b"]").and_then(|word| if word.is_empty() { Err(Syntax) } else { Ok(word) })?);
+                    words
+                        .push(cursor.word(b"]").and_then(|word| if word.is_empty() { Err(Syntax) } else { Ok(word) })?);
                     cursor.spaces();
                 }
                 Code::Capability(Capabilities::new(words))

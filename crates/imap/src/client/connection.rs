@@ -124,7 +124,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// [`ClientError`].
     pub async fn greeting(&mut self) -> Result<Told> {
         match self.response().await? {
-            Response::Untagged(Untagged::Status(told)) if matches!(told.status, Status::Ok | Status::PreAuth) => Ok(told),
+            Response::Untagged(Untagged::Status(told)) if matches!(told.status, Status::Ok | Status::PreAuth) => {
+                Ok(told)
+            }
             _ => Err(ClientError::Protocol("no greeting")),
         }
     }

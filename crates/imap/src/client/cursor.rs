@@ -217,7 +217,8 @@ impl<'r> Cursor<'r> {
     pub(super) fn human(&mut self) -> String {
         let rest = self.run(|b| matches!(b, b'\r' | b'\n'));
         let text: String = String::from_utf8_lossy(rest).chars().filter(|c| !c.is_control()).collect();
-        let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= super::MAX_HUMAN).last();
+        let end =
+            text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= super::MAX_HUMAN).last();
         text[..end.unwrap_or(0)].trim().to_owned()
     }
 }

@@ -171,7 +171,8 @@ impl<S> ResponseReader<S> {
                 self.head.extend_from_slice(b"NIL");
                 (self.scanned, self.line) = (0, 0);
                 self.message = size;
-                self.deadline += self.patience.more * u32::try_from(size / Patience::RATE).unwrap_or(u32::MAX).min(1 << 16);
+                self.deadline +=
+                    self.patience.more * u32::try_from(size / Patience::RATE).unwrap_or(u32::MAX).min(1 << 16);
                 return Ok(Some(Piece::Message(size)));
             }
             self.literals = self.literals.saturating_add(size);

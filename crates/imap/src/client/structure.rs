@@ -50,7 +50,8 @@ impl Part {
         let text = |at: usize| items.get(at).and_then(Value::text).map(|t| t.to_ascii_lowercase());
         if matches!(items.first(), Some(Value::List(_))) {
             let parts = items.iter().take_while(|item| matches!(item, Value::List(_)));
-            let children = parts.enumerate().filter_map(|(at, part)| Part::read(part, below(at + 1))).collect::<Vec<_>>();
+            let children =
+                parts.enumerate().filter_map(|(at, part)| Part::read(part, below(at + 1))).collect::<Vec<_>>();
             let count = items.iter().take_while(|item| matches!(item, Value::List(_))).count();
             return Some(Part {
                 media_type: format!("multipart/{}", text(count).unwrap_or_else(|| "mixed".into())),

@@ -76,7 +76,7 @@ pub struct Changes {
     pub reset: bool,
     /// Messages that are gone, ascending.
     pub vanished: Vec<u32>,
-    /// Messages that are new, ascending. Their flags are in [`Known`]; `Session::list` tells the rest.
+    /// Messages that are new, ascending. Their flags are in [`Known`]; [`Session::list`](super::Session::list) tells the rest.
     pub arrived: Vec<u32>,
     /// Messages whose flags changed, ascending; which now are is in [`Known`].
     pub marked: Vec<u32>,

@@ -1,1 +1,5 @@
-//! x
+//! The client against servers written here: honest, old, hostile.
+
+mod hostile;
+mod parsing;
+mod talk;
