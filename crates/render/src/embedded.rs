@@ -79,10 +79,12 @@ pub(crate) fn file(element: Node<'_, '_>) -> Result<(Media, Vec<u8>), RenderErro
     if bytes.len() > MAX_FILE {
         return Err(RenderError::Limit);
     }
-    if !media.begins(&bytes) {
-        return Err(RenderError::NotAnnounced);
-    }
-    Ok((media, bytes))
+    // A PNG told to be a JPEG is common, in official examples too; either is shown by what it is.
+    let media = match media {
+        Media::Png | Media::Jpeg => [Media::Png, Media::Jpeg].into_iter().find(|image| image.begins(&bytes)),
+        other => Some(other).filter(|other| other.begins(&bytes)),
+    };
+    Ok((media.ok_or(RenderError::NotAnnounced)?, bytes))
 }
 
 fn inflate(reader: impl Read) -> Result<Vec<u8>, RenderError> {
