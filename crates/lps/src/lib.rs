@@ -7,7 +7,7 @@
 //! * [`compose`]: writing a message, and to whom;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
-//! * [`send`]: handing a message over, never twice;
+//! * [`send`]: handing a message over, never twice; [`outbox`]: those that wait;
 //! * [`session`]: one BAL over IMAP;
 //! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces; [`receipt`]: answering it;
 //! * [`thread`]: conversations;
@@ -28,6 +28,7 @@ pub mod explain;
 mod handshake;
 pub mod space;
 pub mod login;
+pub mod outbox;
 pub mod read;
 pub mod send;
 pub mod receipt;

@@ -111,6 +111,10 @@ impl Outgoing {
         self.eight_bit
     }
 
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     /// SHA-256 of its octets.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {

@@ -17,6 +17,11 @@ pub struct Spool {
 }
 
 impl Spool {
+    /// Octets whose digest is known.
+    pub(crate) fn of(content: Content, digest: [u8; 32]) -> Self {
+        Self { content, digest }
+    }
+
     /// How many octets.
     #[must_use]
     pub fn size(&self) -> u64 {

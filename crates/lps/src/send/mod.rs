@@ -4,7 +4,7 @@
 //! Never twice. Between the final dot and the answer to it a connection may break, and nobody can tell whether the operator took the
 //! message (RFC 1047). [`send`] tries again by itself before that point only, or when the operator says in its EHLO that it recognises
 //! a message it has had ([`smtp::client::ONCE`], ADR 3); otherwise it answers [`SendError::Uncertain`] and leaves the choice to people.
-//! A program that may be killed hands its messages to an outbox, which remembers how far each one was.
+//! A program that may be killed hands its messages to an [`Outbox`](crate::outbox::Outbox), which remembers how far each one was.
 //!
 //! A token is asked for each time a connection is opened, and once more when the operator refuses one (it may have ended on the way).
 
@@ -30,7 +30,7 @@ pub use outcome::{Cause, Outcome};
 
 /// Connections made for one message, at most: a server that closes three in a row has something to put right.
 const ATTEMPTS: u32 = 3;
-/// Wait before the second connection; twice that before the third.
+/// For a server that starts anew, and not long for somebody who waits.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// When the sender wants the operator's notice about a recipient (DSN, ECO.2.3.1).
@@ -63,6 +63,8 @@ pub struct SendOptions {
     pub timeouts: Timeouts,
     /// Connections made at most, one at least.
     pub attempts: u32,
+    /// Wait before the second connection; twice that before the third.
+    pub pause: Duration,
 }
 
 impl Default for SendOptions {
@@ -78,7 +80,7 @@ impl Default for SendOptions {
             data_block: seconds(120),
             data_end: seconds(600),
         };
-        Self { notices: None, timeouts, attempts: ATTEMPTS }
+        Self { notices: None, timeouts, attempts: ATTEMPTS, pause: PAUSE }
     }
 }
 
@@ -147,7 +149,7 @@ pub async fn send(
                 _ => error,
             });
         }
-        sleep(PAUSE * attempts).await;
+        sleep(options.pause * attempts).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! The library against a whole sandbox, one module per subject.
 
 mod discover;
+mod outbox;
+mod send;
 mod space;
 mod world;

@@ -1,0 +1,520 @@
+//! Sending: to the sandbox's operator, and to played ones that cut at every stage.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use lps::account::{Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
+use lps::compose::{
+    Attachment, Draft, Limits, Outgoing, PatientRecipient, QualifiedIdentity, Recipient, Sender, Source,
+};
+use lps::send::{Cause, Notices, SendError, SendOptions, send};
+use lps::trace::{Trace, Tracer};
+use lps::{Account, Explain, Space};
+use mssante::label::Label;
+use psc::Secret;
+use sandbox::psc::{Flaw, Order, mint};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use trust::tls::{Acceptor, Profile};
+
+use crate::world::{ALPHA, World, serve};
+
+pub const MARIE: &str = "899700000017";
+pub const INS: &str = "279035121518989";
+
+/// Tokens that are wrong in these ways one after the other, then good.
+pub struct Minted {
+    folder: std::path::PathBuf,
+    flaws: Mutex<VecDeque<Flaw>>,
+    pub given: AtomicU32,
+}
+
+#[async_trait]
+impl TokenSource for Minted {
+    async fn token(&self) -> Result<Secret, TokenError> {
+        self.given.fetch_add(1, Ordering::Relaxed);
+        let flaw = self.flaws.lock().expect("lock").pop_front().unwrap_or_default();
+        let order = Order { flaw, ..Order::of(MARIE.parse().expect("an identifier")) };
+        Ok(Secret::new(mint(&self.folder, &order, SystemTime::now()).expect("a token")))
+    }
+
+    fn author(&self) -> Option<String> {
+        Some(MARIE.into())
+    }
+}
+
+pub fn tokens(world: &World, flaws: &[Flaw]) -> Arc<Minted> {
+    Arc::new(Minted {
+        folder: world.path().to_owned(),
+        flaws: Mutex::new(flaws.iter().copied().collect()),
+        given: AtomicU32::new(0),
+    })
+}
+
+/// Marie MARTIN's mailbox at alpha, by another port of its submission when there is one.
+pub fn marie(world: &World, source: Arc<Minted>, port: Option<u16>) -> Account {
+    let alpha = &world.sandbox.description.operators[0];
+    let endpoint = |e: &sandbox::Endpoint| Endpoint { host: e.name.clone(), port: e.port };
+    let mut smtp = endpoint(&alpha.submission);
+    smtp.port = port.unwrap_or(smtp.port);
+    Account {
+        address: format!("marie.martin@{ALPHA}").parse().expect("an address"),
+        entry: EntryPoints { imap: endpoint(&alpha.imap), smtp, authentication: Authentication::Psc },
+        credentials: Credentials::Psc(source),
+    }
+}
+
+pub fn draft(space: &Space) -> Draft {
+    let sender = Sender {
+        address: format!("marie.martin@{ALPHA}").parse().expect("an address"),
+        label: Label::personal(Some("Dr"), "Marie", "Martin", Some("Hôpital Alpha")).expect("a label"),
+    };
+    Draft::new(space.software.nil.clone(), sender).text("Bonjour,\nà bientôt.\n")
+}
+
+pub fn to(address: &str) -> Recipient {
+    Recipient::new(address.parse().expect("an address")).expect("no patient")
+}
+
+pub fn lea() -> Recipient {
+    let identity = QualifiedIdentity {
+        matricule: INS.into(),
+        authority: mssante::InsAuthority::NirTest,
+        birth_name: "PATIENT".into(),
+        first_name: "Léa".into(),
+        birth_date: time::macros::date!(1979 - 03 - 12),
+        sex: mssante::Sex::Female,
+    };
+    Recipient::patient(&PatientRecipient::from_qualified(identity).expect("qualified").0)
+}
+
+pub fn bytes(size: usize) -> Source {
+    Source::Bytes((0..size).map(|n| (n % 251) as u8).collect())
+}
+
+pub async fn built(draft: Draft) -> Outgoing {
+    draft.build().await.expect("built")
+}
+
+#[derive(Default)]
+struct Kept(Mutex<Vec<Trace>>);
+
+impl Tracer for Kept {
+    fn record(&self, trace: Trace) {
+        self.0.lock().expect("lock").push(trace);
+    }
+}
+
+/// What Mon espace santé has for the patient: each message once it is whole.
+pub fn received(world: &World) -> Vec<String> {
+    let folder = world.path().join(&world.sandbox.description.mes.folder).join(INS);
+    let Ok(found) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<_> = found.map(|entry| entry.expect("an entry").path()).collect();
+    names.retain(|name| name.extension().is_some_and(|extension| extension == "eml"));
+    names.sort();
+    names.iter().map(|name| String::from_utf8_lossy(&std::fs::read(name).expect("read")).into_owned()).collect()
+}
+
+/// Waits until Mon espace santé has a message with this text.
+pub async fn arrived(world: &World, text: &str) -> Vec<String> {
+    for _ in 0..600 {
+        let all = received(world);
+        if all.iter().any(|message| message.contains(text)) {
+            return all;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{text} never arrived");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_the_sandbox() {
+    let world = World::start().await;
+    let kept = Arc::new(Kept::default());
+    let space = world.space().with_tracer(kept.clone());
+    let options = SendOptions { notices: Some(Notices::all()), ..SendOptions::default() };
+    let account = marie(&world, tokens(&world, &[]), None);
+
+    // To a colleague here, one elsewhere, and one who is not there (ECO.2.3.1).
+    let unknown = format!("personne@{ALPHA}");
+    let message = draft(&space)
+        .to(to(&format!("paul.durand@{ALPHA}")))
+        .cc(to("sophie.leroy@beta.formation.mssante.fr"))
+        .bcc(to(&unknown))
+        .subject("Avis demandé");
+    let message = built(message).await;
+    let sent = send(&space, &account, &message, &options).await.expect("sent");
+    assert!(sent.notices && sent.attempts == 1);
+    let refused: Vec<_> = sent.refused().map(|o| (o.address.to_string(), o.cause)).collect();
+    assert_eq!(refused, [(unknown.clone(), Some(Cause::Unknown))]);
+
+    // ECO.4.1.2: what was asked and answered, no address, no content.
+    let traces = kept.0.lock().expect("lock").clone();
+    assert_eq!(traces.len(), 1);
+    assert_eq!(traces[0].request, format!("MAIL to 3 recipients, {} octets", message.size()));
+    assert!(traces[0].done && traces[0].answer.starts_with("1 of 3 refused; 250 "), "{:?}", traces[0]);
+    assert_eq!(
+        (traces[0].author.as_str(), traces[0].message_id.as_deref()),
+        (MARIE, Some(message.message_id().as_str()))
+    );
+    assert!(!format!("{traces:?}").contains("durand"));
+
+    // Nobody at all.
+    let error = |message: Outgoing| {
+        let (space, account, options) = (&space, &account, &options);
+        async move { send(space, account, &message, options).await.expect_err("refused") }
+    };
+    let nobody = error(built(draft(&space).to(to(&unknown)).subject("x")).await).await;
+    assert_eq!((nobody.code(), nobody.outcomes().len()), ("send.unknown-recipient", 1));
+    let outside = error(built(draft(&space).to(to("x@example.com")).subject("x")).await).await;
+    assert_eq!(outside.code(), "send.outside-white-list");
+    assert!(!outside.is_temporary());
+
+    // To a patient, who may not answer (ECO.2.2.8, ECO-PATIENT).
+    let fin = built(draft(&space).to(lea()).subject("Fin de prise en charge").end_of_exchange()).await;
+    send(&space, &account, &fin, &options).await.expect("sent");
+    let messages = arrived(&world, fin.message_id().as_str()).await;
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].contains("\r\nX-MSS-MES: FIN\r\n") && messages[0].contains("\r\nX-MSS-NIL: 3734\r\n"));
+    let note = world.path().join(&world.sandbox.description.mes.folder).join(INS);
+    let note = std::fs::read_dir(note).expect("read").map(|e| e.expect("an entry").path());
+    let note =
+        note.filter(|p| p.extension().is_some_and(|e| e == "json")).map(|p| std::fs::read_to_string(p).expect("read"));
+    assert!(note.collect::<String>().contains("\"fin\": true"));
+
+    // Too large for the patient, which the operator knows; for the operator, which EHLO says.
+    let large = |to: Recipient, size| {
+        let limits = Limits { patient: u64::MAX, ..Limits::default() };
+        draft(&space).to(to).subject("x").limits(limits).attach(Attachment::new(
+            "a.bin",
+            "application/x-a",
+            bytes(size),
+        ))
+    };
+    let too_large = error(built(large(lea(), 20_000_000)).await).await;
+    assert_eq!((too_large.code(), too_large.outcomes()[0].reply.code()), ("send.too-large", 552));
+    let too_large = error(built(large(to(&format!("paul.durand@{ALPHA}")), 31_000_000)).await).await;
+    assert!(matches!(too_large, SendError::TooLarge { .. }), "{too_large}");
+    assert_eq!(too_large.code(), "send.too-large");
+    world.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_token_is_asked_anew_once() {
+    // ECO.1.2.7
+    let world = World::start().await;
+    let space = world.space();
+    let message = built(draft(&space).to(to(&format!("paul.durand@{ALPHA}"))).subject("x")).await;
+    let with = |flaws: &[Flaw]| {
+        let source = tokens(&world, flaws);
+        (marie(&world, source.clone(), None), source)
+    };
+    let (account, source) = with(&[Flaw::Expired]);
+    send(&space, &account, &message, &SendOptions::default()).await.expect("sent with the second");
+    assert_eq!(source.given.load(Ordering::Relaxed), 2);
+    let (account, source) = with(&[Flaw::Expired, Flaw::BadSignature]);
+    let error = send(&space, &account, &message, &SendOptions::default()).await.expect_err("refused");
+    assert_eq!((error.code(), source.given.load(Ordering::Relaxed)), ("send.login-refused", 2));
+    assert!(!error.is_temporary() && !error.may_be_delivered());
+    // Somebody else's mailbox.
+    let mut account = with(&[]).0;
+    account.address = format!("paul.durand@{ALPHA}").parse().expect("an address");
+    let error = send(&space, &account, &message, &SendOptions::default()).await.expect_err("refused");
+    assert_eq!(error.code(), "send.login-refused");
+    world.sandbox.stop().await;
+}
+
+/// Lets everything through, but on the first connection cuts what the server says once the client said this many octets: its answer
+/// to the whole message is lost.
+pub async fn losing_the_answer(real: u16, after: usize) -> u16 {
+    let first = Arc::new(AtomicU32::new(0));
+    serve(move |client| {
+        let first = first.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            let server = TcpStream::connect(("127.0.0.1", real)).await.expect("the operator");
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let said = Arc::new(AtomicU32::new(0));
+            let counted = said.clone();
+            let up = tokio::spawn(async move {
+                let mut block = vec![0; 16 * 1024];
+                while let Ok(count @ 1..) = from_client.read(&mut block).await {
+                    counted.fetch_add(count as u32, Ordering::Relaxed);
+                    if to_server.write_all(&block[..count]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let mut block = vec![0; 16 * 1024];
+            while let Ok(count @ 1..) = from_server.read(&mut block).await {
+                if first && said.load(Ordering::Relaxed) as usize > after {
+                    break;
+                }
+                if to_client.write_all(&block[..count]).await.is_err() {
+                    break;
+                }
+            }
+            up.abort();
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_lost_is_no_message_twice() {
+    let world = World::start().await;
+    let space = world.space();
+    let real = world.sandbox.description.operators[0].submission.port;
+    // One chunk, whose answer is the first thing said after its octets.
+    let large = |draft: Draft| draft.attach(Attachment::new("a.bin", "application/x-a", bytes(36_000)));
+    let message = built(large(draft(&space).to(lea()).subject("Une fois"))).await;
+    let port = losing_the_answer(real, 45_000).await;
+    let account = marie(&world, tokens(&world, &[]), Some(port));
+    let sent = send(&space, &account, &message, &SendOptions::default()).await.expect("sent");
+    assert_eq!(sent.attempts, 2, "the operator recognises what it had");
+    // The next one comes behind it in the queue.
+    let next = built(draft(&space).to(lea()).subject("Ensuite")).await;
+    send(&space, &account, &next, &SendOptions::default()).await.expect("sent");
+    arrived(&world, message.message_id().as_str()).await;
+    let all = arrived(&world, next.message_id().as_str()).await;
+    assert_eq!(all.iter().filter(|m| m.contains(message.message_id().as_str())).count(), 1);
+    // One attempt only: the doubt is told.
+    let other = built(large(draft(&space).to(lea()).subject("Peut-être"))).await;
+    let port = losing_the_answer(real, 45_000).await;
+    let account = marie(&world, tokens(&world, &[]), Some(port));
+    let options = SendOptions { attempts: 1, ..SendOptions::default() };
+    let error = send(&space, &account, &other, &options).await.expect_err("lost");
+    assert_eq!(error.code(), "send.uncertain");
+    assert!(error.may_be_delivered() && !error.is_temporary());
+    world.sandbox.stop().await;
+}
+
+/// Where a played server closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    Connected,
+    Greeting,
+    Hello,
+    StartTls,
+    Inside,
+    Auth,
+    Mail,
+    Rcpt,
+    Data,
+    Body,
+    End,
+    Never,
+}
+
+/// What a played server does on one connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Play {
+    pub cut: Cut,
+    /// Whether it says that it recognises what it had.
+    pub once: bool,
+    /// The refusal of XOAUTH2: after a challenge, or at once.
+    pub auth: Auth,
+    /// Its answer to the message; none when empty.
+    pub end: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    Good,
+    Challenge,
+    Straight,
+    Later,
+}
+
+pub const GOOD: Play = Play { cut: Cut::Never, once: false, auth: Auth::Good, end: "250 2.0.0 taken" };
+
+pub struct Played {
+    pub port: u16,
+    /// Messages that came whole.
+    pub whole: Arc<AtomicU32>,
+    pub connections: Arc<AtomicU32>,
+}
+
+/// A server that plays these one after the other, the last one again and again.
+pub async fn played(acceptor: Acceptor, plays: Vec<Play>) -> Played {
+    let (whole, connections) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (counted, opened) = (whole.clone(), connections.clone());
+    let port = serve(move |tcp| {
+        let at = opened.fetch_add(1, Ordering::Relaxed) as usize;
+        let play = plays.get(at).or(plays.last()).copied().expect("a play");
+        let (acceptor, counted) = (acceptor.clone(), counted.clone());
+        async move {
+            let _ = converse(tcp, acceptor, play, &counted).await;
+        }
+    })
+    .await;
+    Played { port, whole, connections }
+}
+
+async fn converse(tcp: TcpStream, acceptor: Acceptor, play: Play, whole: &AtomicU32) -> std::io::Result<()> {
+    let gone = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let stage = |at: Cut| if play.cut == at { Err(gone()) } else { Ok(()) };
+    let mut plain = BufReader::new(tcp);
+    let mut line = String::new();
+    stage(Cut::Connected)?;
+    plain.write_all(b"220 played\r\n").await?;
+    stage(Cut::Greeting)?;
+    plain.read_line(&mut line).await?;
+    plain.write_all(b"250-played\r\n250 STARTTLS\r\n").await?;
+    stage(Cut::Hello)?;
+    plain.read_line(&mut line).await?;
+    plain.write_all(b"220 go\r\n").await?;
+    stage(Cut::StartTls)?;
+    let mut tls = BufReader::new(acceptor.accept(plain.into_inner()).await.map_err(|_| gone())?);
+    stage(Cut::Inside)?;
+    loop {
+        line.clear();
+        if tls.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
+        let once = if play.once { "250-XONCE 864000\r\n" } else { "" };
+        let answer = match verb.as_str() {
+            "EHLO" => format!("250-played\r\n{once}250-DSN\r\n250-SIZE 40000000\r\n250 AUTH XOAUTH2\r\n"),
+            "AUTH" => {
+                stage(Cut::Auth)?;
+                match play.auth {
+                    Auth::Good => "235 2.7.0 in\r\n".into(),
+                    Auth::Later => "454 4.7.0 later\r\n".into(),
+                    Auth::Straight => "535 5.7.8 no\r\n".into(),
+                    Auth::Challenge => {
+                        tls.write_all(b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n").await?;
+                        tls.flush().await?;
+                        line.clear();
+                        tls.read_line(&mut line).await?;
+                        assert_eq!(line, "\r\n", "an empty answer to the challenge");
+                        "535 5.7.8 no\r\n".into()
+                    }
+                }
+            }
+            "MAIL" => {
+                assert!(line.contains(" ENVID=") && line.contains(" RET=HDRS") && line.contains(" SIZE="), "{line}");
+                stage(Cut::Mail)?;
+                "250 2.1.0 ok\r\n".into()
+            }
+            "RCPT" => {
+                assert!(line.contains(" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;"), "{line}");
+                stage(Cut::Rcpt)?;
+                "250 2.1.5 ok\r\n".into()
+            }
+            "DATA" => {
+                stage(Cut::Data)?;
+                tls.write_all(b"354 go\r\n").await?;
+                tls.flush().await?;
+                loop {
+                    line.clear();
+                    if tls.read_line(&mut line).await? == 0 {
+                        return Err(gone());
+                    }
+                    stage(Cut::Body)?;
+                    if line == ".\r\n" {
+                        break;
+                    }
+                }
+                whole.fetch_add(1, Ordering::Relaxed);
+                stage(Cut::End)?;
+                if play.end.is_empty() {
+                    std::future::pending::<()>().await;
+                }
+                format!("{}\r\n", play.end)
+            }
+            "QUIT" => "221 bye\r\n".into(),
+            _ => "502 what\r\n".into(),
+        };
+        tls.write_all(answer.as_bytes()).await?;
+        tls.flush().await?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_at_every_stage() {
+    let world = World::start().await;
+    let space = world.space();
+    // The certificate holds every name of alpha.
+    let acceptor = world.acceptor("alpha", Profile::ApiLps);
+    let message = draft(&space).to(to("x@y.mssante.fr")).subject("x");
+    // More than what waits in buffers.
+    let message = built(message.attach(Attachment::new("a", "a/b", bytes(1_000_000)))).await;
+    let pause = Duration::from_millis(10);
+    let options = SendOptions { notices: Some(Notices::all()), pause, ..SendOptions::default() };
+    let try_with = async |plays: Vec<Play>| {
+        let server = played(acceptor.clone(), plays).await;
+        let account = marie(&world, tokens(&world, &[]), Some(server.port));
+        let result = send(&space, &account, &message, &options).await;
+        (result, server.whole.load(Ordering::Relaxed), server.connections.load(Ordering::Relaxed))
+    };
+    let stages = [
+        Cut::Connected,
+        Cut::Greeting,
+        Cut::Hello,
+        Cut::StartTls,
+        Cut::Inside,
+        Cut::Auth,
+        Cut::Mail,
+        Cut::Rcpt,
+        Cut::Data,
+        Cut::Body,
+    ];
+    for cut in stages {
+        // Before the end, the message is simply sent again.
+        let (result, whole, connections) = try_with(vec![Play { cut, ..GOOD }, GOOD]).await;
+        let sent = result.unwrap_or_else(|error| panic!("{cut:?}: {error}"));
+        assert_eq!((sent.attempts, whole, connections), (2, 1, 2), "{cut:?}");
+    }
+    // A server that always closes: three times, then that is told.
+    let (result, whole, connections) = try_with(vec![Play { cut: Cut::Mail, ..GOOD }]).await;
+    let error = result.expect_err("closed");
+    assert_eq!((error.code(), whole, connections), ("send.interrupted", 0, 3));
+    assert!(error.is_temporary() && !error.may_be_delivered());
+    // After the end: never again, unless the server recognises it.
+    let lost = Play { cut: Cut::End, ..GOOD };
+    let (result, whole, connections) = try_with(vec![lost, GOOD]).await;
+    assert_eq!((result.expect_err("doubt").code(), whole, connections), ("send.uncertain", 1, 1));
+    let recognising = |play| Play { once: true, ..play };
+    let (result, whole, _) = try_with(vec![recognising(lost), recognising(GOOD)]).await;
+    assert_eq!((result.expect("sent").attempts, whole), (2, 2));
+    // It does no longer when we come back.
+    let (result, whole, connections) = try_with(vec![recognising(lost), GOOD]).await;
+    assert_eq!((result.expect_err("doubt").code(), whole, connections), ("send.uncertain", 1, 2));
+    // It refuses when we come back: the doubt stays.
+    let refusing = recognising(Play { end: "550 5.7.1 no", ..GOOD });
+    let (result, ..) = try_with(vec![recognising(lost), refusing]).await;
+    assert_eq!(result.expect_err("doubt").code(), "send.uncertain");
+    // A clear answer is no doubt.
+    for (end, code, temporary) in [
+        ("451 4.3.0 later", "send.later", true),
+        ("554 5.6.0 no", "send.refused", false),
+        ("421 4.3.2 away", "send.answer", true),
+    ] {
+        let (result, ..) = try_with(vec![Play { end, ..GOOD }]).await;
+        let error = result.expect_err("refused");
+        assert_eq!((error.code(), error.is_temporary()), (code, temporary), "{end}");
+        assert!(!error.may_be_delivered());
+    }
+    // Both ways to refuse a token; and not now.
+    for (auth, code) in
+        [(Auth::Challenge, "send.login-refused"), (Auth::Straight, "send.login-refused"), (Auth::Later, "send.answer")]
+    {
+        let (result, whole, _) = try_with(vec![Play { auth, ..GOOD }]).await;
+        let error = result.expect_err("refused");
+        assert_eq!((error.code(), error.is_temporary(), whole), (code, auth == Auth::Later, 0), "{auth:?}");
+    }
+    // Not the operator: nothing is said.
+    for certificate in ["negative/revoked", "negative/expired", "beta"] {
+        let server = played(world.acceptor(certificate, Profile::ApiLps), vec![GOOD]).await;
+        let source = tokens(&world, &[]);
+        let account = marie(&world, source.clone(), Some(server.port));
+        let error = send(&space, &account, &message, &options).await.expect_err("refused");
+        assert!(error.code().starts_with("tls."), "{certificate}: {error}");
+        assert_eq!(server.whole.load(Ordering::Relaxed), 0);
+    }
+    world.sandbox.stop().await;
+}
