@@ -97,10 +97,13 @@ impl Discovery<'_> {
     ) -> Result<(Url, Endpoints), LoginError> {
         let answer =
             wire::exchange(self.http.get(self.url.clone()), Call::Discovery, MAX_DISCOVERY, self.limits).await?;
-        if !answer.status.is_success() {
+        let bad = LoginError::BadAnswer(Call::Discovery);
+        if answer.is_outage() {
             return Err(LoginError::Unreachable(Call::Discovery));
         }
-        let bad = LoginError::BadAnswer(Call::Discovery);
+        if answer.status != reqwest::StatusCode::OK {
+            return Err(bad);
+        }
         let document = json::object(&answer.body).ok_or_else(|| bad.clone())?;
         // OIDC Discovery §4.3: exactly the issuer, or the document is somebody else's.
         if document.get("issuer").and_then(Value::as_str) != Some(self.issuer) {

@@ -34,6 +34,13 @@ pub(super) struct Answer {
     pub body: Zeroizing<Vec<u8>>,
 }
 
+impl Answer {
+    /// PSC cannot answer for now.
+    pub fn is_outage(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+}
+
 /// Sends a request and reads at most `limit` octets. reqwest's errors are dropped on purpose: they may quote the address.
 pub(super) async fn exchange(
     request: RequestBuilder,
@@ -94,7 +101,7 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(
     if answer.status == StatusCode::OK {
         return serde_json::from_slice(&answer.body).map(Ok).map_err(|_| LoginError::BadAnswer(call));
     }
-    if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
+    if answer.is_outage() {
         return Err(LoginError::Unreachable(call));
     }
     match serde_json::from_slice::<Problem>(&answer.body) {

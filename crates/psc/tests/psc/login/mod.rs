@@ -1,0 +1,7 @@
+//! Logging in with a PSC that does what the test tells it, honest or not (client.md §3; ECO-TOKEN).
+
+mod ciba;
+mod discovery;
+mod redirect;
+mod session;
+mod stage;
