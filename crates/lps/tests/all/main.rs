@@ -3,5 +3,6 @@
 mod discover;
 mod outbox;
 mod send;
+mod login;
 mod space;
 mod world;
