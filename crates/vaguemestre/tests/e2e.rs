@@ -114,3 +114,8 @@ fn guide() {
 fn control_tls() {
     python("test_control_tls.py");
 }
+
+#[test]
+fn hostile() {
+    python("test_hostile.py");
+}

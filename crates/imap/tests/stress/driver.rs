@@ -29,6 +29,13 @@ pub trait Connect: Send + Sync + 'static {
     fn connect(&self) -> impl Future<Output = Stream> + Send;
 }
 
+/// A server that can be killed.
+#[allow(dead_code, reason = "only the test of the program itself kills it")]
+pub trait Crash: Connect {
+    /// Kills it as a crash does, and starts it again. Whatever is under way is lost.
+    fn crash(&self) -> impl Future<Output = ()> + Send;
+}
+
 /// How long, and what.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -460,11 +467,8 @@ impl<C: Connect> Client<C> {
     }
 }
 
-/// Runs it; panics at the first answer that does not fit.
-pub async fn run<C: Connect>(server: C, plan: Plan) {
-    println!("{plan:?}");
-    let server = Arc::new(server);
-    let ledger = Arc::new(Mutex::new(Ledger::default()));
+/// The clients, with their folders.
+async fn clients<C: Connect>(server: &Arc<C>, ledger: &Arc<Mutex<Ledger>>, plan: Plan) -> Vec<Client<C>> {
     let mut clients = Vec::new();
     for number in 0..plan.clients {
         let mut client = Client {
@@ -489,6 +493,15 @@ pub async fn run<C: Connect>(server: C, plan: Plan) {
         }
         clients.push(client);
     }
+    clients
+}
+
+/// Runs it; panics at the first answer that does not fit.
+pub async fn run<C: Connect>(server: C, plan: Plan) {
+    println!("{plan:?}");
+    let server = Arc::new(server);
+    let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let mut clients = clients(&server, &ledger, plan).await;
     let end = Instant::now() + plan.time;
     let mut rounds = 0;
     // Quiet moments between rounds: every picture is compared, then all go on.
@@ -517,4 +530,56 @@ pub async fn run<C: Connect>(server: C, plan: Plan) {
     let ledger = ledger.lock().expect("no client failed");
     println!("{rounds} rounds, {} commands, {} messages appended", ledger.commands, ledger.messages);
     assert!(rounds > 0 && ledger.commands > 100);
+}
+
+/// Runs it through `crashes` crashes, each in the middle of what all clients do: what they were told before is what they find
+/// afterwards, and a client of QRESYNC comes back with what it knew.
+#[allow(dead_code, reason = "only the test of the program itself kills it")]
+pub async fn run_through_crashes<C: Crash>(server: C, plan: Plan, crashes: usize) {
+    println!("{plan:?}, {crashes} crashes");
+    let server = Arc::new(server);
+    let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let mut clients = clients(&server, &ledger, plan).await;
+    let mut random = Random(plan.seed | 1);
+    for _ in 0..crashes {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let mut running = tokio::task::JoinSet::new();
+        for mut client in clients.drain(..) {
+            let mut stopped = stopped.clone();
+            running.spawn(async move {
+                let acting = async {
+                    loop {
+                        client.act().await;
+                    }
+                };
+                // Left in the middle of an answer, or before one: what was not read was not told.
+                tokio::select! {
+                    () = acting => {}
+                    _ = stopped.wait_for(|stopped| *stopped) => {}
+                }
+                client
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(100 + random.below(1500) as u64)).await;
+        // The clients let go first: a connection that breaks under them is a failure otherwise.
+        stop.send(true).expect("clients are there");
+        server.crash().await;
+        while let Some(done) = running.join_next().await {
+            match done {
+                Ok(client) => clients.push(client),
+                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            }
+        }
+        for client in &mut clients {
+            client.remember("-- crash".to_owned());
+            client.reconnect().await;
+        }
+        for client in &mut clients {
+            client.compare().await;
+            client.reconnect().await;
+        }
+    }
+    let ledger = ledger.lock().expect("no client failed");
+    println!("{crashes} crashes, {} commands, {} messages appended", ledger.commands, ledger.messages);
+    assert!(ledger.commands > 100);
 }
