@@ -41,6 +41,7 @@ targets! {
     "../../../fuzz/fuzz_targets/delivery_report.rs" delivery_report
     "../../../fuzz/fuzz_targets/dn.rs" dn
     "../../../fuzz/fuzz_targets/header.rs" header
+    "../../../fuzz/fuzz_targets/imap_client.rs" imap_client
     "../../../fuzz/fuzz_targets/imap_command.rs" imap_command
     "../../../fuzz/fuzz_targets/imap_compress.rs" imap_compress
     "../../../fuzz/fuzz_targets/imap_names.rs" imap_names

@@ -4,5 +4,6 @@ mod discover;
 mod outbox;
 mod send;
 mod login;
+mod session;
 mod space;
 mod world;
