@@ -1,10 +1,11 @@
 //! `vaguemestre lps boxes`: several mailboxes of one user (ECO-MULTI): which are remembered, and what waits in each.
 
+use lps::session::{Session, Status};
 use mssante::Address;
 use serde_json::json;
 
 use super::common::Frame;
-use super::error::{CommandError, Stop, file};
+use super::error::{self, CommandError, Stop, file};
 use super::out::{Cell, Style};
 use super::places::Remembered;
 
@@ -20,6 +21,9 @@ use super::places::Remembered;
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Only the list: no mailbox is opened.
+    #[arg(long)]
+    no_counts: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -45,7 +49,7 @@ enum Command {
 /// Lists them, or changes the list.
 pub async fn run(args: Args, frame: &Frame) -> Result<(), Stop> {
     match args.command {
-        None => list(frame).await,
+        None => list(!args.no_counts, frame).await,
         Some(Command::Add { address, label, first }) => add(address, label, first, frame),
         Some(Command::Remove { address }) => remove(&address, frame),
     }
@@ -85,39 +89,83 @@ fn remove(address: &Address, frame: &Frame) -> Result<(), Stop> {
     frame.out.say(format!("{} {address}", frame.out.pick("Oubliée :", "Forgotten:")))
 }
 
-async fn list(frame: &Frame) -> Result<(), Stop> {
+/// What waits in a mailbox, or why that cannot be told.
+type Waiting = Result<Status, Stop>;
+
+async fn list(counts: bool, frame: &Frame) -> Result<(), Stop> {
     let boxes = frame.boxes()?;
-    let opened = |one: &Remembered| match (&one.person, &one.certificate) {
-        (Some(person), _) => person.to_string(),
-        (None, Some(certificate)) => certificate.display().to_string(),
-        (None, None) => "-".to_owned(),
+    let mut waiting: Vec<Option<Waiting>> = boxes.all.iter().map(|_| None).collect();
+    if counts && !boxes.all.is_empty() {
+        let space = frame.space()?;
+        // All at once: one operator that is slow does not hold the others back.
+        let looks = boxes.all.iter().map(|one| {
+            let (space, address) = (space.clone(), one.address.clone());
+            async move {
+                let account = frame.account_of(&space, address).await?;
+                let session = Session::open(space, account).await?;
+                let status = session.status("INBOX").await?;
+                session.close().await;
+                Ok(status)
+            }
+        });
+        let work = futures_util::future::join_all(looks);
+        let found: Vec<Waiting> = frame.busy(frame.out.pick("Lecture des BAL", "Reading the mailboxes"), work).await;
+        waiting = found.into_iter().map(Some).collect();
+    }
+    let worst = waiting.iter().flatten().filter_map(|one| one.as_ref().err()).map(Stop::code).max();
+    show(&boxes.all, &waiting, frame)?;
+    worst.map_or(Ok(()), |code| Err(Stop::Told(code)))
+}
+
+fn show(all: &[Remembered], waiting: &[Option<Waiting>], frame: &Frame) -> Result<(), Stop> {
+    let out = &frame.out;
+    let error = |waiting: &Option<Waiting>| match waiting {
+        Some(Err(Stop::Explained(error))) => Some(error::json(&**error, out.language)),
+        _ => None,
     };
-    if frame.out.json {
-        let all = boxes.all.iter().map(|one| {
+    let status = |waiting: &Option<Waiting>| waiting.as_ref().and_then(|one| one.as_ref().ok()).copied();
+    if out.json {
+        let list = all.iter().zip(waiting).map(|(one, waiting)| {
             json!({
                 "address": one.address.to_string(),
                 "as": one.person.as_ref().map(ToString::to_string),
                 "certificate": one.certificate,
                 "label": one.label,
+                "messages": status(waiting).map(|status| status.messages),
+                "unseen": status(waiting).map(|status| status.unseen),
+                "error": error(waiting),
             })
         });
-        return frame.out.document(&json!({ "boxes": all.collect::<Vec<_>>() }));
+        return out.document(&json!({ "boxes": list.collect::<Vec<_>>() }));
     }
-    let rows: Vec<Vec<Cell>> = boxes
-        .all
+    let rows: Vec<Vec<Cell>> = all
         .iter()
-        .map(|one| {
+        .zip(waiting)
+        .map(|(one, waiting)| {
+            let opened = match (&one.person, &one.certificate) {
+                (Some(person), _) => person.to_string(),
+                (None, Some(certificate)) => certificate.display().to_string(),
+                (None, None) => "-".to_owned(),
+            };
+            let count = match (status(waiting), waiting) {
+                (Some(status), _) => {
+                    let look = if status.unseen > 0 { Style::Strong } else { Style::Plain };
+                    Cell(look, format!("{} / {}", status.unseen, status.messages))
+                }
+                (None, Some(Err(Stop::Explained(error)))) => Cell(Style::Bad, error.code().to_owned()),
+                (None, _) => Cell::from("-"),
+            };
             vec![
                 Cell(Style::Strong, one.address.to_string()),
-                opened(one).into(),
+                count,
+                opened.into(),
                 one.label.clone().unwrap_or_default().into(),
             ]
         })
         .collect();
-    let headers = [
-        frame.out.pick("BAL", "mailbox"),
-        frame.out.pick("ouverte par", "opened by"),
-        frame.out.pick("libellé", "label"),
-    ];
-    frame.out.table(&headers, &rows, &[1, 2])
+    let headers = match out.language {
+        lps::Language::French => ["BAL", "non lus", "ouverte par", "libellé"],
+        lps::Language::English => ["mailbox", "unread", "opened by", "label"],
+    };
+    out.table(&headers, &rows, &[2, 3])
 }

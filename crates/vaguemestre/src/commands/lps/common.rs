@@ -9,6 +9,7 @@ use lps::account::{Account, Authentication, Credentials};
 use lps::discover::discover;
 use lps::explain::Language;
 use lps::login::agent;
+use lps::session::Session;
 use lps::space::Space;
 use lps::trace::{TraceFolder, Tracer};
 use mssante::{Address, NationalId};
@@ -138,6 +139,19 @@ impl Frame {
         };
         let entry = discover(space, &address, authentication).await?;
         Ok(Account { address, entry, credentials })
+    }
+
+    /// The mailbox that is meant, open.
+    pub async fn open(&self) -> Result<Session, Stop> {
+        let space = self.space()?;
+        let account = self.account(&space).await?;
+        self.open_as(&space, &account).await
+    }
+
+    /// That mailbox, open.
+    pub async fn open_as(&self, space: &Arc<Space>, account: &Account) -> Result<Session, Stop> {
+        let work = Session::open(space.clone(), account.clone());
+        Ok(self.busy(self.out.pick("Connexion", "Connecting"), work).await?)
     }
 
     /// The trust space, with traces kept.

@@ -9,12 +9,25 @@ mod boxes;
 mod clean;
 mod common;
 mod discover;
+mod document;
 mod error;
+mod folders;
+mod hand_over;
+mod list;
 mod local;
 mod login;
 mod out;
+mod outbox;
 mod places;
+mod read;
+mod receipts;
+mod reply;
+mod rows;
+mod send;
+mod thread;
 mod traces;
+mod watch;
+mod write;
 
 use crate::failure::Failure;
 use crate::runtime::block_on;
@@ -50,6 +63,26 @@ enum Command {
     /// Keeps the sessions; started by login.
     #[command(hide = true)]
     Agent(login::AgentArgs),
+    /// Lists the folders of a mailbox.
+    Folders(folders::Args),
+    /// Lists the messages of a folder.
+    List(list::ListArgs),
+    /// Looks for messages in a folder.
+    Find(list::FindArgs),
+    /// Shows a message and its documents.
+    Read(read::Args),
+    /// Answers a message.
+    Reply(Box<reply::Args>),
+    /// Lists the receipts that are asked for, and sends them.
+    Receipts(receipts::Args),
+    /// Shows conversations.
+    Thread(thread::Args),
+    /// Shows the messages that wait to be sent, and sends them.
+    Outbox(outbox::Args),
+    /// Tells of each message as it arrives.
+    Watch(watch::Args),
+    /// Sends a message, with documents, to professionals or to a patient.
+    Send(Box<send::Args>),
     /// Finds the servers of an address, and says whether they are to be trusted.
     Discover(discover::Args),
     /// Remembers mailboxes and tells what waits in each.
@@ -66,6 +99,16 @@ impl Command {
             Command::Status(args) => login::status(args, frame).await,
             // Run before there is a frame.
             Command::Agent(_) => Ok(()),
+            Command::Folders(args) => folders::run(args, frame).await,
+            Command::List(args) => list::list(args, frame).await,
+            Command::Find(args) => list::find(args, frame).await,
+            Command::Read(args) => read::run(args, frame).await,
+            Command::Watch(args) => watch::run(args, frame).await,
+            Command::Reply(args) => reply::run(*args, frame).await,
+            Command::Receipts(args) => receipts::run(args, frame).await,
+            Command::Thread(args) => thread::run(args, frame).await,
+            Command::Outbox(args) => outbox::run(args, frame).await,
+            Command::Send(args) => send::run(*args, frame).await,
             Command::Discover(args) => discover::run(args, frame).await,
             Command::Boxes(args) => boxes::run(args, frame).await,
             Command::Traces(args) => traces::run(args, frame),
