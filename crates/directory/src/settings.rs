@@ -20,7 +20,7 @@ pub struct Settings {
     pub api_key_file: Option<PathBuf>,
     /// PEM file of the authorities the interface's server is believed by. The system's when absent: the gateway of the ANS has a
     /// certificate of the public web, not of IGC-Santé.
-    pub authorities: Option<PathBuf>,
+    pub anchors: Option<PathBuf>,
     /// The extraction: a `.txt` or `.zip` file, or the URL of the latter (its server has a certificate of IGC-Santé).
     pub extraction: Option<String>,
     /// File of the offline index that is made of it.
@@ -56,7 +56,7 @@ impl Settings {
     /// The same with paths taken relative to `folder`, where the configuration file lies.
     #[must_use]
     pub fn relative_to(mut self, folder: &Path) -> Settings {
-        for path in [&mut self.api_key_file, &mut self.authorities, &mut self.index].into_iter().flatten() {
+        for path in [&mut self.api_key_file, &mut self.anchors, &mut self.index].into_iter().flatten() {
             *path = folder.join(&*path);
         }
         if let Some(extraction) = &mut self.extraction

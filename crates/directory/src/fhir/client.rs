@@ -56,7 +56,7 @@ impl Client {
         let (Some(base), Some(key)) = (settings.url.clone(), settings.api_key()?) else {
             return Err(ApiError::NotConfigured);
         };
-        let authorities = match &settings.authorities {
+        let authorities = match &settings.anchors {
             None => None,
             Some(path) => {
                 let wrong = |why: String| ApiError::Authorities(format!("{}: {why}", path.display()));
