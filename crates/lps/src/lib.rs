@@ -8,6 +8,7 @@
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`send`]: handing a message over, never twice; [`outbox`]: those that wait;
+//! * [`find`]: who to write to, in the Annuaire Santé;
 //! * [`session`]: one BAL over IMAP;
 //! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces; [`receipt`]: answering it;
 //! * [`thread`]: conversations;
@@ -25,6 +26,7 @@ pub mod documents;
 pub mod discover;
 pub mod compose;
 pub mod explain;
+pub mod find;
 mod handshake;
 pub mod space;
 pub mod login;

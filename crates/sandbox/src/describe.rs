@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::cast::{self, OPERATORS};
 use crate::description::{
-    ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry,
-    PscEntry, VERSION,
+    ApplicationEntry, Description, DirectoryEntry, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry,
+    PersonEntry, PkiEntry, PscEntry, VERSION,
 };
 use crate::pki::{self, Pki};
 use crate::psc::keys::CLIENT_ID;
@@ -14,7 +14,13 @@ use crate::space::{crl_url, white_list_url};
 use crate::{Ports, SandboxError, mes};
 
 /// Everything a program must know.
-pub(crate) fn describe(ports: &Ports, pki: &Pki, psc: &Psc, keys: &Keys) -> Result<Description, SandboxError> {
+pub(crate) fn describe(
+    ports: &Ports,
+    pki: &Pki,
+    psc: &Psc,
+    keys: &Keys,
+    directory_key: String,
+) -> Result<Description, SandboxError> {
     let home = "127.0.0.1";
     let operators = OPERATORS.iter().enumerate().map(|(index, operator)| {
         let own = &ports.operators[index];
@@ -65,6 +71,11 @@ pub(crate) fn describe(ports: &Ports, pki: &Pki, psc: &Psc, keys: &Keys) -> Resu
             client_secret: keys.client_secret.clone(),
             client_certificate: format!("pki/{}.pem", pki::EDITOR),
             client_key: format!("pki/{}.key", pki::EDITOR),
+        },
+        directory: DirectoryEntry {
+            url: crate::directory::url(ports.directory),
+            api_key: directory_key,
+            extraction: crate::directory::extraction_url(ports.directory),
         },
         white_list: white_list_url(ports),
         white_list_signer: pki.signer_dn()?.to_string(),

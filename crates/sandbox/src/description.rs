@@ -24,6 +24,8 @@ pub struct Description {
     pub dns: DnsEntry,
     /// Pro Santé Connect.
     pub psc: PscEntry,
+    /// The Annuaire Santé.
+    pub directory: DirectoryEntry,
     /// Where the signed white list is.
     pub white_list: String,
     /// DN of the certificate that signs it.
@@ -66,6 +68,17 @@ pub struct Endpoint {
     pub port: u16,
     /// Its name in the test DNS and in its certificate.
     pub name: String,
+}
+
+/// The Annuaire Santé.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryEntry {
+    /// Base of the FHIR interface.
+    pub url: String,
+    /// Sent as `ESANTE-API-KEY`.
+    pub api_key: String,
+    /// The archive of all mailboxes.
+    pub extraction: String,
 }
 
 /// The name server.

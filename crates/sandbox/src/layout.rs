@@ -46,6 +46,11 @@ impl Layout {
         self.root.join("psc")
     }
 
+    /// The key of the directory.
+    pub fn directory(&self) -> PathBuf {
+        self.root.join("directory")
+    }
+
     /// What Mon espace santé receives.
     pub fn mes(&self) -> PathBuf {
         self.root.join("mes")

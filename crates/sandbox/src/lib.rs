@@ -16,7 +16,8 @@
 pub mod cast;
 mod describe;
 mod description;
-pub mod dns;
+pub mod directory;
+mod dns;
 mod error;
 mod layout;
 mod lps;

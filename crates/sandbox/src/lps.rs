@@ -29,6 +29,7 @@ fn settings(ports: &Ports) -> String {
         trust(ports),
         network(ports),
         psc(ports),
+        directory(ports),
         "[traces]\nfolder = \"lps/traces\"\n".to_owned(),
         "[patients]\nlimit = 25000000\n".to_owned(),
     ]
@@ -62,6 +63,16 @@ fn network(ports: &Ports) -> String {
         let _ = writeln!(text, "{} = {}", quoted(operator.domain), own.autoconfig);
     }
     text
+}
+
+fn directory(ports: &Ports) -> String {
+    let url = quoted(&crate::directory::url(ports.directory));
+    let extraction = quoted(&crate::directory::extraction_url(ports.directory));
+    format!(
+        "# The real interface has a certificate of a public authority: leave anchors out there.\n[directory]\nurl = {url}\n\
+         api_key_file = \"directory/api.key\"\nanchors = \"pki/ca.pem\"\nextraction = {extraction}\n\
+         index = \"lps/directory.index\"\n"
+    )
 }
 
 fn psc(ports: &Ports) -> String {

@@ -21,6 +21,7 @@ const PSC: u16 = 1;
 const WHITE_LIST: u16 = 2;
 const CRL: u16 = 3;
 const RELAY: u16 = 4;
+const DIRECTORY: u16 = 5;
 const OPERATORS: [u16; 2] = [10, 20];
 
 /// Where everything listens.
@@ -36,6 +37,9 @@ pub struct Ports {
     pub white_list: u16,
     /// Revocation lists, HTTP.
     pub crl: u16,
+    /// The directory, HTTPS.
+    #[serde(default)]
+    pub directory: u16,
     /// The port of all operator interfaces.
     pub relay: u16,
     /// In the order of [`crate::cast::OPERATORS`].
@@ -86,6 +90,7 @@ pub(crate) struct Reserved {
     pub psc: TcpListener,
     pub white_list: TcpListener,
     pub crl: TcpListener,
+    pub directory: TcpListener,
     pub mes: TcpListener,
     /// Held so that nobody takes them before the operators do.
     pub operators: Vec<TcpListener>,
@@ -110,12 +115,14 @@ impl Reserved {
         let psc = claim(home, wished(|p| p.psc), strict, "Pro Santé Connect")?;
         let white_list = claim(home, wished(|p| p.white_list), strict, "white list")?;
         let crl = claim(home, wished(|p| p.crl), strict, "revocation lists")?;
+        let directory = claim(home, wished(|p| p.directory), strict, "directory")?;
         let mut ports = Ports {
             network,
             dns: port(&dns.1)?,
             psc: port(&psc)?,
             white_list: port(&white_list)?,
             crl: port(&crl)?,
+            directory: port(&directory)?,
             relay: 0,
             operators: [OperatorPorts {
                 imap: 0,
@@ -146,7 +153,7 @@ impl Reserved {
                 monitoring: one(|p| p.monitoring, "monitoring")?,
             };
         }
-        Ok(Reserved { ports, dns, psc, white_list, crl, mes, operators })
+        Ok(Reserved { ports, dns, psc, white_list, crl, directory, mes, operators })
     }
 }
 
@@ -168,6 +175,7 @@ fn above(base: u16, network: [u8; 2]) -> Result<Ports, SandboxError> {
         psc: base + PSC,
         white_list: base + WHITE_LIST,
         crl: base + CRL,
+        directory: base + DIRECTORY,
         relay: base + RELAY,
         operators: OPERATORS.map(operator),
     })

@@ -100,7 +100,7 @@ fn publish(pki: &Pki, now: SystemTime) -> Result<Published, SandboxError> {
 }
 
 /// RFC 9110 §5.6.7.
-fn http_date(instant: SystemTime) -> String {
+pub(crate) fn http_date(instant: SystemTime) -> String {
     let format = time::macros::format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     );

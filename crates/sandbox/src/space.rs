@@ -17,6 +17,7 @@ use trust::{SharedClock, SystemClock};
 use crate::cast::OPERATORS;
 use crate::describe::describe;
 use crate::description::Description;
+use crate::directory::{self, Directory};
 use crate::dns::NameServer;
 use crate::pki::Pki;
 use crate::ports::Reserved;
@@ -193,6 +194,9 @@ impl Starting {
         .map_err(SandboxError::setup("HTTPS"))?;
         self.http(tcp(reserved.crl)?, None, trust::pki::router(pki.authority.clone()));
         self.http(tcp(reserved.white_list)?, Some(https.clone()), publisher.router());
+        let directory_key = directory::key(&self.layout.directory())?;
+        let directory = Directory::new(ports.directory, directory_key.clone(), self.clock.now())?;
+        self.http(tcp(reserved.directory)?, Some(https.clone()), directory.router());
         let service = Service {
             keys: keys.clone(),
             clock: self.clock.clone(),
@@ -230,7 +234,7 @@ impl Starting {
             }
         };
         lps::write(&self.layout, &ports)?;
-        let description = describe(&ports, &pki, &psc, &keys)?;
+        let description = describe(&ports, &pki, &psc, &keys, directory_key)?;
         description.write(&self.layout.description())?;
         Ok(Sandbox {
             description,

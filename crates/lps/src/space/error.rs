@@ -42,6 +42,9 @@ pub enum SpaceError {
     /// The folder of revocation lists.
     #[error(transparent)]
     Revocation(#[from] RevocationError),
+    /// The section `[directory]`.
+    #[error(transparent)]
+    Directory(#[from] directory::SettingsError),
     /// The section `[psc]`.
     #[error(transparent)]
     Psc(#[from] psc::login::SettingsError),
@@ -58,6 +61,7 @@ impl Explain for SpaceError {
             SpaceError::Value { .. } => "space.value",
             SpaceError::Tls(_) => "space.certificates",
             SpaceError::Revocation(_) => "space.revocation",
+            SpaceError::Directory(_) => "space.directory",
             SpaceError::Psc(error) => error.code(),
             SpaceError::Resolver(_) => "space.resolver",
         }
@@ -81,6 +85,7 @@ impl Explain for SpaceError {
             SpaceError::Syntax { path, line: None, what } => format!("{} : {what}", path.display()),
             SpaceError::Value { key, what } => format!("réglage {key} : {what}"),
             SpaceError::Tls(error) => format!("certificats : {error}"),
+            SpaceError::Directory(error) => crate::find::settings_message(error),
             SpaceError::Psc(error) => error.message(language),
             SpaceError::Revocation(error) => format!("listes de révocation : {error}"),
             SpaceError::Resolver(why) => format!("les serveurs de noms de ce poste sont introuvables : {why}"),
@@ -93,7 +98,7 @@ impl Explain for SpaceError {
                 "Donnez le chemin d'un fichier de réglages que cet utilisateur peut lire.",
                 "Give the path of a settings file that this user may read.",
             ),
-            SpaceError::Syntax { .. } | SpaceError::Value { .. } => language.pick(
+            SpaceError::Syntax { .. } | SpaceError::Value { .. } | SpaceError::Directory(_) => language.pick(
                 "Comparez avec docs/editor.md, où chaque clé est expliquée.",
                 "Compare with docs/editor.md, where every key is explained.",
             ),

@@ -22,7 +22,7 @@ pub(super) struct File {
     #[serde(default)]
     pub network: Network,
     pub psc: Option<psc::login::Settings>,
-    pub directory: Option<toml::Table>,
+    pub directory: Option<directory::Settings>,
     pub traces: Option<Traces>,
     #[serde(default)]
     pub patients: Patients,

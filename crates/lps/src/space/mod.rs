@@ -78,8 +78,8 @@ pub struct Space {
     pub clock: SharedClock,
     /// Pro Santé Connect, by the section `[psc]`.
     pub psc: Option<psc::login::Provider>,
-    /// The section `[directory]`.
-    pub directory: Option<toml::Table>,
+    /// The Annuaire Santé, by the section `[directory]`; paths are absolute.
+    pub directory: Option<directory::Settings>,
     /// Where traces are kept, when the file says so.
     pub traces: Option<PathBuf>,
     /// For how many days.
@@ -133,6 +133,8 @@ impl Space {
             ..RevocationSettings::required(anchors.clone(), sources(&file.trust.crl, &folder))
         };
         let revocation = Arc::new(Revocation::new(settings)?);
+        let directory = file.directory.map(|directory| directory.relative_to(&folder));
+        directory.as_ref().map_or(Ok(()), directory::Settings::check)?;
         let psc = file.psc.map(|psc| psc::login::Provider::new(&psc, &folder, clock.clone())).transpose()?;
         let mut ports = BTreeMap::new();
         for (name, port) in &file.network.autoconfig_ports {
@@ -151,7 +153,7 @@ impl Space {
             tracer: Arc::new(NoTrace),
             clock,
             psc,
-            directory: file.directory,
+            directory,
             trace_days: file.traces.as_ref().map_or(crate::trace::file::SIX_MONTHS, |traces| traces.keep_days),
             traces: file.traces.map(|traces| folder.join(traces.folder)),
             patient_limit: file.patients.limit,

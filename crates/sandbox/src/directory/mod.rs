@@ -22,8 +22,7 @@ pub(crate) use server::Directory;
 /// Base of the FHIR interface.
 pub const FHIR: &str = "/fhir/v2";
 /// Where the archive of the extraction is, as on the real server.
-pub const EXTRACTION: &str =
-    "/annuaire-sante-webservices/V300/services/extraction/Extraction_Correspondance_MSSante";
+pub const EXTRACTION: &str = "/annuaire-sante-webservices/V300/services/extraction/Extraction_Correspondance_MSSante";
 
 /// Base of the interface on a port of this machine.
 pub(crate) fn url(port: u16) -> String {

@@ -10,18 +10,64 @@ pub(super) const GENERATED: usize = 320;
 const NOWHERE: &str = "annuaire.formation.mssante.fr";
 
 const FAMILIES: [&str; 32] = [
-    "ABADIE", "BELLANGER", "CARPENTIER", "DELORME", "ÉVRARD", "FONTAINE", "GÉRARD", "HAMON", "IMBERT", "JACQUOT", "KERVELLA",
-    "LE GOFF", "MARCHAL", "NOIRET", "OLLIVIER", "PELLETIER", "QUÉMENER", "ROUSSEL", "SAINT-MARTIN", "TESSIER", "URBAIN", "VASSEUR",
-    "WEISS", "YVON", "ZIMMER", "D'ARGENT", "DE LA TOUR", "LECŒUR", "MARTINEAU", "DURANTON", "LEROYER", "BERNARDIN",
+    "ABADIE",
+    "BELLANGER",
+    "CARPENTIER",
+    "DELORME",
+    "ÉVRARD",
+    "FONTAINE",
+    "GÉRARD",
+    "HAMON",
+    "IMBERT",
+    "JACQUOT",
+    "KERVELLA",
+    "LE GOFF",
+    "MARCHAL",
+    "NOIRET",
+    "OLLIVIER",
+    "PELLETIER",
+    "QUÉMENER",
+    "ROUSSEL",
+    "SAINT-MARTIN",
+    "TESSIER",
+    "URBAIN",
+    "VASSEUR",
+    "WEISS",
+    "YVON",
+    "ZIMMER",
+    "D'ARGENT",
+    "DE LA TOUR",
+    "LECŒUR",
+    "MARTINEAU",
+    "DURANTON",
+    "LEROYER",
+    "BERNARDIN",
 ];
 const GIVEN: [&str; 20] = [
-    "Agnès", "Benoît", "Chloé", "Didier", "Élise", "Franck", "Gaëlle", "Hugo", "Inès", "Jean-Pierre", "Karine", "Loïc", "Maëlys",
-    "Noël", "Odile", "Pascal", "Rose-Marie", "Sébastien", "Thérèse", "Valentin",
+    "Agnès",
+    "Benoît",
+    "Chloé",
+    "Didier",
+    "Élise",
+    "Franck",
+    "Gaëlle",
+    "Hugo",
+    "Inès",
+    "Jean-Pierre",
+    "Karine",
+    "Loïc",
+    "Maëlys",
+    "Noël",
+    "Odile",
+    "Pascal",
+    "Rose-Marie",
+    "Sébastien",
+    "Thérèse",
+    "Valentin",
 ];
 /// Profession and speciality.
-const TRADES: [(&str, &str); 8] = [
-    ("10", "SM54"), ("10", "SM04"), ("10", "SM40"), ("60", ""), ("70", ""), ("21", ""), ("40", "SCD01"), ("50", ""),
-];
+const TRADES: [(&str, &str); 8] =
+    [("10", "SM54"), ("10", "SM04"), ("10", "SM40"), ("60", ""), ("70", ""), ("21", ""), ("40", "SCD01"), ("50", "")];
 /// Name, postal code, commune.
 const PLACES: [(&str, &str, &str); 14] = [
     ("CENTRE HOSPITALIER DU LAC", "74000", "ANNECY"),

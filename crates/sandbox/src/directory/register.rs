@@ -21,7 +21,10 @@ impl Register {
         let organization_id = |at: usize| format!("001-01-{}", 900_000 + at);
         let shown = |mailboxes: &mut dyn Iterator<Item = &Mailbox>| -> Vec<Value> {
             let public = mailboxes.filter(|mailbox| !mailbox.red_list);
-            public.enumerate().map(|(at, mailbox)| resources::mailbox(mailbox, at + 1, mailbox.address.len() % 3 == 0)).collect()
+            public
+                .enumerate()
+                .map(|(at, mailbox)| resources::mailbox(mailbox, at + 1, mailbox.address.len() % 3 == 0))
+                .collect()
         };
         for (at, person) in content.people.iter().enumerate() {
             let id = format!("003-{}", 100_000 + at);

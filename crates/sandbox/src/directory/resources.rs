@@ -1,6 +1,5 @@
 //! FHIR resources, with the peculiarities the real ones have (client.md §6.2, operator.md §4.5).
 
-use mssante::MailboxKind;
 use serde_json::{Value, json};
 
 use super::people::{Mailbox, Person, Structure};
@@ -122,11 +121,6 @@ pub(super) fn organization(id: &str, structure: &Structure, mut telecom: Vec<Val
         "telecom": telecom,
         "address": [{ "line": ["1 RUE DE TEST"], "city": structure.city, "postalCode": structure.postal_code, "country": "FR" }],
     })
-}
-
-/// What a kind of mailbox hangs on, without a structure.
-pub(super) fn is_personal(kind: MailboxKind) -> bool {
-    matches!(kind, MailboxKind::Per | MailboxKind::Cab)
 }
 
 /// An error, as HAPI writes it.

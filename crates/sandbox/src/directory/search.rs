@@ -149,9 +149,7 @@ impl Search {
         };
         for resource in &page {
             for reference in ["practitioner", "organization"] {
-                let wanted = |include: &String| {
-                    include == "*" || *include == format!("{}:{reference}", self.kind)
-                };
+                let wanted = |include: &String| include == "*" || *include == format!("{}:{reference}", self.kind);
                 let target = resource[reference]["reference"].as_str().and_then(|text| text.split_once('/'));
                 if let Some((kind, id)) = target
                     && self.include.iter().any(wanted)
@@ -178,7 +176,8 @@ impl Search {
         let mut shaped = resource.clone();
         if let (Some(fields), false) = (shaped.as_object_mut(), self.elements.is_empty()) {
             fields.retain(|name, _| {
-                matches!(name.as_str(), "resourceType" | "id" | "meta") || self.elements.iter().any(|element| element == name)
+                matches!(name.as_str(), "resourceType" | "id" | "meta")
+                    || self.elements.iter().any(|element| element == name)
             });
         }
         shaped
@@ -192,9 +191,8 @@ fn values(resource: &Value, name: &str) -> Vec<(String, String)> {
     let each = |list: &Value, of: &dyn Fn(&Value) -> Vec<(String, String)>| -> Vec<(String, String)> {
         list.as_array().into_iter().flatten().flat_map(of).collect()
     };
-    let coding = |concept: &Value| {
-        each(&concept["coding"], &|coding| vec![(text(&coding["system"]), text(&coding["code"]))])
-    };
+    let coding =
+        |concept: &Value| each(&concept["coding"], &|coding| vec![(text(&coding["system"]), text(&coding["code"]))]);
     match name {
         "_id" => plain(&resource["id"]),
         "_lastUpdated" => plain(&resource["meta"]["lastUpdated"]),

@@ -223,8 +223,10 @@ impl Inner {
 }
 
 async fn metadata(State(directory): State<Directory>) -> Response {
-    let resources: Vec<Value> =
-        KINDS.iter().map(|kind| json!({ "type": kind, "interaction": [{ "code": "read" }, { "code": "search-type" }] })).collect();
+    let resources: Vec<Value> = KINDS
+        .iter()
+        .map(|kind| json!({ "type": kind, "interaction": [{ "code": "read" }, { "code": "search-type" }] }))
+        .collect();
     fhir(
         StatusCode::OK,
         json!({

@@ -1,6 +1,7 @@
 //! A sandbox started, looked at from outside as a program would, stopped and started again.
 
 mod ciba;
+mod directory_stand_in;
 mod mes;
 mod names;
 mod psc;
@@ -49,6 +50,7 @@ async fn a_whole_space() {
     contract(folder, &outside.description);
     names::resolve(&outside.description).await;
     white_list(&outside).await;
+    directory_stand_in::answers(&outside).await;
     psc::tokens(&outside).await;
     psc::login(&outside).await;
     ciba::logins_by_phone(&outside).await;

@@ -130,7 +130,7 @@ impl Builder {
                 let before = cursor.0.len();
                 // Written by this builder, moments ago.
                 let Some(entry) = record::read(&mut cursor, self.seen) else { continue };
-                block.extend_from_slice(&self.records[place.record..][..before - cursor.0.len()]);
+                put_octets(&mut block, &self.records[place.record..][..before - cursor.0.len()]);
                 keys_of(&entry, &mut keys);
                 let number = (chunk_at * RECORDS + at) as u64;
                 found.extend(keys.iter().map(|key| u64::from(names.number(key)) << 32 | number));

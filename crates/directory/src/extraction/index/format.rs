@@ -4,8 +4,8 @@
 //! magic | record blocks | postings | dictionary blocks | tables | facts (JSON) | footer
 //! ```
 //!
-//! * Records are entries in their final order, [`RECORDS`] in a block, each block compressed (LZ4): a search that finds the first fifty
-//!   reads their blocks only.
+//! * Records are entries in their final order, each behind its length, [`RECORDS`] in a block, each block compressed (LZ4): a search
+//!   that finds the first fifty reads their blocks only, and of a block the records it wants.
 //! * The dictionary has one key for each word of each field (a field's octet, then the word), sorted; [`KEYS`] in a block, each
 //!   without what it shares with the key before. A key of one record holds its number, others point to postings.
 //! * Postings are record numbers in order, as differences in variable-length integers, with a checksum.
@@ -15,7 +15,7 @@
 //! that goes unseen (checksums of every part).
 
 /// First octets; the last digit is the version.
-pub(super) const MAGIC: &[u8; 8] = b"VGMDIR\x001";
+pub(super) const MAGIC: &[u8; 8] = b"VGMDIR\x002";
 /// Records of a block.
 pub(super) const RECORDS: usize = 64;
 /// Keys of a dictionary block.

@@ -132,19 +132,19 @@ impl Index {
         let marks = self.marks(&sought)?;
         let seen = SystemTime::UNIX_EPOCH + Duration::from_secs(self.facts.seen.min(u64::from(u32::MAX)));
         let mut entries: Vec<Entry> = Vec::new();
-        let mut open: Option<(usize, Vec<Entry>)> = None;
+        let mut open: Option<(usize, Vec<u8>)> = None;
         for number in marks.iter() {
             let (block, at) = (number / RECORDS, number % RECORDS);
             if open.as_ref().is_none_or(|(which, _)| *which != block) {
-                open = Some((block, self.block(block, seen)?));
+                open = Some((block, self.block(block)?));
             }
             let Some((_, records)) = &open else { continue };
-            let entry = records.get(at).ok_or(self.damaged("a block"))?;
-            if sought.matches(entry) {
+            let entry = nth(records, at, seen).ok_or_else(|| self.damaged("a block"))?;
+            if sought.matches(&entry) {
                 if entries.len() == limit {
                     return Ok(Answer { entries, complete: false });
                 }
-                entries.push(entry.clone());
+                entries.push(entry);
             }
         }
         Ok(Answer { entries, complete: true })
@@ -263,20 +263,14 @@ impl Index {
         Ok(())
     }
 
-    fn block(&self, number: usize, seen: SystemTime) -> Result<Vec<Entry>, ExtractionError> {
+    fn block(&self, number: usize) -> Result<Vec<u8>, ExtractionError> {
         let damaged = || self.damaged("a block");
         let packed = self.part(*self.blocks.get(number).ok_or_else(damaged)?, "a block")?;
         let size = packed.first_chunk::<4>().map(|size| u32::from_le_bytes(*size) as usize);
         if size.is_none_or(|size| size > MAX_BLOCK) {
             return Err(damaged());
         }
-        let block = lz4_flex::block::decompress_size_prepended(&packed).map_err(|_| damaged())?;
-        let mut cursor = Cursor(&block);
-        let mut entries = Vec::with_capacity(RECORDS);
-        while !cursor.0.is_empty() {
-            entries.push(record::read(&mut cursor, seen).ok_or_else(damaged)?);
-        }
-        Ok(entries)
+        lz4_flex::block::decompress_size_prepended(&packed).map_err(|_| damaged())
     }
 
     fn part(&self, part: Part, what: &'static str) -> Result<Vec<u8>, ExtractionError> {
@@ -295,4 +289,13 @@ impl Index {
     fn damaged(&self, what: &'static str) -> ExtractionError {
         ExtractionError::Damaged { path: self.path.clone(), what }
     }
+}
+
+/// A record of a block.
+fn nth(block: &[u8], at: usize, seen: SystemTime) -> Option<Entry> {
+    let mut cursor = Cursor(block);
+    for _ in 0..at {
+        cursor.octets()?;
+    }
+    record::read(&mut Cursor(cursor.octets()?), seen)
 }
