@@ -28,6 +28,11 @@ pub(crate) enum Inline {
     Picture(usize),
 }
 
+/// Whether a line has nothing to draw.
+pub(crate) fn is_blank(line: &[Inline]) -> bool {
+    line.iter().all(|inline| matches!(inline, Inline::Anchor(_)))
+}
+
 /// How the items of a list are marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marks {

@@ -451,7 +451,7 @@ impl<'a, 'i> Reader<'a, 'i> {
                 "caption" | "col" | "colgroup" => {}
                 // Text where none may be: a row of its own rather than lost.
                 _ => {
-                    let cell = self.cell(group, style, depth)?;
+                    let cell = self.cell(group, Flow::default(), style, depth)?;
                     body.push(vec![Cell { columns: MAX_COLUMNS, ..cell }]);
                 }
             }
@@ -485,20 +485,22 @@ impl<'a, 'i> Reader<'a, 'i> {
 
     fn row(&mut self, row: Node<'a, 'i>, style: Style, depth: usize) -> Result<Vec<Cell>, RenderError> {
         let style = styled(row, style);
+        // The anchor of a row stands in its first cell.
+        let mut lead = Flow::default();
+        self.anchor(row, &mut lead);
         let mut cells = Vec::new();
         for cell in row.children().filter(Node::is_element) {
-            let cell = self.cell(cell, style, depth)?;
+            let cell = self.cell(cell, std::mem::take(&mut lead), style, depth)?;
             cells.push(cell);
         }
         Ok(cells)
     }
 
-    fn cell(&mut self, node: Node<'a, 'i>, style: Style, depth: usize) -> Result<Cell, RenderError> {
+    fn cell(&mut self, node: Node<'a, 'i>, mut flow: Flow, style: Style, depth: usize) -> Result<Cell, RenderError> {
         self.cells += 1;
         if self.cells > MAX_CELLS {
             return Err(RenderError::Limit);
         }
-        let mut flow = Flow::default();
         self.anchor(node, &mut flow);
         self.in_cells += 1;
         self.walk(node, &mut flow, styled(node, style), depth + 1)?;

@@ -1,7 +1,7 @@
 //! A document as plain text, for terminals. What the model holds has no control character, so nothing of a document can act on one.
 
 use crate::facts;
-use crate::model::{Align, Block, Body, Cell, Inline, Table, place};
+use crate::model::{Align, Block, Body, Cell, Inline, Table, is_blank, place};
 use crate::read::{Content, Shown};
 
 /// Narrowest width laid out; a narrower terminal wraps by itself.
@@ -59,6 +59,7 @@ pub(crate) fn page(shown: &Shown, width: usize) -> String {
 fn blocks(blocks: &[Block], body: &Body, width: usize, out: &mut Vec<String>) {
     for block in blocks {
         match block {
+            Block::Paragraph(line) if is_blank(line) => {}
             Block::Paragraph(line) => out.extend(wrap(&flat(line, body), width)),
             Block::List { caption, marks, items } => {
                 if !caption.is_empty() {
@@ -91,7 +92,10 @@ fn flat(line: &[Inline], body: &Body) -> String {
     for inline in line {
         match inline {
             Inline::Text(letters, style) if style.struck => text.push_str(&format!("[supprimé : {letters}]")),
-            Inline::Text(letters, style) if style.sup && letters.chars().all(|c| c.is_ascii_digit()) => {
+            // 10⁹ must not become 109.
+            Inline::Text(letters, style)
+                if style.sup && letters.chars().all(|c| c.is_numeric() || matches!(c, '+' | '-' | '−')) =>
+            {
                 text.push('^');
                 text.push_str(letters);
             }

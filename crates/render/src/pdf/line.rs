@@ -1,7 +1,7 @@
 //! Lines of a page: letters measured and broken at blanks.
 
 use super::faces::{self, FaceId, Letter};
-use crate::model::{Inline, Picture, Style};
+use crate::model::{Inline, Picture, Style, is_blank};
 
 /// Height of a line in parts of the size of its letters.
 const LEADING: f32 = 1.36;
@@ -58,8 +58,11 @@ pub(super) struct Setter<'a> {
 }
 
 impl Setter<'_> {
-    /// The lines of a paragraph; at least one.
+    /// The lines of a paragraph.
     pub(super) fn lines(&mut self, line: &[Inline]) -> Vec<Line> {
+        if is_blank(line) {
+            return Vec::new();
+        }
         let mut lines = Lines { done: Vec::new(), open: Line::default(), size: self.size };
         self.set(line, &mut lines);
         lines.end();
