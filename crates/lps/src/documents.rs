@@ -10,6 +10,9 @@
 
 mod error;
 mod prepare;
+mod save;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -19,6 +22,7 @@ use mssante::xdm;
 use time::OffsetDateTime;
 
 pub use error::DocumentError;
+pub use save::{Folder, SaveError, Saved, safe_name, save};
 
 use crate::content::Content;
 

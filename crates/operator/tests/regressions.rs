@@ -37,6 +37,7 @@ macro_rules! targets {
 
 targets! {
     "../../../fuzz/fuzz_targets/address.rs" address
+    "../../../fuzz/fuzz_targets/cda_render.rs" cda_render
     "../../../fuzz/fuzz_targets/date.rs" date
     "../../../fuzz/fuzz_targets/delivery_report.rs" delivery_report
     "../../../fuzz/fuzz_targets/dn.rs" dn
@@ -63,6 +64,7 @@ targets! {
     "../../../fuzz/fuzz_targets/transfer_mbox.rs" transfer_mbox
     "../../../fuzz/fuzz_targets/transfer_response.rs" transfer_response
     "../../../fuzz/fuzz_targets/white_list.rs" white_list
+    "../../../fuzz/fuzz_targets/xdm_open.rs" xdm_open
     "../../../fuzz/fuzz_targets/xoauth2.rs" xoauth2
 }
 

@@ -269,6 +269,77 @@ fn an_announced_size_that_lies_is_seen() {
     assert_eq!(open(&archive).err(), Some(OpenError::Damaged));
 }
 
+/// The place of a signature in an archive.
+fn at(archive: &[u8], signature: &[u8]) -> usize {
+    archive.windows(signature.len()).position(|w| w == signature).expect("there")
+}
+
+#[test]
+fn what_an_archive_lies_about_is_seen() {
+    let metadata = metadata_for(&slot("URI", &["A.XML"]));
+    let whole = zip_of(&[("IHE_XDM/S/METADATA.XML", metadata.as_bytes()), ("IHE_XDM/S/A.XML", N1)]);
+    assert!(open(&whole).is_ok());
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut archive = whole.clone();
+        change(&mut archive);
+        open(&archive).err()
+    };
+    // The second directory entry: the document.
+    let first = at(&whole, b"PK\x01\x02");
+    let second = first + 4 + at(&whole[first + 4..], b"PK\x01\x02");
+    // A CRC that is not the content's.
+    assert_eq!(changed(&|zip| zip[second + 16] ^= 1), Some(OpenError::Damaged));
+    // Encrypted, they say.
+    assert_eq!(changed(&|zip| zip[second + 8] |= 1), Some(OpenError::Feature));
+    // Compressed in a way that nobody has.
+    assert!(changed(&|zip| zip[second + 10] = 99).is_some());
+    // Both entries on the same octets (the overlapping bombs of D. Fifield).
+    let offset: Vec<u8> = whole[first + 42..first + 46].to_vec();
+    let seen = changed(&|zip| zip[second + 42..second + 46].copy_from_slice(&offset));
+    assert!(matches!(seen, Some(OpenError::Feature | OpenError::Damaged)), "{seen:?}");
+    // An offset beyond the end, a directory beyond the end.
+    assert_eq!(changed(&|zip| zip[second + 44] = 0xff), Some(OpenError::Damaged));
+    let end = at(&whole, b"PK\x05\x06");
+    assert!(changed(&|zip| zip[end + 18] = 0xff).is_some());
+    // Sizes left to fields of zip64 that are not there.
+    assert!(changed(&|zip| zip[second + 20..second + 28].fill(0xff)).is_some());
+    // More entries announced than there are.
+    assert!(changed(&|zip| zip[end + 8..end + 12].fill(0x7f)).is_some());
+    // Another name in the local header: what counts is the directory.
+    let local = at(&whole[4..], b"PK\x03\x04") + 4;
+    if let Ok(archive) = open(&{
+        let mut zip = whole.clone();
+        zip[local + 30..local + 33].copy_from_slice(b"../");
+        zip
+    }) {
+        assert!(archive.documents.iter().all(|d| d.path == "IHE_XDM/S/A.XML"));
+    }
+    // Cut anywhere: refused, never half read.
+    for length in (0..whole.len()).step_by(7) {
+        assert!(open(&whole[..length]).is_err(), "{length} octets");
+    }
+}
+
+#[test]
+fn unsafe_names_are_refused_in_the_directory_and_in_the_metadata() {
+    for name in ["../A.XML", "/A.XML", "\\A.XML", "C:\\A.XML", "C:A.XML", "a/../../A.XML", "A\nB.XML", "a//b", "./../x"]
+    {
+        assert_eq!(open(&zip_of(&[(name, b"x")])).err(), Some(OpenError::Name), "{name:?}");
+        let metadata = metadata_for(&slot("URI", &[&name.replace('\n', "&#10;")]));
+        let files: [(&str, &[u8]); 2] = [("IHE_XDM/S/METADATA.XML", metadata.as_bytes()), ("IHE_XDM/S/A.XML", b"<b/>")];
+        let seen = open(&zip_of(&files)).err();
+        assert!(matches!(seen, Some(OpenError::Name | OpenError::MissingDocument)), "{name:?}: {seen:?}");
+    }
+}
+
+#[test]
+fn an_archive_in_an_archive_is_not_opened() {
+    let bomb = zip_of(&[("0", &[0u8; 900_000])]);
+    let metadata = metadata_for(&slot("URI", &["A.ZIP"]));
+    let archive = open(&zip_of(&[("IHE_XDM/S/METADATA.XML", metadata.as_bytes()), ("IHE_XDM/S/A.ZIP", &bomb)]));
+    assert_eq!(archive.expect("readable").documents[0].bytes, bomb);
+}
+
 #[test]
 fn a_link_is_refused() {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
