@@ -8,6 +8,7 @@ mod growth;
 mod hot;
 mod imap;
 mod load;
+mod lps;
 mod ours;
 mod postfix;
 mod report;
@@ -33,6 +34,9 @@ enum What {
     Growth(growth::Options),
     /// Does each hot path once, for `bench/instructions`.
     Hot(hot::Options),
+    /// The client library.
+    #[command(subcommand)]
+    Lps(lps::Options),
 }
 
 /// What is measured.
@@ -106,6 +110,7 @@ fn main() -> Result<(), String> {
         What::Imap(options) => return imap::run(&options),
         What::Growth(options) => return growth::run(&options),
         What::Hot(options) => return hot::run(&options),
+        What::Lps(options) => return lps::run(&options),
     };
     // One thread for all connections: the generator shares the processors with the server it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;

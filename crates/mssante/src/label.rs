@@ -71,8 +71,9 @@ impl Label {
     /// folded line end.
     #[must_use]
     pub fn to_from_field(&self, address: &Address) -> String {
-        let phrase =
-            if self.0.is_ascii() { format!("\"{}\"", self.0.replace('\\', "\\\\")) } else { encoded_words(&self.0) };
+        // What looks like an encoded word would be taken for one by programs that decode inside quotes.
+        let plain = self.0.is_ascii() && !self.0.contains("=?");
+        let phrase = if plain { format!("\"{}\"", self.0.replace('\\', "\\\\")) } else { encoded_words(&self.0) };
         format!("{phrase} <{address}>")
     }
 }

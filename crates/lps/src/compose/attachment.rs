@@ -150,7 +150,8 @@ fn fill(from: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
 /// `name="…"`, or RFC 2231's `name*=UTF-8''…` when that cannot be.
 fn parameter(attribute: &str, value: &str) -> String {
     let plain = value.bytes().all(|b| (b' '..=b'~').contains(&b) && !matches!(b, b'"' | b'\\' | b'%' | b'\''));
-    if plain && value.len() <= 60 {
+    // What looks like an encoded word would be taken for one by programs that decode inside quotes.
+    if plain && !value.contains("=?") && value.len() <= 60 {
         return format!("{attribute}=\"{value}\"");
     }
     let mut encoded = format!("{attribute}*=UTF-8''");

@@ -273,4 +273,18 @@ mod tests {
         assert!(!field.contains(['\r', '\n']), "{field}");
         assert_eq!(mail::header::parse_addresses(&field, 5).addresses.len(), 1, "{field}");
     }
+
+    #[test]
+    fn the_white_list_decides() {
+        use trust::white_list::{Entry, SignaturePolicy, WhiteListBuilder};
+        let name = "C=FR,O=HOPITAL ALPHA,CN=mx.alpha.mssante.fr".parse().expect("a name");
+        let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        let xml = WhiteListBuilder::new(now).with(Entry::new("alpha.mssante.fr", name)).to_xml();
+        let list = WhiteList::from_xml(xml.as_bytes(), &SignaturePolicy::Unsigned, now).expect("a list");
+        let address = |text: &str| text.parse::<Address>().expect("an address");
+        let (listed, other) = (address("a@ALPHA.mssante.fr"), address("a@beta.mssante.fr"));
+        assert!(check_recipients([&listed], &list).is_ok());
+        let refused = check_recipients([&listed, &other], &list);
+        assert!(matches!(refused, Err(ComposeError::OutsideWhiteList(domain)) if domain == "beta.mssante.fr"));
+    }
 }

@@ -9,6 +9,7 @@
 //! A token is asked for each time a connection is opened, and once more when the operator refuses one (it may have ended on the way).
 
 mod attempt;
+mod copy;
 mod error;
 mod outcome;
 
@@ -25,6 +26,7 @@ use crate::space::Space;
 use crate::trace::{Action, Trace};
 
 pub(crate) use attempt::{Doubt, Tried, attempt};
+pub use copy::keep_copy;
 pub use error::SendError;
 pub use outcome::{Cause, Outcome};
 

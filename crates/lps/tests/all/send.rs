@@ -10,7 +10,8 @@ use lps::account::{Authentication, Credentials, Endpoint, EntryPoints, TokenErro
 use lps::compose::{
     Attachment, Draft, Limits, Outgoing, PatientRecipient, QualifiedIdentity, Recipient, Sender, Source,
 };
-use lps::send::{Cause, Notices, SendError, SendOptions, send};
+use lps::send::{Cause, Notices, SendError, SendOptions, keep_copy, send};
+use lps::session::Listing;
 use lps::trace::{Trace, Tracer};
 use lps::{Account, Explain, Space};
 use mssante::label::Label;
@@ -150,6 +151,33 @@ async fn to_the_sandbox() {
     assert!(sent.notices && sent.attempts == 1);
     let refused: Vec<_> = sent.refused().map(|o| (o.address.to_string(), o.cause)).collect();
     assert_eq!(refused, [(unknown.clone(), Some(Cause::Unknown))]);
+
+    // The sender's copy, and the operator's notices (ECO.2.3.1).
+    let session = lps::session::Session::open(world.space(), account.clone()).await.expect("opened");
+    let uid = keep_copy(&session, &message).await.expect("kept").expect("told");
+    let kept_copy = session.fetch_bytes("Sent", uid, 1 << 20).await.expect("fetched");
+    let mut octets = Vec::new();
+    message.write_to(&mut octets).await.expect("written");
+    assert!(kept_copy == octets);
+    let copies = session.list("Sent", &Listing::all()).await.expect("listed");
+    assert!(copies.len() == 1 && copies[0].has("\\Seen"));
+    let mut notices = Vec::new();
+    for _ in 0..600 {
+        notices = session.list("INBOX", &Listing::all()).await.expect("listed");
+        if notices.len() >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(notices.len(), 2, "one of the delivery here, one of that elsewhere");
+    for notice in &notices {
+        let report = session.fetch_bytes("INBOX", notice.uid, 1 << 20).await.expect("fetched");
+        let report = String::from_utf8_lossy(&report);
+        assert!(report.contains("\r\nAction: delivered\r\n"), "{report}");
+        // What it is known by.
+        assert!(report.contains(&format!("Original-Envelope-Id: {}", message.message_id().inner())), "{report}");
+    }
+    session.close().await;
 
     // ECO.4.1.2: what was asked and answered, no address, no content.
     let traces = kept.0.lock().expect("lock").clone();
