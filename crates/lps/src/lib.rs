@@ -6,6 +6,7 @@
 //! * [`documents`]: health documents checked, packed and copied; [`content`]: octets that may be many;
 //! * [`compose`]: writing a message, and to whom;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
+//! * [`journal`]: what was filed and answered, durably;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`send`]: handing a message over, never twice; [`outbox`]: those that wait;
 //! * [`find`]: who to write to, in the Annuaire Santé;
@@ -29,6 +30,7 @@ pub mod explain;
 pub mod find;
 mod handshake;
 pub mod space;
+pub mod journal;
 pub mod login;
 pub mod outbox;
 pub mod read;
