@@ -6,7 +6,8 @@
 //! * [`documents`]: health documents checked, packed and copied; [`content`]: octets that may be many;
 //! * [`compose`]: writing a message, and to whom;
 //! * [`explain`]: every error says whose fault it is, in French and in English, and what to do;
-//! * [`journal`]: what was filed and answered, durably;
+//! * [`intake`]: documents taken in by a platform, once; [`journal`]: what was filed and answered, durably;
+//! * [`clean`]: deleting what was processed;
 //! * [`login`]: Pro Santé Connect: by browser, by phone, kept by an agent;
 //! * [`send`]: handing a message over, never twice; [`outbox`]: those that wait;
 //! * [`find`]: who to write to, in the Annuaire Santé;
@@ -30,6 +31,8 @@ pub mod explain;
 pub mod find;
 mod handshake;
 pub mod space;
+pub mod clean;
+pub mod intake;
 pub mod journal;
 pub mod login;
 pub mod outbox;
