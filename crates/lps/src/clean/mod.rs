@@ -182,7 +182,7 @@ fn decide(summary: &Summary, entry: &Entry, rule: Rule, now: OffsetDateTime) -> 
     match (&entry.filed, entry.answer) {
         (None, _) => return keep(Why::NotFiled),
         (Some(Filed::Refused(_)), _) => return keep(Why::Refused),
-        (Some(Filed::Done), Answer::Open | Answer::Stamped | Answer::Queued | Answer::Unsent) => {
+        (Some(Filed::Done), Answer::Open | Answer::Stamped | Answer::Queued) => {
             return keep(Why::NoticeNotSent);
         }
         (Some(Filed::Done), Answer::Sent | Answer::NotDue) | (Some(Filed::Noted), _) => {}

@@ -66,7 +66,7 @@ async fn only_what_is_processed_goes() {
         filed(6),
         sent(6),
         filed(7),
-        Event::Unsent { key: key(7) },
+        Event::Answering { key: key(7), notice: "<n@b>".into(), date: NOW },
         filed(8),
         Event::NotDue { key: key(8) },
     ] {

@@ -6,8 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Trouble;
+use crate::account::Account;
 use crate::compose::Outgoing;
+use crate::outbox::{Outbox, OutboxError};
+use crate::send::SendOptions;
 use crate::session::{Listing, Session, SessionError, Summary};
+use crate::space::Space;
 
 /// A BAL.
 #[async_trait]
@@ -63,6 +67,47 @@ impl Mailbox for Session {
 
     async fn expunge(&self, folder: &str, uids: &[u32]) -> Result<(), Trouble> {
         Session::expunge(self, folder, uids).await.map_err(boxed)
+    }
+}
+
+/// The [`Outbox`], for the notices of one BAL. Notices it gave up or is in doubt of stay in it for a person to decide, and keep their
+/// messages from being cleaned away.
+#[derive(Clone)]
+pub struct OutboxPost {
+    /// The space.
+    pub space: Arc<Space>,
+    /// The BAL the notices go from.
+    pub account: Account,
+    /// The outbox.
+    pub outbox: Arc<Outbox>,
+    /// How they are sent.
+    pub options: SendOptions,
+}
+
+#[async_trait]
+impl Post for OutboxPost {
+    async fn put(&self, message: &Outgoing) -> Result<(), Trouble> {
+        match self.outbox.put(message, None, self.space.clock.now()).await {
+            Ok(_) | Err(OutboxError::AlreadyThere) => Ok(()),
+            Err(error) => Err(Box::new(error)),
+        }
+    }
+
+    fn waiting(&self) -> HashSet<String> {
+        let entries = self.outbox.entries().into_iter();
+        entries.filter(|entry| entry.sender == self.account.address).map(|entry| entry.message_id).collect()
+    }
+
+    async fn run(&self) -> Result<(), Trouble> {
+        let own = |sender: &mssante::Address| (*sender == self.account.address).then(|| self.account.clone());
+        for (_, tried) in self.outbox.run(&self.space, own, &self.options).await {
+            // What could not be sent waits; only an outbox that cannot be used is a trouble.
+            match tried {
+                Ok(_) | Err(OutboxError::Busy(_) | OutboxError::Unknown(_) | OutboxError::Stopped(_)) => {}
+                Err(error) => return Err(Box::new(error)),
+            }
+        }
+        Ok(())
     }
 }
 

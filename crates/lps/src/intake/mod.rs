@@ -28,7 +28,7 @@ use mssante::receipt::{Code, IntegrationError};
 use trust::SharedClock;
 
 pub use error::{IntakeError, Trouble};
-pub use mailbox::{Mailbox, Post};
+pub use mailbox::{Mailbox, OutboxPost, Post};
 
 use crate::journal::{Answer, Event, Filed, Journal, Key, Place};
 use crate::read::{Limits, Message, Warning};

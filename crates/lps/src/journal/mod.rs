@@ -128,11 +128,6 @@ pub enum Event {
         /// Which.
         key: Key,
     },
-    /// Its notice will never go: refused by the operator. The message is not cleaned away.
-    Unsent {
-        /// Which.
-        key: Key,
-    },
     /// The keywords are set.
     Marked {
         /// Which.
@@ -168,7 +163,6 @@ impl Event {
             | Event::NotDue { key }
             | Event::Queued { key }
             | Event::Sent { key }
-            | Event::Unsent { key }
             | Event::Marked { key }
             | Event::Met { key, .. }
             | Event::Cleaned { key, .. } => key,
@@ -185,12 +179,10 @@ pub enum Answer {
     Stamped,
     /// None is due.
     NotDue,
-    /// It waits to be sent.
+    /// It is in the outbox: it waits, or was given up there.
     Queued,
     /// The operator has it.
     Sent,
-    /// It will never go.
-    Unsent,
 }
 
 /// What is known of a message.
@@ -242,7 +234,6 @@ impl Entry {
             Event::NotDue { .. } => self.answer = Answer::NotDue,
             Event::Queued { .. } => self.answer = Answer::Queued,
             Event::Sent { .. } => self.answer = Answer::Sent,
-            Event::Unsent { .. } => self.answer = Answer::Unsent,
             Event::Marked { .. } => self.marked = true,
             Event::Cleaned { place, at, .. } => {
                 self.places.retain(|known| known != place);
@@ -275,7 +266,6 @@ impl Entry {
             Answer::NotDue => events.push(Event::NotDue { key: key() }),
             Answer::Queued => events.push(Event::Queued { key: key() }),
             Answer::Sent => events.push(Event::Sent { key: key() }),
-            Answer::Unsent => events.push(Event::Unsent { key: key() }),
         }
         if self.marked {
             events.push(Event::Marked { key: key() });

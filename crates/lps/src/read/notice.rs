@@ -118,13 +118,12 @@ pub(super) fn of_mail(octets: &[u8], structure: &Structure, message: &Message) -
     let mut about = About::default();
     about.add(kind::inner_id(octets, &structure.root));
     about.add(message.in_reply_to.iter().cloned());
-    let gives_back = structure
-        .root
-        .children()
-        .iter()
-        .any(|part| matches!(part.content, Content::Message(_)) || part.is("message", "rfc822"));
+    let gives_back = structure.root.children().iter().any(|part| {
+        matches!(part.content, Content::Message(_)) || part.is("message", "rfc822") || part.is("text", "rfc822-headers")
+    });
     // A person who answers a notice keeps its subject behind `Re:`, which is not a notice's; one who forwards gives nothing back.
-    if !gives_back && about.message_ids.is_empty() {
+    // What a program answered by itself is one whatever it lacks: taken for a mail, it would be answered in turn.
+    if !gives_back && about.message_ids.is_empty() && !message.automatic {
         return None;
     }
     let label = message.text.as_ref().and_then(|text| label_in(&text.text));

@@ -2,6 +2,7 @@
 
 mod discover;
 mod find;
+mod intake;
 mod login;
 mod outbox;
 mod postfix;
