@@ -31,6 +31,11 @@ fn psc() {
 }
 
 #[test]
+fn login() {
+    python("test_login.py");
+}
+
+#[test]
 fn authentication() {
     python("test_authentication.py");
 }

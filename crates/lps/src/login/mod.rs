@@ -2,6 +2,7 @@
 //!
 //! * [`PscTokens`]: a session as a [`TokenSource`];
 //! * [`browser`]: logging in with the browser of this machine;
+//! * [`vendor`]: the same through the vendor's server, as PSC wants it for programs in production;
 //! * [`agent`]: a process that keeps sessions for command lines: no token on disk;
 //! * every error of [`psc::login`] explains itself.
 //!
@@ -10,8 +11,10 @@
 pub mod agent;
 pub mod browser;
 mod explain;
+mod loopback;
 mod page;
 mod tokens;
+pub mod vendor;
 
 pub use psc::login::{
     BindingMessage, Channel, CibaLogin, LoginError, Over, Provider, PscSession, RedirectLogin, SESSION_IDLE,

@@ -19,8 +19,8 @@ use trust::{ManualClock, SystemClock};
 
 use crate::world::World;
 
-const MARIE: &str = "899700000017";
-const PAUL: &str = "899700000021";
+pub const MARIE: &str = "899700000017";
+pub const PAUL: &str = "899700000021";
 const SOPHIE: &str = "899700000039";
 const JULIEN: &str = "899700000047";
 
@@ -40,7 +40,7 @@ async fn phone(world: &World, space: &Space, form: &[(&str, &str)]) {
 }
 
 /// Whether the operators would take the token, PSC asked.
-async fn verified(world: &World, space: &Space, token: &Secret) -> Option<String> {
+pub async fn verified(world: &World, space: &Space, token: &Secret) -> Option<String> {
     let entry = &world.sandbox.description.psc;
     let mut config = VerifierConfig::new(entry.issuer.clone(), entry.jwks_uri.parse().expect("a URL"));
     config.introspection = Some(Introspection {

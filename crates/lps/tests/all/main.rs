@@ -10,4 +10,5 @@ mod python;
 mod send;
 mod session;
 mod space;
+mod vendor;
 mod world;
