@@ -21,7 +21,7 @@ use lps::{Account, Space};
 use mssante::label::Label;
 use mssante::receipt::{Code, IntegrationError};
 use mssante::xdm;
-use sandbox::description::Description;
+use sandbox::Description;
 use time::OffsetDateTime;
 use trust::tls::Identity;
 
