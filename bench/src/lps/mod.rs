@@ -1,6 +1,7 @@
 //! The client library: what mail software pays for it.
 
 mod compose;
+mod open;
 
 use clap::Subcommand;
 
@@ -9,11 +10,14 @@ use clap::Subcommand;
 pub enum Options {
     /// Messages made per second with a document of 100 KB; memory while sending 25 MB.
     Compose(compose::Options),
+    /// Messages with documents opened per second; conversations made.
+    Open(open::Options),
 }
 
 /// Measures.
 pub fn run(options: &Options) -> Result<(), String> {
     match options {
         Options::Compose(options) => compose::run(options),
+        Options::Open(options) => open::run(options),
     }
 }
