@@ -339,4 +339,31 @@ mod tests {
         let address = "a@a.mssante.fr".parse().expect("an address");
         assert_eq!(read(b"<a>\xE9</a>", &address, &|_| true), Err(DocumentError::Encoding));
     }
+
+    proptest::proptest! {
+        /// Whatever stands in it: no panic, and what comes out is where it must be.
+        #[test]
+        fn only_servers_of_the_space_come_out(
+            hosts in proptest::collection::vec("[a-z0-9.%:\\[\\]é-]{0,24}(\\.mssante\\.fr)?(\\.evil\\.com)?", 1..5),
+            ports in proptest::collection::vec("[0-9-]{0,6}", 1..5),
+            socket in "(STARTTLS|SSL|plain|.{0,8})",
+            noise in ".{0,40}",
+        ) {
+            let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+            let blocks: Vec<String> = hosts.iter().zip(&ports).flat_map(|(host, port)| {
+                let socket = escaped(&socket);
+                [
+                    imap(host, port, &socket, "%EMAILADDRESS%", &["OAuth2"]),
+                    block("outgoingServer", "smtp", host, port, &socket, "", &["OAuth2", &escaped(&noise)]),
+                ]
+            }).collect();
+            if let Ok(Discovery { psc: Ok(entry), .. }) = parse(&whole(&blocks)) {
+                for endpoint in [entry.imap, entry.smtp] {
+                    proptest::prop_assert!(endpoint.host.ends_with(".mssante.fr") && endpoint.port > 0);
+                    proptest::prop_assert!(socket == "STARTTLS");
+                }
+            }
+            let _ = parse(&noise);
+        }
+    }
 }
