@@ -50,13 +50,10 @@ pub fn text_of(bytes: &[u8]) -> Result<&str, XmlError> {
         return Err(XmlError::Limit);
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).or_else(|error| {
+    let text = std::str::from_utf8(bytes).map_err(|error| match error.error_len() {
         // A text cut in the middle of a letter is cut short, not in another encoding.
-        let whole = &bytes[..error.valid_up_to()];
-        match (error.error_len(), std::str::from_utf8(whole)) {
-            (None, Ok(_)) => Err(XmlError::Truncated),
-            _ => Err(XmlError::Encoding),
-        }
+        None => XmlError::Truncated,
+        Some(_) => XmlError::Encoding,
     })?;
     match declared_encoding(text) {
         Some(name) if !["utf-8", "utf8", "us-ascii"].iter().any(|fine| name.eq_ignore_ascii_case(fine)) => {

@@ -123,7 +123,7 @@ async fn connect(space: &Space, account: &Account, options: &SendOptions) -> Res
 fn check(space: &Space, server: &Extensions, message: &Outgoing, doubt: Option<Doubt>) -> Result<(), SendError> {
     if let Some(Doubt { since }) = doubt {
         let age = space.clock.now().duration_since(since).unwrap_or_default() + MARGIN;
-        if !server.once.is_some_and(|seconds| age < Duration::from_secs(seconds)) {
+        if server.once.is_none_or(|seconds| age >= Duration::from_secs(seconds)) {
             return Err(SendError::NotRecognised);
         }
     }
