@@ -13,7 +13,7 @@
 //! * [`find`]: who to write to, in the Annuaire Santé;
 //! * [`session`]: one BAL over IMAP;
 //! * [`read`]: a message, who wrote it, its documents, receipts, notices and bounces; [`receipt`]: answering it;
-//! * [`thread`]: conversations;
+//! * [`thread`]: messages as conversations;
 //! * [`trace`]: the functional traces of ECO.4.1.x.
 //!
 //! Invariants:

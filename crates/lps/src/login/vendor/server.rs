@@ -53,7 +53,6 @@ impl Vendor {
     }
 
     /// The routes, relative: nest them where `base` says.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/connexion", get(begin))
