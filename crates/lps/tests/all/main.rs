@@ -9,6 +9,7 @@ mod postfix;
 mod python;
 mod send;
 mod session;
+mod session_dovecot;
 mod space;
 mod vendor;
 mod world;

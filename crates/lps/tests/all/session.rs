@@ -22,7 +22,7 @@ use crate::world::World;
 
 /// Dr Marie MARTIN of alpha, and her mailbox.
 pub const MARIE: &str = "899700000017";
-const HER_BOX: &str = "marie.martin@alpha.formation.mssante.fr";
+pub const HER_BOX: &str = "marie.martin@alpha.formation.mssante.fr";
 
 /// Tokens of a person, made one by one as PSC would.
 pub struct Minted {
@@ -82,14 +82,14 @@ fn application(world: &World) -> Identity {
 }
 
 /// Where alpha listens: for people, or for applications.
-fn endpoint(world: &World, app: bool) -> Endpoint {
+pub fn endpoint(world: &World, app: bool) -> Endpoint {
     let description = Description::read(world.path()).expect("written");
     let alpha = description.operators.iter().find(|o| o.name == "alpha").expect("alpha");
     let place = if app { &alpha.imap_app } else { &alpha.imap };
     Endpoint { host: place.host.clone(), port: place.port }
 }
 
-fn account(address: &str, imap: Endpoint, credentials: Credentials) -> Account {
+pub fn account(address: &str, imap: Endpoint, credentials: Credentials) -> Account {
     let authentication = match &credentials {
         Credentials::Psc(_) => Authentication::Psc,
         Credentials::Certificate(_) => Authentication::Certificate,
@@ -103,7 +103,7 @@ fn marie(world: &World, imap: Endpoint) -> Account {
     account(HER_BOX, imap, Credentials::Psc(source))
 }
 
-fn message(number: usize) -> Vec<u8> {
+pub fn message(number: usize) -> Vec<u8> {
     format!(
         "From: =?utf-8?Q?Ren=C3=A9?= <rene@alpha.formation.mssante.fr>\r\nTo: {HER_BOX}\r\nSubject: Message {number}\r\n\
          Message-ID: <{number}@test>\r\nDate: Sun, 22 Nov 2026 06:40:10 +0100\r\nX-MSS-NIL: 3734\r\n\
@@ -115,7 +115,7 @@ fn message(number: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn put(session: &Session, folder: &str, octets: &[u8]) -> Option<u32> {
+pub async fn put(session: &Session, folder: &str, octets: &[u8]) -> Option<u32> {
     session.append(folder, &[], None, octets.len() as u64, &mut &octets[..]).await.expect("put")
 }
 
@@ -324,7 +324,7 @@ async fn refusals_surface_at_once() {
 }
 
 /// Leads to a server and drops every connection now and then.
-async fn dropper(target: (String, u16), every: Duration) -> u16 {
+pub async fn dropper(target: (String, u16), every: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let (drop_all, _) = tokio::sync::broadcast::channel::<()>(1);

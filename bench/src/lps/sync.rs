@@ -1,0 +1,205 @@
+//! A full synchronisation of a folder: what is there, its flags and headers; and whole messages into files. Beside mbsync, which does
+//! the latter, from the same Dovecot in the same run, its FSync off as ours is.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use lps::session::{Known, Listing, Session};
+use lps::{Account, Authentication, Credentials, Endpoint, EntryPoints, Space, TokenError, TokenSource};
+use psc::Secret;
+use serde_json::Value;
+
+use super::dovecot::{Dovecot, USER};
+use super::{Options, Row};
+use crate::imap::messages;
+
+/// How long the sandbox may take to start.
+const START: Duration = Duration::from_secs(60);
+/// Larger than any message here.
+const LIMIT: u64 = 64 * 1024 * 1024;
+
+/// Dovecot is told to take any.
+struct AnyToken;
+
+#[async_trait]
+impl TokenSource for AnyToken {
+    async fn token(&self) -> Result<Secret, TokenError> {
+        Ok(Secret::new("any"))
+    }
+
+    fn author(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A sandbox, for its certificates and settings.
+struct World(Child, PathBuf);
+
+impl World {
+    fn start(binary: &Path, base: &Path) -> Result<World, String> {
+        let folder = std::path::absolute(base.join("sandbox")).map_err(|e| e.to_string())?;
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let child = Command::new(binary)
+            .args(["sandbox", "--no-self-check", "--dir"])
+            .arg(&folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("{}: {e}; build it: cargo build --release -p vaguemestre", binary.display()))?;
+        let mut world = World(child, folder);
+        let begun = Instant::now();
+        while !world.1.join("sandbox.json").exists() {
+            if begun.elapsed() > START || world.0.try_wait().is_ok_and(|s| s.is_some()) {
+                return Err("the sandbox does not start".into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(world)
+    }
+
+    /// The name that alpha's certificate holds, and its domain.
+    fn alpha(&self) -> Result<(String, String), String> {
+        let text = std::fs::read(self.1.join("sandbox.json")).map_err(|e| e.to_string())?;
+        let described: Value = serde_json::from_slice(&text).map_err(|e| format!("sandbox.json: {e}"))?;
+        let alpha = described["operators"].as_array().and_then(|all| all.iter().find(|o| o["name"] == "alpha"));
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let found = alpha.and_then(|alpha| Some((text(&alpha["imap"]["host"])?, text(&alpha["domain"])?)));
+        found.ok_or("sandbox.json has no alpha".to_owned())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The rows of this measure.
+pub async fn measure(options: &Options) -> Result<Vec<Row>, String> {
+    if Command::new("mbsync").arg("--version").output().is_err() {
+        return Err("mbsync is missing: apt-get install isync".into());
+    }
+    std::fs::create_dir_all(&options.folder).map_err(|e| format!("{}: {e}", options.folder.display()))?;
+    let world = World::start(&options.binary, &options.folder)?;
+    let (host, domain) = world.alpha()?;
+    let pki = world.1.join("pki");
+    let fill = |cur: &Path| {
+        for number in 0..options.messages {
+            let octets = messages::message(number, options.attachment);
+            // One in two seen.
+            let flags = if number % 2 == 0 { "S" } else { "" };
+            let name = format!("{}.M{number}P1.bench:2,{flags}", 1_795_000_000 + number);
+            std::fs::write(cur.join(name), octets).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    };
+    let dovecot = Dovecot::start(&options.folder, &pki.join("alpha.pem"), &pki.join("alpha.key"), fill)?;
+    let space = Space::load(&world.1.join("lps.toml")).map_err(|e| e.to_string())?;
+    let imap = Endpoint { host, port: dovecot.port };
+    let entry = EntryPoints { smtp: imap.clone(), imap, authentication: Authentication::Psc };
+    let address = format!("{USER}@{domain}").parse().map_err(|_| "an address that is none")?;
+    let account = Account { address, entry, credentials: Credentials::Psc(Arc::new(AnyToken)) };
+    // Its indexes are made once, before anything is timed.
+    listed(&space, &account).await?;
+    whole(&space, &account, &options.folder.join("copies")).await?;
+
+    let (mut headers, mut bodies, mut theirs, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.runs {
+        theirs.push(mbsync(&options.folder, &pki, dovecot.port, options.messages)?);
+        bodies.push(timed(whole(&space, &account, &options.folder.join("copies")), options.messages).await?);
+        headers.push(timed(listed(&space, &account), options.messages).await?);
+        again.push(nothing_new(&space, &account).await?);
+    }
+    let what = |how: &str| {
+        format!("{} messages of {} KB from Dovecot: {how}", options.messages, 3 + options.attachment / 1000)
+    };
+    let all = [&bodies, &theirs].map(|values| Row::median("", "s", values.clone()).value);
+    Ok(vec![
+        Row::median(what("flags and headers, lps"), "s", headers),
+        Row::median(what("whole, into files, lps"), "s", bodies),
+        Row::median(what("whole, into a Maildir, mbsync"), "s", theirs),
+        Row { what: what("whole, lps for one of mbsync"), unit: "ratio", value: all[0] / all[1] },
+        Row::median(what("opened and synchronised again, nothing new, lps"), "ms", again),
+    ])
+}
+
+async fn timed(work: impl Future<Output = Result<usize, String>>, expected: usize) -> Result<f64, String> {
+    let begun = Instant::now();
+    let count = work.await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if count == expected { Ok(seconds) } else { Err(format!("{count} messages of {expected}")) }
+}
+
+async fn listed(space: &Arc<Space>, account: &Account) -> Result<usize, String> {
+    let session = Session::open(space.clone(), account.clone()).await.map_err(|e| e.to_string())?;
+    let mut known = Known::default();
+    let changes = session.sync("INBOX", &mut known).await.map_err(|e| e.to_string())?;
+    let mut summaries = Vec::new();
+    session.list_each("INBOX", &Listing::all(), &mut |s| summaries.push(s)).await.map_err(|e| e.to_string())?;
+    session.close().await;
+    if summaries.len() == changes.arrived.len() { Ok(summaries.len()) } else { Err("two counts".into()) }
+}
+
+async fn whole(space: &Arc<Space>, account: &Account, folder: &Path) -> Result<usize, String> {
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder).map_err(|e| e.to_string())?;
+    let session = Session::open(space.clone(), account.clone()).await.map_err(|e| e.to_string())?;
+    let mut known = Known::default();
+    let changes = session.sync("INBOX", &mut known).await.map_err(|e| e.to_string())?;
+    let mut written = 0;
+    let mut failed = None;
+    let mut take = |uid: u32, octets: Option<bytes::Bytes>| {
+        let done = octets
+            .ok_or("too large".to_owned())
+            .and_then(|octets| std::fs::write(folder.join(uid.to_string()), &octets).map_err(|e| e.to_string()));
+        match done {
+            Ok(()) => written += 1,
+            Err(error) => failed = Some(error),
+        }
+    };
+    session.fetch_each("INBOX", &changes.arrived, LIMIT, &mut take).await.map_err(|e| e.to_string())?;
+    session.close().await;
+    failed.map_or(Ok(written), Err)
+}
+
+/// Milliseconds.
+async fn nothing_new(space: &Arc<Space>, account: &Account) -> Result<f64, String> {
+    let session = Session::open(space.clone(), account.clone()).await.map_err(|e| e.to_string())?;
+    let mut known = Known::default();
+    session.sync("INBOX", &mut known).await.map_err(|e| e.to_string())?;
+    session.close().await;
+    let begun = Instant::now();
+    let session = Session::open(space.clone(), account.clone()).await.map_err(|e| e.to_string())?;
+    let changes = session.sync("INBOX", &mut known).await.map_err(|e| e.to_string())?;
+    let took = begun.elapsed().as_secs_f64() * 1000.0;
+    if changes.is_empty() { Ok(took) } else { Err("something new where nothing is".into()) }
+}
+
+/// Seconds of a full pull into an empty Maildir.
+fn mbsync(base: &Path, pki: &Path, port: u16, expected: usize) -> Result<f64, String> {
+    let folder = std::path::absolute(base.join("mbsync")).map_err(|e| e.to_string())?;
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    let (place, certificate) = (folder.display(), pki.join("alpha.pem"));
+    let settings = format!(
+        "FSync no\n\nIMAPAccount a\nHost 127.0.0.1\nPort {port}\nUser {USER}\nPass any\nSSLType STARTTLS\n\
+         CertificateFile {}\nAuthMechs PLAIN\nTimeout 120\n\nIMAPStore far\nAccount a\n\n\
+         MaildirStore near\nPath {place}/\nInbox {place}/INBOX\n\n\
+         Channel c\nFar :far:\nNear :near:\nPatterns INBOX\nCreate Near\nSync Pull\nSyncState *\n",
+        certificate.display()
+    );
+    let file = folder.join("mbsyncrc");
+    std::fs::write(&file, settings).map_err(|e| e.to_string())?;
+    let begun = Instant::now();
+    let output = Command::new("mbsync").arg("-q").arg("-c").arg(&file).arg("c").output().map_err(|e| e.to_string())?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let files = ["cur", "new"].map(|p| std::fs::read_dir(folder.join("INBOX").join(p)).map_or(0, Iterator::count));
+    if !output.status.success() || files.iter().sum::<usize>() != expected {
+        return Err(format!("mbsync: {files:?} messages of {expected}: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(seconds)
+}
