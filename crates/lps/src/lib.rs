@@ -48,3 +48,8 @@ pub use content::Content;
 pub use documents::{DocumentError, DocumentSet, Given, Preparation, Version};
 pub use explain::{Explain, Fault, Language};
 pub use space::{ConnectError, Software, Space, SpaceError};
+
+/// The examples of the editor's guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/editor.md")]
+mod guide {}

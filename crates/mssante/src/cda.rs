@@ -99,9 +99,18 @@ impl Patient {
     }
 
     /// Whether two documents are about one patient (ECO.2.1.1): they share an identifier, or, when they
-    /// have no register in common, the same names and birth date.
+    /// have no register in common, the same names and birth date. Two INS of one register are two patients, whatever
+    /// a local number says.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
+        let is_ins = |id: &&InstanceId| InsAuthority::from_oid(&id.root).is_some();
+        let differs = |id: &InstanceId| {
+            let mut theirs = other.ids.iter().filter(|b| b.root == id.root).peekable();
+            theirs.peek().is_some() && theirs.all(|b| b != id)
+        };
+        if self.ids.iter().filter(is_ins).any(differs) {
+            return false;
+        }
         if self.ids.iter().any(|id| other.ids.contains(id)) {
             return true;
         }

@@ -124,3 +124,18 @@ fn control_tls() {
 fn hostile() {
     python("test_hostile.py");
 }
+
+#[test]
+fn lps() {
+    python("test_lps.py");
+}
+
+#[test]
+fn story() {
+    python("test_story.py");
+}
+
+#[test]
+fn editor() {
+    python("test_editor.py");
+}

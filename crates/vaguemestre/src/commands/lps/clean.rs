@@ -1,101 +1,100 @@
-//! What mail holds never reaches the terminal as it is: no control character moves the cursor, renames the window or hides a line, and no
-//! direction mark makes an address read as another (ECO-ERR; CVE-2021-42574 and its like).
+//! `vaguemestre lps clean`: deletes from a mailbox the messages that `lps intake` processed, and no other (ECO-CLEAN).
 
-/// What stands for a character that is not shown.
-const HIDDEN: char = '\u{fffd}';
+use lps::clean::{self, Decision, Rule};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
 
-/// Whether a terminal could do anything else with it than show it.
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+use super::common::Frame;
+use super::error::Stop;
+use super::intake;
+use super::out::{Cell, Style};
+
+/// See the module.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without --yes nothing is deleted: it is shown what would go, what would stay and why. A message goes when its documents were filed by `vaguemestre lps \
+    intake` and its notice was handed to the operator; never by its age alone, never one that was refused, left to people or flagged.\n\nExamples:\n  \
+    vaguemestre lps clean\n  vaguemestre lps clean --keep-days 7 --yes"
+)]
+pub struct Args {
+    /// The folder.
+    #[arg(long, short, value_name = "FOLDER", default_value = "INBOX")]
+    folder: String,
+    /// How many days a message stays after it was filed.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    keep_days: u32,
+    /// Delete.
+    #[arg(long)]
+    yes: bool,
 }
 
-/// One line: line ends and tabs are blanks.
-pub fn line(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\r' | '\t' => ' ',
-            c if acts(c) => HIDDEN,
-            c => c,
+/// Shows the plan, or carries it out.
+pub async fn run(args: Args, frame: &Frame) -> Result<(), Stop> {
+    let space = frame.space()?;
+    let account = frame.account(&space).await?;
+    let journal = intake::journal(&space, &account.address)?;
+    let session = frame.open_as(&space, &account).await?;
+    let now = OffsetDateTime::from(space.clock.now());
+    let rule = Rule { keep: Duration::days(i64::from(args.keep_days)) };
+    let plan = clean::plan(&session, &journal, &args.folder, rule, now).await?;
+    let out = &frame.out;
+    let done = if args.yes {
+        let work = plan.carry_out(&session, &journal, now);
+        Some(frame.busy(out.pick("Suppression", "Deleting"), work).await?)
+    } else {
+        None
+    };
+    session.close().await;
+    if out.json {
+        let items = plan.items.iter().map(|item| {
+            let why = match item.decision {
+                Decision::Delete => None,
+                Decision::Keep(why) => Some(why),
+            };
+            json!({
+                "uid": item.uid,
+                "message_id": item.message_id,
+                "size": item.size,
+                "delete": why.is_none(),
+                "why": why.map(|why| why.code()),
+            })
+        });
+        return out.document(&json!({
+            "folder": plan.folder,
+            "messages": items.collect::<Vec<_>>(),
+            "done": done.as_ref().map(|done| json!({ "deleted": done.deleted, "octets": done.octets, "spared": done.spared })),
+        }));
+    }
+    let rows: Vec<Vec<Cell>> = plan
+        .items
+        .iter()
+        .map(|item| {
+            let (look, words) = match item.decision {
+                Decision::Delete if done.is_some() => (Style::Good, out.pick("supprimé", "deleted")),
+                Decision::Delete => (Style::Accent, out.pick("serait supprimé", "would be deleted")),
+                Decision::Keep(why) => (Style::Faint, why.message(out.language)),
+            };
+            vec![
+                Cell(Style::Accent, item.uid.to_string()),
+                Cell(look, words.to_owned()),
+                Cell(Style::Faint, item.message_id.clone().unwrap_or_default()),
+            ]
         })
-        .collect()
-}
-
-/// Several lines, ended by LF.
-pub fn text(text: &str) -> String {
-    text.replace("\r\n", "\n")
-        .chars()
-        .map(|c| match c {
-            '\n' => '\n',
-            '\t' => ' ',
-            c if acts(c) => HIDDEN,
-            c => c,
-        })
-        .collect()
-}
-
-/// JSON whose strings hold escapes in place of what a terminal would act upon; the same document. `serde_json` writes such characters
-/// nowhere but in strings, and escapes those below U+0020 itself.
-pub fn json(document: &str) -> String {
-    let mut clean = String::with_capacity(document.len());
-    for c in document.chars() {
-        if c != '\n' && acts(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                clean.push_str(&format!("\\u{unit:04x}"));
-            }
-        } else {
-            clean.push(c);
+        .collect();
+    let headers = match out.language {
+        lps::Language::French => ["n°", "décision", "message"],
+        lps::Language::English => ["uid", "decision", "message"],
+    };
+    out.table(&headers, &rows, &[1, 2])?;
+    match &done {
+        Some(done) => {
+            let size = crate::commands::octets(done.octets);
+            let (deleted, spared) = (out.pick("supprimés", "deleted"), out.pick("épargnés", "spared"));
+            out.say(format!("{} {deleted} ({size}), {} {spared}", done.deleted, done.spared))
         }
-    }
-    clean
-}
-
-/// How many columns a clean line takes, near enough: combining marks take none.
-pub fn width(line: &str) -> usize {
-    line.chars().filter(|c| !matches!(c, '\u{300}'..='\u{36f}')).count()
-}
-
-/// A clean line cut to so many columns, with an ellipsis.
-pub fn cut(line: &str, columns: usize) -> String {
-    if width(line) <= columns {
-        return line.to_owned();
-    }
-    let mut kept = String::new();
-    for c in line.chars() {
-        if width(&kept) + 1 >= columns {
-            break;
+        None if plan.deletions().next().is_some() => {
+            out.say(out.pick("Rien n'a été supprimé : --yes le fait.", "Nothing was deleted: --yes does it."))
         }
-        kept.push(c);
-    }
-    kept.push('…');
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_acts_on_the_terminal() {
-        assert_eq!(line("a\u{1b}[2Jb\r\nc\td\u{9b}31m\u{202e}e\0"), "a\u{fffd}[2Jb  c d\u{fffd}31m\u{fffd}e\u{fffd}");
-        assert_eq!(text("un\r\ndeux\rtrois\u{7}\n"), "un\ndeux\u{fffd}trois\u{fffd}\n");
-        assert_eq!(line("CR d'anesthésie – 5 µg ≤ 6 €"), "CR d'anesthésie – 5 µg ≤ 6 €");
-    }
-
-    #[test]
-    fn json_says_the_same() {
-        let value = serde_json::json!({"a": "\u{9b}31m \u{202e} \u{e0041} é \u{1b}[0m\u{7f}"});
-        let clean = json(&serde_json::to_string_pretty(&value).expect("text"));
-        assert!(clean.chars().all(|c| c == '\n' || !acts(c)), "{clean:?}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&clean).expect("JSON"), value);
-    }
-
-    #[test]
-    fn cut_to_fit() {
-        assert_eq!(cut("abcdef", 6), "abcdef");
-        assert_eq!(cut("abcdef", 4), "abc…");
-        assert_eq!(width("e\u{301}té"), 3);
+        None => Ok(()),
     }
 }

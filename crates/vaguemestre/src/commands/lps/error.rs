@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lps::explain::{Explain, Fault, Language};
 
-pub use exit::{LOGIN, REFUSED};
+pub use exit::{DOCUMENT, LOGIN, REFUSED};
 
 /// Exit codes; 0 is done, 2 a wrong command line (clap's), 130 an interruption.
 mod exit {

@@ -66,6 +66,11 @@ pub async fn run(
         }
     };
     drop(outbox);
+    if !outcomes.iter().any(Outcome::is_accepted) {
+        let error = SendError::Refused { outcomes };
+        refused(&error, frame);
+        return Err(error.into());
+    }
     // The mail has gone: that its copy could not be kept is worth a word, not a failure.
     let copy = if args.no_copy { None } else { keep_copy(message, space, account, frame).await };
     tell(message, &outcomes, (copy, waits), frame)?;

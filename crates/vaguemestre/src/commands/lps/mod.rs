@@ -3,19 +3,20 @@
 //! Invariants: no token is ever written to a file; nothing of a message reaches the terminal uncleaned ([`out`]); every error says what to do;
 //! a `--json` answer is always JSON, its error too.
 
-#![allow(dead_code, reason = "until every subcommand is there")]
-
 mod boxes;
 mod clean;
 mod common;
 mod discover;
 mod document;
 mod error;
+mod filing;
 mod folders;
 mod hand_over;
+mod intake;
 mod list;
 mod local;
 mod login;
+mod open;
 mod out;
 mod outbox;
 mod places;
@@ -23,6 +24,8 @@ mod read;
 mod receipts;
 mod reply;
 mod rows;
+mod safe;
+mod search;
 mod send;
 mod thread;
 mod traces;
@@ -75,10 +78,18 @@ enum Command {
     Reply(Box<reply::Args>),
     /// Lists the receipts that are asked for, and sends them.
     Receipts(receipts::Args),
+    /// Writes the documents of a message to a folder.
+    Open(open::Args),
     /// Shows conversations.
     Thread(thread::Args),
     /// Shows the messages that wait to be sent, and sends them.
     Outbox(outbox::Args),
+    /// Files the documents that come, and answers, as an integration platform does.
+    Intake(intake::Args),
+    /// Deletes what was filed and answered.
+    Clean(clean::Args),
+    /// Looks for a recipient in the Annuaire Santé.
+    Search(search::Args),
     /// Tells of each message as it arrives.
     Watch(watch::Args),
     /// Sends a message, with documents, to professionals or to a patient.
@@ -108,6 +119,10 @@ impl Command {
             Command::Receipts(args) => receipts::run(args, frame).await,
             Command::Thread(args) => thread::run(args, frame).await,
             Command::Outbox(args) => outbox::run(args, frame).await,
+            Command::Search(args) => search::run(args, frame).await,
+            Command::Open(args) => open::run(args, frame).await,
+            Command::Intake(args) => intake::run(args, frame).await,
+            Command::Clean(args) => clean::run(args, frame).await,
             Command::Send(args) => send::run(*args, frame).await,
             Command::Discover(args) => discover::run(args, frame).await,
             Command::Boxes(args) => boxes::run(args, frame).await,

@@ -1,6 +1,6 @@
 //! The answer: on standard output, for people or as JSON. Nothing of this command is printed but through here.
 //!
-//! Invariants: every text is cleaned ([`super::clean`]) before it is coloured; whoever reads may leave; notes and progress go to standard
+//! Invariants: every text is cleaned ([`super::safe`]) before it is coloured; whoever reads may leave; notes and progress go to standard
 //! error.
 
 use std::io::{IsTerminal, Write};
@@ -8,8 +8,8 @@ use std::io::{IsTerminal, Write};
 use lps::explain::{Explain, Language};
 use serde_json::Value;
 
-use super::clean;
 use super::error::{self, CommandError, Stop};
+use super::safe;
 
 /// How a text looks on a terminal with colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Out {
         let mut line = String::new();
         for cell in cells {
             let Cell(style, text) = cell.into();
-            line.push_str(&self.styled(style, &clean::line(&text)));
+            line.push_str(&self.styled(style, &safe::line(&text)));
         }
         self.write(&format!("{line}\n"))
     }
@@ -118,25 +118,25 @@ impl Out {
 
     /// Several lines for people: the body of a message.
     pub fn text(&self, text: &str) -> Result<(), Stop> {
-        let text = clean::text(text);
+        let text = safe::text(text);
         self.write(text.trim_end_matches('\n'))?;
         self.write("\n")
     }
 
     /// A title and its value, aligned with the others of that width.
     pub fn field(&self, title: &str, width: usize, value: impl Into<Cell>) -> Result<(), Stop> {
-        let blanks = " ".repeat(width.saturating_sub(clean::width(title)));
+        let blanks = " ".repeat(width.saturating_sub(safe::width(title)));
         self.line([Cell(Style::Faint, format!("{title}{blanks}")), GAP.into(), value.into()])
     }
 
     /// Rows under headers. On a terminal the columns named in `cut` give way, the widest first, until a row fits.
     pub fn table(&self, headers: &[&str], rows: &[Vec<Cell>], cut: &[usize]) -> Result<(), Stop> {
         let clean_rows: Vec<Vec<(Style, String)>> =
-            rows.iter().map(|row| row.iter().map(|Cell(style, text)| (*style, clean::line(text))).collect()).collect();
-        let mut widths: Vec<usize> = headers.iter().map(|header| clean::width(header)).collect();
+            rows.iter().map(|row| row.iter().map(|Cell(style, text)| (*style, safe::line(text))).collect()).collect();
+        let mut widths: Vec<usize> = headers.iter().map(|header| safe::width(header)).collect();
         for row in &clean_rows {
             for (width, (_, text)) in widths.iter_mut().zip(row) {
-                *width = (*width).max(clean::width(text));
+                *width = (*width).max(safe::width(text));
             }
         }
         if let Some(columns) = self.columns {
@@ -148,10 +148,10 @@ impl Out {
             let mut line = String::new();
             let last = row.iter().rposition(|(_, text)| !text.is_empty()).map_or(0, |last| last + 1);
             for (number, ((style, text), width)) in row.iter().zip(&widths).take(last).enumerate() {
-                let text = if self.columns.is_some() { clean::cut(text, *width) } else { text.clone() };
+                let text = if self.columns.is_some() { safe::cut(text, *width) } else { text.clone() };
                 line.push_str(&self.styled(*style, &text));
                 if number + 1 < last {
-                    line.push_str(&" ".repeat(width.saturating_sub(clean::width(&text))));
+                    line.push_str(&" ".repeat(width.saturating_sub(safe::width(&text))));
                     line.push_str(GAP);
                 }
             }
@@ -164,12 +164,12 @@ impl Out {
     /// The answer as one JSON document.
     pub fn document(&self, value: &Value) -> Result<(), Stop> {
         let text = serde_json::to_string_pretty(value).expect("a JSON value is always text");
-        self.write(&format!("{}\n", clean::json(&text)))
+        self.write(&format!("{}\n", safe::json(&text)))
     }
 
     /// One JSON line of a stream.
     pub fn event(&self, value: &Value) -> Result<(), Stop> {
-        self.write(&format!("{}\n", clean::json(&value.to_string())))
+        self.write(&format!("{}\n", safe::json(&value.to_string())))
     }
 
     /// Octets as they are, for what is meant for a file or another program.
@@ -183,7 +183,7 @@ impl Out {
         if !std::io::stdin().is_terminal() {
             return Ok(None);
         }
-        let _ = write!(std::io::stderr(), "{}", clean::text(question));
+        let _ = write!(std::io::stderr(), "{}", safe::text(question));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).map_err(CommandError::Stream)?;
         Ok(Some(answer))
@@ -197,7 +197,7 @@ impl Out {
     /// A line beside the answer, on standard error.
     pub fn note(&self, text: &str) {
         // Nobody may be there to read it.
-        let _ = writeln!(std::io::stderr(), "{}", clean::line(text));
+        let _ = writeln!(std::io::stderr(), "{}", safe::line(text));
     }
 
     /// An error: as `{"error": …}` on standard output with `--json`, else what, what to do and the code, on standard error.
@@ -207,8 +207,8 @@ impl Out {
             let _ = self.event(&serde_json::json!({ "error": error::json(error, self.language) }));
             return;
         }
-        let message = clean::line(&error.message(self.language));
-        let remedy = clean::line(&error.remedy(self.language));
+        let message = safe::line(&error.message(self.language));
+        let remedy = safe::line(&error.remedy(self.language));
         let _ = writeln!(std::io::stderr(), "vaguemestre: {message} [{}]\n  {remedy}", error.code());
     }
 }

@@ -1,5 +1,6 @@
 //! `vaguemestre lps outbox`: messages that are not sent yet, after a cut, a kill or an operator that was away. Each is sent once.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,10 +43,14 @@ pub struct Args {
 
 /// The outbox of a space; one command at a time has it.
 pub async fn open(space: &Space, frame: &Frame) -> Result<Outbox, Stop> {
-    let folder = trace_folder(space).with_file_name(FOLDER);
+    open_at(&trace_folder(space).with_file_name(FOLDER), frame).await
+}
+
+/// The outbox in a folder.
+pub async fn open_at(folder: &Path, frame: &Frame) -> Result<Outbox, Stop> {
     let begun = Instant::now();
     loop {
-        match Outbox::open(&folder) {
+        match Outbox::open(folder) {
             Err(OutboxError::InUse) if begun.elapsed() < PATIENCE => {
                 let work = tokio::time::sleep(PAUSE);
                 frame.busy(frame.out.pick("Un autre envoi est en cours", "Another message is being sent"), work).await;
