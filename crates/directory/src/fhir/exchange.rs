@@ -3,7 +3,6 @@
 //! Invariants: the key goes to the configured origin only; no redirection is followed; nothing of a request (it holds a name) stands in
 //! an error.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use openssl::x509::X509;
@@ -12,7 +11,7 @@ use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::error::ApiError;
-use super::pace::Pace;
+use super::pace::{Pace, Slot};
 use super::resource::Document;
 use crate::settings::ApiKey;
 
@@ -34,7 +33,7 @@ const KEY: HeaderName = HeaderName::from_static("esante-api-key");
 pub(super) struct Exchange {
     http: reqwest::Client,
     key: HeaderValue,
-    pace: Mutex<Pace>,
+    pace: Pace,
 }
 
 /// Why a try failed.
@@ -62,7 +61,7 @@ impl Exchange {
                 .build()
                 .map_err(|e| ApiError::Authorities(e.without_url().to_string()))?,
         };
-        Ok(Exchange { http, key, pace: Mutex::default() })
+        Ok(Exchange { http, key, pace: Pace::default() })
     }
 
     /// The page at `url` and its size, by `deadline` (an instant at most `within` away).
@@ -70,14 +69,9 @@ impl Exchange {
         let mut tries = 0;
         loop {
             tries += 1;
-            let now = Instant::now();
-            let at = self.pace().grant(now);
-            if at >= deadline {
-                return Err(ApiError::TooMany);
-            }
-            tokio::time::sleep_until(at.into()).await;
+            let Some(slot) = self.pace.turn(deadline).await else { return Err(ApiError::TooMany) };
             let left = deadline.saturating_duration_since(Instant::now()).min(CALL);
-            let failure = match tokio::time::timeout(left, self.call(url)).await {
+            let failure = match tokio::time::timeout(left, self.call(url, slot)).await {
                 Ok(Ok(page)) => return Ok(page),
                 Ok(Err(Failure::Final(error))) => return Err(error),
                 Ok(Err(passing)) => passing,
@@ -89,7 +83,7 @@ impl Exchange {
             let wait = wait.unwrap_or_else(|| pause(tries));
             let again = Instant::now() + wait;
             if everybody {
-                self.pace().hold(again);
+                self.pace.hold(again);
             }
             if tries >= TRIES || again >= deadline {
                 return Err(error);
@@ -99,15 +93,12 @@ impl Exchange {
         }
     }
 
-    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
-        // Every change is whole when the lock is let go: a panic elsewhere leaves it consistent.
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn call(&self, url: &Url) -> Result<(Document, usize), Failure> {
+    async fn call(&self, url: &Url, slot: Slot<'_>) -> Result<(Document, usize), Failure> {
         let passing = |error| Failure::Passing { error, wait: None, everybody: false };
         let request = self.http.get(url.clone()).header(KEY, self.key.clone()).header(ACCEPT, "application/fhir+json");
         let response = request.timeout(CALL).send().await.map_err(|e| passing(unreachable(e)))?;
+        // Received: the second begins.
+        drop(slot);
         let status = response.status();
         if status == StatusCode::OK {
             let body = read(response).await?;

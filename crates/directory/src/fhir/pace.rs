@@ -1,80 +1,122 @@
 //! Seventeen calls in a second, shared by all users of a client (client.md §6.1: per application).
 //!
-//! A bucket that is refilled would let twice as many through around a refill. Here a call is let go a whole period after the
-//! seventeenth before it: no window of one second, wherever it begins, ever holds more than [`CALLS`].
+//! There are seventeen slots. A call takes one and gives it back when its answer begins, and the slot serves again a second after that. So the
+//! eighteenth call leaves more than a second after the first was *received*, whatever the network, the scheduler or a busy
+//! machine did in between: no second at the gateway, wherever it begins, ever holds more than [`CALLS`]. A bucket that is refilled by the
+//! clock would let twice as many through around a refill, and calls that were let go a second apart may still arrive closer.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Calls in a period.
 pub const CALLS: usize = 17;
-/// The period: the gateway's second, and a little for calls that the network brings together.
-pub const PERIOD: Duration = Duration::from_millis(1_050);
+/// The gateway's second, and a little for clocks that differ.
+pub const PERIOD: Duration = Duration::from_millis(1_020);
 
 /// When calls are let go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
-    /// When the last ones were, or will be.
-    granted: VecDeque<Instant>,
+    slots: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When each free slot serves again, the oldest first.
+    free: VecDeque<Instant>,
     /// Nobody before this: the gateway said so.
     not_before: Option<Instant>,
 }
 
+/// A call that may be made.
+#[derive(Debug)]
+pub(super) struct Slot<'a> {
+    pace: &'a Pace,
+    /// When it served again; kept for a slot that was not used.
+    free: Instant,
+    used: bool,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let now = Instant::now();
+        Pace {
+            slots: Semaphore::new(CALLS),
+            state: Mutex::new(State { free: VecDeque::from([now; CALLS]), not_before: None }),
+        }
+    }
+}
+
 impl Pace {
-    /// When somebody who asks at `now` may call. They are counted as calling then.
-    pub fn grant(&mut self, now: Instant) -> Instant {
-        let mut at = self.not_before.map_or(now, |hold| hold.max(now));
-        // In the order asked: never before somebody who asked earlier.
-        if let Some(last) = self.granted.back() {
-            at = at.max(*last);
+    /// Waits for a turn, in the order of asking; `None` when there is none before `deadline`.
+    pub async fn turn(&self, deadline: Instant) -> Option<Slot<'_>> {
+        // Never closed.
+        let permit = tokio::time::timeout_at(deadline.into(), self.slots.acquire()).await.ok()?.ok()?;
+        // As many free slots as permits.
+        let free = self.state().free.pop_front().unwrap_or_else(Instant::now);
+        let mut slot = Slot { pace: self, free, used: false, _permit: permit };
+        loop {
+            let at = self.state().not_before.map_or(free, |hold| hold.max(free));
+            if at >= deadline {
+                return None;
+            }
+            if at <= Instant::now() {
+                slot.used = true;
+                return Some(slot);
+            }
+            tokio::time::sleep_until(at.into()).await;
         }
-        if self.granted.len() >= CALLS
-            && let Some(first) = self.granted.pop_front()
-        {
-            at = at.max(first + PERIOD);
-        }
-        self.granted.push_back(at);
-        at
     }
 
-    /// Lets nobody go for so long: the gateway has had enough.
-    pub fn hold(&mut self, until: Instant) {
-        self.not_before = Some(self.not_before.map_or(until, |hold| hold.max(until)));
+    /// Lets nobody go before `until`: the gateway has had enough.
+    pub fn hold(&self, until: Instant) {
+        let mut state = self.state();
+        state.not_before = Some(state.not_before.map_or(until, |hold| hold.max(until)));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is whole when the lock is let go: a panic elsewhere leaves it consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot<'_> {
+    /// Before the permit, which goes with the fields. A call that was dropped may have been received until now.
+    fn drop(&mut self) {
+        let mut state = self.pace.state();
+        if self.used {
+            state.free.push_back(Instant::now() + PERIOD);
+        } else {
+            state.free.push_front(self.free);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    proptest! {
-        #[test]
-        fn never_more_than_seventeen_in_a_second(gaps in proptest::collection::vec(0u64..200, 1..200), hold in 0usize..200) {
-            let start = Instant::now();
-            let (mut pace, mut now, mut at) = (Pace::default(), start, Vec::new());
-            for (index, gap) in gaps.iter().enumerate() {
-                now += Duration::from_millis(*gap);
-                if index == hold {
-                    pace.hold(now + Duration::from_secs(3));
-                }
-                let when = pace.grant(now);
-                prop_assert!(when >= now);
-                at.push(when);
-            }
-            prop_assert!(at.windows(2).all(|pair| pair[0] <= pair[1]), "in the order asked");
-            prop_assert!(at.windows(CALLS + 1).all(|w| w[CALLS] - w[0] >= Duration::from_secs(1)));
+    #[tokio::test]
+    async fn seventeen_then_a_second_after_the_first_was_answered() {
+        let pace = Pace::default();
+        let far = Instant::now() + Duration::from_secs(60);
+        let mut slots = Vec::new();
+        for _ in 0..CALLS {
+            slots.push(pace.turn(far).await.expect("a turn"));
         }
-    }
-
-    #[test]
-    fn the_first_seventeen_at_once_then_one_period_later() {
-        let now = Instant::now();
-        let mut pace = Pace::default();
-        assert!((0..CALLS).all(|_| pace.grant(now) == now));
-        assert!((0..CALLS).all(|_| pace.grant(now) == now + PERIOD));
-        assert_eq!(pace.grant(now), now + 2 * PERIOD);
-        // Somebody who waited long enough does not wait.
-        assert_eq!(pace.grant(now + 9 * PERIOD), now + 9 * PERIOD);
+        assert!(pace.turn(Instant::now() + Duration::from_millis(20)).await.is_none(), "all are under way");
+        let answered = Instant::now();
+        drop(slots.remove(0));
+        assert!(pace.turn(answered + Duration::from_millis(300)).await.is_none(), "not within the second");
+        // Asking in vain cost nothing and put nothing off.
+        let next = pace.turn(far).await.expect("a turn");
+        assert!(answered.elapsed() >= PERIOD && answered.elapsed() < PERIOD * 5);
+        drop((next, slots));
+        pace.hold(Instant::now() + Duration::from_secs(3_600));
+        assert!(pace.turn(far).await.is_none(), "held");
     }
 }

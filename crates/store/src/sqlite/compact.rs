@@ -1,6 +1,6 @@
 //! Compaction: what is needed of segments that are mostly dead goes to the end of the log, and mail of earlier formats too.
 //!
-//! Done by the writer, a slice at a time, when nobody waits. A record's copy and the row that names it change in one commit that
+//! Done by the writer, a slice at a time, when nobody waits, and a small one now and then when somebody always does. A record's copy and the row that names it change in one commit that
 //! is synced; the old segment is removed after it. Readers that have it open go on, others read the row again.
 
 use std::path::Path;
@@ -16,8 +16,10 @@ use super::writer::Tx;
 use crate::body::SpoolFile;
 use crate::{MailboxId, NewQueueEntry, NewQueueRecipient, QueueId, Result, StoreError};
 
-/// Octets copied in one transaction: some ten milliseconds.
-const SLICE: u64 = 4 * 1024 * 1024;
+/// Octets copied in one transaction when nobody waits: some ten milliseconds.
+pub(super) const SLICE: u64 = 4 * 1024 * 1024;
+/// Octets copied in one transaction while others wait: a few milliseconds, four times a second.
+pub(super) const SMALL_SLICE: u64 = 1024 * 1024;
 /// Rows of an earlier format moved in one transaction.
 const ROWS: i64 = 50;
 
@@ -27,11 +29,26 @@ pub(super) struct Compaction {
     at: Option<Position>,
     /// Something in the segment could not be read: it stays.
     damaged: bool,
+    /// The last body of format 1 looked at: one whose key is not there stays as it is and does not keep back the others.
+    content: (i64, i64),
+    /// Large bodies of earlier formats that stay, since their file or their key is not there.
+    files: i64,
+    /// The last entry of the queue looked at.
+    queue: i64,
 }
 
-/// Does some; answers whether there may be more.
-pub(super) fn some(tx: &mut Tx<'_>, state: &mut Compaction, segments: &Segments, files: &Files) -> Result<bool> {
-    if move_content(tx)? || move_file(tx, files)? || move_queue(tx, files)? {
+/// Does some, about `slice` octets; answers whether there may be more.
+pub(super) fn some(
+    tx: &mut Tx<'_>,
+    state: &mut Compaction,
+    segments: &Segments,
+    files: &Files,
+    slice: u64,
+) -> Result<bool> {
+    if move_content(tx, &mut state.content)?
+        || move_file(tx, files, &mut state.files)?
+        || move_queue(tx, files, &mut state.queue)?
+    {
         return Ok(true);
     }
     let at = match state.at {
@@ -48,7 +65,7 @@ pub(super) fn some(tx: &mut Tx<'_>, state: &mut Compaction, segments: &Segments,
         return Ok(true);
     };
     let mut copied = 0;
-    while copied < SLICE {
+    while copied < slice {
         let Some((offset, whole)) = walk.next()? else {
             if walk.seek()? {
                 state.damaged = true;
@@ -153,11 +170,25 @@ fn seal(
     name(tx, owner, spot)
 }
 
-/// Moves some bodies of the table of formats 1 and 2.
-fn move_content(tx: &mut Tx<'_>) -> Result<bool> {
+/// The key of a mailbox whose mail is to be sealed. Without it the mail stays as it is: told, and left.
+fn has_key(tx: &Tx<'_>, mailbox: i64, body: i64) -> Result<bool> {
+    match tx.keys.get(mailbox as u64) {
+        Ok(_) => Ok(true),
+        Err(error @ (StoreError::NoKey | StoreError::Damaged(_))) => {
+            tracing::error!(mailbox, body, %error, "mail of an earlier format stays as it is: run fsck");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves some bodies of the table of formats 1 and 2 that follow `after`.
+fn move_content(tx: &mut Tx<'_>, after: &mut (i64, i64)) -> Result<bool> {
     let rows: Vec<(i64, i64, Vec<u8>)> = {
-        let mut select = tx.conn.prepare_cached("SELECT mailbox, body, octets FROM content LIMIT ?1")?;
-        let rows = select.query_map([ROWS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut select = tx.conn.prepare_cached(
+            "SELECT mailbox, body, octets FROM content WHERE (mailbox, body) > (?1, ?2) ORDER BY mailbox, body LIMIT ?3",
+        )?;
+        let rows = select.query_map([after.0, after.1, ROWS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         rows.collect::<rusqlite::Result<_>>()?
     };
     for (mailbox, body, octets) in &rows {
@@ -167,7 +198,11 @@ fn move_content(tx: &mut Tx<'_>) -> Result<bool> {
             .query_row(params![mailbox, body], |row| row.get(0))
             .optional()?;
         let there = tx.conn.prepare_cached("SELECT 1 FROM mailbox WHERE id = ?1")?.exists([mailbox])?;
+        *after = (*mailbox, *body);
         if let Some(structure) = structure.filter(|_| there) {
+            if !has_key(tx, *mailbox, *body)? {
+                continue;
+            }
             seal(tx, *mailbox, *body, octets.len() as u64, &structure, Sealing::Octets(octets), None)?;
         }
         tx.conn
@@ -177,18 +212,23 @@ fn move_content(tx: &mut Tx<'_>) -> Result<bool> {
     Ok(!rows.is_empty())
 }
 
-/// Encrypts one large body of formats 1 and 2.
-fn move_file(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
+/// Encrypts one large body of formats 1 and 2, behind those that `stay`.
+fn move_file(tx: &mut Tx<'_>, files: &Files, stay: &mut i64) -> Result<bool> {
     let row: Option<(i64, i64, String, i64, Vec<u8>)> = tx
         .conn
         .prepare_cached(
             "SELECT b.mailbox, b.id, b.file, b.size, b.structure FROM body b INDEXED BY body_file
-             WHERE b.file IS NOT NULL AND b.segment IS NULL AND b.mailbox IN (SELECT id FROM mailbox) LIMIT 1",
+             WHERE b.file IS NOT NULL AND b.segment IS NULL AND b.mailbox IN (SELECT id FROM mailbox)
+             ORDER BY b.file LIMIT 1 OFFSET ?1",
         )?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .query_row([*stay], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
         .optional()?;
     let Some((mailbox, body, name, size, structure)) = row else { return Ok(false) };
-    let file = files.encrypted(&name)?;
+    let file = if has_key(tx, mailbox, body)? { files.encrypted(&name)? } else { None };
+    let Some(file) = file else {
+        *stay += 1;
+        return Ok(true);
+    };
     let key = file.key();
     let placed = files.place(file, 1)?;
     let new = placed.names()[0].clone();
@@ -198,21 +238,24 @@ fn move_file(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
     Ok(true)
 }
 
-/// Encrypts the message of one entry of the queue of formats 1 and 2.
-fn move_queue(tx: &mut Tx<'_>, files: &Files) -> Result<bool> {
+/// Encrypts the message of one entry of the queue of formats 1 and 2, of those that follow `after`.
+fn move_queue(tx: &mut Tx<'_>, files: &Files, after: &mut i64) -> Result<bool> {
     let row: Option<(i64, Option<String>, Option<Vec<u8>>)> = tx
         .conn
-        .prepare_cached("SELECT id, file, octets FROM queue_entry WHERE segment IS NULL LIMIT 1")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .prepare_cached(
+            "SELECT id, file, octets FROM queue_entry WHERE segment IS NULL AND id > ?1 ORDER BY id LIMIT 1",
+        )?
+        .query_row([*after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((id, file, octets)) = row else { return Ok(false) };
+    *after = id;
     let id = QueueId(id as u64);
-    let Some(entry) = queue::within(tx.conn, id)? else { return Ok(false) };
+    let Some(entry) = queue::within(tx.conn, id)? else { return Ok(true) };
     let key = tx.keys.get(crate::keys::SYSTEM)?;
     let (mut record, new) = match &file {
         None => (Record::seal(&key, entry.size, b"", Sealing::Octets(&octets.unwrap_or_default()))?, None),
         Some(name) => {
-            let sealed = files.encrypted(name)?;
+            let Some(sealed) = files.encrypted(name)? else { return Ok(true) };
             let file_key = sealed.key();
             let placed = files.place(sealed, 1)?;
             let new = placed.names()[0].clone();
@@ -266,12 +309,18 @@ pub(super) fn wipe(conn: &Connection) -> Result<()> {
 }
 
 impl Files {
-    /// A file in clear, encrypted into a spool file. Blocking.
-    fn encrypted(&self, name: &str) -> Result<SpoolFile> {
+    /// A file in clear, encrypted into a spool file. Blocking. `None` when it is not there, which is told.
+    fn encrypted(&self, name: &str) -> Result<Option<SpoolFile>> {
         let spool = self.root().parent().map(|data| data.join("spool"));
         let spool = spool.ok_or_else(|| StoreError::Io("no spool folder".into()))?;
-        let clear = std::fs::File::open(self.path(name))?;
-        encrypt(&clear, &spool)
+        let clear = match std::fs::File::open(self.path(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                tracing::error!(name, "the file of a large message of an earlier format is missing: run fsck");
+                return Ok(None);
+            }
+            opened => opened?,
+        };
+        encrypt(&clear, &spool).map(Some)
     }
 }
 

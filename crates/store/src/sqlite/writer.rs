@@ -38,6 +38,9 @@ const BATCH_OCTETS: usize = 16 * 1024 * 1024;
 const MARKED: u64 = 16 * 1024 * 1024;
 /// How long an idle writer waits before it empties the log and looks at its other upkeep.
 const IDLE: Duration = Duration::from_secs(5);
+/// How often a slice of upkeep is done although somebody waits. Without it, garbage would grow for as long as a server is never idle; with
+/// it, a slice of a few milliseconds is a few hundredths of the time.
+const BUSY_UPKEEP: Duration = Duration::from_millis(250);
 
 /// What a request may do: SQL, and effects that become true if the commit does.
 pub(super) struct Tx<'c> {
@@ -193,12 +196,19 @@ struct Due {
     garbage: bool,
     compact: bool,
     notes_at: Instant,
+    /// When the last slice of garbage or compaction was done.
+    upkeep_at: Instant,
 }
 
 impl Writer {
     /// Serves until told to stop, or until nobody can ask any more.
     pub(super) fn serve(mut self) {
-        let mut due = Due { garbage: self.log.is_some(), compact: self.log.is_some(), notes_at: Instant::now() };
+        let mut due = Due {
+            garbage: self.log.is_some(),
+            compact: self.log.is_some(),
+            notes_at: Instant::now(),
+            upkeep_at: Instant::now(),
+        };
         loop {
             let wait = if due.garbage || due.compact { Duration::ZERO } else { IDLE };
             let mut idle = false;
@@ -211,14 +221,12 @@ impl Writer {
                     if self.batch(first, &mut due) {
                         break;
                     }
+                    if due.upkeep_at.elapsed() >= BUSY_UPKEEP {
+                        self.upkeep(&mut due, compact::SMALL_SLICE);
+                    }
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) if due.garbage => {
-                    due.garbage = self.guarded(upkeep::collect_some).unwrap_or(false);
-                    // What went may have left segments mostly dead.
-                    due.compact |= !due.garbage && self.log.is_some();
-                }
-                Err(RecvTimeoutError::Timeout) if due.compact => due.compact = self.compact(),
+                Err(RecvTimeoutError::Timeout) if due.garbage || due.compact => self.upkeep(&mut due, compact::SLICE),
                 Err(RecvTimeoutError::Timeout) => idle = true,
             }
             if let Some(log) = &mut self.log {
@@ -230,6 +238,17 @@ impl Writer {
             }
         }
         self.write_notes();
+    }
+
+    /// A slice of what is due: garbage first, since what goes may leave segments mostly dead.
+    fn upkeep(&mut self, due: &mut Due, slice: u64) {
+        due.upkeep_at = Instant::now();
+        if due.garbage {
+            due.garbage = self.guarded(upkeep::collect_some).unwrap_or(false);
+            due.compact |= !due.garbage && self.log.is_some();
+        } else if due.compact {
+            due.compact = self.compact(slice);
+        }
     }
 
     /// One commit. Answers whether it was told to stop.
@@ -422,14 +441,14 @@ impl Writer {
     }
 
     /// A slice of compaction; whether there may be more.
-    fn compact(&mut self) -> bool {
+    fn compact(&mut self, slice: u64) -> bool {
         if self.segments.waiting.held() {
             // Somebody copies the segments: the next upkeep comes back to it.
             return false;
         }
         let (segments, files) = (self.segments.clone(), self.files.clone());
         let mut state = std::mem::take(&mut self.compaction);
-        let more = self.guarded(|tx| compact::some(tx, &mut state, &segments, &files));
+        let more = self.guarded(|tx| compact::some(tx, &mut state, &segments, &files, slice));
         if more.is_some() {
             // One that failed begins anew.
             self.compaction = state;

@@ -89,6 +89,76 @@ async fn segments_that_are_mostly_dead_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn segments_go_although_somebody_always_waits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store: Tested = open(dir.path());
+    let (one, two) = (made(&store, 1).await, made(&store, 2).await);
+    let inbox = folder(&store, one, "INBOX").await.id;
+    let block = vec![b'x'; INLINE_LIMIT - 100];
+    for _ in 0..300 {
+        store.commit(delivery(block.clone(), vec![to(one, "INBOX")])).await.expect("committed");
+    }
+    put(&store, one, "Sent", "stays").await;
+    let first = dir.path().join("segments/00000001.seg");
+    assert!(first.exists() && dir.path().join("segments/00000002.seg").exists());
+    // More requests than a commit takes: the writer never finds its inbox empty.
+    let busy = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let mut load = tokio::task::JoinSet::new();
+    for _ in 0..1200 {
+        let (store, busy) = (store.clone(), busy.clone());
+        load.spawn(async move {
+            while busy.load(std::sync::atomic::Ordering::Relaxed) {
+                put(&store, two, "INBOX", "small").await;
+            }
+        });
+    }
+    let change = FlagChange {
+        uids: entries(&store, one, "INBOX").await.iter().map(|e| e.uid).collect(),
+        how: FlagOperation::Add,
+        flags: mail::Flags::DELETED,
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    store.set_flags(one, inbox, change).await.expect("set");
+    store.expunge(one, inbox, None).await.expect("expunged");
+    store.maintain(NOW).await.expect("maintained");
+    until("the segment stays while mail comes", || !first.exists()).await;
+    busy.store(false, std::sync::atomic::Ordering::Relaxed);
+    while load.join_next().await.is_some() {}
+    assert_eq!(octets(&store, one, &entries(&store, one, "Sent").await[0]).await, "stays");
+    store.close().await;
+    drop(store);
+    let report = fsck(dir.path(), false);
+    assert!(report.clean(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_missing_file_keeps_back_nothing_else() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1.tar.gz");
+    let tar = std::process::Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(dir.path()).status();
+    assert!(tar.expect("tar is there").success());
+    // The first large body has lost its file.
+    let name: String = Connection::open(dir.path().join(DATABASE))
+        .and_then(|db| db.query_row("SELECT min(file) FROM body WHERE file IS NOT NULL", [], |row| row.get(0)))
+        .expect("a large body");
+    std::fs::remove_file(dir.path().join("bodies").join(&name[..2]).join(&name)).expect("removed");
+    let store: Tested = open(dir.path());
+    let left = |what: &str| count(dir.path(), what);
+    until("other mail stays in clear", || {
+        left("SELECT count(*) FROM content") == 0
+            && left("SELECT count(*) FROM body WHERE segment IS NULL") == 1
+            && left("SELECT count(*) FROM queue_entry WHERE segment IS NULL") == 0
+    })
+    .await;
+    // And compaction goes on after it.
+    let one = store.mailboxes().await.expect("read")[0].id;
+    put(&store, one, "INBOX", "since then").await;
+    store.maintain(NOW).await.expect("maintained");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mail_of_earlier_formats_is_moved_and_encrypted() {
     let dir = tempfile::tempdir().expect("a folder");
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1.tar.gz");
