@@ -37,6 +37,37 @@ struct Part {
     sum: u32,
 }
 
+/// Where everything is.
+struct Tables {
+    blocks: Vec<Part>,
+    first_keys: Vec<Box<[u8]>>,
+    keys: Vec<Part>,
+}
+
+impl Tables {
+    /// Reads the tables; blocks stand one behind the other, those of the dictionary from `dictionary` on.
+    fn read(tables: &[u8], dictionary: u64) -> Option<Tables> {
+        let mut cursor = Cursor(tables);
+        let part = |cursor: &mut Cursor<'_>, at: &mut u64| {
+            let size = u32::try_from(cursor.get()?).ok().filter(|size| *size as usize <= MAX_PART)?;
+            let sum = u32::from_le_bytes(cursor.take(4)?.try_into().ok()?);
+            let part = Part { at: *at, size, sum };
+            *at = at.checked_add(u64::from(size))?;
+            Some(part)
+        };
+        let (mut blocks, mut at) = (Vec::new(), MAGIC.len() as u64);
+        for _ in 0..cursor.size()? {
+            blocks.push(part(&mut cursor, &mut at)?);
+        }
+        let (mut first_keys, mut keys, mut at) = (Vec::new(), Vec::new(), dictionary);
+        for _ in 0..cursor.size()? {
+            first_keys.push(cursor.octets()?.into());
+            keys.push(part(&mut cursor, &mut at)?);
+        }
+        Some(Tables { blocks, first_keys, keys })
+    }
+}
+
 impl Index {
     /// Opens an index. Blocking; some milliseconds.
     ///
@@ -76,30 +107,7 @@ impl Index {
         }
         let (tables, text) = tables.split_at(tables_size);
         let facts: Facts = serde_json::from_slice(text).map_err(|_| damaged("its facts"))?;
-        let mut cursor = Cursor(tables);
-        let read = |cursor: &mut Cursor<'_>| -> Option<(Vec<Part>, Vec<Box<[u8]>>, Vec<Part>)> {
-            let mut at = MAGIC.len() as u64;
-            let mut part = |cursor: &mut Cursor<'_>| {
-                let size = u32::try_from(cursor.get()?).ok().filter(|size| *size as usize <= MAX_PART)?;
-                let sum = u32::from_le_bytes(cursor.take(4)?.try_into().ok()?);
-                let part = Part { at, size, sum };
-                at = at.checked_add(u64::from(size))?;
-                Some((part, at))
-            };
-            let mut blocks = Vec::new();
-            for _ in 0..cursor.size()? {
-                blocks.push(part(cursor)?.0);
-            }
-            let (mut first, mut keys, mut from) = (Vec::new(), Vec::new(), dictionary);
-            for _ in 0..cursor.size()? {
-                first.push(cursor.octets()?.into());
-                let (read, _) = part(cursor)?;
-                keys.push(Part { at: from, ..read });
-                from = from.checked_add(u64::from(read.size))?;
-            }
-            Some((blocks, first, keys))
-        };
-        let (blocks, first_keys, keys) = read(&mut cursor).ok_or(damaged("its tables"))?;
+        let Tables { blocks, first_keys, keys } = Tables::read(tables, dictionary).ok_or(damaged("its tables"))?;
         if blocks.len() != records.div_ceil(RECORDS) {
             return Err(damaged("its tables"));
         }
