@@ -32,8 +32,6 @@ enum What {
     Imap(imap::Options),
     /// How cost grows with the messages of a mailbox and with the mailboxes.
     Growth(growth::Options),
-    /// The client library: a full synchronisation beside mbsync.
-    Lps(lps::Options),
     /// Does each hot path once, for `bench/instructions`.
     Hot(hot::Options),
     /// The client library.
@@ -110,7 +108,6 @@ fn main() -> Result<(), String> {
     let options = match Arguments::parse().what {
         What::Delivery(options) => options,
         What::Imap(options) => return imap::run(&options),
-        What::Lps(options) => return lps::run(&options),
         What::Growth(options) => return growth::run(&options),
         What::Hot(options) => return hot::run(&options),
         What::Lps(options) => return lps::run(&options),

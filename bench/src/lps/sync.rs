@@ -13,8 +13,66 @@ use psc::Secret;
 use serde_json::Value;
 
 use super::dovecot::{Dovecot, USER};
-use super::{Options, Row};
 use crate::imap::messages;
+use crate::report::{command, machine};
+
+/// How it is measured.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Runs of each measure; the median is printed.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Messages of the folder.
+    #[arg(long, default_value_t = 50_000)]
+    messages: usize,
+    /// Octets of attachment of each, besides some 3 KB of text.
+    #[arg(long, default_value_t = 2_000)]
+    attachment: usize,
+    /// The program whose sandbox gives certificates and settings.
+    #[arg(long, default_value = "target/release/vaguemestre")]
+    binary: PathBuf,
+    /// Where the server and the copies are kept: on the disk that is to be measured.
+    #[arg(long, default_value = "target/bench/lps")]
+    folder: PathBuf,
+    /// Also write the table to this Markdown file.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+}
+
+/// A line of the table.
+struct Row {
+    what: String,
+    unit: &'static str,
+    value: f64,
+}
+
+impl Row {
+    /// The median of some values.
+    fn median(what: impl Into<String>, unit: &'static str, mut values: Vec<f64>) -> Row {
+        values.sort_by(f64::total_cmp);
+        Row { what: what.into(), unit, value: values.get(values.len() / 2).copied().unwrap_or(f64::NAN) }
+    }
+}
+
+/// Measures and prints.
+pub fn run(options: &Options) -> Result<(), String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
+    let rows = runtime.block_on(measure(options))?;
+    let mut table = format!(
+        "Median of {} runs; {}; commit {}.\n\n| what | unit | value |\n|---|---|---|\n",
+        options.runs,
+        machine(),
+        command("git", &["rev-parse", "--short", "HEAD"])
+    );
+    for Row { what, unit, value } in &rows {
+        table.push_str(&format!("| {what} | {unit} | {value:.2} |\n"));
+    }
+    println!("{table}");
+    match &options.markdown {
+        Some(path) => std::fs::write(path, table).map_err(|e| format!("{}: {e}", path.display())),
+        None => Ok(()),
+    }
+}
 
 /// How long the sandbox may take to start.
 const START: Duration = Duration::from_secs(60);
@@ -78,8 +136,7 @@ impl Drop for World {
     }
 }
 
-/// The rows of this measure.
-pub async fn measure(options: &Options) -> Result<Vec<Row>, String> {
+async fn measure(options: &Options) -> Result<Vec<Row>, String> {
     if Command::new("mbsync").arg("--version").output().is_err() {
         return Err("mbsync is missing: apt-get install isync".into());
     }
