@@ -7,6 +7,7 @@ mod login;
 mod outbox;
 mod postfix;
 mod python;
+mod read;
 mod send;
 mod session;
 mod session_dovecot;
