@@ -241,9 +241,7 @@ fn header(head: &Head<'_>, kind: &str, boundary: &str, attach: bool) -> Result<V
 }
 
 fn moment(date: OffsetDateTime) -> Moment {
-    // Offsets are under a day, in minutes.
-    let offset_minutes = i16::try_from(date.offset().whole_minutes()).unwrap_or_default();
-    Moment { unix: date.unix_timestamp(), offset_minutes }
+    Moment { unix: date.unix_timestamp(), offset_minutes: date.offset().whole_minutes() }
 }
 
 fn part(out: &mut SpoolWriter, boundary: &str, fields: &str) -> Result<(), ReceiptError> {
