@@ -71,6 +71,19 @@ fn an_ins_is_qualified_only_with_its_oid_its_key_and_four_traits() {
 }
 
 #[test]
+fn two_matricules_are_two_patients_whatever_a_local_number_says() {
+    // ECO.2.1.1
+    let read = |text: &str| CdaHeader::read(text.as_bytes()).expect("a CDA").patient;
+    let other = N1.replace("255069999999934", "279035121518989");
+    assert!(N1.contains("IPP0001") && N3.contains("IPP0001"));
+    assert!(read(N1).is_same_as(&read(N3)));
+    assert!(!read(&other).is_same_as(&read(N3)) && !read(N3).is_same_as(&read(&other)));
+    // Without a matricule on one side the local number says.
+    let without = N3.replace("1.2.250.1.213.1.4.10", "1.2.250.1.999.1");
+    assert!(read(N1).is_same_as(&read(&without)));
+}
+
+#[test]
 fn what_is_not_a_cda_is_refused() {
     assert_eq!(CdaHeader::read(b"<ClinicalDocument/>").err(), Some(CdaError::NotCda));
     assert_eq!(CdaHeader::read(b"<a xmlns='urn:hl7-org:v3'/>").err(), Some(CdaError::NotCda));
