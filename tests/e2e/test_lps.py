@@ -254,8 +254,8 @@ class Command(SpaceTest):
         sent = self.marie.json("send", "--patient-ins", INS, *traits, *content, "--fin", "--yes")
         self.assertEqual(sent["recipients"][0]["address"], f"{INS}@patient.mssante.fr")
         place = self.space.folder / self.space.json["mes"]["folder"] / INS
-        note = wait_for("the patient's mail", lambda: next((json.loads(file.read_text()) for file in place.glob("*.json")
-                        if sent["message_id"].encode() in file.with_suffix(".eml").read_bytes()), None))
+        note = wait_for("the patient's mail", lambda: next((json.loads(file.with_suffix(".json").read_text()) for file in place.glob("*.eml")
+                        if sent["message_id"].encode() in file.read_bytes()), None))
         self.assertTrue(note["fin"])
         # Not agreed to, a wrong key, other traits, typed by hand.
         self.assertEqual(self.marie.error("send", "--patient-ins", INS, *traits, *content, code=4)["code"], "command.not-confirmed")

@@ -116,8 +116,8 @@ class Story(SpaceTest):
         mes = marie.json("send", "--to-patient", "--cda", LETTER, "--text", "Bonjour.", "--fin", "--yes")
         self.assertEqual(mes["recipients"][0]["address"], f"{INS}@patient.mssante.fr")
         place = space.folder / space.json["mes"]["folder"] / INS
-        note = wait_for("Mon espace santé", lambda: next((json.loads(file.read_text()) for file in place.glob("*.json")
-                        if mes["message_id"].encode() in file.with_suffix(".eml").read_bytes()), None))
+        note = wait_for("Mon espace santé", lambda: next((json.loads(file.with_suffix(".json").read_text()) for file in place.glob("*.eml")
+                        if mes["message_id"].encode() in file.read_bytes()), None))
         self.assertTrue(note["fin"], "Mon espace santé lets the patient answer no more")
         self.assertIn(["X-MSS-MES", "FIN"], note["x_mss"])
 
