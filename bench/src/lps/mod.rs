@@ -1,6 +1,7 @@
 //! The client library: what mail software pays for it.
 
 mod compose;
+mod documents;
 mod dovecot;
 mod open;
 mod sync;
@@ -14,6 +15,8 @@ pub enum Options {
     Compose(compose::Options),
     /// Messages with documents opened per second; conversations made.
     Open(open::Options),
+    /// Archives built and opened, PDF copies and pages drawn per second, with a CDA of 100 KB.
+    Documents,
     /// A full synchronisation of 50,000 messages, beside mbsync.
     Sync(sync::Options),
 }
@@ -23,6 +26,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     match options {
         Options::Compose(options) => compose::run(options),
         Options::Open(options) => open::run(options),
+        Options::Documents => documents::run(),
         Options::Sync(options) => sync::run(options),
     }
 }
