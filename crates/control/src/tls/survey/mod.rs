@@ -92,6 +92,9 @@ pub struct Survey {
     pub shares: Vec<Group>,
     /// Chains seen, one for each kind of key.
     pub chains: Vec<Chain>,
+    /// The chains as sent, DER.
+    #[serde(skip)]
+    pub ders: Vec<Vec<Vec<u8>>>,
     /// Names of the authorities whose client certificates are asked for; none when none is asked for.
     pub client_certificate: Option<Vec<String>>,
     /// DEFLATE accepted.
@@ -165,6 +168,7 @@ pub async fn survey(
         primes: work.primes,
         shares: work.shares,
         chains,
+        ders,
         client_certificate,
         compression: work.compression,
         secure_renegotiation: work.secure_renegotiation,

@@ -1,5 +1,8 @@
 //! `vaguemestre control …`: one file per subcommand.
 
+mod catalogue;
+mod reports;
+mod run;
 mod tls;
 
 use crate::failure::Failure;
@@ -13,6 +16,18 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Runs a campaign: one file defines everything.
+    Run(run::Args),
+    /// Lists the cases of the catalogue.
+    List(catalogue::ListArgs),
+    /// Explains a case: what is done, what is expected, why, what to do.
+    Explain(catalogue::ExplainArgs),
+    /// Writes the report of a campaign in other forms.
+    Report(reports::ReportArgs),
+    /// Compares two campaigns.
+    Compare(reports::CompareArgs),
+    /// Checks that a report holds together: every proof and the chain over them.
+    Verify(reports::VerifyArgs),
     /// Looks at the TLS of any server: versions, suites, groups, certificates, hardening.
     Tls(tls::Args),
 }
@@ -20,6 +35,12 @@ enum Command {
 /// Runs it.
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
+        Command::Run(args) => run::run(args),
+        Command::List(args) => catalogue::list(args),
+        Command::Explain(args) => catalogue::explain(args),
+        Command::Report(args) => reports::report(args),
+        Command::Compare(args) => reports::compare(args),
+        Command::Verify(args) => reports::verify(args),
         Command::Tls(args) => tls::run(args),
     }
 }

@@ -1,0 +1,60 @@
+//! The cases, a file for each group. What is not here is told as « non exécuté », with its reason, never left out.
+
+mod autoconfig;
+mod imap;
+mod sessions;
+mod smtp;
+mod starttls;
+mod tls;
+mod tokens;
+
+use crate::catalogue::Case;
+use crate::context::{Context, Findings};
+use crate::verdict::Verdict;
+
+/// Every case this program runs.
+pub fn implemented() -> impl Iterator<Item = &'static str> {
+    [tls::CASES, starttls::CASES, autoconfig::CASES, imap::CASES, smtp::CASES, tokens::CASES, sessions::CASES]
+        .into_iter()
+        .flatten()
+        .copied()
+}
+
+/// Whether this program runs it.
+#[must_use]
+pub fn is_implemented(id: &str) -> bool {
+    implemented().any(|known| known == id)
+}
+
+/// Why a case is not run.
+fn absent(id: &str) -> &'static str {
+    match id {
+        "JWT-20" | "JWT-22" | "RES-01" | "RES-02" | "RES-03" | "RES-04" => {
+            "demande que l'opérateur s'adresse au bouchon PSC de l'application, qui n'existe pas encore"
+        }
+        "SMA-02" => "demande les boîtes pièges de l'application, qui n'existent pas encore",
+        _ => "n'est pas encore réalisé dans cette version de l'application",
+    }
+}
+
+/// Runs one.
+pub async fn run(case: &Case, context: &Context) -> Findings {
+    let mut findings = Findings::default();
+    if !is_implemented(&case.id) {
+        let cause = absent(&case.id).to_owned();
+        findings.tell("cas", None, &case.expected, "", Verdict::NonExecute { cause }, None);
+        return findings;
+    }
+    match case.group() {
+        "TLS" => tls::run(case, context, &mut findings).await,
+        "STL" => starttls::run(case, context, &mut findings).await,
+        "ACF" => autoconfig::run(case, context, &mut findings).await,
+        "IMA" => imap::run(case, context, &mut findings).await,
+        "SMA" => smtp::run(case, context, &mut findings).await,
+        "JWT" => tokens::run(case, context, &mut findings).await,
+        "SES" => sessions::run(case, context, &mut findings).await,
+        // `is_implemented` knows these groups only.
+        _ => {}
+    }
+    findings
+}

@@ -1,0 +1,230 @@
+//! A job: one TOML file that defines everything of a campaign (control.md §5.2). Unknown keys are refused; paths are relative to the file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a job cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The file cannot be read.
+    #[error("{path}: {error}: does the file exist?")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Not what a job must be; the text tells line and key.
+    #[error("{path}: {error}")]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: Box<toml::de::Error>,
+    },
+    /// A value that cannot be.
+    #[error("{0}")]
+    Value(String),
+}
+
+/// What is controlled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Plan {
+    /// « Mon API LPS accepte-t-elle les bons jetons et refuse-t-elle les mauvais ? »
+    #[serde(rename = "api-lps")]
+    ApiLps,
+}
+
+impl Plan {
+    /// The groups of cases it has.
+    #[must_use]
+    pub fn groups(self) -> &'static [&'static str] {
+        match self {
+            Plan::ApiLps => &["TLS", "STL", "ACF", "IMA", "SMA", "JWT", "SES"],
+        }
+    }
+
+    /// Stable, for files.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Plan::ApiLps => "api-lps",
+        }
+    }
+
+    /// In plain words.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Plan::ApiLps => "Mon API LPS accepte-t-elle les bons jetons et refuse-t-elle les mauvais ?",
+        }
+    }
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// What is controlled.
+    pub plan: Plan,
+    /// How its user calls it.
+    #[serde(default)]
+    pub name: String,
+    /// Who and what is controlled.
+    pub operator: Operator,
+    /// Where.
+    pub api_lps: ApiLps,
+    /// With which BAL.
+    #[serde(default)]
+    pub mailbox: Option<Mailbox>,
+    /// Who is believed.
+    #[serde(default)]
+    pub trust: Trust,
+    /// What signs tokens.
+    #[serde(default)]
+    pub psc: Option<Psc>,
+    /// How politely.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Who and what is controlled.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// Its name.
+    pub name: String,
+    /// Its domains.
+    pub domains: Vec<String>,
+    /// The product it runs.
+    #[serde(default)]
+    pub solution: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// Whether it has BAL APP.
+    #[serde(default)]
+    pub has_app: bool,
+}
+
+/// A server: address to connect to, and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// `address:port`.
+    pub address: SocketAddr,
+    /// Its DNS name.
+    pub name: String,
+}
+
+/// The servers of the API LPS.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiLps {
+    /// Reading.
+    pub imap: Server,
+    /// Sending.
+    pub smtp: Server,
+    /// Where autoconfiguration is, when the domain name system does not say (a sandbox).
+    #[serde(default)]
+    pub autoconfig: Option<SocketAddr>,
+    /// Whether loopback and private addresses may be declared (a sandbox).
+    #[serde(default)]
+    pub private_addresses: bool,
+}
+
+/// The BAL of the tests.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mailbox {
+    /// Its address. Messages of the tests are put there and taken away; nothing else is touched.
+    pub address: String,
+    /// Who opens it.
+    pub idnat: String,
+    /// A BAL of the same operator that this person may not open.
+    pub other_address: String,
+    /// Somebody who may not open the first.
+    pub other_idnat: String,
+}
+
+/// Who is believed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trust {
+    /// PEM file of the authorities; without it chains are described, not judged.
+    pub anchors: Option<PathBuf>,
+    /// Revocation lists beside those the certificates name.
+    pub crl: Vec<String>,
+}
+
+/// The Pro Santé Connect that the operator under test believes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Psc {
+    /// Its exact issuer.
+    pub issuer: String,
+    /// PEM file of the key of its JWKS: a test space only.
+    pub key: PathBuf,
+    /// `kid` of that key.
+    pub kid: String,
+    /// What tokens say of the client they were issued to (`azp`).
+    #[serde(default = "azp")]
+    pub azp: String,
+}
+
+fn azp() -> String {
+    "vaguemestre-controle".to_owned()
+}
+
+/// How politely.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Seconds to wait for an answer.
+    pub patience_seconds: u64,
+    /// Milliseconds between two connections.
+    pub pause_milliseconds: u64,
+    /// Most connections to each server by the TLS prober.
+    pub budget: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { patience_seconds: 10, pause_milliseconds: 0, budget: 400 }
+    }
+}
+
+impl Limits {
+    /// How long to wait.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience_seconds.clamp(1, 120))
+    }
+}
+
+impl Job {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`JobError`], with the line and what to do.
+    pub fn load(path: &Path) -> Result<Job, JobError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| JobError::Unreadable { path: path.to_owned(), error })?;
+        let mut job: Job =
+            toml::from_str(&text).map_err(|error| JobError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        if let Some(anchors) = &mut job.trust.anchors {
+            *anchors = folder.join(&anchors);
+        }
+        if let Some(psc) = &mut job.psc {
+            psc.key = folder.join(&psc.key);
+        }
+        if job.operator.domains.is_empty() {
+            return Err(JobError::Value("operator.domains: name at least one domain".to_owned()));
+        }
+        Ok(job)
+    }
+}
