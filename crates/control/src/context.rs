@@ -153,7 +153,9 @@ impl Context {
             Protocol::Imap => wire.imap_xoauth2(response, initial).await.map(|(answer, challenge)| {
                 let outcome = match answer.status.as_str() {
                     "OK" => LoginOutcome::Accepted,
-                    _ if answer.says("UNAVAILABLE") || answer.says("INUSE") || answer.says("LIMIT") => LoginOutcome::Temporary,
+                    _ if answer.says("UNAVAILABLE") || answer.says("INUSE") || answer.says("LIMIT") => {
+                        LoginOutcome::Temporary
+                    }
                     _ => LoginOutcome::Refused,
                 };
                 (outcome, answer.line, challenge)
@@ -185,7 +187,9 @@ impl Context {
     pub fn tokens(&self) -> Result<(&Forge, &Mailbox), Verdict> {
         match (&self.forge, &self.job.mailbox) {
             (Some(forge), Some(mailbox)) => Ok((forge, mailbox)),
-            (None, _) => Err(Verdict::NonExecute { cause: "le job n'a pas de section [psc] : aucun jeton ne peut être fait".into() }),
+            (None, _) => Err(Verdict::NonExecute {
+                cause: "le job n'a pas de section [psc] : aucun jeton ne peut être fait".into(),
+            }),
             (_, None) => Err(Verdict::NonExecute { cause: "le job n'a pas de section [mailbox]".into() }),
         }
     }
@@ -289,7 +293,15 @@ impl Findings {
     }
 
     /// Adds a variant in short.
-    pub fn tell(&mut self, nom: &str, protocole: Option<Protocol>, attendu: &str, observe: impl Into<String>, verdict: Verdict, proof: Option<String>) {
+    pub fn tell(
+        &mut self,
+        nom: &str,
+        protocole: Option<Protocol>,
+        attendu: &str,
+        observe: impl Into<String>,
+        verdict: Verdict,
+        proof: Option<String>,
+    ) {
         self.add(VariantResult {
             nom: nom.to_owned(),
             protocole,

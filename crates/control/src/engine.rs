@@ -105,7 +105,9 @@ pub async fn preflight(context: &Context) -> Vec<Preflight> {
         let place = &context.server(protocol).address;
         let (bon, detail) = match context.open(protocol, &log).await {
             Ok(_) => (true, format!("{place} répond, TLS établi")),
-            Err(error @ WireError::Unreachable(_)) => (false, format!("{place} : {error}. Vérifiez l'adresse, le port, le pare-feu.")),
+            Err(error @ WireError::Unreachable(_)) => {
+                (false, format!("{place} : {error}. Vérifiez l'adresse, le port, le pare-feu."))
+            }
             Err(error) => (false, format!("{place} : {error}")),
         };
         checks.push(Preflight { quoi: format!("{} : connexion et STARTTLS", protocol.label()), bon, detail });
@@ -117,10 +119,17 @@ pub async fn preflight(context: &Context) -> Vec<Preflight> {
             Some(login) if login.is_accepted() => (true, "un jeton nominal est accepté".to_owned()),
             Some(login) => (
                 false,
-                format!("{} — l'opérateur croit-il cet émetteur (psc.issuer) et cette clé ? la BAL est-elle à cet IDNAT ?", login.line),
+                format!(
+                    "{} — l'opérateur croit-il cet émetteur (psc.issuer) et cette clé ? la BAL est-elle à cet IDNAT ?",
+                    login.line
+                ),
             ),
         };
-        checks.push(Preflight { quoi: format!("{} : authentification nominale", protocol.label()), bon: check.0, detail: check.1 });
+        checks.push(Preflight {
+            quoi: format!("{} : authentification nominale", protocol.label()),
+            bon: check.0,
+            detail: check.1,
+        });
     }
     checks
 }
@@ -170,7 +179,10 @@ pub async fn run(context: &Context, only: &[String], depth: Depth, told: &(dyn F
         solution: job.operator.solution.clone(),
         version_solution: job.operator.version.clone(),
         domaines: job.operator.domains.clone(),
-        cible: Protocol::BOTH.iter().map(|p| format!("{} {} ({})", p.label(), context.server(*p).name, context.server(*p).address)).collect(),
+        cible: Protocol::BOTH
+            .iter()
+            .map(|p| format!("{} {} ({})", p.label(), context.server(*p).name, context.server(*p).address))
+            .collect(),
         profondeur: depth,
         partielle: !only.is_empty() || depth == Depth::Eclair,
         debut: rfc3339(began),

@@ -207,7 +207,8 @@ impl Forge {
     /// # Errors
     /// Only if OpenSSL cannot work.
     pub fn make(&self, idnat: &str, other: &str, mutations: &[Mutation]) -> Result<String, ForgeError> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
+        let now =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
         let mut header = Map::new();
         header.insert("alg".to_owned(), json!("RS256"));
         header.insert("typ".to_owned(), json!("JWT"));
@@ -271,7 +272,9 @@ impl Forge {
                 }
                 Spoil::Espace => payload.insert(10, ' '),
                 Spoil::Bourrage => return Ok(format!("{header}==.{payload}==.{}==", base64url(&signature))),
-                Spoil::CinqSegments => return Ok(format!("{header}.{payload}.{payload}.{payload}.{}", base64url(&signature))),
+                Spoil::CinqSegments => {
+                    return Ok(format!("{header}.{payload}.{payload}.{payload}.{}", base64url(&signature)));
+                }
                 Spoil::Opaque => return Ok(id()),
                 Spoil::ClefDouble => {}
             }
@@ -284,11 +287,14 @@ impl Forge {
             Value::String(text) => match text.strip_prefix('T').map(str::parse::<i64>) {
                 Some(Ok(delta)) => json!(now + delta),
                 _ => {
-                    let text = text.replace("{iss}", &self.issuer).replace("{autre_idnat}", other).replace("{kid}", &self.kid);
-                    json!(match text.strip_prefix("{long:").and_then(|n| n.strip_suffix('}')).map(str::parse::<usize>) {
-                        Some(Ok(length)) => "k".repeat(length.min(100_000)),
-                        _ => text,
-                    })
+                    let text =
+                        text.replace("{iss}", &self.issuer).replace("{autre_idnat}", other).replace("{kid}", &self.kid);
+                    json!(
+                        match text.strip_prefix("{long:").and_then(|n| n.strip_suffix('}')).map(str::parse::<usize>) {
+                            Some(Ok(length)) => "k".repeat(length.min(100_000)),
+                            _ => text,
+                        }
+                    )
                 }
             },
             Value::Array(values) => values.iter().map(|value| self.value(value, now, other)).collect(),

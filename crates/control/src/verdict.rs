@@ -113,7 +113,9 @@ impl Verdict {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Verdict::Conforme | Verdict::NonConforme { .. } => None,
-            Verdict::NonApplicable { raison } | Verdict::Inconclusif { raison } | Verdict::AExaminer { raison } => Some(raison),
+            Verdict::NonApplicable { raison } | Verdict::Inconclusif { raison } | Verdict::AExaminer { raison } => {
+                Some(raison)
+            }
             Verdict::NonExecute { cause } => Some(cause),
         }
     }
@@ -219,7 +221,10 @@ mod tests {
         let verdict = |cases: &[(Severity, &Verdict)]| CampaignVerdict::of(cases.iter().copied());
         assert_eq!(verdict(&[(Blocking, &good), (Minor, &fault(Minor))]), CampaignVerdict::Conforme);
         assert_eq!(verdict(&[(Major, &fault(Major)), (Blocking, &good)]), CampaignVerdict::NonConformeMajeure);
-        assert_eq!(verdict(&[(Major, &fault(Major)), (Blocking, &fault(Blocking))]), CampaignVerdict::NonConformeBloquante);
+        assert_eq!(
+            verdict(&[(Major, &fault(Major)), (Blocking, &fault(Blocking))]),
+            CampaignVerdict::NonConformeBloquante
+        );
         // Whatever the rest.
         assert_eq!(verdict(&[(Blocking, &fault(Blocking)), (Major, &open)]), CampaignVerdict::NonEtabli);
         assert_eq!(verdict(&[(Minor, &open), (Major, &good)]), CampaignVerdict::Conforme);

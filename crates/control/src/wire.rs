@@ -159,7 +159,8 @@ impl Wire {
         };
         // Small dialogues; a failure only slows.
         let _ = stream.set_nodelay(true);
-        let mut wire = Wire { stream: Box::new(stream), pending: Vec::new(), patience, started, log: log.clone(), tag: 0 };
+        let mut wire =
+            Wire { stream: Box::new(stream), pending: Vec::new(), patience, started, log: log.clone(), tag: 0 };
         wire.remark(format!("connexion à {address}"));
         Ok(wire)
     }
@@ -262,7 +263,8 @@ impl Wire {
             Ok(Err(error)) => return Err(failed(error.to_string())),
             Err(_) => return Err(WireError::Silent),
         }
-        let (version, suite) = (tls.ssl().version_str(), tls.ssl().current_cipher().map_or("?", |cipher| cipher.name()));
+        let (version, suite) =
+            (tls.ssl().version_str(), tls.ssl().current_cipher().map_or("?", |cipher| cipher.name()));
         let text = format!("TLS établi : {version}, {suite}");
         let mut wire = Wire { stream: Box::new(tls), ..self };
         wire.remark(text);
@@ -327,7 +329,11 @@ impl Wire {
     ///
     /// # Errors
     /// [`WireError`].
-    pub async fn imap_xoauth2(&mut self, response: &[u8], initial: bool) -> Result<(ImapAnswer, Option<String>), WireError> {
+    pub async fn imap_xoauth2(
+        &mut self,
+        response: &[u8],
+        initial: bool,
+    ) -> Result<(ImapAnswer, Option<String>), WireError> {
         let tag = self.next_tag();
         let encoded = encode_block(response);
         let kept = secret(response);
@@ -396,7 +402,11 @@ impl Wire {
     ///
     /// # Errors
     /// [`WireError`].
-    pub async fn smtp_xoauth2(&mut self, response: &[u8], initial: bool) -> Result<(SmtpAnswer, Option<String>), WireError> {
+    pub async fn smtp_xoauth2(
+        &mut self,
+        response: &[u8],
+        initial: bool,
+    ) -> Result<(SmtpAnswer, Option<String>), WireError> {
         let encoded = encode_block(response);
         let kept = secret(response);
         if initial {

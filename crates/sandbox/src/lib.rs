@@ -20,6 +20,7 @@ pub mod directory;
 mod dns;
 mod error;
 mod layout;
+mod control;
 mod lps;
 pub mod mes;
 mod operators;

@@ -24,7 +24,7 @@ use crate::ports::Reserved;
 use crate::psc::claims::ACCESS_TTL;
 use crate::psc::{Keys, Psc, Service};
 use crate::publisher::{self, Publisher};
-use crate::{Layout, Ports, SandboxError, lps, mes, operators};
+use crate::{Layout, Ports, SandboxError, control, lps, mes, operators};
 
 /// Starts tried when a port is taken between its choice and its use.
 const TRIES: usize = 4;
@@ -234,6 +234,7 @@ impl Starting {
             }
         };
         lps::write(&self.layout, &ports)?;
+        control::write(&self.layout, &ports, &keys)?;
         let description = describe(&ports, &pki, &psc, &keys, directory_key)?;
         description.write(&self.layout.description())?;
         Ok(Sandbox {

@@ -139,3 +139,8 @@ fn story() {
 fn editor() {
     python("test_editor.py");
 }
+
+#[test]
+fn control_run() {
+    python("test_control_run.py");
+}

@@ -81,7 +81,9 @@ async fn ask(context: &Context, domain: &str) -> Result<Answer, Unseen> {
     let address: SocketAddr = match context.job.api_lps.autoconfig {
         Some(address) => address,
         None => {
-            let found = timeout(patience, lookup_host((host.as_str(), 443))).await.map_err(|_| unseen("la résolution de nom ne répond pas"))?;
+            let found = timeout(patience, lookup_host((host.as_str(), 443)))
+                .await
+                .map_err(|_| unseen("la résolution de nom ne répond pas"))?;
             let mut found = found.map_err(|error| unseen(format!("{host} ne se résout pas : {error}")))?;
             found.next().ok_or_else(|| unseen(format!("{host} n'a pas d'adresse")))?
         }
@@ -94,11 +96,20 @@ async fn ask(context: &Context, domain: &str) -> Result<Answer, Unseen> {
         })?;
         let mut connector = SslConnector::builder(SslMethod::tls_client()).map_err(unseen)?;
         connector.set_verify(SslVerifyMode::NONE);
-        let ssl = connector.build().configure().map_err(unseen)?.verify_hostname(false).into_ssl(&host).map_err(unseen)?;
+        let ssl =
+            connector.build().configure().map_err(unseen)?.verify_hostname(false).into_ssl(&host).map_err(unseen)?;
         let mut tls = tokio_openssl::SslStream::new(ssl, stream).map_err(unseen)?;
-        std::pin::Pin::new(&mut tls).connect().await.map_err(|error| unseen(format!("TLS : {}", shown(&error.to_string()))))?;
-        let chain = tls.ssl().peer_cert_chain().map(|chain| chain.iter().filter_map(|c| c.to_der().ok()).collect()).unwrap_or_default();
-        let request = format!("GET /mail/config-v1.1.xml HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+        std::pin::Pin::new(&mut tls)
+            .connect()
+            .await
+            .map_err(|error| unseen(format!("TLS : {}", shown(&error.to_string()))))?;
+        let chain = tls
+            .ssl()
+            .peer_cert_chain()
+            .map(|chain| chain.iter().filter_map(|c| c.to_der().ok()).collect())
+            .unwrap_or_default();
+        let request =
+            format!("GET /mail/config-v1.1.xml HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n");
         tls.write_all(request.as_bytes()).await.map_err(unseen)?;
         let mut octets = Vec::new();
         // The end of TLS is often missing; what came is what is looked at.
@@ -109,7 +120,11 @@ async fn ask(context: &Context, domain: &str) -> Result<Answer, Unseen> {
     let (octets, chain) = timeout(patience, exchange).await.map_err(|_| unseen("le serveur se tait"))??;
     let text = String::from_utf8_lossy(&octets).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| unseen("ce n'est pas une réponse HTTP"))?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| unseen("ce n'est pas une réponse HTTP"))?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| unseen("ce n'est pas une réponse HTTP"))?;
     let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     Ok(Answer {
         url: format!("https://{host}/mail/config-v1.1.xml"),
@@ -151,22 +166,37 @@ async fn look(case: &Case, context: &Context, domain: &str, answer: &Answer) -> 
         }
         "ACF-02" => {
             let host = format!("autoconfig.{domain}");
-            let chain = certificate::read(&answer.chain, Some(&host), context.anchors.as_ref(), std::time::SystemTime::now());
-            let Some(leaf) = chain.certificates.first() else { return (String::new(), Verdict::unclear("aucun certificat vu")) };
-            let told = format!("noms : {} ; {} jours restants ; émetteur {}", leaf.names.join(", "), chain.days_left, leaf.issuer);
+            let chain =
+                certificate::read(&answer.chain, Some(&host), context.anchors.as_ref(), std::time::SystemTime::now());
+            let Some(leaf) = chain.certificates.first() else {
+                return (String::new(), Verdict::unclear("aucun certificat vu"));
+            };
+            let told = format!(
+                "noms : {} ; {} jours restants ; émetteur {}",
+                leaf.names.join(", "),
+                chain.days_left,
+                leaf.issuer
+            );
             match &chain.verdict {
                 Some(verdict) => {
                     let fault = verdict.fault.clone().map(|fault| format!(" ; refusée : {fault}")).unwrap_or_default();
                     (format!("{told}{fault}"), judge(verdict.is_good && chain.name_matches == Some(true), case))
                 }
-                None => (told, Verdict::NonExecute { cause: "le job ne nomme pas d'autorités (trust.anchors)".to_owned() }),
+                None => {
+                    (told, Verdict::NonExecute { cause: "le job ne nomme pas d'autorités (trust.anchors)".to_owned() })
+                }
             }
         }
         id => {
             let document = match parse(&answer.body) {
                 Ok(document) => document,
                 Err(wrong) if id == "ACF-03" => return (wrong, Verdict::fault(case.severity)),
-                Err(wrong) => return (wrong.clone(), Verdict::unclear(format!("le document n'est pas lisible (voir ACF-03) : {wrong}"))),
+                Err(wrong) => {
+                    return (
+                        wrong.clone(),
+                        Verdict::unclear(format!("le document n'est pas lisible (voir ACF-03) : {wrong}")),
+                    );
+                }
             };
             entries(id, case, context, domain, &document).await
         }
@@ -189,16 +219,22 @@ fn parse(body: &str) -> Result<Read, String> {
         return Err("clientConfig sans version=\"1.1\"".to_owned());
     }
     let child = |node: roxmltree::Node<'_, '_>, name: &str| {
-        node.children().find(|child| child.has_tag_name(name)).and_then(|child| child.text()).map(|text| shown(text.trim()))
+        node.children()
+            .find(|child| child.has_tag_name(name))
+            .and_then(|child| child.text())
+            .map(|text| shown(text.trim()))
     };
     let provider = root.children().find(|node| node.has_tag_name("emailProvider")).ok_or("sans emailProvider")?;
     if provider.attribute("id").is_none() {
         return Err("emailProvider sans id".to_owned());
     }
     let mut entries = Vec::new();
-    for node in provider.children().filter(|node| matches!(node.tag_name().name(), "incomingServer" | "outgoingServer")) {
+    for node in provider.children().filter(|node| matches!(node.tag_name().name(), "incomingServer" | "outgoingServer"))
+    {
         let place = document.text_pos_at(node.range().start);
-        let need = |name: &str| child(node, name).ok_or_else(|| format!("ligne {}, colonne {} : sans {name}", place.row, place.col));
+        let need = |name: &str| {
+            child(node, name).ok_or_else(|| format!("ligne {}, colonne {} : sans {name}", place.row, place.col))
+        };
         let authentications: Vec<String> = node
             .children()
             .filter(|child| child.has_tag_name("authentication"))
@@ -244,18 +280,30 @@ async fn entries(id: &str, case: &Case, context: &Context, domain: &str, read: &
         }
         "ACF-05" => {
             if !context.job.operator.has_app {
-                return (String::new(), Verdict::NonApplicable { raison: "l'opérateur ne propose pas de BAL APP (operator.has_app)".to_owned() });
+                return (
+                    String::new(),
+                    Verdict::NonApplicable {
+                        raison: "l'opérateur ne propose pas de BAL APP (operator.has_app)".to_owned(),
+                    },
+                );
             }
             let (imap, smtp) = (with("imap", &["TLS-client-cert"]), with("smtp", &["TLS-client-cert"]));
             (format!("imap {} ; smtp {}", told(imap), told(smtp)), judge(imap.is_some() && smtp.is_some(), case))
         }
         "ACF-06" => hosts(case, context, read).await,
         _ => {
-            let tested = [(&context.job.api_lps.imap, with("imap", &["OAuth2", "OAuth"])), (&context.job.api_lps.smtp, with("smtp", &["OAuth2", "OAuth"]))];
+            let tested = [
+                (&context.job.api_lps.imap, with("imap", &["OAuth2", "OAuth"])),
+                (&context.job.api_lps.smtp, with("smtp", &["OAuth2", "OAuth"])),
+            ];
             let is_same = tested.iter().all(|(server, entry)| {
-                entry.is_some_and(|e| e.host.eq_ignore_ascii_case(&server.name) && e.port == server.address.port().to_string())
+                entry.is_some_and(|e| {
+                    e.host.eq_ignore_ascii_case(&server.name) && e.port == server.address.port().to_string()
+                })
             });
-            let text = tested.iter().map(|(server, entry)| format!("testé {}:{}, déclaré {}", server.name, server.address.port(), told(*entry)));
+            let text = tested.iter().map(|(server, entry)| {
+                format!("testé {}:{}, déclaré {}", server.name, server.address.port(), told(*entry))
+            });
             (text.collect::<Vec<_>>().join(" ; "), judge(is_same, case))
         }
     }
@@ -267,11 +315,15 @@ async fn hosts(case: &Case, context: &Context, read: &Read) -> (String, Verdict)
     let mut doubt = None;
     for entry in &read.entries {
         let place = format!("{}:{}", entry.host, entry.port);
-        let Ok(port) = entry.port.parse::<u16>() else { return (format!("port {}", entry.port), Verdict::fault(case.severity)) };
+        let Ok(port) = entry.port.parse::<u16>() else {
+            return (format!("port {}", entry.port), Verdict::fault(case.severity));
+        };
         if entry.host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || !entry.host.contains('.') {
             return (format!("{place} : une adresse au lieu d'un nom"), Verdict::fault(case.severity));
         }
-        let known = [&context.job.api_lps.imap, &context.job.api_lps.smtp].into_iter().find(|s| s.name.eq_ignore_ascii_case(&entry.host));
+        let known = [&context.job.api_lps.imap, &context.job.api_lps.smtp]
+            .into_iter()
+            .find(|s| s.name.eq_ignore_ascii_case(&entry.host));
         let address = match known {
             Some(server) => SocketAddr::new(server.address.ip(), port),
             None => match timeout(context.job.limits.patience(), lookup_host((entry.host.as_str(), port))).await {
@@ -288,7 +340,10 @@ async fn hosts(case: &Case, context: &Context, read: &Read) -> (String, Verdict)
             },
         };
         if !context.job.api_lps.private_addresses && !is_public(address.ip()) {
-            return (format!("{place} : {} n'est pas une adresse publique", address.ip()), Verdict::fault(case.severity));
+            return (
+                format!("{place} : {} n'est pas une adresse publique", address.ip()),
+                Verdict::fault(case.severity),
+            );
         }
         match timeout(context.job.limits.patience(), TcpStream::connect(address)).await {
             Ok(Ok(_)) => seen.push(place),
@@ -324,7 +379,11 @@ fn is_public(ip: IpAddr) -> bool {
             Some(mapped) => is_public(IpAddr::V4(mapped)),
             None => {
                 let first = ip.segments()[0];
-                !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || (first & 0xFE00) == 0xFC00 || (first & 0xFFC0) == 0xFE80)
+                !(ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_multicast()
+                    || (first & 0xFE00) == 0xFC00
+                    || (first & 0xFFC0) == 0xFE80)
             }
         },
     }
@@ -337,23 +396,45 @@ mod tests {
     #[test]
     fn documents() {
         let server = |kind: &str, auth: &str| {
-            format!("<{kind}Server type=\"imap\"><hostname>h.test</hostname><port>143</port><socketType>STARTTLS</socketType>\
-                     <username>%EMAILADDRESS%</username>{auth}</{kind}Server>")
+            format!(
+                "<{kind}Server type=\"imap\"><hostname>h.test</hostname><port>143</port><socketType>STARTTLS</socketType>\
+                     <username>%EMAILADDRESS%</username>{auth}</{kind}Server>"
+            )
         };
-        let whole = |inside: &str| format!("<clientConfig version=\"1.1\"><emailProvider id=\"a\"><domain>a.test</domain>{inside}</emailProvider></clientConfig>");
+        let whole = |inside: &str| {
+            format!(
+                "<clientConfig version=\"1.1\"><emailProvider id=\"a\"><domain>a.test</domain>{inside}</emailProvider></clientConfig>"
+            )
+        };
         let good = parse(&whole(&server("incoming", "<authentication>OAuth2</authentication>"))).expect("read");
         assert_eq!((good.entries.len(), good.domains.as_slice()), (1, &["a.test".to_owned()][..]));
         assert!(parse(&whole(&server("incoming", ""))).is_err_and(|wrong| wrong.contains("authentication")));
-        assert!(parse("<html/>").is_err() && parse("not xml").is_err() && parse("<clientConfig version=\"1.1\"/>").is_err());
+        assert!(
+            parse("<html/>").is_err() && parse("not xml").is_err() && parse("<clientConfig version=\"1.1\"/>").is_err()
+        );
         assert_eq!(dechunk("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"), "abcde");
         assert_eq!(dechunk("zz\r\nabc"), "");
     }
 
     #[test]
     fn addresses() {
-        for private in ["127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.1.2.3", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"] {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "0.1.2.3",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(!is_public(private.parse().expect("an address")), "{private}");
         }
-        assert!(is_public("91.198.174.192".parse().expect("an address")) && is_public("2a00:1450::1".parse().expect("an address")));
+        assert!(
+            is_public("91.198.174.192".parse().expect("an address"))
+                && is_public("2a00:1450::1".parse().expect("an address"))
+        );
     }
 }

@@ -51,7 +51,11 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
 async fn capabilities(context: &Context, log: &Log) -> Result<String, WireError> {
     let mut wire = context.open(IMAP, log).await?;
     let answer = wire.imap("CAPABILITY").await?;
-    Ok(answer.untagged.into_iter().find(|line| line.to_ascii_uppercase().starts_with("* CAPABILITY")).unwrap_or_default())
+    Ok(answer
+        .untagged
+        .into_iter()
+        .find(|line| line.to_ascii_uppercase().starts_with("* CAPABILITY"))
+        .unwrap_or_default())
 }
 
 /// A good response, and the words of a log-in that could not be made.
@@ -79,7 +83,9 @@ fn refused(login: &Login, level: Severity, is_sound: bool) -> Verdict {
 }
 
 async fn nominal(case: &Case, context: &Context, forge: &Forge, mailbox: &Mailbox, findings: &mut Findings) {
-    for (name, initial, level) in [("avec réponse initiale", true, case.severity), ("sans réponse initiale", false, Severity::Major)] {
+    for (name, initial, level) in
+        [("avec réponse initiale", true, case.severity), ("sans réponse initiale", false, Severity::Major)]
+    {
         let log = Log::default();
         let mut login = match response(forge, mailbox) {
             Ok(response) => context.login(IMAP, &response, initial, &log).await,
@@ -90,12 +96,16 @@ async fn nominal(case: &Case, context: &Context, forge: &Forge, mailbox: &Mailbo
         if let (true, Some(wire)) = (login.is_accepted(), &mut login.wire) {
             match wire.imap("SELECT INBOX").await {
                 Ok(answer) if answer.is_ok() => {}
-                Ok(answer) => (observed, verdict) = (format!("SELECT INBOX : {}", answer.line), Verdict::fault(case.severity)),
+                Ok(answer) => {
+                    (observed, verdict) = (format!("SELECT INBOX : {}", answer.line), Verdict::fault(case.severity))
+                }
                 Err(error) => (observed, verdict) = (error.to_string(), Verdict::unclear(error)),
             }
             match wire.imap("LOGOUT").await {
                 Ok(answer) if answer.untagged.iter().any(|line| line.to_ascii_uppercase().starts_with("* BYE")) => {}
-                Ok(_) if verdict == Verdict::Conforme => (observed, verdict) = ("LOGOUT sans BYE".to_owned(), Verdict::fault(Severity::Minor)),
+                Ok(_) if verdict == Verdict::Conforme => {
+                    (observed, verdict) = ("LOGOUT sans BYE".to_owned(), Verdict::fault(Severity::Minor))
+                }
                 _ => {}
             }
         }
@@ -124,7 +134,8 @@ async fn refusal(case: &Case, context: &Context, forge: &Forge, mailbox: &Mailbo
         LoginOutcome::Cut => Verdict::fault(case.severity),
         LoginOutcome::Temporary | LoginOutcome::Failed(_) => Verdict::unclear(&observed),
         LoginOutcome::Refused => {
-            let has_code = ["AUTHENTICATIONFAILED", "EXPIRED"].iter().any(|code| observed.to_ascii_uppercase().contains(code));
+            let has_code =
+                ["AUTHENTICATIONFAILED", "EXPIRED"].iter().any(|code| observed.to_ascii_uppercase().contains(code));
             let stays_out = match &mut login.wire {
                 Some(wire) => match wire.imap("SELECT INBOX").await {
                     Ok(answer) => !answer.is_ok(),
@@ -174,13 +185,21 @@ async fn malformed(case: &Case, context: &Context, forge: &Forge, mailbox: &Mail
         findings.tell(name, Some(IMAP), &case.expected, login.line, verdict, Some(proof));
     }
     let log = Log::default();
-    let login = context.login(IMAP, format!("user={user}\u{1}auth=bearer {token}\u{1}\u{1}").as_bytes(), true, &log).await;
+    let login =
+        context.login(IMAP, format!("user={user}\u{1}auth=bearer {token}\u{1}\u{1}").as_bytes(), true, &log).await;
     let verdict = match login.outcome {
         LoginOutcome::Temporary | LoginOutcome::Failed(_) => Verdict::unclear(&login.line),
         _ => Verdict::fault(Severity::Information),
     };
     let proof = findings.keep(&log.lines());
-    findings.tell("« bearer » en minuscules (constat)", Some(IMAP), "accepté ou refusé", login.line, verdict, Some(proof));
+    findings.tell(
+        "« bearer » en minuscules (constat)",
+        Some(IMAP),
+        "accepté ou refusé",
+        login.line,
+        verdict,
+        Some(proof),
+    );
 }
 
 async fn others(case: &Case, context: &Context, forge: &Forge, mailbox: &Mailbox, findings: &mut Findings) {
@@ -207,7 +226,16 @@ async fn oracle(case: &Case, context: &Context, forge: &Forge, mailbox: &Mailbox
         let Ok(token) = forge.nominal(&mailbox.idnat) else { break };
         let mut wire = match context.open(IMAP, &log).await {
             Ok(wire) => wire,
-            Err(error) => return findings.tell("cas", Some(IMAP), &case.expected, error.to_string(), Verdict::unclear(&error), None),
+            Err(error) => {
+                return findings.tell(
+                    "cas",
+                    Some(IMAP),
+                    &case.expected,
+                    error.to_string(),
+                    Verdict::unclear(&error),
+                    None,
+                );
+            }
         };
         let started = Instant::now();
         match wire.imap_xoauth2(&xoauth2(&users[at], &token), true).await {
@@ -215,7 +243,16 @@ async fn oracle(case: &Case, context: &Context, forge: &Forge, mailbox: &Mailbox
                 times[at].push(started.elapsed());
                 lines[at].get_or_insert_with(|| format!("{} {}", answer.line, challenge.unwrap_or_default()));
             }
-            Err(error) => return findings.tell("cas", Some(IMAP), &case.expected, error.to_string(), Verdict::unclear(&error), None),
+            Err(error) => {
+                return findings.tell(
+                    "cas",
+                    Some(IMAP),
+                    &case.expected,
+                    error.to_string(),
+                    Verdict::unclear(&error),
+                    None,
+                );
+            }
         }
     }
     let [absent, foreign] = times.map(|mut times| {
@@ -260,7 +297,8 @@ async fn operations(case: &Case, context: &Context, findings: &mut Findings) {
     let Some(login) = context.nominal(IMAP, &log).await else { return };
     let (observed, verdict) = match login.wire {
         Some(mut wire) if login.outcome == LoginOutcome::Accepted => {
-            let subject = format!("vaguemestre-controle {}", crate::report::sha256(log.lines().len().to_string().as_bytes()));
+            let subject =
+                format!("vaguemestre-controle {}", crate::report::sha256(log.lines().len().to_string().as_bytes()));
             match walk(&mut wire, &subject).await {
                 Ok(None) => ("tout est OK, le message supprimé ne réapparaît pas".to_owned(), Verdict::Conforme),
                 Ok(Some(wrong)) => (wrong, Verdict::fault(case.severity)),
@@ -282,7 +320,9 @@ async fn walk(wire: &mut crate::wire::Wire, subject: &str) -> Result<Option<Stri
             return refused(command, &answer.line);
         }
     }
-    let message = format!("From: <controle@vaguemestre.invalid>\r\nSubject: {subject}\r\nX-Vaguemestre-Controle: 1\r\n\r\nessai\r\n");
+    let message = format!(
+        "From: <controle@vaguemestre.invalid>\r\nSubject: {subject}\r\nX-Vaguemestre-Controle: 1\r\n\r\nessai\r\n"
+    );
     let tag = wire.next_tag();
     wire.say(&format!("{tag} APPEND INBOX {{{}}}", message.len())).await?;
     let line = wire.line().await?;

@@ -75,7 +75,8 @@ async fn without(case: &Case, context: &Context, log: &Log) -> Seen {
 /// A response whose token ends at this instant, given as the data do.
 fn response(context: &Context, mutations: &[Mutation]) -> Result<Vec<u8>, WireError> {
     let (forge, mailbox) = context.tokens().map_err(|_| WireError::Protocol("pas de jeton".to_owned()))?;
-    let token = forge.make(&mailbox.idnat, &mailbox.other_idnat, mutations).map_err(|e| WireError::Protocol(e.to_string()))?;
+    let token =
+        forge.make(&mailbox.idnat, &mailbox.other_idnat, mutations).map_err(|e| WireError::Protocol(e.to_string()))?;
     Ok(xoauth2(&mailbox.address, &token))
 }
 
@@ -164,7 +165,8 @@ async fn size(case: &Case, context: &Context, log: &Log) -> Seen {
     let own = context.job.mailbox.as_ref().map(|mailbox| mailbox.address.clone()).unwrap_or_default();
     let mut wire = session(context, log).await?;
     let answer = wire.smtp(EHLO).await?;
-    let limit = answer.extension("SIZE").and_then(|size| size.split(' ').nth(1)).and_then(|size| size.parse::<u64>().ok());
+    let limit =
+        answer.extension("SIZE").and_then(|size| size.split(' ').nth(1)).and_then(|size| size.parse::<u64>().ok());
     let Some(limit) = limit.filter(|limit| *limit > 0) else {
         return Ok(("SIZE n'est pas annoncé avec une limite".to_owned(), Verdict::fault(case.severity)));
     };

@@ -58,7 +58,12 @@ async fn greeted(context: &Context, protocol: Protocol, log: &Log) -> Result<(Wi
 
 /// Whether a line holds the word.
 fn holds(lines: &[String], word: &str) -> bool {
-    lines.iter().any(|line| line.to_ascii_uppercase().split([' ', '=']).flat_map(|part| [part, part.get(4..).unwrap_or("")]).any(|part| part == word))
+    lines.iter().any(|line| {
+        line.to_ascii_uppercase()
+            .split([' ', '='])
+            .flat_map(|part| [part, part.get(4..).unwrap_or("")])
+            .any(|part| part == word)
+    })
 }
 
 /// The verdict of what was found wrong.
@@ -76,7 +81,9 @@ async fn offered(case: &Case, context: &Context, protocol: Protocol, log: &Log) 
     }
     match context.open(protocol, log).await {
         Ok(_) => Ok(("annoncé, TLS établi".to_owned(), Verdict::Conforme)),
-        Err(WireError::Tls(why)) => Ok((format!("annoncé, mais la poignée de main échoue : {why}"), Verdict::fault(case.severity))),
+        Err(WireError::Tls(why)) => {
+            Ok((format!("annoncé, mais la poignée de main échoue : {why}"), Verdict::fault(case.severity)))
+        }
         Err(WireError::Protocol(line)) => Ok((format!("annoncé, puis refusé : {line}"), Verdict::fault(case.severity))),
         Err(error) => Err(error),
     }
@@ -103,9 +110,10 @@ async fn in_clear(case: &Case, context: &Context, protocol: Protocol, log: &Log)
                 // AUTHENTICATIONFAILED: the credential was read, in clear.
                 (answer.is_ok() || answer.says("AUTHENTICATIONFAILED"), answer.line)
             }),
-            Protocol::Smtp => {
-                wire.smtp(&full).await.map(|answer| (!matches!(answer.code, 500..=504 | 530 | 538), shown(answer.line())))
-            }
+            Protocol::Smtp => wire
+                .smtp(&full)
+                .await
+                .map(|answer| (!matches!(answer.code, 500..=504 | 530 | 538), shown(answer.line()))),
         };
         match answered {
             Ok((false, _)) => {}
@@ -185,7 +193,9 @@ async fn misplaced(case: &Case, context: &Context, protocol: Protocol, log: &Log
     }
     let with_parameter = match protocol {
         Protocol::Imap => wire.imap("STARTTLS x").await.map(|answer| (answer.status == "BAD", answer.line)),
-        Protocol::Smtp => wire.smtp("STARTTLS x").await.map(|answer| ((500..600).contains(&answer.code), shown(answer.line()))),
+        Protocol::Smtp => {
+            wire.smtp("STARTTLS x").await.map(|answer| ((500..600).contains(&answer.code), shown(answer.line())))
+        }
     };
     match with_parameter {
         Ok((true, _)) | Err(WireError::Closed) => {}
@@ -220,7 +230,10 @@ async fn failed(case: &Case, context: &Context, protocol: Protocol, log: &Log) -
             Ok(_) => {}
             Err(WireError::Closed) => break,
             Err(WireError::Silent) => {
-                return Ok(("la connexion reste ouverte après un échec de TLS".to_owned(), Verdict::fault(Severity::Minor)));
+                return Ok((
+                    "la connexion reste ouverte après un échec de TLS".to_owned(),
+                    Verdict::fault(Severity::Minor),
+                ));
             }
             Err(error) => return Err(error),
         }

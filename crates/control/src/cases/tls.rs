@@ -9,14 +9,15 @@ use trust::tls::{Anchors, Usage, verify_chain};
 
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, Protocol, judge};
+use crate::tls::Survey;
 use crate::tls::survey::{State, VersionSheet};
 use crate::tls::words::{Suite, Version};
-use crate::tls::Survey;
 use crate::verdict::{Severity, Verdict};
 
 /// What is run.
 pub(super) const CASES: &[&str] = &[
-    "TLS-01", "TLS-02", "TLS-03", "TLS-04", "TLS-05", "TLS-06", "TLS-07", "TLS-08", "TLS-09", "TLS-10", "TLS-11", "TLS-12", "TLS-13",
+    "TLS-01", "TLS-02", "TLS-03", "TLS-04", "TLS-05", "TLS-06", "TLS-07", "TLS-08", "TLS-09", "TLS-10", "TLS-11",
+    "TLS-12", "TLS-13",
 ];
 
 /// A certificate with less time left is told.
@@ -46,7 +47,8 @@ fn look(id: &str, case: &Case, context: &Context, survey: &Survey) -> (String, V
         let why = sheet.detail.clone().unwrap_or_else(|| "rien n'a été vu".to_owned());
         (why.clone(), Verdict::unclear(why))
     };
-    let is_incomplete = tls12.state == State::Inconclusive || (tls12.state == State::Accepted && tls12.detail.is_some());
+    let is_incomplete =
+        tls12.state == State::Inconclusive || (tls12.state == State::Accepted && tls12.detail.is_some());
     let names = |suites: &[Suite]| suites.iter().map(|suite| suite.name()).collect::<Vec<_>>().join(", ");
     match id {
         "TLS-01" => match tls12.state {
@@ -54,11 +56,15 @@ fn look(id: &str, case: &Case, context: &Context, survey: &Survey) -> (String, V
             state => (format!("TLS 1.2 : {}", french(state)), judge(state == State::Accepted, case)),
         },
         "TLS-02" => {
-            let old: Vec<&VersionSheet> = survey.versions.iter().filter(|sheet| sheet.version < Version::Tls12).collect();
-            let told: Vec<String> = old.iter().map(|sheet| format!("{} : {}", sheet.version, french(sheet.state))).collect();
+            let old: Vec<&VersionSheet> =
+                survey.versions.iter().filter(|sheet| sheet.version < Version::Tls12).collect();
+            let told: Vec<String> =
+                old.iter().map(|sheet| format!("{} : {}", sheet.version, french(sheet.state))).collect();
             let verdict = match old.iter().find(|sheet| sheet.state == State::Inconclusive) {
                 _ if old.iter().any(|sheet| sheet.state == State::Accepted) => Verdict::fault(case.severity),
-                Some(sheet) => Verdict::unclear(format!("{} : {}", sheet.version, sheet.detail.clone().unwrap_or_default())),
+                Some(sheet) => {
+                    Verdict::unclear(format!("{} : {}", sheet.version, sheet.detail.clone().unwrap_or_default()))
+                }
                 None if old.len() < 4 => Verdict::unclear("toutes les versions n'ont pas pu être essayées"),
                 None => Verdict::Conforme,
             };
@@ -82,7 +88,12 @@ fn look(id: &str, case: &Case, context: &Context, survey: &Survey) -> (String, V
         "TLS-05" => {
             let all = survey.versions.iter().flat_map(|sheet| &sheet.suites).copied();
             let is_bad = |suite: &Suite| {
-                !suite.is_forward_secret() || suite.is_null() || suite.is_export() || suite.is_rc4() || suite.is_3des() || suite.is_old()
+                !suite.is_forward_secret()
+                    || suite.is_null()
+                    || suite.is_export()
+                    || suite.is_rc4()
+                    || suite.is_3des()
+                    || suite.is_old()
             };
             let mut bad: Vec<Suite> = all.filter(is_bad).collect();
             bad.sort();
@@ -95,11 +106,14 @@ fn look(id: &str, case: &Case, context: &Context, survey: &Survey) -> (String, V
         }
         "TLS-06" => match survey.primes.iter().map(|prime| prime.bits).min() {
             None if is_incomplete => open(tls12),
-            None => ("DHE non proposé".to_owned(), Verdict::NonApplicable { raison: "DHE n'est pas proposé".to_owned() }),
+            None => {
+                ("DHE non proposé".to_owned(), Verdict::NonApplicable { raison: "DHE n'est pas proposé".to_owned() })
+            }
             Some(least) => (format!("nombre premier de {least} bits au moins"), judge(least >= 2048, case)),
         },
         "TLS-07" => {
-            let weak: Vec<String> = survey.curves.iter().filter(|group| !group.is_enough()).map(|group| group.name()).collect();
+            let weak: Vec<String> =
+                survey.curves.iter().filter(|group| !group.is_enough()).map(|group| group.name()).collect();
             let all: Vec<String> = survey.curves.iter().map(|group| group.name()).collect();
             match (all.is_empty(), weak.is_empty()) {
                 (true, _) if is_incomplete => open(tls12),
@@ -111,7 +125,10 @@ fn look(id: &str, case: &Case, context: &Context, survey: &Survey) -> (String, V
         "TLS-13" => {
             let state = sheet(Version::Tls13).map_or("inconnu", |sheet| french(sheet.state));
             // One address for each server is named in the job.
-            (format!("TLS 1.3 : {state} (constat) ; une seule adresse déclarée : {}", survey.address), Verdict::Conforme)
+            (
+                format!("TLS 1.3 : {state} (constat) ; une seule adresse déclarée : {}", survey.address),
+                Verdict::Conforme,
+            )
         }
         "TLS-12" => hardening(survey),
         _ => certificate(id, case, context, survey),
@@ -133,7 +150,8 @@ fn hardening(survey: &Survey) -> (String, Verdict) {
         (survey.extended_master_secret, true, "extended master secret"),
         (survey.sha1_signature, false, "SHA-1 dans l'échange de clés"),
     ];
-    let wrong: Vec<&str> = questions.iter().filter(|(seen, right, _)| seen.is_some_and(|seen| seen != *right)).map(|q| q.2).collect();
+    let wrong: Vec<&str> =
+        questions.iter().filter(|(seen, right, _)| seen.is_some_and(|seen| seen != *right)).map(|q| q.2).collect();
     if !wrong.is_empty() {
         let level = if survey.compression == Some(true) { Severity::Major } else { Severity::Minor };
         return (format!("à corriger : {}", wrong.join(", ")), Verdict::fault(level));
@@ -159,7 +177,10 @@ fn certificate(id: &str, case: &Case, context: &Context, survey: &Survey) -> (St
             let alone = roots_only(anchors).is_none_or(|roots| is_whole(survey, &roots));
             let is_good = chain.verdict.as_ref().is_some_and(|verdict| verdict.is_good);
             match (is_good, alone, chain.is_ordered) {
-                (false, ..) if chain.days_left < 0 => (format!("{sent} ; expiré (voir TLS-09)"), Verdict::unclear("certificat expiré : la chaîne n'est pas jugée ici")),
+                (false, ..) if chain.days_left < 0 => (
+                    format!("{sent} ; expiré (voir TLS-09)"),
+                    Verdict::unclear("certificat expiré : la chaîne n'est pas jugée ici"),
+                ),
                 (false, ..) => {
                     let fault = chain.verdict.as_ref().and_then(|verdict| verdict.fault.clone()).unwrap_or_default();
                     (format!("{sent} ; refusée : {fault}"), Verdict::fault(case.severity))
@@ -215,9 +236,17 @@ fn is_whole(survey: &Survey, roots: &Anchors) -> bool {
 
 async fn revocation(context: &Context, survey: &Survey) -> (String, Verdict) {
     let (Some(anchors), Some((leaf, above))) = (&context.anchors, chain_of(survey)) else {
-        return (String::new(), Verdict::NonExecute { cause: "pas d'autorités (trust.anchors) ou pas de certificat".to_owned() });
+        return (
+            String::new(),
+            Verdict::NonExecute { cause: "pas d'autorités (trust.anchors) ou pas de certificat".to_owned() },
+        );
     };
-    let own = survey.chains.first().and_then(|chain| chain.certificates.first()).map(|sheet| sheet.crl.clone()).unwrap_or_default();
+    let own = survey
+        .chains
+        .first()
+        .and_then(|chain| chain.certificates.first())
+        .map(|sheet| sheet.crl.clone())
+        .unwrap_or_default();
     let declared = context.job.trust.crl.iter().cloned();
     let urls: Vec<String> = declared.chain(own.into_iter().filter(|_| context.job.trust.crl.is_empty())).collect();
     if urls.is_empty() {
@@ -230,12 +259,19 @@ async fn revocation(context: &Context, survey: &Survey) -> (String, Verdict) {
     };
     let failed = match tokio::time::timeout(FETCH, lists.refresh()).await {
         Ok(failed) => failed,
-        Err(_) => return ("les listes ne viennent pas".to_owned(), Verdict::unclear("les listes de révocation ne viennent pas")),
+        Err(_) => {
+            return (
+                "les listes ne viennent pas".to_owned(),
+                Verdict::unclear("les listes de révocation ne viennent pas"),
+            );
+        }
     };
     let now = std::time::SystemTime::now();
     match verify_chain(&leaf, &above, anchors, Usage::ServerAuth, now, &lists) {
         Ok(Ok(())) => (format!("non révoqué d'après {}", urls.join(", ")), Verdict::Conforme),
-        Ok(Err(trust::tls::CertificateFault::Revoked)) => ("certificat révoqué".to_owned(), Verdict::fault(Severity::Blocking)),
+        Ok(Err(trust::tls::CertificateFault::Revoked)) => {
+            ("certificat révoqué".to_owned(), Verdict::fault(Severity::Blocking))
+        }
         Ok(Err(fault)) => {
             let why = failed.first().map_or_else(|| fault.to_string(), |(_, error)| error.to_string());
             (why.clone(), Verdict::unclear(why))

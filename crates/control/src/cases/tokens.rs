@@ -8,8 +8,8 @@ use crate::wire::Log;
 
 /// What is run: every case that has variants in the data.
 pub(super) const CASES: &[&str] = &[
-    "JWT-01", "JWT-02", "JWT-03", "JWT-04", "JWT-05", "JWT-06", "JWT-07", "JWT-08", "JWT-09", "JWT-10", "JWT-11", "JWT-12", "JWT-13",
-    "JWT-14", "JWT-15", "JWT-16", "JWT-17", "JWT-18", "JWT-19", "JWT-21",
+    "JWT-01", "JWT-02", "JWT-03", "JWT-04", "JWT-05", "JWT-06", "JWT-07", "JWT-08", "JWT-09", "JWT-10", "JWT-11",
+    "JWT-12", "JWT-13", "JWT-14", "JWT-15", "JWT-16", "JWT-17", "JWT-18", "JWT-19", "JWT-21",
 ];
 
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
@@ -61,7 +61,12 @@ async fn is_good(context: &Context, protocol: Protocol, log: &Log) -> bool {
 }
 
 /// The deciding line, and what became of it; none when the token could not even be made.
-async fn try_one(context: &Context, protocol: Protocol, variant: &Variant, log: &Log) -> (String, Option<LoginOutcome>) {
+async fn try_one(
+    context: &Context,
+    protocol: Protocol,
+    variant: &Variant,
+    log: &Log,
+) -> (String, Option<LoginOutcome>) {
     let Ok((forge, mailbox)) = context.tokens() else { return (String::new(), None) };
     match forge.make(&mailbox.idnat, &mailbox.other_idnat, &variant.mutations) {
         Ok(token) => {
@@ -84,7 +89,9 @@ fn verdict(case: &Case, variant: &Variant, outcome: &LoginOutcome, observed: &st
     let level = variant.niveau.unwrap_or(case.severity);
     match (outcome, variant.attendu) {
         (LoginOutcome::Temporary | LoginOutcome::Failed(_), _) => Verdict::unclear(observed),
-        (LoginOutcome::Accepted, Expected::Refus) | (LoginOutcome::Refused | LoginOutcome::Cut, Expected::Accord) => Verdict::fault(level),
+        (LoginOutcome::Accepted, Expected::Refus) | (LoginOutcome::Refused | LoginOutcome::Cut, Expected::Accord) => {
+            Verdict::fault(level)
+        }
         (LoginOutcome::Accepted, Expected::Constat) => Verdict::fault(Severity::Information),
         _ => Verdict::Conforme,
     }

@@ -5,7 +5,18 @@ use crate::engine::Campaign;
 /// The report as CSV, UTF-8.
 #[must_use]
 pub fn csv(campaign: &Campaign) -> String {
-    let mut out = line(["cas", "titre", "gravité", "verdict du cas", "variante", "protocole", "attendu", "observé", "verdict", "raison"]);
+    let mut out = line([
+        "cas",
+        "titre",
+        "gravité",
+        "verdict du cas",
+        "variante",
+        "protocole",
+        "attendu",
+        "observé",
+        "verdict",
+        "raison",
+    ]);
     for case in &campaign.cas {
         for variant in &case.variantes {
             out += &line([

@@ -70,8 +70,10 @@ fn scope(campaign: &Campaign) -> String {
         ("Fin", campaign.fin.clone()),
         ("Catalogue", format!("{} (SHA-256 {})", catalogue.version, Catalogue::sha256())),
     ];
-    let rows: String =
-        rows.iter().map(|(name, value)| format!("<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n", escaped(value))).collect();
+    let rows: String = rows
+        .iter()
+        .map(|(name, value)| format!("<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n", escaped(value)))
+        .collect();
     format!("<h2>Périmètre</h2>\n<table>\n<caption>Ce qui a été contrôlé, quand, avec quoi</caption>\n{rows}</table>\n")
 }
 
@@ -193,7 +195,11 @@ fn article(case: &CaseResult, campaign: &Campaign) -> String {
     let mut shown = std::collections::BTreeSet::new();
     for key in case.variantes.iter().flat_map(|variant| &variant.preuves).filter(|key| shown.insert(key.as_str())) {
         let Some(proof) = campaign.preuves.get(key) else { continue };
-        out += &format!("<details><summary>Preuve <code>{}…</code></summary><pre>{}</pre></details>\n", escaped(&key[..12.min(key.len())]), proof_text(proof));
+        out += &format!(
+            "<details><summary>Preuve <code>{}…</code></summary><pre>{}</pre></details>\n",
+            escaped(&key[..12.min(key.len())]),
+            proof_text(proof)
+        );
     }
     out + "</article>\n"
 }

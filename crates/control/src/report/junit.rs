@@ -12,9 +12,15 @@ pub fn junit(campaign: &Campaign) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let seconds = |cases: &[&CaseResult]| cases.iter().map(|case| case.duree_ms).sum::<u64>() as f64 / 1000.0;
     let all: Vec<&CaseResult> = campaign.cas.iter().collect();
-    out += &format!("<testsuites name=\"{}\" tests=\"{}\" time=\"{:.3}\">\n", escaped(&campaign.operateur), all.len(), seconds(&all));
+    out += &format!(
+        "<testsuites name=\"{}\" tests=\"{}\" time=\"{:.3}\">\n",
+        escaped(&campaign.operateur),
+        all.len(),
+        seconds(&all)
+    );
     for (group, about) in &Catalogue::embedded().groups {
-        let cases: Vec<&CaseResult> = all.iter().copied().filter(|case| case.id.starts_with(&format!("{group}-"))).collect();
+        let cases: Vec<&CaseResult> =
+            all.iter().copied().filter(|case| case.id.starts_with(&format!("{group}-"))).collect();
         if cases.is_empty() {
             continue;
         }
@@ -55,7 +61,13 @@ fn test(case: &CaseResult) -> String {
         .filter(|variant| variant.verdict != Verdict::Conforme)
         .map(|variant| {
             let reason = variant.verdict.reason().unwrap_or_default();
-            format!("{} : attendu {} ; observé {} ; {} {reason}", variant.nom, variant.attendu, variant.observe, variant.verdict.label())
+            format!(
+                "{} : attendu {} ; observé {} ; {} {reason}",
+                variant.nom,
+                variant.attendu,
+                variant.observe,
+                variant.verdict.label()
+            )
         })
         .collect();
     let words = escaped(&words.join("\n"));
@@ -63,7 +75,9 @@ fn test(case: &CaseResult) -> String {
     let inside = match &case.verdict {
         verdict if is_failure(verdict) => format!("<failure message=\"{label}\">{words}</failure>"),
         verdict if is_error(verdict) => format!("<error message=\"{label}\">{words}</error>"),
-        verdict if is_skipped(verdict) => format!("<skipped message=\"{}\"/>", escaped(verdict.reason().unwrap_or_default())),
+        verdict if is_skipped(verdict) => {
+            format!("<skipped message=\"{}\"/>", escaped(verdict.reason().unwrap_or_default()))
+        }
         _ if words.is_empty() => String::new(),
         _ => format!("<system-out>{words}</system-out>"),
     };

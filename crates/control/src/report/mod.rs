@@ -188,7 +188,11 @@ mod tests {
         }
         assert!(roxmltree::Document::parse(&junit(&campaign)).is_ok());
         // A spreadsheet must not take a server's words for a formula.
-        assert!(csv(&campaign).lines().all(|line| !line.split(';').any(|cell| cell.trim_matches('"').starts_with(['=', '+', '@']))));
+        assert!(
+            csv(&campaign)
+                .lines()
+                .all(|line| !line.split(';').any(|cell| cell.trim_matches('"').starts_with(['=', '+', '@'])))
+        );
         assert_eq!(escaped("a\u{1}\u{7f}<'"), "a\u{FFFD}\u{FFFD}&lt;&#39;");
     }
 }

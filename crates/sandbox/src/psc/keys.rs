@@ -32,6 +32,11 @@ impl SigningKey {
         Ok(SigningKey { key, kid: URL_SAFE_NO_PAD.encode(digest) })
     }
 
+    /// Its name in the JWKS.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
     /// A signed compact JWS (RS256) of these claims.
     ///
     /// # Errors

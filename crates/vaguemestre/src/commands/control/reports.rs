@@ -61,7 +61,9 @@ pub struct ReportArgs {
 
 /// See the module.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vaguemestre control compare avant.json apres.json\n\nExit codes: 0 nothing is worse; 3 something is.")]
+#[command(
+    after_help = "Example:\n  vaguemestre control compare avant.json apres.json\n\nExit codes: 0 nothing is worse; 3 something is."
+)]
 pub struct CompareArgs {
     /// The older campaign.
     #[arg(value_name = "BEFORE")]
@@ -108,7 +110,8 @@ pub fn compare(args: CompareArgs) -> Result<(), Failure> {
         if previous == label {
             continue;
         }
-        let is_worse = previous == "conforme" || (label.starts_with("non conforme") && !previous.starts_with("non conforme"));
+        let is_worse =
+            previous == "conforme" || (label.starts_with("non conforme") && !previous.starts_with("non conforme"));
         worse += usize::from(is_worse);
         say(format!("{} {id} : {previous} → {label}", if is_worse { "✗" } else { " " }));
     }

@@ -53,7 +53,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let job = Job::load(&args.job)?;
     let context = Context::new(job)?;
     if let Some(unknown) = args.only.iter().find(|name| !is_known(name)) {
-        return Err(Failure::new(format!("{unknown}: no such case or group; see vaguemestre control list")).with_code(2));
+        return Err(
+            Failure::new(format!("{unknown}: no such case or group; see vaguemestre control list")).with_code(2)
+        );
     }
     if args.check {
         return check(&context);
@@ -90,7 +92,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     say(format!("{} — {} cas : {}", campaign.verdict.label(), campaign.cas.len(), counts.join(", ")));
     match campaign.verdict {
         CampaignVerdict::Conforme => Ok(()),
-        CampaignVerdict::NonEtabli => Err(Failure::new("no verdict: a major or blocking case is open").with_code(NOT_ESTABLISHED)),
+        CampaignVerdict::NonEtabli => {
+            Err(Failure::new("no verdict: a major or blocking case is open").with_code(NOT_ESTABLISHED))
+        }
         _ => Err(Failure::new("not conforming").with_code(NOT_CONFORMING)),
     }
 }

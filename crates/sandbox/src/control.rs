@@ -1,0 +1,76 @@
+//! `DIR/<operator>/control.toml`: the job of a campaign of the control application against that operator (docs/control.md), written anew
+//! at each start.
+
+use std::fmt::Write;
+
+use crate::cast::{self, Holder, OPERATORS};
+use crate::psc::{Keys, Psc};
+use crate::space::crl_url;
+use crate::{Layout, Ports, SandboxError};
+
+/// A text of TOML. JSON's escapes are TOML's too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Writes one file for each operator.
+pub(crate) fn write(layout: &Layout, ports: &Ports, keys: &Keys) -> Result<(), SandboxError> {
+    for (index, operator) in OPERATORS.iter().enumerate() {
+        let path = layout.operator(operator.name).join("control.toml");
+        std::fs::write(&path, job(index, ports, keys)).map_err(SandboxError::file(&path))?;
+    }
+    Ok(())
+}
+
+fn job(index: usize, ports: &Ports, keys: &Keys) -> String {
+    let (operator, own) = (&OPERATORS[index], &ports.operators[index]);
+    // The two people of the cast whose own BAL this operator keeps.
+    let mut people = cast::MAILBOXES.iter().filter_map(|mailbox| match mailbox.holder {
+        Holder::Person(id) if mailbox.operator == operator.name => Some((mailbox.address(), id)),
+        _ => None,
+    });
+    let mut text = "# A campaign of `vaguemestre control run` against this operator of a sandbox. Written anew at each start: changes made \
+                    here are lost.\n# Every key is explained in docs/control.md.\nplan = \"api-lps\"\nname = \"bac à sable\"\n"
+        .to_owned();
+    let home = |port: u16| quoted(&format!("127.0.0.1:{port}"));
+    let server = |port: u16| format!("{{ address = {}, name = {} }}", home(port), quoted(&operator.host("lps")));
+    let crl = |path| quoted(&crl_url(ports, path));
+    let lines = [
+        ("[operator]", String::new()),
+        ("name", quoted(&format!("Opérateur {} (bac à sable)", operator.name))),
+        ("domains", format!("[{}]", quoted(operator.domain))),
+        ("solution", quoted("Vaguemestre")),
+        ("version", quoted(env!("CARGO_PKG_VERSION"))),
+        ("has_app", "true".to_owned()),
+        ("[api_lps]", String::new()),
+        ("private_addresses", "true".to_owned()),
+        ("imap", server(own.imap)),
+        ("smtp", server(own.submission)),
+        ("autoconfig", home(own.autoconfig)),
+        ("[trust]", String::new()),
+        ("anchors", quoted("../pki/ca.pem")),
+        ("crl", format!("[{}, {}]", crl(trust::pki::INTERMEDIATE_CRL_PATH), crl(trust::pki::ROOT_CRL_PATH))),
+        ("[psc]", String::new()),
+        ("issuer", quoted(&Psc::on(ports.psc).issuer())),
+        ("key", quoted("../psc/signing.key")),
+        ("kid", quoted(keys.signing.kid())),
+    ];
+    let mut put = |key: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = match key.starts_with('[') {
+            true => writeln!(text, "\n{key}"),
+            false => writeln!(text, "{key} = {value}"),
+        };
+    };
+    for (key, value) in &lines {
+        put(key, value);
+    }
+    if let (Some((address, idnat)), Some((other_address, other_idnat))) = (people.next(), people.next()) {
+        put("[mailbox]", "");
+        put("address", &quoted(&address));
+        put("idnat", &quoted(idnat));
+        put("other_address", &quoted(&other_address));
+        put("other_idnat", &quoted(other_idnat));
+    }
+    text
+}
