@@ -138,7 +138,7 @@ impl Session {
         let permanent = permanent.filter(|permanent| !permanent.is_empty()).unwrap_or_else(|| vec!["\\*".into()]);
         let any = permanent.iter().any(|p| p == "\\*");
         let kept = |flag: &str| permanent.iter().any(|p| p.eq_ignore_ascii_case(flag));
-        match flags.iter().find(|flag| !kept(flag) && !(any && !flag.starts_with('\\'))) {
+        match flags.iter().find(|flag| !kept(flag) && (!any || flag.starts_with('\\'))) {
             Some(flag) if flag.starts_with('\\') && any => {
                 tracing::debug!(flag, "imap: a system flag that the server does not name as permanent");
                 Ok(())
