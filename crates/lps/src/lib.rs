@@ -23,23 +23,23 @@
 #![deny(missing_docs)]
 
 pub mod account;
-pub mod content;
-pub mod documents;
-pub mod discover;
+pub mod clean;
 pub mod compose;
+pub mod content;
+pub mod discover;
+pub mod documents;
 pub mod explain;
 pub mod find;
 mod handshake;
-pub mod space;
-pub mod clean;
 pub mod intake;
 pub mod journal;
 pub mod login;
 pub mod outbox;
 pub mod read;
-pub mod send;
 pub mod receipt;
+pub mod send;
 pub mod session;
+pub mod space;
 pub mod thread;
 pub mod trace;
 

@@ -14,13 +14,13 @@
 #![deny(missing_docs)]
 
 pub mod cast;
+mod control;
 mod describe;
 mod description;
 pub mod directory;
 mod dns;
 mod error;
 mod layout;
-mod control;
 mod lps;
 pub mod mes;
 mod operators;
