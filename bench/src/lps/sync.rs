@@ -198,7 +198,11 @@ async fn listed(space: &Arc<Space>, account: &Account) -> Result<usize, String> 
     let mut summaries = Vec::new();
     session.list_each("INBOX", &Listing::all(), &mut |s| summaries.push(s)).await.map_err(|e| e.to_string())?;
     session.close().await;
-    if summaries.len() == changes.arrived.len() { Ok(summaries.len()) } else { Err("two counts".into()) }
+    if summaries.len() == changes.arrived.len() {
+        Ok(summaries.len())
+    } else {
+        Err(format!("{} messages listed, {} synchronised", summaries.len(), changes.arrived.len()))
+    }
 }
 
 async fn whole(space: &Arc<Space>, account: &Account, folder: &Path) -> Result<usize, String> {

@@ -1,4 +1,9 @@
 //! Lists and searches, in pipelined windows: what was listed before a cut is not listed again.
+//!
+//! Servers may answer several windows before they end the first (Dovecot does): a summary is given when the window of its UID has
+//! ended, so that a cut between can neither lose one nor give it twice.
+
+use std::collections::{BTreeMap, VecDeque};
 
 use imap::client::{ClientError, Command, Fetched, Untagged, uid_sets};
 
@@ -71,12 +76,15 @@ impl Session {
             Some(limit) if limit < uids.len() => &uids[uids.len() - limit..],
             _ => &uids[..],
         };
-        let windows: Vec<String> = if validity.is_some() {
-            // All that there is between the first and the last of each: a range says it.
-            let range = |window: &[u32]| format!("{}:{}", window[0], window[window.len() - 1]);
+        // All that there is between the first and the last of each is wanted: a range says it.
+        let range = |window: &[u32]| (format!("{}:{}", window[0], window[window.len() - 1]), window[window.len() - 1]);
+        let windows: Vec<(String, u32)> = if validity.is_some() {
             uids.chunks(WINDOW).map(range).collect()
         } else {
-            uid_sets(uids, WINDOW)
+            uids.chunks(WINDOW)
+                .flat_map(|window| uid_sets(window, WINDOW))
+                .map(|set| (set.clone(), last(&set)))
+                .collect()
         };
         self.windows(folder, validity, &windows, &mut attempts, take).await
     }
@@ -85,7 +93,7 @@ impl Session {
         &self,
         folder: &str,
         mut validity: Option<u32>,
-        windows: &[String],
+        windows: &[(String, u32)],
         attempts: &mut Attempts,
         take: &mut (dyn FnMut(Summary) + Send),
     ) -> Result<(), SessionError> {
@@ -150,10 +158,15 @@ impl Link {
     }
 }
 
-/// Some windows ahead of the answers; `done` counts those that came whole.
+/// The largest UID of a set that [`uid_sets`] made: its last number.
+fn last(set: &str) -> u32 {
+    set.rsplit([',', ':']).next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
+}
+
+/// Some windows (each with its last UID) ahead of the answers; `done` counts those that ended, whose summaries are given.
 async fn fetch_windows(
     link: &mut Link,
-    windows: &[String],
+    windows: &[(String, u32)],
     done: &mut usize,
     take: &mut (dyn FnMut(Summary) + Send),
 ) -> Result<(), ClientError> {
@@ -161,34 +174,32 @@ async fn fetch_windows(
     let fields = FIELDS.join(" ");
     let items =
         format!("(UID FLAGS INTERNALDATE RFC822.SIZE{modseq} BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS ({fields})])");
-    let mut tags = std::collections::VecDeque::new();
-    let mut sent = 0;
-    for _ in 0..windows.len() {
-        while sent < windows.len() && tags.len() < AHEAD {
-            let command = super::link::Client::fetch_command(&windows[sent], &items, "");
-            tags.push_back(link.client.submit(&command).await?);
-            sent += 1;
+    let mut tags = VecDeque::new();
+    let mut waiting: BTreeMap<u32, Summary> = BTreeMap::new();
+    for (ended, (_, last)) in windows.iter().enumerate() {
+        while tags.len() < AHEAD && ended + tags.len() < windows.len() {
+            let (set, _) = &windows[ended + tags.len()];
+            tags.push_back(link.client.submit(&super::link::Client::fetch_command(set, &items, "")).await?);
         }
         let Some(tag) = tags.pop_front() else { break };
-        let mut window: Vec<Summary> = Vec::with_capacity(WINDOW);
-        let completed = link
-            .client
-            .complete(tag, &mut |untagged| {
-                if let Untagged::Fetch(fetched) = untagged
-                    && window.len() < 2 * WINDOW
-                    && let Some(summary) = summary(fetched)
-                {
-                    window.push(summary);
-                }
-            })
-            .await;
-        if let Err(error) = completed {
+        let mut each = |untagged| {
+            // One more than can have been asked for shows that it is too many.
+            if let Untagged::Fetch(fetched) = untagged
+                && waiting.len() <= AHEAD * WINDOW
+                && let Some(summary) = summary(fetched)
+            {
+                waiting.insert(summary.uid, summary);
+            }
+        };
+        if let Err(error) = link.client.complete(tag, &mut each).await {
             // What was asked ahead is still to be answered: the connection cannot be used by others.
             return Err(if error.is_clean() && !tags.is_empty() { ClientError::Closed } else { error });
         }
-        window.sort_by_key(|summary| summary.uid);
-        window.dedup_by_key(|summary| summary.uid);
-        window.into_iter().for_each(&mut *take);
+        if waiting.len() > AHEAD * WINDOW {
+            return Err(ClientError::TooMuch("messages that were not asked for"));
+        }
+        let later = waiting.split_off(&last.saturating_add(1));
+        std::mem::replace(&mut waiting, later).into_values().for_each(&mut *take);
         *done += 1;
     }
     Ok(())

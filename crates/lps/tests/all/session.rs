@@ -120,7 +120,7 @@ pub async fn put(session: &Session, folder: &str, octets: &[u8]) -> Option<u32> 
 }
 
 /// Another client, that keeps no state of ours.
-async fn other(space: &Arc<Space>, world: &World, imap: &Endpoint) -> Connection<TlsStream<TcpStream>> {
+pub async fn other(space: &Arc<Space>, world: &World, imap: &Endpoint) -> Connection<TlsStream<TcpStream>> {
     let stream = space.dial(imap).await.expect("reached");
     let connector = space.connector(None).expect("a connector");
     let mut client = client::open(stream, &imap.host, &connector, Patience::default()).await.expect("open");

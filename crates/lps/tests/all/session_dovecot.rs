@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use imap::client::Command;
 use lps::session::{Event, Known, Listing, Query, Session};
 use lps::{Credentials, Endpoint, Explain};
 use sandbox::Description;
 use sandbox::psc::Flaw;
 
-use crate::session::{HER_BOX, MARIE, Minted, account, dropper, endpoint, message, put};
+use crate::session::{HER_BOX, MARIE, Minted, account, dropper, endpoint, message, other as other_client, put};
 use crate::world::World;
 
 /// Dovecot, running.
@@ -149,6 +150,16 @@ async fn the_same_on_dovecot() {
     assert_eq!((changes.arrived, changes.marked, changes.vanished), (vec![], vec![uids[0]], uids[2..5].to_vec()));
     assert_eq!(known.flags(uids[0]).expect("known"), ["\\Seen", "$Integrated"]);
     assert_eq!(other.list("Été", &Listing::all()).await.expect("listed").len(), 1);
+
+    // Ten thousand, which Dovecot answers several windows of before it ends the first.
+    let mut raw = other_client(&space, &world, &imap).await;
+    for _ in 0..12 {
+        raw.run(&Command::new("UID COPY").text(" 1:* \"INBOX\""), &mut |_| {}).await.expect("copied");
+    }
+    let listed = session.list("INBOX", &Listing::all()).await.expect("listed");
+    assert_eq!(listed.len(), 3 << 12);
+    assert!(listed.windows(2).all(|pair| pair[0].uid < pair[1].uid));
+    assert_eq!(session.sync("INBOX", &mut known).await.expect("synchronised").arrived.len(), (3 << 12) - 3);
 
     // Dropped again and again.
     let port = dropper(("127.0.0.1".to_owned(), dovecot.port), Duration::from_millis(600)).await;
