@@ -132,7 +132,7 @@ mod tests {
             nom: "exp = T-1h".into(),
             protocole: None,
             attendu: "refus".into(),
-            observe: "235 <b>;=cmd".into(),
+            observe: "=235 <b>".into(),
             verdict: Verdict::fault(Severity::Blocking),
             controle_avant: Some(true),
             controle_apres: Some(true),
