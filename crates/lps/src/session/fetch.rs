@@ -1,5 +1,7 @@
 //! Messages whole, one streamed or many given as they come, and header fields.
 
+use std::collections::HashSet;
+
 use imap::client::{Fetched, Wanted, uid_sets};
 use tokio::io::AsyncWrite;
 
@@ -7,8 +9,8 @@ use super::attempt::Attempts;
 use super::{Session, SessionError};
 use crate::trace::Action;
 
-/// Messages of one command when many are fetched.
-const WINDOW: usize = 50;
+/// Messages of one command when many are fetched: what came before a cut is kept, so that only round trips count.
+const WINDOW: usize = 500;
 /// Octets of header fields kept: everything under this is a header.
 const MAX_FIELDS: usize = 1024 * 1024;
 
@@ -116,11 +118,13 @@ impl Session {
                     guard.kept();
                     return Err(SessionError::FolderChanged(folder.to_owned()));
                 }
-                let mut given = Vec::new();
+                let mut given = HashSet::new();
                 let mut each = |fetched: Fetched, octets: Option<bytes::Bytes>| {
                     let whole = fetched.sections.iter().any(|section| section.name.is_empty());
-                    if let Some(uid) = fetched.uid.filter(|uid| whole && left.contains(uid) && !given.contains(uid)) {
-                        given.push(uid);
+                    if let Some(uid) =
+                        fetched.uid.filter(|uid| whole && left.binary_search(uid).is_ok() && !given.contains(uid))
+                    {
+                        given.insert(uid);
                         take(uid, octets);
                     }
                 };

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use imap::client::Command;
 use lps::session::{Event, Known, Listing, Query, Session};
 use lps::{Credentials, Endpoint, Explain};
 use sandbox::Description;
@@ -154,7 +153,7 @@ async fn the_same_on_dovecot() {
     // Ten thousand, which Dovecot answers several windows of before it ends the first.
     let mut raw = other_client(&space, &world, &imap).await;
     for _ in 0..12 {
-        raw.run(&Command::new("UID COPY").text(" 1:* \"INBOX\""), &mut |_| {}).await.expect("copied");
+        raw.run(&imap::client::Command::new("UID COPY").text(" 1:* \"INBOX\""), &mut |_| {}).await.expect("copied");
     }
     let listed = session.list("INBOX", &Listing::all()).await.expect("listed");
     assert_eq!(listed.len(), 3 << 12);
