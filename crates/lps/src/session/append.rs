@@ -120,16 +120,11 @@ impl Session {
         attempts: &mut Attempts,
     ) -> Result<Vec<u32>, SessionError> {
         let first = first.unwrap_or(1);
-        // The folder is opened anew, so that what came meanwhile is seen.
         let query = Query::Uids(first, u32::MAX).and(Query::message_id(id));
         loop {
             let mut guard = self.enter(Some(folder), attempts).await?;
-            let client = &mut guard.link().client;
-            let looked = async {
-                client.noop(&mut |_| {}).await?;
-                client.uid_search(|command: Command| query.write(command), query.needs_utf8()).await
-            };
-            match looked.await {
+            let keys = |command: Command| query.write(command);
+            match guard.link().client.uid_search(keys, query.needs_utf8()).await {
                 Ok(mut uids) => {
                     guard.kept();
                     uids.retain(|uid| *uid >= first);

@@ -110,8 +110,18 @@ impl Guard<'_> {
 }
 
 impl Session {
-    /// An open connection, with that folder open.
+    /// An open connection, with that folder open as it is now.
     pub(super) async fn enter(&self, folder: Option<&str>, attempts: &mut Attempts) -> Result<Guard<'_>, SessionError> {
+        self.enter_with(folder, true, attempts).await
+    }
+
+    /// The same; without `refresh` the folder may be as it was at the last answer.
+    pub(super) async fn enter_with(
+        &self,
+        folder: Option<&str>,
+        refresh: bool,
+        attempts: &mut Attempts,
+    ) -> Result<Guard<'_>, SessionError> {
         loop {
             let mut slot = self.slot.lock().await;
             let mut link = match self.alive(&mut slot).await? {
@@ -126,7 +136,7 @@ impl Session {
                 },
             };
             let selected = match folder {
-                Some(folder) => link.select(folder).await.map(drop),
+                Some(folder) => link.select(folder, refresh).await.map(drop),
                 None => Ok(()),
             };
             let guard = Guard { slot, link };

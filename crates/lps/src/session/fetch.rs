@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use imap::client::{Fetched, Wanted, uid_sets};
+use imap::client::{ClientError, Fetched, Wanted, uid_sets};
 use tokio::io::AsyncWrite;
 
 use super::attempt::Attempts;
@@ -41,8 +41,10 @@ impl Session {
         let mut attempts = Attempts::new();
         let mut validity = None;
         let mut written = 0;
+        // A message that the server does not know of yet is looked for once more: most are known, and a round trip is spared.
+        let mut refresh = false;
         loop {
-            let mut guard = self.enter(Some(folder), &mut attempts).await?;
+            let mut guard = self.enter_with(Some(folder), refresh, &mut attempts).await?;
             let now = guard.link().validity();
             if *validity.get_or_insert(now) != now {
                 guard.kept();
@@ -54,6 +56,10 @@ impl Session {
                 Ok(()) => {
                     guard.kept();
                     return Ok(written);
+                }
+                Err(ClientError::Missing) if !refresh => {
+                    refresh = true;
+                    guard.kept();
                 }
                 Err(error) => {
                     if written > before {

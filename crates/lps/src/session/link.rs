@@ -137,9 +137,13 @@ impl Link {
         self.used = Instant::now();
     }
 
-    /// Opens a folder unless it is open.
-    pub(super) async fn select(&mut self, folder: &str) -> Result<&Selected, ClientError> {
+    /// Opens a folder unless it is open. When it is, `refresh` has the server look at it anew first: until then it need not know of
+    /// messages that came since its last answer, and would find, mark or move none of them (Dovecot does as RFC 3501 allows).
+    pub(super) async fn select(&mut self, folder: &str, refresh: bool) -> Result<&Selected, ClientError> {
         let open = self.selected.as_ref().is_some_and(|(name, _)| name == folder);
+        if open && refresh {
+            self.client.noop(&mut |_| {}).await?;
+        }
         if !open {
             // A failed SELECT leaves no folder open.
             self.selected = None;

@@ -122,7 +122,7 @@ impl Watch {
         let opened = async {
             let mut link = self.opener.open().await?;
             let of = |error| SessionError::of(error, Some(&self.folder));
-            let selected = link.select(&self.folder).await.map_err(of)?.clone();
+            let selected = link.select(&self.folder, false).await.map_err(of)?.clone();
             let first = selected.next.max(1);
             let from = if self.validity == selected.validity { self.next } else { 1 };
             let uids = if self.validity != 0 && selected.exists > 0 && (selected.next == 0 || from < selected.next) {

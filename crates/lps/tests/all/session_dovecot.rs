@@ -150,6 +150,16 @@ async fn the_same_on_dovecot() {
     assert_eq!(known.flags(uids[0]).expect("known"), ["\\Seen", "$Integrated"]);
     assert_eq!(other.list("Été", &Listing::all()).await.expect("listed").len(), 1);
 
+    // What came by another session is found, read and marked without a synchronisation.
+    let seventh = put(&other, "INBOX", &message(7)).await.expect("UIDPLUS");
+    assert_eq!(session.fetch_bytes("INBOX", seventh, 1 << 20).await.expect("read"), message(7));
+    let eighth = put(&other, "INBOX", &message(8)).await.expect("UIDPLUS");
+    session.mark("INBOX", &[eighth], &["\\Flagged"], &[]).await.expect("marked");
+    assert_eq!(other.search("INBOX", &Query::Flag("\\Flagged".into())).await.expect("found"), [eighth]);
+    let ninth = put(&other, "INBOX", &message(9)).await.expect("UIDPLUS");
+    session.expunge("INBOX", &[seventh, eighth, ninth]).await.expect("gone");
+    assert_eq!(other.list("INBOX", &Listing::all()).await.expect("listed").len(), 3);
+
     // Ten thousand, which Dovecot answers several windows of before it ends the first.
     let mut raw = other_client(&space, &world, &imap).await;
     for _ in 0..12 {
