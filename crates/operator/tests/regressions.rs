@@ -17,6 +17,13 @@ macro_rules! fuzz_target {
             $body
         }
     };
+    (|$input:ident: &str| $body:expr) => {
+        pub fn run(octets: &[u8]) {
+            if let Ok($input) = std::str::from_utf8(octets) {
+                $body
+            }
+        }
+    };
     (|$input:ident: $kind:ty| $body:expr) => {
         pub fn run(octets: &[u8]) {
             let octets = arbitrary::Unstructured::new(octets);
@@ -40,6 +47,8 @@ targets! {
     "../../../fuzz/fuzz_targets/cda_render.rs" cda_render
     "../../../fuzz/fuzz_targets/date.rs" date
     "../../../fuzz/fuzz_targets/delivery_report.rs" delivery_report
+    "../../../fuzz/fuzz_targets/directory_line.rs" directory_line
+    "../../../fuzz/fuzz_targets/directory_page.rs" directory_page
     "../../../fuzz/fuzz_targets/dn.rs" dn
     "../../../fuzz/fuzz_targets/header.rs" header
     "../../../fuzz/fuzz_targets/imap_client.rs" imap_client
@@ -48,6 +57,7 @@ targets! {
     "../../../fuzz/fuzz_targets/imap_names.rs" imap_names
     "../../../fuzz/fuzz_targets/imap_thread.rs" imap_thread
     "../../../fuzz/fuzz_targets/imap_url.rs" imap_url
+    "../../../fuzz/fuzz_targets/lps_message.rs" lps_message
     "../../../fuzz/fuzz_targets/mime_record.rs" mime_record
     "../../../fuzz/fuzz_targets/mime_structure.rs" mime_structure
     "../../../fuzz/fuzz_targets/rights.rs" rights
