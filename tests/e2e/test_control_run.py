@@ -55,10 +55,12 @@ class Campaigns(SpaceTest):
         for operator in ("alpha", "beta"):
             job = self.job(operator)
             self.assertEqual(run(BINARY, "control", "run", job, "--check").stdout.count("✓"), 4)
-            done, report = campaign(job, self.space.folder)
-            self.assertEqual(len(report["cas"]), 67)
+            # Beta, which goes by the keys alone, is asked less: a whole campaign takes its time.
+            only = () if operator == "alpha" else ("--only", "TLS", "--only", "SES", "--only", "JWT-11", "--only", "JWT-12")
+            done, report = campaign(job, self.space.folder, *only)
+            self.assertEqual(len(report["cas"]), 67 if operator == "alpha" else 19)
             self.assert_good(report)
-            # Five cases are open: nothing is said of the whole.
+            # Cases are open that this version does not run: nothing is said of the whole.
             self.assertEqual((done.returncode, report["verdict"]), (4, "non_etabli"))
             if operator == "alpha":
                 self.read_reports(report)
