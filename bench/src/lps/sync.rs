@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long, default_value = "target/release/vaguemestre")]
     binary: PathBuf,
     /// Where the server and the copies are kept: on the disk that is to be measured.
-    #[arg(long, default_value = "target/bench/lps")]
+    #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
     /// Also write the table to this Markdown file.
     #[arg(long)]
@@ -140,8 +140,11 @@ async fn measure(options: &Options) -> Result<Vec<Row>, String> {
     if Command::new("mbsync").arg("--version").output().is_err() {
         return Err("mbsync is missing: apt-get install isync".into());
     }
-    std::fs::create_dir_all(&options.folder).map_err(|e| format!("{}: {e}", options.folder.display()))?;
-    let world = World::start(&options.binary, &options.folder)?;
+    // Its own, within what may hold other things.
+    let place = options.folder.join("lps-sync");
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).map_err(|e| format!("{}: {e}", place.display()))?;
+    let world = World::start(&options.binary, &place)?;
     let (host, domain) = world.alpha()?;
     let pki = world.1.join("pki");
     let fill = |cur: &Path| {
@@ -154,7 +157,7 @@ async fn measure(options: &Options) -> Result<Vec<Row>, String> {
         }
         Ok(())
     };
-    let dovecot = Dovecot::start(&options.folder, &pki.join("alpha.pem"), &pki.join("alpha.key"), fill)?;
+    let dovecot = Dovecot::start(&place, &pki.join("alpha.pem"), &pki.join("alpha.key"), fill)?;
     let space = Space::load(&world.1.join("lps.toml")).map_err(|e| e.to_string())?;
     let imap = Endpoint { host, port: dovecot.port };
     let entry = EntryPoints { smtp: imap.clone(), imap, authentication: Authentication::Psc };
@@ -162,12 +165,13 @@ async fn measure(options: &Options) -> Result<Vec<Row>, String> {
     let account = Account { address, entry, credentials: Credentials::Psc(Arc::new(AnyToken)) };
     // Its indexes are made once, before anything is timed.
     listed(&space, &account).await?;
-    whole(&space, &account, &options.folder.join("copies")).await?;
+    whole(&space, &account, &fresh(&place, "copies", options.runs)?).await?;
 
     let (mut headers, mut bodies, mut theirs, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..options.runs {
-        theirs.push(mbsync(&options.folder, &pki, dovecot.port, options.messages)?);
-        bodies.push(timed(whole(&space, &account, &options.folder.join("copies")), options.messages).await?);
+    for run in 0..options.runs {
+        theirs.push(mbsync(&fresh(&place, "mbsync", run)?, &pki, dovecot.port, options.messages)?);
+        let copies = fresh(&place, "copies", run)?;
+        bodies.push(timed(whole(&space, &account, &copies), options.messages).await?);
         headers.push(timed(listed(&space, &account), options.messages).await?);
         again.push(nothing_new(&space, &account).await?);
     }
@@ -205,9 +209,15 @@ async fn listed(space: &Arc<Space>, account: &Account) -> Result<usize, String> 
     }
 }
 
+/// A folder of its own for each run. Nothing is removed before the last: ext4 is slow at making files where many were just deleted, for
+/// whoever comes next.
+fn fresh(base: &Path, name: &str, run: usize) -> Result<PathBuf, String> {
+    let folder = std::path::absolute(base.join(format!("{name}-{run}"))).map_err(|e| e.to_string())?;
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    Ok(folder)
+}
+
 async fn whole(space: &Arc<Space>, account: &Account, folder: &Path) -> Result<usize, String> {
-    let _ = std::fs::remove_dir_all(folder);
-    std::fs::create_dir_all(folder).map_err(|e| e.to_string())?;
     let session = Session::open(space.clone(), account.clone()).await.map_err(|e| e.to_string())?;
     let mut known = Known::default();
     let changes = session.sync("INBOX", &mut known).await.map_err(|e| e.to_string())?;
@@ -241,10 +251,7 @@ async fn nothing_new(space: &Arc<Space>, account: &Account) -> Result<f64, Strin
 }
 
 /// Seconds of a full pull into an empty Maildir.
-fn mbsync(base: &Path, pki: &Path, port: u16, expected: usize) -> Result<f64, String> {
-    let folder = std::path::absolute(base.join("mbsync")).map_err(|e| e.to_string())?;
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+fn mbsync(folder: &Path, pki: &Path, port: u16, expected: usize) -> Result<f64, String> {
     let (place, certificate) = (folder.display(), pki.join("alpha.pem"));
     let settings = format!(
         "FSync no\n\nIMAPAccount a\nHost 127.0.0.1\nPort {port}\nUser {USER}\nPass any\nSSLType STARTTLS\n\
