@@ -332,7 +332,7 @@ fn base64url(octets: &[u8]) -> String {
 }
 
 /// A random identifier.
-fn id() -> String {
+pub(crate) fn id() -> String {
     let mut octets = [0; 16];
     // Only has to differ: nothing secret hangs on it.
     let _ = openssl::rand::rand_bytes(&mut octets);

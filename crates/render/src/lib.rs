@@ -15,6 +15,7 @@ mod embedded;
 mod error;
 mod facts;
 mod html;
+mod line;
 mod model;
 mod pdf;
 mod picture;

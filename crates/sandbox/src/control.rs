@@ -4,14 +4,10 @@
 use std::fmt::Write;
 
 use crate::cast::{self, Holder, OPERATORS};
+use crate::operators::quoted;
 use crate::psc::{Keys, Psc};
 use crate::space::crl_url;
 use crate::{Layout, Ports, SandboxError};
-
-/// A text of TOML. JSON's escapes are TOML's too.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
 
 /// Writes one file for each operator.
 pub(crate) fn write(layout: &Layout, ports: &Ports, keys: &Keys) -> Result<(), SandboxError> {

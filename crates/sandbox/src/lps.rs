@@ -3,15 +3,11 @@
 use std::fmt::Write;
 
 use crate::cast::OPERATORS;
+use crate::operators::quoted;
 use crate::psc::Psc;
 use crate::psc::keys::CLIENT_ID;
 use crate::space::crl_url;
 use crate::{Layout, Ports, SandboxError};
-
-/// A text of TOML. JSON's escapes are TOML's too.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
 
 /// Writes the file.
 pub(crate) fn write(layout: &Layout, ports: &Ports) -> Result<(), SandboxError> {

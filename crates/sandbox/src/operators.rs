@@ -17,7 +17,7 @@ use crate::{Layout, Ports, SandboxError, publisher};
 const FIRST_RETRY: u64 = 2;
 
 /// A text of TOML. JSON's escapes are TOML's too.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -297,8 +297,8 @@ async fn operations(case: &Case, context: &Context, findings: &mut Findings) {
     let Some(login) = context.nominal(IMAP, &log).await else { return };
     let (observed, verdict) = match login.wire {
         Some(mut wire) if login.outcome == LoginOutcome::Accepted => {
-            let subject =
-                format!("vaguemestre-controle {}", crate::report::sha256(log.lines().len().to_string().as_bytes()));
+            // Unlike any other: what a campaign that was killed left behind is not taken for ours.
+            let subject = format!("vaguemestre-controle {}", crate::forge::id());
             match walk(&mut wire, &subject).await {
                 Ok(None) => ("tout est OK, le message supprimé ne réapparaît pas".to_owned(), Verdict::Conforme),
                 Ok(Some(wrong)) => (wrong, Verdict::fault(case.severity)),

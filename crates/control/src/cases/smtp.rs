@@ -34,7 +34,7 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
             match case.id.as_str() {
                 "SMA-03" => tell("jeton expiré", refusal(case, context, &log).await, &log),
                 "SMA-05" => tell("MAIL FROM d'autrui", spoofed(case, context, &log).await, &log),
-                "SMA-06" => tell("domaine hors liste blanche", outside(case, context, &log).await, &log),
+                "SMA-06" => tell("domaine hors liste blanche", outside(context, &log).await, &log),
                 _ => {
                     tell("taille", size(case, context, &log).await, &log);
                     let log = Log::default();
@@ -139,7 +139,7 @@ async fn spoofed(case: &Case, context: &Context, log: &Log) -> Seen {
     })
 }
 
-async fn outside(case: &Case, context: &Context, log: &Log) -> Seen {
+async fn outside(context: &Context, log: &Log) -> Seen {
     let own = context.job.mailbox.as_ref().map(|mailbox| mailbox.address.clone()).unwrap_or_default();
     let mut wire = session(context, log).await?;
     let mail = wire.smtp(&format!("MAIL FROM:<{own}>")).await?;
@@ -155,7 +155,6 @@ async fn outside(case: &Case, context: &Context, log: &Log) -> Seen {
         400..500 => (line.clone(), Verdict::unclear(line)),
         _ => {
             let raison = "accepté au RCPT : un avis de non-remise doit suivre sous 15 minutes, à vérifier".to_owned();
-            let _ = case;
             (line, Verdict::AExaminer { raison })
         }
     })
