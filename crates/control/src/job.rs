@@ -213,8 +213,16 @@ impl Job {
     pub fn load(path: &Path) -> Result<Job, JobError> {
         let text =
             std::fs::read_to_string(path).map_err(|error| JobError::Unreadable { path: path.to_owned(), error })?;
-        let mut job: Job = toml::from_str(&text)
-            .map_err(|error| JobError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
+        Job::parse(&text, path)
+    }
+
+    /// Reads the text of a file; files named in it are sought beside `path`, which need not exist.
+    ///
+    /// # Errors
+    /// [`JobError`], with the line and what to do.
+    pub fn parse(text: &str, path: &Path) -> Result<Job, JobError> {
+        let mut job: Job =
+            toml::from_str(text).map_err(|error| JobError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         if let Some(anchors) = &mut job.trust.anchors {
             *anchors = folder.join(&anchors);

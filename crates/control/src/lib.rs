@@ -17,6 +17,7 @@ pub mod context;
 pub mod engine;
 pub mod forge;
 pub mod job;
+pub mod reach;
 pub mod report;
 pub mod tls;
 pub mod verdict;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, judge};
+use crate::reach::is_public;
 use crate::tls::certificate;
 use crate::tls::starttls::shown;
 use crate::verdict::{Severity, Verdict};
@@ -359,36 +360,6 @@ async fn hosts(case: &Case, context: &Context, read: &Read) -> (String, Verdict)
     }
 }
 
-/// Whether an address is one of the public Internet.
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast()
-                || ip.is_multicast()
-                || ip.is_documentation()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b)))
-        }
-        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-            Some(mapped) => is_public(IpAddr::V4(mapped)),
-            None => {
-                let first = ip.segments()[0];
-                !(ip.is_loopback()
-                    || ip.is_unspecified()
-                    || ip.is_multicast()
-                    || (first & 0xFE00) == 0xFC00
-                    || (first & 0xFFC0) == 0xFE80)
-            }
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,27 +385,5 @@ mod tests {
         );
         assert_eq!(dechunk("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"), "abcde");
         assert_eq!(dechunk("zz\r\nabc"), "");
-    }
-
-    #[test]
-    fn addresses() {
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "192.168.1.1",
-            "169.254.1.1",
-            "100.64.0.1",
-            "0.1.2.3",
-            "::1",
-            "fd00::1",
-            "fe80::1",
-            "::ffff:10.0.0.1",
-        ] {
-            assert!(!is_public(private.parse().expect("an address")), "{private}");
-        }
-        assert!(
-            is_public("91.198.174.192".parse().expect("an address"))
-                && is_public("2a00:1450::1".parse().expect("an address"))
-        );
     }
 }
