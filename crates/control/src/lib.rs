@@ -4,7 +4,7 @@
 //! * [`engine`]: a campaign; [`cases`]: what each case does; [`context`]: what it has at hand;
 //! * [`forge`]: tokens, good or with one flaw; [`wire`]: sessions line by line, kept as evidence;
 //! * [`tls`]: the prober, which writes its own ClientHello and reads what comes back, octet by octet. CTL-TLS
-//! * [`report`]: what is given in the end.
+//! * [`trap`]: mailboxes that misbehave; [`report`]: what is given in the end.
 //!
 //! Invariants:
 //! * no verdict out of a time-out, a 421 or a failure of the name service: what was not seen is said to be inconclusive;
@@ -20,5 +20,6 @@ pub mod job;
 pub mod reach;
 pub mod report;
 pub mod tls;
+pub mod trap;
 pub mod verdict;
 pub mod wire;

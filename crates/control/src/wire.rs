@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use openssl::base64::{decode_block, encode_block};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -48,7 +48,7 @@ pub enum WireError {
 }
 
 /// One line of a transcript.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Milliseconds since the connection was asked for.
     pub ms: u64,
