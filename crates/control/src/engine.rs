@@ -1,11 +1,23 @@
-//! A campaign: the cases of a plan, in order, with progress; what it gives is the report's matter.
+//! A campaign: the cases of a plan, several at a time when the job allows it, with progress; what it gives is the report's matter.
+//!
+//! Invariants:
+//! * the report has every case that was asked for, in the catalogue's order, whatever the order they ended in and whether or not the campaign
+//!   was stopped before;
+//! * a case that changes what the operator sees ([`cases::is_exclusive`]) runs when no other does;
+//! * stopped: what is under way is dropped at once, and nothing is told of it as done, so that whoever keeps what was told can go on with
+//!   [`Asked::done`].
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Instant;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::cases;
 use crate::catalogue::{Case, Catalogue};
@@ -80,10 +92,76 @@ pub struct Campaign {
 
 /// Something to say while it goes on.
 pub enum Progress<'a> {
-    /// So many cases will be run.
+    /// So many cases will be run; those done before are not counted.
     Planned(usize),
+    /// One begins.
+    Begun(&'a Case),
+    /// One waits for something: what, in words for people.
+    Waiting {
+        /// Which.
+        case: &'a Case,
+        /// For what.
+        what: &'a str,
+    },
     /// One is over.
-    Done(&'a CaseResult),
+    Done {
+        /// What it gave.
+        result: &'a CaseResult,
+        /// Its proofs by their SHA-256.
+        evidence: &'a Proofs,
+    },
+}
+
+/// Proofs by their SHA-256.
+pub type Proofs = BTreeMap<String, serde_json::Value>;
+
+/// What of the plan is to be run, and how.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Ids or groups; all when empty.
+    pub only: Vec<String>,
+    /// How deep.
+    pub depth: Depth,
+    /// What a campaign that was stopped gave already: not run again.
+    pub done: Vec<CaseResult>,
+    /// The proofs of those.
+    pub proofs: Proofs,
+    /// Ends the campaign when cancelled.
+    pub stop: CancellationToken,
+    /// How many cases at a time, 1 to [`MAX_PARALLEL`]; usually the job's own
+    /// [`limits.parallel`](crate::job::Limits::parallel).
+    pub parallel: usize,
+}
+
+impl Default for Asked {
+    /// The whole plan, one case after the other.
+    fn default() -> Asked {
+        Asked {
+            only: Vec::new(),
+            depth: Depth::Complet,
+            done: Vec::new(),
+            proofs: Proofs::new(),
+            stop: CancellationToken::new(),
+            parallel: 1,
+        }
+    }
+}
+
+/// Most cases at a time: each has a connection or two to each server, and servers let in some tens from one address.
+pub const MAX_PARALLEL: usize = 16;
+
+/// Said of a case that was still to be run, or under way, when the campaign was stopped.
+const STOPPED: &str = "la campagne a été arrêtée avant la fin de ce cas";
+
+tokio::task_local! {
+    /// Where the case that runs says what it waits for.
+    static WAITS: (&'static Case, mpsc::UnboundedSender<(&'static Case, String)>);
+}
+
+/// Tells that the case that runs waits, and for what ([`Progress::Waiting`]). Nothing outside of a campaign.
+pub fn waiting(what: impl Into<String>) {
+    // Nobody listens any more: the campaign is over, and so is the wait.
+    let _ = WAITS.try_with(|(case, to)| to.send((case, what.into())));
 }
 
 /// What is wrong before anything is run: never a non-conformity.
@@ -135,37 +213,82 @@ pub async fn preflight(context: &Context) -> Vec<Preflight> {
 }
 
 /// Whether a case is in a campaign.
-fn is_asked(case: &Case, context: &Context, only: &[String], depth: Depth) -> bool {
+fn is_asked(case: &Case, context: &Context, asked: &Asked) -> bool {
     let is_named = |name: &String| name.eq_ignore_ascii_case(&case.id) || name.eq_ignore_ascii_case(case.group());
     context.job.plan.groups().contains(&case.group())
-        && (only.is_empty() || only.iter().any(is_named))
-        && (depth == Depth::Complet || case.prod)
+        && (asked.only.is_empty() || asked.only.iter().any(is_named))
+        && (asked.depth == Depth::Complet || case.prod)
 }
 
-/// Runs the plan's cases. `only`: ids or groups, all when empty.
-pub async fn run(context: &Context, only: &[String], depth: Depth, told: &(dyn Fn(Progress<'_>) + Sync)) -> Campaign {
-    let began = OffsetDateTime::now_utc();
-    let asked: Vec<&Case> =
-        Catalogue::embedded().cases.iter().filter(|case| is_asked(case, context, only, depth)).collect();
-    told(Progress::Planned(asked.len()));
-    let mut results = Vec::new();
-    let mut proofs = BTreeMap::new();
-    for case in asked {
-        let started = Instant::now();
-        let findings = cases::run(case, context).await;
-        proofs.extend(findings.evidence);
-        let result = CaseResult {
+/// The order in which cases begin when several run at a time: those that take long first, and of those that go by the one survey of each
+/// server's TLS the first only, so that the others do not take a place just to wait for it.
+fn turn(case: &Case) -> u8 {
+    match (case.group(), case.id.as_str()) {
+        ("SES", _) => 0,
+        (_, "TLS-01") => 1,
+        ("TLS", _) => 3,
+        _ => 2,
+    }
+}
+
+/// A case under way.
+type Going<'c> = Pin<Box<dyn Future<Output = (CaseResult, Proofs)> + Send + 'c>>;
+
+/// Runs one case to its end.
+async fn one(case: &Case, context: &Context) -> (CaseResult, Proofs) {
+    let started = Instant::now();
+    let findings = cases::run(case, context).await;
+    let result = CaseResult {
+        verdict: Verdict::of(findings.variants.iter().map(|variant| &variant.verdict)),
+        variantes: findings.variants,
+        duree_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ..CaseResult::open(case, "")
+    };
+    (result, findings.evidence)
+}
+
+impl CaseResult {
+    /// Of a case that was not run.
+    fn open(case: &Case, cause: &str) -> CaseResult {
+        CaseResult {
             id: case.id.clone(),
             titre: case.title.clone(),
             exigences: case.requirements.clone(),
             gravite: case.severity,
-            verdict: Verdict::of(findings.variants.iter().map(|variant| &variant.verdict)),
-            variantes: findings.variants,
-            duree_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        told(Progress::Done(&result));
-        results.push(result);
+            verdict: Verdict::NonExecute { cause: cause.to_owned() },
+            variantes: Vec::new(),
+            duree_ms: 0,
+        }
     }
+}
+
+/// Runs the plan's cases.
+pub async fn run(context: &Context, asked: Asked, told: &(dyn Fn(Progress<'_>) + Sync)) -> Campaign {
+    let began = OffsetDateTime::now_utc();
+    let all = &Catalogue::embedded().cases;
+    let planned: Vec<&'static Case> = all.iter().filter(|case| is_asked(case, context, &asked)).collect();
+    let mut results: BTreeMap<String, CaseResult> =
+        asked.done.iter().map(|result| (result.id.clone(), result.clone())).collect();
+    let mut proofs = asked.proofs.clone();
+    let left = planned.iter().copied().filter(|case| !results.contains_key(&case.id));
+    let (alone, mut together): (Vec<_>, Vec<_>) = left.partition(|case| cases::is_exclusive(&case.id));
+    told(Progress::Planned(alone.len() + together.len()));
+    let parallel = asked.parallel.clamp(1, MAX_PARALLEL);
+    if parallel > 1 {
+        together.sort_by_key(|case| turn(case));
+    }
+    for (cases, parallel) in [(together, parallel), (alone, 1)] {
+        let mut over = |result: CaseResult, evidence: Proofs| {
+            told(Progress::Done { result: &result, evidence: &evidence });
+            proofs.extend(evidence);
+            results.insert(result.id.clone(), result);
+        };
+        some(context, cases, parallel, &asked.stop, told, &mut over).await;
+    }
+    let results: Vec<CaseResult> = planned
+        .iter()
+        .map(|case| results.remove(&case.id).unwrap_or_else(|| CaseResult::open(case, STOPPED)))
+        .collect();
     let mut counts = BTreeMap::new();
     for result in &results {
         *counts.entry(result.verdict.label()).or_insert(0) += 1;
@@ -183,13 +306,119 @@ pub async fn run(context: &Context, only: &[String], depth: Depth, told: &(dyn F
             .iter()
             .map(|p| format!("{} {} ({})", p.label(), context.server(*p).name, context.server(*p).address))
             .collect(),
-        profondeur: depth,
-        partielle: !only.is_empty() || depth == Depth::Eclair,
+        profondeur: asked.depth,
+        partielle: !asked.only.is_empty() || asked.depth == Depth::Eclair,
         debut: rfc3339(began),
         fin: rfc3339(OffsetDateTime::now_utc()),
         verdict: CampaignVerdict::of(results.iter().map(|result| (result.gravite, &result.verdict))),
         comptes: counts,
         cas: results,
         preuves: proofs,
+    }
+}
+
+/// Runs these, so many at a time, until all are over or the campaign is stopped.
+async fn some(
+    context: &Context,
+    cases: Vec<&'static Case>,
+    parallel: usize,
+    stop: &CancellationToken,
+    told: &(dyn Fn(Progress<'_>) + Sync),
+    over: &mut (dyn FnMut(CaseResult, Proofs) + Send),
+) {
+    let (sender, mut waits) = mpsc::unbounded_channel();
+    let mut cases = cases.into_iter();
+    let mut going: FuturesUnordered<Going<'_>> = FuturesUnordered::new();
+    loop {
+        while going.len() < parallel && !stop.is_cancelled() {
+            let Some(case) = cases.next() else { break };
+            told(Progress::Begun(case));
+            going.push(Box::pin(WAITS.scope((case, sender.clone()), one(case, context))));
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            Some((case, what)) = waits.recv() => told(Progress::Waiting { case, what: &what }),
+            next = going.next() => match next {
+                Some((result, evidence)) => over(result, evidence),
+                None => return,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A job against ports where nobody is: every case ends at once, inconclusive.
+    fn context(parallel: usize) -> Context {
+        let job = format!(
+            "plan = \"api-lps\"\n[operator]\nname = \"x\"\ndomains = [\"x.test\"]\n[api_lps]\nprivate_addresses = true\n\
+             autoconfig = \"127.0.0.1:1\"\nimap = {{ address = \"127.0.0.1:1\", name = \"x.test\" }}\n\
+             smtp = {{ address = \"127.0.0.1:1\", name = \"x.test\" }}\n[limits]\nparallel = {parallel}\npatience_seconds = 2\n"
+        );
+        Context::new(toml::from_str(&job).expect("a job")).expect("a context")
+    }
+
+    #[tokio::test]
+    async fn a_campaign_goes_on_where_it_was_stopped() {
+        let context = context(4);
+        let only = vec!["STL".to_owned(), "IMA-01".to_owned()];
+        let asked = |stop: &CancellationToken| Asked {
+            only: only.clone(),
+            stop: stop.clone(),
+            parallel: context.job.limits.parallel,
+            ..Asked::default()
+        };
+        fn sent<T: Send>(future: T) -> T {
+            future
+        }
+        let whole = sent(run(&context, asked(&CancellationToken::new()), &|_| {})).await;
+        assert_eq!(whole.cas.len(), 7);
+        assert!(whole.cas.iter().all(|case| case.verdict.code() == "inconclusif"), "{:?}", whole.comptes);
+
+        let stop = CancellationToken::new();
+        let (kept, planned) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let told = |progress: Progress<'_>| match progress {
+            Progress::Planned(count) => planned.lock().expect("no panic").push(count),
+            Progress::Done { result, evidence } => {
+                kept.lock().expect("no panic").push((result.clone(), evidence.clone()));
+                stop.cancel();
+            }
+            _ => {}
+        };
+        let part = run(&context, asked(&stop), &told).await;
+        let (done, proofs): (Vec<_>, Vec<_>) = kept.lock().expect("no panic").drain(..).unzip();
+        assert_eq!(done.len(), 1);
+        assert_eq!(part.cas.iter().filter(|case| case.verdict.code() == "non_execute").count(), 6);
+        assert_eq!(part.verdict, CampaignVerdict::NonEtabli);
+
+        let again = CancellationToken::new();
+        let proofs: Proofs = proofs.into_iter().flatten().collect();
+        let told_again = |progress: Progress<'_>| {
+            if let Progress::Planned(count) = progress {
+                planned.lock().expect("no panic").push(count);
+            }
+        };
+        let rest = run(&context, Asked { done: done.clone(), proofs, ..asked(&again) }, &told_again).await;
+        assert_eq!(*planned.lock().expect("no panic"), [7, 6]);
+        let ids = |campaign: &Campaign| campaign.cas.iter().map(|case| case.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&rest), ids(&whole), "the catalogue's order, whatever ended first");
+        assert!(rest.cas.iter().all(|case| case.verdict.code() == "inconclusif"));
+        let cited = rest.cas.iter().flat_map(|case| &case.variantes).flat_map(|variant| &variant.preuves);
+        assert!(cited.into_iter().all(|proof| rest.preuves.contains_key(proof)), "no proof is lost");
+    }
+
+    #[tokio::test]
+    async fn a_case_says_what_it_waits_for() {
+        waiting("outside of a campaign: nobody hears");
+        let case = Catalogue::embedded().case("JWT-22").expect("in the catalogue");
+        let (sender, mut waits) = mpsc::unbounded_channel();
+        WAITS.scope((case, sender), async { waiting("la fin d'un bail") }).await;
+        let (heard, what) = waits.recv().await.expect("heard");
+        assert_eq!((heard.id.as_str(), what.as_str()), ("JWT-22", "la fin d'un bail"));
     }
 }

@@ -189,11 +189,13 @@ pub struct Limits {
     pub pause_milliseconds: u64,
     /// Most connections to each server by the TLS prober.
     pub budget: u32,
+    /// Cases at a time, 1 to 16. One is the polite number for a server of somebody else's.
+    pub parallel: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { patience_seconds: 10, pause_milliseconds: 0, budget: 400 }
+        Limits { patience_seconds: 10, pause_milliseconds: 0, budget: 400, parallel: 1 }
     }
 }
 

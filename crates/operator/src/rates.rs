@@ -23,10 +23,7 @@ use crate::monitoring::{Limit, Meter};
 
 /// Keys remembered at once; some 6 MB. Beyond, newcomers share one bucket until old ones have leaked empty.
 const MAX_KEYS: usize = 100_000;
-/// Refused logins of one address in a minute that cost nothing more than usual: people mistype, tokens expire.
-const REFUSALS_PER_MINUTE: u64 = 30;
-/// Each time this many more have gathered, the answer takes twice as long…
-const REFUSALS_PER_STEP: f64 = 30.0;
+/// Each time as many more refused logins have gathered as `refusals_per_minute_per_address`, the answer takes twice as long…
 /// …up to this many times: 250 ms become 8 s.
 const MOST_STEPS: u32 = 5;
 /// The longest a piece of mail waits for its mailbox's rate: well under the time-outs of mail software.
@@ -171,13 +168,17 @@ impl Rates {
 
     /// A login from an address is refused: how many times longer than usual the answer takes.
     pub fn refused(&self, address: IpAddr) -> u32 {
-        let gathered = self.refusals.with(owner(address), self.clock.now(), REFUSALS_PER_MINUTE, MINUTE, |bucket| {
+        let most = self.settings().refusals_per_minute_per_address;
+        if most == 0 {
+            return 1;
+        }
+        let gathered = self.refusals.with(owner(address), self.clock.now(), most, MINUTE, |bucket| {
             // Bounded, so that an address is forgiven some minutes after it stopped.
-            bucket.level = (bucket.level + 1.0).min(REFUSALS_PER_STEP * f64::from(MOST_STEPS + 1));
+            bucket.level = (bucket.level + 1.0).min(most as f64 * f64::from(MOST_STEPS + 1));
             bucket.level
         });
         // At most MOST_STEPS + 1: the level is bounded above.
-        let steps = (gathered / REFUSALS_PER_STEP) as u32;
+        let steps = (gathered / most as f64) as u32;
         if steps > 0 {
             self.meter.limited(Limit::Refusals);
         }
@@ -324,6 +325,8 @@ mod tests {
         assert!((0..3).all(|_| rates.attempt(from)) && !rates.attempt(neighbour), "three attempts in a minute");
         clock.advance(Duration::from_secs(20));
         assert!(rates.attempt(neighbour));
+        rates.set(config::Rates { refusals_per_minute_per_address: 0, ..config::Rates::default() });
+        assert!((0..300).all(|_| rates.refused(from) == 1), "no limit");
     }
 
     #[test]

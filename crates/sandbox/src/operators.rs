@@ -86,6 +86,7 @@ pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<St
         "sessions_per_mailbox",
         "logins_per_minute_per_mailbox",
         "logins_per_minute_per_address",
+        "refusals_per_minute_per_address",
         "messages_per_hour",
         "mib_per_minute",
     ] {

@@ -26,6 +26,14 @@ pub fn is_implemented(id: &str) -> bool {
     implemented().any(|known| known == id)
 }
 
+/// Whether it must run when no other case does: it takes a lease on what the operator talks to (its PSC, the white list, revocation
+/// lists), so that what any other case saw meanwhile would be wrong.
+#[must_use]
+pub fn is_exclusive(id: &str) -> bool {
+    id.starts_with("LBL-")
+        || matches!(id, "JWT-20" | "JWT-22" | "RES-01" | "RES-02" | "RES-03" | "RES-04" | "CER-05" | "CER-10")
+}
+
 /// Why a case is not run.
 fn absent(id: &str) -> &'static str {
     match id {

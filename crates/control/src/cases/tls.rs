@@ -26,6 +26,10 @@ const SOON: i64 = 30;
 const FETCH: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
+    if context.job.limits.parallel > 1 {
+        // Each looked at once, and kept.
+        tokio::join!(context.survey(Protocol::Imap), context.survey(Protocol::Smtp));
+    }
     for protocol in Protocol::BOTH {
         let survey = context.survey(protocol).await;
         let proof = findings.keep(survey);

@@ -70,6 +70,8 @@ pub struct Rates {
     pub logins_per_minute_per_mailbox: u64,
     /// Attempts to log in from one address (an IPv6 /64) in a minute.
     pub logins_per_minute_per_address: u64,
+    /// Refused logins of one address in a minute that take no longer than usual; beyond, the answers take longer and longer.
+    pub refusals_per_minute_per_address: u64,
     /// Messages submitted from one mailbox in an hour.
     pub messages_per_hour: u64,
     /// MiB of mail that one mailbox reads and writes in a minute; beyond, its sessions are slowed down.
@@ -85,6 +87,8 @@ impl Default for Rates {
             logins_per_minute_per_mailbox: 600,
             // A vendor's server speaks for hundreds of users.
             logins_per_minute_per_address: 6_000,
+            // People mistype, tokens expire.
+            refusals_per_minute_per_address: 30,
             // A laboratory sends its results of the night in one go.
             messages_per_hour: 10_000,
             // 100 MB/s: more than a wire carries, less than what a runaway loop on the loopback does.

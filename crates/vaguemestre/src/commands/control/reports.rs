@@ -84,7 +84,7 @@ pub struct VerifyArgs {
 /// Exit code of a comparison that finds something worse.
 const WORSE: u8 = 3;
 
-fn read(path: &Path) -> Result<Campaign, Failure> {
+pub(super) fn read(path: &Path) -> Result<Campaign, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     report::read(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }

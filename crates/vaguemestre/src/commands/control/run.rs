@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use control::context::Context;
-use control::engine::{self, Depth, Progress};
+use control::engine::{self, Asked, Depth, Progress};
 use control::job::Job;
 use control::report;
 use control::verdict::{CampaignVerdict, Verdict};
+use tokio_util::sync::CancellationToken;
 
 use super::reports::Forms;
 use crate::commands::say;
@@ -35,6 +36,9 @@ pub struct Args {
     /// eclair: what may be run against production; complet: everything.
     #[arg(long, value_enum, default_value = "complet")]
     depth: DepthArg,
+    /// Goes on with a campaign that was stopped: what its report (JSON) has concluded is not run again.
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
     /// Only looks whether the job can be run (ports, TLS, a good token): never a non-conformity.
     #[arg(long)]
     check: bool,
@@ -64,19 +68,32 @@ pub fn run(args: Args) -> Result<(), Failure> {
         DepthArg::Eclair => Depth::Eclair,
         DepthArg::Complet => Depth::Complet,
     };
+    let mut asked = Asked { only: args.only.clone(), depth, parallel: context.job.limits.parallel, ..Asked::default() };
+    if let Some(path) = &args.resume {
+        let before = super::reports::read(path)?;
+        let is_concluded = |case: &engine::CaseResult| {
+            !matches!(case.verdict, Verdict::NonExecute { .. } | Verdict::Inconclusif { .. })
+        };
+        asked.done = before.cas.into_iter().filter(is_concluded).collect();
+        asked.proofs = before.preuves;
+    }
     let campaign = runtime::block_on(async {
+        let stop = asked.stop.clone();
+        tokio::spawn(interrupted(stop));
         let done = std::sync::atomic::AtomicUsize::new(0);
         let planned = std::sync::atomic::AtomicUsize::new(0);
         let told = |progress: Progress<'_>| match progress {
             Progress::Planned(count) => planned.store(count, std::sync::atomic::Ordering::Relaxed),
-            Progress::Done(case) => {
+            Progress::Begun(_) => {}
+            Progress::Waiting { case, what } => eprintln!("        {} attend : {what}", case.id),
+            Progress::Done { result: case, .. } => {
                 let at = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                 let of = planned.load(std::sync::atomic::Ordering::Relaxed);
                 let reason = case.verdict.reason().map(|reason| format!(" : {reason}")).unwrap_or_default();
                 eprintln!("{at:>3}/{of} {} {} — {}{reason}", case.id, case.titre, case.verdict.label());
             }
         };
-        Ok::<_, Failure>(engine::run(&context, &args.only, depth, &told).await)
+        Ok::<_, Failure>(engine::run(&context, asked, &told).await)
     })?;
     args.forms.write(&campaign)?;
     if args.forms.is_empty() {
@@ -96,6 +113,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Err(Failure::new("no verdict: a major or blocking case is open").with_code(NOT_ESTABLISHED))
         }
         _ => Err(Failure::new("not conforming").with_code(NOT_CONFORMING)),
+    }
+}
+
+/// Ends the campaign at the first Ctrl-C: its report is written, and `--resume` goes on from it.
+async fn interrupted(stop: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.cancel();
     }
 }
 
