@@ -189,6 +189,37 @@ class Queue(QueueTest):
         self.assertIn(message_id.encode(), first)
         self.assertEqual(self.notices(message_id), [])
 
+    def test_what_came_back_is_sent_again(self):
+        """ADR 3: what was told to have failed goes out when its sender sends the same octets again; what is under way, or arrived, does not."""
+        alpha = self.space.operator("alpha")
+        shown = {name: self.space.folder / alpha[name] for name in ("certificate", "key")}
+        domain = alpha["domain"]
+        good, closed, silent = (f"{local}@{domain}" for local in ("bon", "ferme", "muet"))
+        loud, quiet = self.mail(good, closed), self.mail(silent)
+        with Trap(self.there, self.host, answers={"ferme": "550 5.2.1 disabled", "muet": "550 5.2.1 disabled"}, **shown) as trap:
+            message_id = self.send(loud)
+            self.send(quiet, rcpt_options=["NOTIFY=NEVER"])
+            _, fields = self.notice(message_id)
+            self.assertEqual(set(fields), {closed})
+            wait_for("the end of what nobody is told of", lambda: self.beta.traced("beta", "550 5.2.1 disabled") >= 2)
+            self.beta.kill("beta")
+            self.beta.start("beta")
+            self.send(loud)
+            notice, fields = self.notice(message_id, count=2)
+            self.assertEqual(set(fields), {closed})
+            # And once more, while the mailboxes are open again.
+            trap.answers.clear()
+            self.beta.kill("beta")
+            self.beta.start("beta")
+            self.send(loud)
+            self.send(quiet, rcpt_options=["NOTIFY=NEVER"])
+            wait_for("both again", lambda: len(trap.messages) >= 3)
+            self.send(loud)
+            self.send(quiet, rcpt_options=["NOTIFY=NEVER"])
+            time.sleep(QUIET)
+        self.assertEqual(sorted(recipients for recipients, _ in trap.messages), [["bon"], ["ferme"], ["muet"]])
+        self.assertEqual(len(self.notices(message_id)), 2)
+
     def test_results_by_recipient_of_a_server_without_dsn(self):
         alpha = self.space.operator("alpha")
         shown = {name: self.space.folder / alpha[name] for name in ("certificate", "key")}

@@ -199,7 +199,8 @@ pub struct Commit {
     /// The time is `saved_at`, or the target's `internal_date` where that is not known.
     ///
     /// In `enqueue`, with a `sender`: a recipient to whom that mailbox sent it in the last [`DUPLICATE_MEMORY`] is left out; with
-    /// none left there is no entry, and [`Committed::queued`] is `None`. The time is `accepted_at`.
+    /// none left there is no entry, and [`Committed::queued`] is `None`. The time is `accepted_at`. It is forgotten for a recipient
+    /// who did not get it ([`Outcome::Failed`]).
     pub duplicate_key: Option<[u8; 16]>,
     /// The time of the commit, seconds since 1970: SAVEDATE (RFC 8514) of what `deliver` makes. 0: not known.
     pub saved_at: i64,
@@ -420,8 +421,12 @@ pub struct Settlement {
 /// What became of a recipient after an attempt.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Relayed or given up: nothing more to do.
-    Settled,
+    /// The other side has it: nothing more to do, and the same octets for this recipient are not sent again
+    /// ([`Commit::duplicate_key`]).
+    Relayed,
+    /// Given up: refused, expired or cancelled. In the same commit it is forgotten that the mailbox sent the message to this recipient:
+    /// whoever sends it again, once told, sends it.
+    Failed,
     /// To be tried again.
     Retry {
         /// When, seconds since 1970.

@@ -227,13 +227,13 @@ async fn record(
                 if notify.success && !reports {
                     told.push(tell(Event::Relayed { reply: reply.to_string() }));
                 }
-                outcomes.push((recipient.index, Outcome::Settled));
+                outcomes.push((recipient.index, Outcome::Relayed));
             }
             Verdict::Failed { status, why } => {
                 if notify.failure {
                     told.push(tell(Event::Failed { status, why }));
                 }
-                outcomes.push((recipient.index, Outcome::Settled));
+                outcomes.push((recipient.index, Outcome::Failed));
             }
             Verdict::Later { status, why, .. } => {
                 let at =

@@ -75,7 +75,8 @@ macro_rules! contract {
                 moving_needs_a_folder
             }
             queueing {
-                a_message_sent_again_is_not_queued_twice
+                a_message_sent_again_is_not_queued_twice what_was_given_up_is_sent_again
+                giving_up_and_its_notice_are_one giving_up_late_forgets_nothing_newer
                 an_entry_comes_back entries_come_in_order an_entry_goes_with_its_last_recipient retries_are_noted
                 a_settlement_and_its_notice_are_one nothing_is_settled_twice a_refused_delivery_is_not_queued
                 large_entries_come_back delivery_and_queue_in_one

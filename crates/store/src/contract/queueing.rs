@@ -39,7 +39,7 @@ mod rules {
     }
 
     fn settled(entry: QueueId, recipients: &[u32]) -> Option<Settlement> {
-        Some(Settlement { entry, recipients: recipients.iter().map(|n| (*n, Outcome::Settled)).collect() })
+        Some(Settlement { entry, recipients: recipients.iter().map(|n| (*n, Outcome::Relayed)).collect() })
     }
 
     pub async fn a_message_sent_again_is_not_queued_twice(store: &Tested) {
@@ -89,6 +89,95 @@ mod rules {
         assert!(done.queued.is_some() && done.delivered[0] != Delivered::Duplicate);
         let done = store.commit(both()).await.expect("committed");
         assert_eq!((done.queued, done.delivered), (None, vec![Delivered::Duplicate]));
+    }
+
+    /// A message with a key, from a mailbox, accepted at a time.
+    fn keyed(sender: MailboxId, key: u8, recipients: &[u32], at: i64) -> Commit {
+        Commit {
+            duplicate_key: Some([key; 16]),
+            enqueue: Some(NewQueueEntry { accepted_at: at, ..entry(Some(sender), recipients) }),
+            ..queued("octets", None, &[9])
+        }
+    }
+
+    /// Whom it was queued for; nobody when there is no entry.
+    async fn queued_for(store: &Tested, commit: Commit) -> (QueueId, Vec<Address>) {
+        let Some(id) = store.commit(commit).await.expect("committed").queued else { return (QueueId(0), Vec::new()) };
+        let found = store.queue_entry(id).await.expect("read").expect("there");
+        (id, found.recipients.into_iter().map(|r| r.address).collect())
+    }
+
+    fn ends(entry: QueueId, outcomes: &[(u32, Outcome)]) -> Commit {
+        Commit { settle: Some(Settlement { entry, recipients: outcomes.to_vec() }), ..Commit::default() }
+    }
+
+    pub async fn what_was_given_up_is_sent_again(store: &Tested) {
+        let (one, two) = (made(store, 1).await, made(store, 2).await);
+        let (id, _) = queued_for(store, keyed(one, 1, &[2, 3, 4], NOW)).await;
+        let (other, _) = queued_for(store, keyed(two, 1, &[3], NOW)).await;
+        let (second, _) = queued_for(store, keyed(one, 2, &[3], NOW)).await;
+        let later = Outcome::Retry { at: NOW + 9, error: "451".into(), delay_told: false };
+        store.commit(ends(id, &[(0, Outcome::Relayed), (1, Outcome::Failed), (2, later)])).await.expect("settled");
+        // The one who did not get it: not who has it, nor who may still get it.
+        let (again, to) = queued_for(store, keyed(one, 1, &[2, 3, 4], NOW + 5)).await;
+        assert_eq!(to, [address(3)]);
+        // And that is remembered in its turn.
+        assert_eq!(queued_for(store, keyed(one, 1, &[3], NOW + 6)).await.1, []);
+        store.commit(ends(again, &[(0, Outcome::Relayed)])).await.expect("settled");
+        assert_eq!(queued_for(store, keyed(one, 1, &[3], NOW + 7)).await.1, []);
+        // Of another message, and of another's, nothing was forgotten.
+        assert_eq!(queued_for(store, keyed(one, 2, &[3], NOW + 7)).await.1, []);
+        assert_eq!(queued_for(store, keyed(two, 1, &[3], NOW + 7)).await.1, []);
+        // The last open recipient, with which the entry goes.
+        store.commit(ends(id, &[(2, Outcome::Failed)])).await.expect("settled");
+        assert!(store.queue_entry(id).await.expect("read").is_none());
+        assert_eq!(queued_for(store, keyed(one, 1, &[4, 2], NOW + 8)).await.1, [address(4)]);
+        for (entry, sender, key) in [(other, two, 1), (second, one, 2)] {
+            store.commit(ends(entry, &[(0, Outcome::Failed)])).await.expect("settled");
+            assert_eq!(queued_for(store, keyed(sender, key, &[3], NOW + 9)).await.1, [address(3)]);
+        }
+    }
+
+    pub async fn giving_up_and_its_notice_are_one(store: &Tested) {
+        let sender = made(store, 1).await;
+        store.set_quota(sender, Quota { octets: Some(3), messages: None }).await.expect("set");
+        let (id, _) = queued_for(store, keyed(sender, 1, &[2], NOW)).await;
+        let notice = |octets: &'static str| Commit {
+            deliver: vec![to(sender, "INBOX")],
+            content: content(octets),
+            ..ends(id, &[(0, Outcome::Failed)])
+        };
+        assert!(same(&store.commit(notice("too large")).await, &StoreError::OverQuota));
+        assert_eq!(queued_for(store, keyed(sender, 1, &[2], NOW + 1)).await.1, [], "not given up without its notice");
+        store.commit(notice("dsn")).await.expect("settled");
+        assert_eq!(queued_for(store, keyed(sender, 1, &[2], NOW + 1)).await.1, [address(2)]);
+        // What is settled twice is refused, and nothing is forgotten by it.
+        assert!(store.commit(notice("dsn")).await.is_err());
+        assert_eq!(queued_for(store, keyed(sender, 1, &[2], NOW + 1)).await.1, []);
+    }
+
+    pub async fn giving_up_late_forgets_nothing_newer(store: &Tested) {
+        let sender = made(store, 1).await;
+        let (old, _) = queued_for(store, keyed(sender, 1, &[2], NOW)).await;
+        // The first waits for more than ten days: the second is accepted meanwhile.
+        let later = NOW + DUPLICATE_MEMORY + 1;
+        let (new, to) = queued_for(store, keyed(sender, 1, &[2], later)).await;
+        assert_eq!(to, [address(2)]);
+        store.commit(ends(old, &[(0, Outcome::Failed)])).await.expect("settled");
+        assert_eq!(queued_for(store, keyed(sender, 1, &[2], later + 1)).await.1, [], "the second may still arrive");
+        store.commit(ends(new, &[(0, Outcome::Failed)])).await.expect("settled");
+        assert_eq!(queued_for(store, keyed(sender, 1, &[2], later + 1)).await.1, [address(2)]);
+        // Without key, without sender, and when the sender is gone: nothing to forget.
+        let unkeyed = Commit { duplicate_key: None, ..keyed(sender, 3, &[2], NOW) };
+        let (unkeyed, _) = queued_for(store, unkeyed).await;
+        let notice = Commit { duplicate_key: Some([4; 16]), ..queued("octets", None, &[2]) };
+        let (notice, _) = queued_for(store, notice).await;
+        let (orphan, _) = queued_for(store, keyed(sender, 5, &[2], NOW)).await;
+        store.delete_mailbox(sender).await.expect("deleted");
+        for entry in [unkeyed, notice, orphan] {
+            store.commit(ends(entry, &[(0, Outcome::Failed)])).await.expect("settled");
+            assert!(store.queue_entry(entry).await.expect("read").is_none());
+        }
     }
 
     pub async fn an_entry_comes_back(store: &Tested) {

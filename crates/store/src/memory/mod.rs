@@ -5,6 +5,7 @@
 
 mod folders;
 mod messages;
+mod queue;
 mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,7 +18,6 @@ use mssante::{Address, NationalId};
 use tokio::sync::watch;
 
 use crate::limits::MAX_MESSAGE;
-use crate::model::sent_key;
 use crate::*;
 
 /// The engine.
@@ -81,6 +81,8 @@ struct BodyState {
 #[derive(Clone)]
 struct Queued {
     entry: QueueEntry,
+    /// What recognises the message if its sender sends it again.
+    once: Option<[u8; 16]>,
     octets: Bytes,
 }
 
@@ -190,85 +192,11 @@ impl State {
             };
         };
         committed.delivered = self.deliver(&commit, &message)?;
-        if let Some(new) = commit.enqueue.map(|new| self.not_sent_yet(new, commit.duplicate_key)).transpose()?.flatten()
-        {
-            committed.queued = Some(self.enqueue(new, message.octets)?);
+        let once = commit.duplicate_key;
+        if let Some(new) = commit.enqueue.map(|new| self.not_sent_yet(new, once)).transpose()?.flatten() {
+            committed.queued = Some(self.enqueue(new, once, message.octets)?);
         }
         Ok(committed)
-    }
-
-    /// Leaves out the recipients that the sender has sent this message to.
-    fn not_sent_yet(&mut self, mut new: NewQueueEntry, key: Option<[u8; 16]>) -> Result<Option<NewQueueEntry>> {
-        let (Some(sender), Some(key)) = (new.sender, key) else { return Ok(Some(new)) };
-        let had = new.recipients.len();
-        let known = &mut self.mailbox_mut(sender)?.duplicates;
-        let since = new.accepted_at.saturating_sub(DUPLICATE_MEMORY);
-        new.recipients.retain(|recipient| {
-            let key = sent_key(key, &recipient.address);
-            let again = known.get(&key).is_some_and(|at| *at >= since);
-            if !again {
-                known.insert(key, new.accepted_at);
-            }
-            !again
-        });
-        Ok(Some(new).filter(|new| had == 0 || !new.recipients.is_empty()))
-    }
-
-    fn enqueue(&mut self, new: NewQueueEntry, octets: Bytes) -> Result<QueueId> {
-        if new.recipients.is_empty() {
-            return Err(StoreError::Io("a queue entry without recipient".into()));
-        }
-        self.last_entry += 1;
-        let id = QueueId(self.last_entry);
-        let recipients = (0..).zip(new.recipients).map(|(index, recipient)| QueueRecipient {
-            index,
-            address: recipient.address,
-            notify: recipient.notify,
-            original: recipient.original,
-            attempts: 0,
-            next_attempt: new.accepted_at,
-            last_error: None,
-            delay_told: false,
-        });
-        let entry = QueueEntry {
-            id,
-            sender: new.sender,
-            return_path: new.return_path,
-            parameters: new.parameters,
-            accepted_at: new.accepted_at,
-            expires_at: new.expires_at,
-            size: octets.len() as u64,
-            recipients: recipients.collect(),
-        };
-        self.queue.insert(id, Arc::new(Queued { entry, octets }));
-        Ok(id)
-    }
-
-    fn settle(&mut self, settlement: &Settlement) -> Result<()> {
-        let unknown = || StoreError::Io("the queue has no such open recipient".into());
-        let Some(queued) = self.queue.get_mut(&settlement.entry).map(Arc::make_mut) else {
-            return if settlement.recipients.is_empty() { Ok(()) } else { Err(unknown()) };
-        };
-        let recipients = &mut queued.entry.recipients;
-        for (index, outcome) in &settlement.recipients {
-            let place = recipients.iter().position(|r| r.index == *index).ok_or_else(unknown)?;
-            match outcome {
-                Outcome::Settled => {
-                    recipients.remove(place);
-                }
-                Outcome::Retry { at, error, delay_told } => {
-                    let recipient = &mut recipients[place];
-                    recipient.attempts += 1;
-                    recipient.next_attempt = *at;
-                    recipient.last_error = Some(error.clone());
-                    recipient.delay_told = *delay_told;
-                }
-            }
-        }
-        if recipients.is_empty() {
-            self.queue.remove(&settlement.entry);
-        }
-        Ok(())
     }
 }
 

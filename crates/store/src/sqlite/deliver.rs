@@ -152,7 +152,7 @@ pub(super) fn commit(tx: &mut Tx<'_>, prepared: Prepared) -> Result<Committed> {
                 continue;
             };
             let entry = &*entry;
-            let id = queue::enqueue(tx, entry, size, kept.file.as_deref())?;
+            let id = queue::enqueue(tx, entry, duplicate_key, size, kept.file.as_deref())?;
             let file = kept.file.clone();
             let facts = |out: &mut Vec<u8>| facts::write_queued(out, entry, duplicate_key, file.as_deref());
             let (spot, _) = kept.settle(tx, Owner::Queue(id.0), commit, facts)?;

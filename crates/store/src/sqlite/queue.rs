@@ -1,6 +1,7 @@
 //! The outgoing queue (OPE-QUEUE): entries with their message, and their recipients not settled yet.
 //!
-//! Invariant: an entry exists as long as one of its recipients is open.
+//! Invariants: an entry exists as long as one of its recipients is open; what is remembered of a message sent to a recipient
+//! ([`sent_key`]) is forgotten in the commit that gives that recipient up, so that it can be sent again (ADR 3).
 
 use mssante::Address;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -9,6 +10,7 @@ use super::register::corrupt;
 use super::segment::Spot;
 use super::upkeep;
 use super::writer::Tx;
+use crate::model::sent_key;
 use crate::{
     MailParameters, MailboxId, NewQueueEntry, Notify, Outcome, QueueEntry, QueueId, QueueRecipient, Result, Settlement,
     StoreError,
@@ -25,7 +27,14 @@ pub(super) fn notify_from(bits: i64) -> Notify {
     Notify { success: bits & 1 != 0, failure: bits & 2 != 0, delay: bits & 4 != 0, explicit: bits & 8 != 0 }
 }
 
-pub(super) fn enqueue(tx: &Tx<'_>, entry: &NewQueueEntry, size: u64, file: Option<&str>) -> Result<QueueId> {
+/// Adds an entry; `key` is what recognises its message.
+pub(super) fn enqueue(
+    tx: &Tx<'_>,
+    entry: &NewQueueEntry,
+    key: Option<[u8; 16]>,
+    size: u64,
+    file: Option<&str>,
+) -> Result<QueueId> {
     if entry.recipients.is_empty() {
         return Err(StoreError::Io("a queue entry without recipient".into()));
     }
@@ -33,7 +42,7 @@ pub(super) fn enqueue(tx: &Tx<'_>, entry: &NewQueueEntry, size: u64, file: Optio
         .conn
         .prepare_cached(
             "INSERT INTO queue_entry (sender, return_path, return_full, envelope_id, eight_bit, utf8, accepted_at,
-             expires_at, size, file) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             expires_at, size, file, once) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .insert(params![
             entry.sender.map(|id| id.0 as i64),
@@ -45,7 +54,9 @@ pub(super) fn enqueue(tx: &Tx<'_>, entry: &NewQueueEntry, size: u64, file: Optio
             entry.accepted_at,
             entry.expires_at,
             size as i64,
-            file
+            file,
+            // Without a sender nothing was remembered.
+            key.as_ref().filter(|_| entry.sender.is_some()).map(|key| &key[..])
         ])?;
     let mut insert = tx.conn.prepare_cached(
         "INSERT INTO queue_recipient (entry, place, address, notify, original, next_attempt) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -76,8 +87,11 @@ pub(super) fn place(tx: &Tx<'_>, id: QueueId, spot: Spot) -> Result<()> {
 pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<()> {
     let id = settlement.entry.0 as i64;
     for (place, outcome) in &settlement.recipients {
+        if matches!(outcome, Outcome::Failed) {
+            forget(tx, id, *place)?;
+        }
         let changed = match outcome {
-            Outcome::Settled => tx
+            Outcome::Relayed | Outcome::Failed => tx
                 .conn
                 .prepare_cached("DELETE FROM queue_recipient WHERE entry = ?1 AND place = ?2")?
                 .execute(params![id, place])?,
@@ -104,6 +118,32 @@ pub(super) fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<()> {
             upkeep::dead(tx, segment, stored)?;
         }
     }
+    Ok(())
+}
+
+/// Forgets that the message of an entry was sent to one of its recipients, who is open still. What was remembered at another time is of
+/// another entry: of one accepted when this one had been forgotten.
+fn forget(tx: &Tx<'_>, entry: i64, place: u32) -> Result<()> {
+    let found: Option<(i64, Vec<u8>, i64, String)> = tx
+        .conn
+        .prepare_cached(
+            "SELECT e.sender, e.once, e.accepted_at, r.address FROM queue_entry e JOIN queue_recipient r ON r.entry = e.id
+             WHERE e.id = ?1 AND r.place = ?2 AND e.sender IS NOT NULL AND e.once IS NOT NULL",
+        )?
+        .query_row(params![entry, place], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    let Some((sender, once, at, to)) = found else { return Ok(()) };
+    if once.is_empty() {
+        // Queued by a format that kept no key: what its sender did in that second.
+        tx.conn.prepare_cached("DELETE FROM duplicate WHERE mailbox = ?1 AND at = ?2")?.execute(params![sender, at])?;
+        return Ok(());
+    }
+    let once = once.try_into().map_err(|_| corrupt("duplicate key in the queue"))?;
+    tx.conn.prepare_cached("DELETE FROM duplicate WHERE mailbox = ?1 AND key = ?2 AND at = ?3")?.execute(params![
+        sender,
+        &sent_key(once, &address(&to)?)[..],
+        at
+    ])?;
     Ok(())
 }
 

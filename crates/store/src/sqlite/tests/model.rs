@@ -39,7 +39,7 @@ pub(super) enum Op {
     Expunge((u8, u8), Option<Vec<u8>>),
     Copy((u8, u8), Vec<u8>, u8, bool),
     Quota(u8, Option<u8>, Option<u8>),
-    Settle(u8, Vec<(u8, bool)>, Option<(u8, u8)>),
+    Settle(u8, Vec<(u8, u8)>, Option<(u8, u8)>),
     Watch((u8, u8)),
     Maintain,
 }
@@ -66,7 +66,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         2 => (place(), proptest::option::of(uids())).prop_map(|(at, uids)| Op::Expunge(at, uids)),
         3 => (place(), uids(), 0..FOLDERS.len() as u8, any::<bool>()).prop_map(|(at, uids, to, moves)| Op::Copy(at, uids, to, moves)),
         1 => (0..2u8, proptest::option::of(any::<u8>()), proptest::option::of(0..20u8)).prop_map(|(m, o, n)| Op::Quota(m, o, n)),
-        2 => (0..6u8, proptest::collection::vec((0..3u8, any::<bool>()), 1..3), proptest::option::of(place()))
+        2 => (0..6u8, proptest::collection::vec((0..3u8, 0..3u8), 1..3), proptest::option::of(place()))
             .prop_map(|(entry, recipients, notice)| Op::Settle(entry, recipients, notice)),
         1 => place().prop_map(Op::Watch),
         1 => Just(Op::Maintain),
@@ -163,9 +163,10 @@ pub(super) async fn run(
             format!("{:?}", store.set_quota(boxes[*m as usize], quota).await)
         }
         Op::Settle(n, recipients, notice) => {
-            let outcome = |settled: bool| match settled {
-                true => Outcome::Settled,
-                false => Outcome::Retry { at: NOW + 1, error: "later".into(), delay_told: true },
+            let outcome = |how: u8| match how {
+                0 => Outcome::Relayed,
+                1 => Outcome::Failed,
+                _ => Outcome::Retry { at: NOW + 1, error: "later".into(), delay_told: true },
             };
             let recipients = recipients.iter().map(|(r, s)| ((*r).into(), outcome(*s))).collect();
             let settle = Some(Settlement { entry: QueueId((*n).into()), recipients });

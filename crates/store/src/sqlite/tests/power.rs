@@ -144,6 +144,49 @@ async fn a_torn_end_is_cut() {
     }
 }
 
+/// What recognises a message that waits in the queue comes back from the log with it, and is forgotten when it is given up (ADR 3).
+#[tokio::test]
+async fn what_was_given_up_after_a_power_cut_is_sent_again() {
+    let (store, dir) = super::make();
+    let data = dir.path().join("data");
+    let one = made(&store, 1).await;
+    let once = |at: i64| Commit {
+        duplicate_key: Some([7; 16]),
+        enqueue: Some(NewQueueEntry { sender: Some(one), accepted_at: at, ..super::model::entry() }),
+        ..delivery("once", Vec::new())
+    };
+    let log = log_length(&data);
+    assert_eq!(store.commit(once(NOW)).await.expect("queued").queued, Some(QueueId(1)));
+    // Power goes: the database has nothing of it.
+    let cut = dir.path().join("cut");
+    copy(&data, &cut);
+    shorten(&cut.join("store.db-wal"), log);
+    let again = open(&cut);
+    assert_eq!(again.commit(once(NOW + 1)).await.expect("answered").queued, None, "it is under way");
+    let failed = |entry, n| Commit {
+        settle: Some(Settlement { entry, recipients: vec![(n, Outcome::Failed)] }),
+        ..Commit::default()
+    };
+    again.commit(failed(QueueId(1), 1)).await.expect("settled");
+    assert_eq!(again.commit(once(NOW + 2)).await.expect("queued").queued, Some(QueueId(2)));
+    // Once more, and again the database has nothing of the second either: it follows the first's end.
+    again.close().await;
+    drop(again);
+    let again = open(&cut);
+    let log = log_length(&cut);
+    again.commit(failed(QueueId(2), 0)).await.expect("settled");
+    let synced = log_length(&cut);
+    assert!(synced > log, "an end is synced");
+    assert_eq!(again.commit(once(NOW + 3)).await.expect("queued").queued, Some(QueueId(3)));
+    let third = dir.path().join("third");
+    copy(&cut, &third);
+    shorten(&third.join("store.db-wal"), synced);
+    let again = open(&third);
+    let open: Vec<_> = again.queue().await.expect("read").iter().map(|e| (e.id.0, e.recipients.len())).collect();
+    assert_eq!(open, [(1, 1), (3, 1)]);
+    assert_eq!(again.commit(once(NOW + 4)).await.expect("answered").queued, None);
+}
+
 /// Damage before acknowledged mail that only the log has is told, not cut.
 #[tokio::test]
 async fn damage_in_the_middle_is_no_end() {

@@ -1,4 +1,5 @@
-//! A data folder of format 1, as the code of that time left it (`tests/fixtures/make_v1.rs`), opens with every fact in it.
+//! Data folders of earlier formats, as the code of that time left them (`tests/fixtures/make_v1.rs`, `make_v4.rs`), open with every fact
+//! in them.
 
 use std::path::Path;
 use std::process::Command;
@@ -84,6 +85,82 @@ async fn a_folder_of_format_1_opens_whole() {
     drop(store);
     let store: Tested = Arc::new(Sqlite::open(dir.path()).expect("opened again"));
     assert_eq!(entries(&store, one, "INBOX").await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_folder_of_format_4_opens_whole() {
+    let (store, dir) = opened("v4.tar.gz");
+    let (one, two) = (MailboxId(1), MailboxId(2));
+    let rows = |store: Tested| async move {
+        let mut all = Vec::new();
+        for (mailbox, folder) in [(one, "INBOX"), (one, "Archive"), (one, "Sent"), (two, "INBOX")] {
+            for entry in entries(&store, mailbox, folder).await {
+                let text = octets(&store, mailbox, &entry).await;
+                let structure = store.structures(mailbox, &[entry.body]).await.expect("read").remove(0).expect("there");
+                let (Entry { uid, flags, modseq, internal_date, body, saved, thread, .. }, after) = (entry, NOW as u32);
+                let saved = saved.saturating_sub(after);
+                let n = (1..=9).find(|n| numbered(*n) == text).expect("one of them");
+                assert_eq!(*structure, *format!("structure {n}").as_bytes());
+                all.push((n, uid.0, flags.bits(), modseq.0, internal_date - NOW, body, saved, thread));
+            }
+        }
+        all
+    };
+    let wanted = [
+        (1, 1, 0, 2, 1, 1, 101, 1),
+        (2, 2, 0, 3, 2, 2, 102, 2),
+        (3, 3, 257, 4, 3, 3, 103, 3),
+        (6, 6, 8, 10, 6, 6, 106, 6),
+        (7, 7, 0, 8, 7, 7, 107, 1),
+        (8, 8, 0, 9, 8, 8, 108, 7),
+        (2, 1, 0, 2, 2, 2, 500, 2),
+        (3, 2, 257, 2, 3, 3, 500, 3),
+        (9, 1, 0, 2, 0, 9, 0, 8),
+        (9, 1, 0, 2, 0, 1, 0, 1),
+    ];
+    assert_eq!(rows(store.clone()).await, wanted);
+    let inbox = folder(&store, one, "INBOX").await.id;
+    let access = AccessEntry { folder: inbox, grantee: Grantee::Anyone, rights: mail::Rights::READ };
+    assert_eq!(format!("{:?}", store.access(one).await.expect("read")), format!("{:?}", [access]));
+    let notes = store.annotations(one, Some(inbox), "").await.expect("read");
+    assert_eq!((notes.len(), &*notes[0].entry, &*notes[0].value), (1, "/comment", &b"note"[..]));
+    let gone = store.vanished(one, inbox, ModSeq(0)).await.expect("read");
+    assert_eq!((gone.uids, gone.complete), (vec![Uid(4), Uid(5)], true));
+    let again = Commit { duplicate_key: Some([8; 16]), ..delivery("8", vec![to(one, "INBOX")]) };
+    assert_eq!(store.commit(again).await.expect("answered").delivered, [Delivered::Duplicate]);
+
+    // The queue: 20, of which one recipient is open, and a notice.
+    let queue = store.queue().await.expect("read");
+    let open: Vec<_> = queue.iter().map(|e| (e.id.0, e.recipients.len(), e.recipients[0].index)).collect();
+    assert_eq!(open, [(1, 1, 1), (2, 1, 0)]);
+    let once = |at| Commit {
+        duplicate_key: Some([20; 16]),
+        enqueue: Some(NewQueueEntry {
+            sender: Some(one),
+            recipients: vec![NewQueueRecipient { address: address(6), notify: Notify::default(), original: None }],
+            accepted_at: at,
+            ..super::model::entry()
+        }),
+        ..delivery("20", Vec::new())
+    };
+    assert_eq!(store.commit(once(NOW + 1)).await.expect("answered").queued, None, "it is under way");
+    let failed = |entry, n| Commit {
+        settle: Some(Settlement { entry, recipients: vec![(n, Outcome::Failed)] }),
+        ..Commit::default()
+    };
+    // The key was not kept: what the sender did in that second is forgotten.
+    store.commit(failed(QueueId(1), 1)).await.expect("settled");
+    store.commit(failed(QueueId(2), 0)).await.expect("settled");
+    assert_eq!(store.commit(once(NOW + 2)).await.expect("queued").queued, Some(QueueId(3)));
+    assert_eq!(store.commit(once(NOW + 3)).await.expect("answered").queued, None);
+    // Opened once more, it is of the present format.
+    store.close().await;
+    drop(store);
+    let store: Tested = Arc::new(Sqlite::open(dir.path()).expect("opened again"));
+    assert_eq!(rows(store.clone()).await, wanted);
+    assert_eq!(store.commit(once(NOW + 4)).await.expect("answered").queued, None);
+    store.commit(failed(QueueId(3), 0)).await.expect("settled");
+    assert_eq!(store.commit(once(NOW + 5)).await.expect("queued").queued, Some(QueueId(4)));
 }
 
 async fn check_mailboxes(store: &Tested) {
