@@ -57,6 +57,9 @@ pub enum SandboxError {
     /// The test authority.
     #[error("certificates: {0}")]
     Pki(#[from] trust::pki::PkiError),
+    /// Keys of Pro Santé Connect.
+    #[error("Pro Santé Connect: {0}")]
+    Psc(#[from] stub::StubError),
     /// An operator does not start.
     #[error("operator {name}: {error}")]
     Operator {

@@ -201,8 +201,11 @@ impl Starting {
             keys: keys.clone(),
             clock: self.clock.clone(),
             token_ttl: self.token_ttl,
-            client: pki.editor.clone(),
+            client: Some(pki.editor.clone()),
+            people: crate::psc::people(),
         };
+        let realms = stub::Realms::new(psc.clone());
+        realms.open(None, service);
         // A certificate may be shown there, as to Keycloak; browsers and programs without one pass.
         let psc_tls = Acceptor::new(ServerTls {
             clock: self.clock.clone(),
@@ -211,7 +214,7 @@ impl Starting {
             ..ServerTls::new(pki.services.clone(), Profile::Https)
         })
         .map_err(SandboxError::setup("Pro Santé Connect"))?;
-        self.http(tcp(reserved.psc)?, Some(psc_tls), psc.router(service));
+        self.http(tcp(reserved.psc)?, Some(psc_tls), realms.router());
         self.tasks.spawn(publisher.clone().keep_fresh(self.shutdown.clone()));
         let mes_listener = tcp(reserved.mes)?;
 

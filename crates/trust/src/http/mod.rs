@@ -9,4 +9,4 @@ mod serve;
 mod tests;
 
 pub use client::{HttpError, builder, client, get_limited, read_limited};
-pub use serve::{MAX_BODY, serve};
+pub use serve::{HangUp, MAX_BODY, serve};

@@ -41,6 +41,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What requests under way are given at shutdown.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// As an extension of a response: instead of it, the connection is closed without a word. For stand-ins of services that are down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("hung up to order")]
+pub struct HangUp;
+
 /// Serves `router` on `listener` until `shutdown` is cancelled, then lets requests under way finish for a few seconds.
 ///
 /// Handlers find `ConnectInfo<SocketAddr>` and, under TLS, `Arc<TlsInfo>` among the request's extensions.
@@ -120,7 +125,13 @@ async fn connection<S>(
             request.extensions_mut().insert(Arc::clone(tls));
         }
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
+            match response.extensions().get::<HangUp>() {
+                Some(hang_up) => Err(*hang_up),
+                None => Ok(response),
+            }
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

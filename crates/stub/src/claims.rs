@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::keys::{CLIENT_ID, random_uuid};
-use crate::cast;
+use crate::keys::{CLIENT_ID, random_uuid};
+use crate::people::Person;
 
 /// Life of an access token, as observed.
 pub const ACCESS_TTL: Duration = Duration::from_secs(120);
@@ -86,13 +86,13 @@ pub fn refresh(issuer: &str, login: &Login, now: i64) -> Value {
 }
 
 /// An ID token's claims.
-pub fn id_token(issuer: &str, login: &Login, now: i64) -> Value {
+pub fn id_token(issuer: &str, login: &Login, person: Option<&Person>, now: i64) -> Value {
     let mut claims = common(issuer, login, now, ACCESS_TTL);
     claims["typ"] = json!("ID");
     claims["aud"] = json!(CLIENT_ID);
     claims["authMode"] = json!("MOBILE");
     claims["preferred_username"] = json!(login.id);
-    if let Some(person) = cast::person(&login.id) {
+    if let Some(person) = person {
         claims["given_name"] = json!(person.given);
         claims["family_name"] = json!(person.family);
     }
@@ -120,11 +120,10 @@ fn common(issuer: &str, login: &Login, now: i64, ttl: Duration) -> Value {
 }
 
 /// What userinfo says of somebody: PSC's *UserInfo*, shortened to one activity.
-pub fn userinfo(id: &str) -> Value {
-    let person = cast::person(id);
-    let (given, family) = person.map_or(("Prénom", "INCONNU"), |p| (p.given, p.family));
-    let profession = person.map_or("10", |p| p.profession);
-    let structure = structure_of(id);
+pub fn userinfo(id: &str, person: Option<&Person>) -> Value {
+    let (given, family) = person.map_or(("Prénom", "INCONNU"), |p| (p.given.as_str(), p.family.as_str()));
+    let profession = person.map_or("10", |p| p.profession.as_str());
+    let structure = person.map_or(("", ""), |p| (p.structure.id.as_str(), p.structure.name.as_str()));
     json!({
         "sub": subject(id),
         "SubjectNameID": id,
@@ -134,8 +133,8 @@ pub fn userinfo(id: &str) -> Value {
         "authMode": "MOBILE",
         "otherIds": other_ids(id),
         "Secteur_Activite": "SA07^1.2.250.1.71.4.2.4",
-        "SubjectOrganization": structure.name,
-        "SubjectOrganizationID": structure.id,
+        "SubjectOrganization": structure.1,
+        "SubjectOrganizationID": structure.0,
         "SubjectRole": [format!("{profession}^1.2.250.1.213.1.1.5.5")],
         "Mode_Acces_Raison": "",
         "Acces_Regulation_Medicale": "FAUX",
@@ -147,7 +146,7 @@ pub fn userinfo(id: &str) -> Value {
             "exercices": [{
                 "codeProfession": profession,
                 "codeCategorieProfessionnelle": "C",
-                "codeCiviliteDexercice": person.and_then(|p| p.title).unwrap_or("").to_uppercase(),
+                "codeCiviliteDexercice": person.and_then(|p| p.title.as_deref()).unwrap_or("").to_uppercase(),
                 "nomDexercice": family,
                 "prenomDexercice": given,
                 "codeTypeSavoirFaire": "",
@@ -157,16 +156,10 @@ pub fn userinfo(id: &str) -> Value {
                     "codeSecteurDactivite": "SA07",
                     "codeSectionPharmacien": "",
                     "codeRole": "",
-                    "numeroFinessSite": structure.id.get(1..).unwrap_or(""),
-                    "raisonSocialeSite": structure.name,
+                    "numeroFinessSite": structure.0.get(1..).unwrap_or(""),
+                    "raisonSocialeSite": structure.1,
                 }],
             }],
         },
     })
-}
-
-/// Where somebody works: the operator of one of their mailboxes, else the space itself.
-fn structure_of(id: &str) -> cast::Structure {
-    let mailbox = cast::MAILBOXES.iter().find(|m| matches!(m.holder, cast::Holder::Person(holder) if holder == id));
-    mailbox.map_or(cast::SPACE, |m| m.operator().structure)
 }

@@ -1,18 +1,19 @@
-//! Keys and secrets of the stand-in, in `DIR/psc`: made once, readable by their owner only.
+//! Keys and secrets of a realm, in a folder of its own: made once, readable by their owner only.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{HasPublic, PKey, Private, Public};
+use openssl::rsa::Rsa;
 use openssl::sign::{Signer, Verifier};
 use serde_json::{Value, json};
 
-use crate::SandboxError;
-use crate::pki::{generate, read_key};
+use crate::StubError;
 
 /// The client every program of the sandbox uses.
 pub const CLIENT_ID: &str = "vaguemestre-bac-a-sable";
@@ -52,18 +53,7 @@ impl SigningKey {
 
     /// The claims of a token that this key signed; `None` for any other text.
     pub fn open(&self, token: &str) -> Option<Value> {
-        let (input, signature) = token.rsplit_once('.')?;
-        let (header, claims) = input.split_once('.')?;
-        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-        if header["alg"] != "RS256" || header["kid"] != self.kid.as_str() {
-            return None;
-        }
-        let mut verifier = Verifier::new(MessageDigest::sha256(), &self.key).ok()?;
-        verifier.update(input.as_bytes()).ok()?;
-        if !verifier.verify(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()? {
-            return None;
-        }
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+        open(token, &self.kid, &self.key)
     }
 
     /// The public key for a JWKS.
@@ -75,11 +65,60 @@ impl SigningKey {
     }
 }
 
+/// A key published beside ours for a while (JWT-22).
+pub(crate) struct PublicKey {
+    kid: String,
+    key: PKey<Public>,
+}
+
+/// Moduli taken, in octets: RSA of 2048 to 4096 bits.
+const MODULUS: std::ops::RangeInclusive<usize> = 256..=512;
+
+impl PublicKey {
+    /// From a JWK: RSA, with a `kid`.
+    pub fn read(jwk: &Value) -> Result<PublicKey, StubError> {
+        let refused = || StubError::Scenario("keys: RSA keys of 2048 to 4096 bits as JWK, with kid, n and e".to_owned());
+        let number = |name: &str| {
+            let octets = URL_SAFE_NO_PAD.decode(jwk[name].as_str()?).ok()?;
+            BigNum::from_slice(&octets).ok().map(|number| (octets.len(), number))
+        };
+        let (Some(kid), Some((size, n)), Some((_, e))) = (jwk["kid"].as_str(), number("n"), number("e")) else {
+            return Err(refused());
+        };
+        if jwk["kty"] != "RSA" || kid.is_empty() || kid.len() > crate::tokens::MAX_NAME || !MODULUS.contains(&size) {
+            return Err(refused());
+        }
+        let key = PKey::from_rsa(Rsa::from_public_components(n, e)?)?;
+        Ok(PublicKey { kid: kid.to_owned(), key })
+    }
+
+    /// As [`SigningKey::open`].
+    pub fn open(&self, token: &str) -> Option<Value> {
+        open(token, &self.kid, &self.key)
+    }
+}
+
+/// The claims of a token, when this key of that name signed it.
+fn open<T: HasPublic>(token: &str, kid: &str, key: &PKey<T>) -> Option<Value> {
+    let (input, signature) = token.rsplit_once('.')?;
+    let (header, claims) = input.split_once('.')?;
+    let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+    if header["alg"] != "RS256" || header["kid"] != kid {
+        return None;
+    }
+    let mut verifier = Verifier::new(MessageDigest::sha256(), key).ok()?;
+    verifier.update(input.as_bytes()).ok()?;
+    if !verifier.verify(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()? {
+        return None;
+    }
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+}
+
 fn encode(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// Everything in `DIR/psc`.
+/// Everything in a realm's folder.
 pub struct Keys {
     /// The exact issuer.
     pub issuer: String,
@@ -96,34 +135,36 @@ impl Keys {
     ///
     /// # Errors
     /// Files that cannot be read or written.
-    pub fn open(folder: &Path, issuer: &str) -> Result<Keys, SandboxError> {
+    pub fn open(folder: &Path, issuer: &str) -> Result<Keys, StubError> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StubError::file(folder))?;
         let files = [folder.join("signing.key"), folder.join("foreign.key")];
         let missing: Vec<&PathBuf> = files.iter().filter(|file| !file.exists()).collect();
         for (file, key) in missing.iter().zip(generate(missing.len())?) {
-            let pem = key.private_key_to_pem_pkcs8().map_err(SandboxError::setup("keys of PSC"))?;
-            write_secret(file, &pem)?;
+            write_secret(file, &key.private_key_to_pem_pkcs8()?)?;
         }
         let secret = folder.join("client-secret");
         if !secret.exists() {
             write_secret(&secret, random_word(24).as_bytes())?;
         }
         let note = folder.join("issuer");
-        std::fs::write(&note, issuer).map_err(SandboxError::file(&note))?;
+        std::fs::write(&note, issuer).map_err(StubError::file(&note))?;
         Keys::read(folder)
     }
 
-    /// Reads the folder of a sandbox that was started before, running or not.
+    /// Reads a folder that was opened before, whether its realm is served or not.
     ///
     /// # Errors
     /// Missing or damaged files.
-    pub fn read(folder: &Path) -> Result<Keys, SandboxError> {
+    pub fn read(folder: &Path) -> Result<Keys, StubError> {
         let key = |name: &str| {
             let path = folder.join(name);
-            SigningKey::new(read_key(&path)?).map_err(|e| SandboxError::damaged(&path, &e))
+            let pem = std::fs::read(&path).map_err(StubError::file(&path))?;
+            let read = PKey::private_key_from_pem(&pem).and_then(SigningKey::new);
+            read.map_err(|why| StubError::Damaged { path, why })
         };
         let text = |name: &str| {
             let path = folder.join(name);
-            std::fs::read_to_string(&path).map_err(SandboxError::file(&path))
+            std::fs::read_to_string(&path).map_err(StubError::file(&path))
         };
         Ok(Keys {
             issuer: text("issuer")?,
@@ -134,18 +175,31 @@ impl Keys {
     }
 }
 
-fn write_secret(path: &Path, octets: &[u8]) -> Result<(), SandboxError> {
+/// Size of the keys, as in the real certificates.
+const KEY_BITS: u32 = 2048;
+
+/// Keys made side by side: that takes nearly all the time of opening a realm.
+fn generate(count: usize) -> Result<Vec<PKey<Private>>, StubError> {
+    std::thread::scope(|scope| {
+        let one = || Rsa::generate(KEY_BITS).and_then(PKey::from_rsa);
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
+        // A panic inside OpenSSL's binding would be a defect of it, not a state to go on from.
+        workers.into_iter().map(|worker| Ok(worker.join().expect("making a key does not panic")?)).collect()
+    })
+}
+
+fn write_secret(path: &Path, octets: &[u8]) -> Result<(), StubError> {
     let draft = path.with_extension("part");
     let written = (|| {
         let _ = std::fs::remove_file(&draft);
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?.write_all(octets)?;
         std::fs::rename(&draft, path)
     })();
-    written.map_err(SandboxError::file(path))
+    written.map_err(StubError::file(path))
 }
 
 /// `octets` random octets as text that needs no quoting anywhere.
-pub(crate) fn random_word(octets: usize) -> String {
+pub fn random_word(octets: usize) -> String {
     let mut random = vec![0; octets];
     openssl::rand::rand_bytes(&mut random).expect("OpenSSL gives random numbers or nothing here could run");
     URL_SAFE_NO_PAD.encode(random)

@@ -1,16 +1,14 @@
-//! Access tokens made to order, from a sandbox's folder alone: `vaguemestre sandbox token`.
+//! Access tokens made to order, from a realm's keys alone.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mssante::NationalId;
 
-use super::claims::{self, ACCESS_TTL, Login};
-use super::keys::{FOREIGN_ISSUER, Keys};
-use crate::pki::seconds;
-use crate::{Layout, SandboxError};
+use crate::claims::{self, ACCESS_TTL, Login};
+use crate::keys::{FOREIGN_ISSUER, Keys};
+use crate::seconds;
 
 /// How long ago an expired token ended: beyond every tolerance (JWT-02).
 const LONG_AGO: Duration = Duration::from_secs(3600);
@@ -47,36 +45,7 @@ impl Order {
     }
 }
 
-/// Why a token cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum MintError {
-    /// No sandbox was ever started there.
-    #[error("{folder} is not the folder of a sandbox; start one there first: vaguemestre sandbox --dir {folder}")]
-    NoSandbox {
-        /// Which.
-        folder: PathBuf,
-    },
-    /// Its keys cannot be read.
-    #[error(transparent)]
-    Keys(#[from] SandboxError),
-    /// OpenSSL failed.
-    #[error("OpenSSL: {0}")]
-    OpenSsl(#[from] openssl::error::ErrorStack),
-}
-
-/// Makes a token with the keys of the sandbox in `folder`, running or not.
-///
-/// # Errors
-/// [`MintError`].
-pub fn mint(folder: &Path, order: &Order, now: SystemTime) -> Result<String, MintError> {
-    let psc = Layout::new(folder).psc();
-    if !psc.join("signing.key").exists() {
-        return Err(MintError::NoSandbox { folder: folder.to_owned() });
-    }
-    Ok(with_keys(&Keys::read(&psc)?, order, now)?)
-}
-
-/// The same with keys at hand.
+/// Makes a token.
 ///
 /// # Errors
 /// Only if OpenSSL cannot work.

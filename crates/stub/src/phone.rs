@@ -11,10 +11,10 @@ use mssante::NationalId;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::ciba::{Behaviour, Verdict, Waiting};
-use super::login::{document, escape};
-use super::server::Shared;
-use crate::cast;
+use crate::ciba::{Behaviour, Verdict, Waiting};
+use crate::login::{document, escape};
+use crate::people::Person;
+use crate::realm::Realm;
 
 /// Longest time a phone may take to answer by itself: requests expire before.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -25,10 +25,10 @@ fn wants_json(headers: &HeaderMap) -> bool {
 }
 
 /// `GET /ciba`.
-pub(super) async fn page(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let now = shared.now();
+pub(crate) async fn page(State(realm): State<Realm>, headers: HeaderMap) -> Response {
+    let now = realm.now();
     let (waiting, usual) = {
-        let mut requests = shared.requests();
+        let mut requests = realm.requests();
         (requests.waiting(now), requests.behaviour(None))
     };
     if wants_json(&headers) {
@@ -40,8 +40,9 @@ pub(super) async fn page(State(shared): State<Shared>, headers: HeaderMap) -> Re
     }
     let list = match waiting.is_empty() {
         true => "<p>Aucune demande n'attend. Cette page se recharge toute seule.</p>".to_owned(),
-        false => waiting.iter().map(entry).collect(),
+        false => waiting.iter().map(|waiting| entry(&realm, waiting)).collect(),
     };
+    let base = realm.addresses().base();
     let by_hand = usual.verdict.is_none();
     let (answer, label) =
         if by_hand { ("approve", "Approuver de nouveau tout seul") } else { ("ignore", "Répondre à la main") };
@@ -49,18 +50,19 @@ pub(super) async fn page(State(shared): State<Shared>, headers: HeaderMap) -> Re
     Html(document(&format!(
         "<meta http-equiv=\"refresh\" content=\"2\"><h1>Téléphones <small>e-CPS du bac à sable</small></h1>\n\
          <p>Comparez les deux chiffres avec ceux que montre le logiciel.</p>\n{list}\
-         <form method=\"post\" action=\"/ciba/phone\"><p>Chaque téléphone {mode}. \
+         <form method=\"post\" action=\"{base}/ciba/phone\"><p>Chaque téléphone {mode}. \
          <button name=\"answer\" value=\"{answer}\">{label}</button></p></form>"
     )))
     .into_response()
 }
 
-fn entry(waiting: &Waiting) -> String {
-    let name = cast::person(&waiting.person).map_or_else(String::new, |person| person.name());
+fn entry(realm: &Realm, waiting: &Waiting) -> String {
+    let name = realm.person(&waiting.person).map_or_else(String::new, Person::name);
     format!(
-        "<form method=\"post\" action=\"/ciba\"><input type=\"hidden\" name=\"number\" value=\"{}\">\
+        "<form method=\"post\" action=\"{}/ciba\"><input type=\"hidden\" name=\"number\" value=\"{}\">\
          <p><strong style=\"font-size:2em\">{}</strong> {} <span>{} · {} · {} s</span></p>\
          <button name=\"answer\" value=\"approve\">Approuver</button><button name=\"answer\" value=\"refuse\">Refuser</button></form>\n",
+        realm.addresses().base(),
         waiting.number,
         waiting.digits,
         escape(&name),
@@ -91,32 +93,32 @@ impl Answer {
 
 /// `POST /ciba`: the answer to one request, by its number on the page, or to all of a person's.
 #[derive(Debug, Deserialize)]
-pub(super) struct Decision {
+pub(crate) struct Decision {
     number: Option<u64>,
     person: Option<NationalId>,
     answer: Answer,
 }
 
-pub(super) async fn answer(
-    State(shared): State<Shared>,
+pub(crate) async fn answer(
+    State(realm): State<Realm>,
     headers: HeaderMap,
     Form(decision): Form<Decision>,
 ) -> Response {
-    let Some(verdict) = decision.answer.verdict() else { return done(&headers) };
+    let Some(verdict) = decision.answer.verdict() else { return done(&realm, &headers) };
     let person = decision.person.as_ref().map(NationalId::as_str);
     if decision.number.is_none() && person.is_none() {
         return (StatusCode::BAD_REQUEST, "number ou person manque\n").into_response();
     }
-    let now = shared.now();
-    if shared.requests().decide(decision.number, person, verdict, now) == 0 {
+    let now = realm.now();
+    if realm.requests().decide(decision.number, person, verdict, now) == 0 {
         return (StatusCode::NOT_FOUND, "aucune demande n'attend\n").into_response();
     }
-    done(&headers)
+    done(&realm, &headers)
 }
 
 /// `POST /ciba/phone`: how a person's phone, or every other phone, answers the requests to come.
 #[derive(Debug, Deserialize)]
-pub(super) struct Setting {
+pub(crate) struct Setting {
     person: Option<NationalId>,
     answer: Answer,
     /// After how many milliseconds.
@@ -126,22 +128,22 @@ pub(super) struct Setting {
     slow_down: u32,
 }
 
-pub(super) async fn set(State(shared): State<Shared>, headers: HeaderMap, Form(setting): Form<Setting>) -> Response {
+pub(crate) async fn set(State(realm): State<Realm>, headers: HeaderMap, Form(setting): Form<Setting>) -> Response {
     let usual = Behaviour::default();
     let behaviour = Behaviour {
         verdict: setting.answer.verdict(),
         after: setting.after_ms.map_or(usual.after, Duration::from_millis).min(LONGEST),
         slow_down: setting.slow_down,
     };
-    shared.requests().set(setting.person.as_ref().map(NationalId::as_str), behaviour);
-    done(&headers)
+    realm.requests().set(setting.person.as_ref().map(NationalId::as_str), behaviour);
+    done(&realm, &headers)
 }
 
 /// Back to the page for people, nothing for programs.
-fn done(headers: &HeaderMap) -> Response {
+fn done(realm: &Realm, headers: &HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {
-        Redirect::to("/ciba").into_response()
+        Redirect::to(&realm.addresses().phone()).into_response()
     } else {
         StatusCode::NO_CONTENT.into_response()
     }

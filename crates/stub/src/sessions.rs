@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::claims::{Login, SESSION_IDLE, SESSION_MAX};
+use crate::claims::{Login, SESSION_IDLE, SESSION_MAX};
 
 /// Codes waiting at once; the oldest goes first.
 const MAX_CODES: usize = 1_000;
@@ -16,7 +16,7 @@ const CODE_LIFE: i64 = 60;
 
 /// A code given by the login page.
 #[derive(Debug, Clone)]
-pub(super) struct Code {
+pub(crate) struct Code {
     /// Who logged in.
     pub login: Login,
     /// Where the code went: must be said again.
@@ -31,18 +31,22 @@ struct Session {
 }
 
 /// A map that forgets its oldest entry when it is full.
-struct Bounded<V> {
+pub(crate) struct Bounded<V> {
     entries: HashMap<String, V>,
     order: VecDeque<String>,
     most: usize,
 }
 
 impl<V> Bounded<V> {
-    fn new(most: usize) -> Self {
+    pub fn get(&self, key: &str) -> Option<&V> {
+        self.entries.get(key)
+    }
+
+    pub fn new(most: usize) -> Self {
         Bounded { entries: HashMap::new(), order: VecDeque::new(), most }
     }
 
-    fn insert(&mut self, key: String, value: V) {
+    pub fn insert(&mut self, key: String, value: V) {
         if self.entries.insert(key.clone(), value).is_none() {
             self.order.push_back(key);
         }
@@ -55,7 +59,7 @@ impl<V> Bounded<V> {
 }
 
 /// See the module.
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     codes: Bounded<(Code, i64)>,
     sessions: Bounded<Session>,
     revoked: Bounded<()>,

@@ -1,5 +1,5 @@
 //! CIBA as PSC has it (client.md §3.2): poll mode only, a `binding_message` of exactly two digits, an activated client, PSC's own
-//! parameter `channel`. What the phones answer is in [`super::phone`].
+//! parameter `channel`. What the phones answer is in [`crate::phone`].
 //!
 //! Pace and answers go by the machine's clock, which waits for nobody; expiry by the sandbox's.
 
@@ -14,9 +14,10 @@ use mssante::NationalId;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::claims::Login;
-use super::keys::{random_uuid, random_word};
-use super::server::{Credentials, Peer, Shared, error, unknown_client};
+use crate::claims::Login;
+use crate::keys::{random_uuid, random_word};
+use crate::provider::{error, unknown_client};
+use crate::realm::{Credentials, Peer, Realm};
 
 /// Requests waiting at once; the oldest goes first.
 const MAX_REQUESTS: usize = 1_000;
@@ -37,14 +38,14 @@ const APPROVES_AFTER: Duration = Duration::from_millis(700);
 
 /// What was answered on a phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Approved,
     Refused,
 }
 
 /// How a phone answers by itself.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Behaviour {
+pub(crate) struct Behaviour {
     /// What; nothing: somebody must answer on the page.
     pub verdict: Option<Verdict>,
     /// After how long.
@@ -82,7 +83,7 @@ impl Request {
 }
 
 /// A request as the page shows it.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     pub number: u64,
     pub person: String,
     pub digits: String,
@@ -92,7 +93,7 @@ pub(super) struct Waiting {
 
 /// What a poll is answered.
 #[derive(Debug)]
-pub(super) enum Polled {
+pub(crate) enum Polled {
     Unknown,
     Expired,
     Pending,
@@ -104,7 +105,7 @@ pub(super) enum Polled {
 
 /// The requests that wait, and how phones answer.
 #[derive(Default)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
     count: u64,
     waiting: BTreeMap<u64, (String, Request)>,
     behaviours: HashMap<String, Behaviour>,
@@ -214,7 +215,7 @@ impl Requests {
 /// An authentication request (CIBA Core §7.1).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asking {
+pub(crate) struct Asking {
     #[serde(flatten)]
     credentials: Credentials,
     scope: String,
@@ -232,13 +233,13 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 }
 
 /// `POST …/ext/ciba/auth`.
-pub(super) async fn ask(
-    State(shared): State<Shared>,
+pub(crate) async fn ask(
+    State(realm): State<Realm>,
     headers: HeaderMap,
     peer: Peer,
     Form(form): Form<Asking>,
 ) -> Response {
-    if !shared.is_client(&headers, &peer, &form.credentials) {
+    if !realm.is_client(&headers, &peer, &form.credentials) {
         return unknown_client();
     }
     let refused = |code, why| error(StatusCode::BAD_REQUEST, code, why);
@@ -257,15 +258,15 @@ pub(super) async fn ask(
         return refused("unknown_user_id", "login_hint is not a national identifier");
     };
     let word = random_word(32);
-    let now = shared.now();
-    let expires_in = shared.requests().add(word.clone(), &form, &person, channel, now);
+    let now = realm.now();
+    let expires_in = realm.requests().add(word.clone(), &form, &person, channel, now);
     let body = json!({ "auth_req_id": word, "expires_in": expires_in, "interval": INTERVAL.as_secs() });
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 /// The grant `urn:openid:params:grant-type:ciba` (CIBA Core §10.1, §11).
-pub(super) fn grant(shared: &Shared, word: &str, now: i64) -> Result<Login, (&'static str, &'static str)> {
-    let polled = shared.requests().poll(word, now);
+pub(crate) fn grant(realm: &Realm, word: &str, now: i64) -> Result<Login, (&'static str, &'static str)> {
+    let polled = realm.requests().poll(word, now);
     match polled {
         Polled::Unknown => Err(("invalid_grant", "Invalid Auth Req ID")),
         Polled::Expired => Err(("expired_token", "authentication timed out")),
@@ -277,7 +278,7 @@ pub(super) fn grant(shared: &Shared, word: &str, now: i64) -> Result<Login, (&'s
         Polled::Refused => Err(("access_denied", "not authorized")),
         Polled::Approved(id, scope) => {
             let login = Login { id, sid: random_uuid(), at: now, scope, nonce: None };
-            shared.sessions().open(login.clone(), now);
+            realm.sessions().open(login.clone(), now);
             Ok(login)
         }
     }

@@ -7,11 +7,11 @@ use mssante::NationalId;
 use serde::Deserialize;
 use url::Url;
 
-use super::claims::Login;
-use super::keys::{CLIENT_ID, random_uuid, random_word};
-use super::server::Shared;
-use super::sessions::Code;
-use crate::cast;
+use crate::claims::Login;
+use crate::keys::{CLIENT_ID, random_uuid, random_word};
+use crate::people::Person;
+use crate::realm::Realm;
+use crate::sessions::Code;
 
 /// Longest `state`, `nonce` and `scope` taken: they are given back.
 const MAX_PARAMETER: usize = 2_000;
@@ -20,7 +20,7 @@ const CHALLENGE: usize = 43;
 
 /// An authorization request (OIDC Core §3.1.2.1).
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Request {
+pub(crate) struct Request {
     #[serde(default)]
     response_type: String,
     #[serde(default)]
@@ -48,24 +48,24 @@ pub(super) struct Request {
 }
 
 /// `GET /auth`.
-pub(super) async fn page(State(shared): State<Shared>, Query(request): Query<Request>) -> Response {
+pub(crate) async fn page(State(realm): State<Realm>, Query(request): Query<Request>) -> Response {
     let redirect = match check(&request) {
         Ok(redirect) => redirect,
         Err(why) => return refused(why),
     };
     if request.login_hint.is_empty() {
-        return Html(choices(&request)).into_response();
+        return Html(choices(&realm, &request)).into_response();
     }
     let chosen = request.login_hint.clone();
-    answer(&shared, &request, redirect, &chosen)
+    answer(&realm, &request, redirect, &chosen)
 }
 
 /// `POST /auth`: somebody was chosen on the page.
-pub(super) async fn choose(State(shared): State<Shared>, Form(request): Form<Request>) -> Response {
+pub(crate) async fn choose(State(realm): State<Realm>, Form(request): Form<Request>) -> Response {
     match check(&request) {
         Ok(redirect) => {
             let chosen = request.personne.clone();
-            answer(&shared, &request, redirect, &chosen)
+            answer(&realm, &request, redirect, &chosen)
         }
         Err(why) => refused(why),
     }
@@ -90,7 +90,7 @@ fn check(request: &Request) -> Result<Url, &'static str> {
 }
 
 /// Nothing in the sandbox sends anybody outside the machine.
-pub(super) fn is_home(url: &Url) -> bool {
+pub(crate) fn is_home(url: &Url) -> bool {
     let home = match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
@@ -100,7 +100,7 @@ pub(super) fn is_home(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && home && url.fragment().is_none()
 }
 
-fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Response {
+fn answer(realm: &Realm, request: &Request, redirect: Url, chosen: &str) -> Response {
     let challenge = match (request.code_challenge.as_str(), request.code_challenge_method.as_str()) {
         ("", "") => Ok(None),
         (challenge, "S256") if challenge.len() == CHALLENGE => Ok(Some(challenge.to_owned())),
@@ -120,7 +120,7 @@ fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Re
             back.query_pairs_mut().append_pair("error", error).append_pair("error_description", why);
         }
         Ok(challenge) => {
-            let now = shared.now();
+            let now = realm.now();
             let login = Login {
                 id: chosen.to_owned(),
                 sid: random_uuid(),
@@ -130,7 +130,7 @@ fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Re
             };
             let (word, sid) = (random_word(32), login.sid.clone());
             let code = Code { login, redirect_uri: request.redirect_uri.clone(), challenge };
-            shared.sessions().add_code(word.clone(), code, now);
+            realm.sessions().add_code(word.clone(), code, now);
             back.query_pairs_mut().append_pair("code", &word).append_pair("session_state", &sid);
         }
     }
@@ -138,7 +138,7 @@ fn answer(shared: &Shared, request: &Request, redirect: Url, chosen: &str) -> Re
         back.query_pairs_mut().append_pair("state", &request.state);
     }
     // RFC 9207
-    back.query_pairs_mut().append_pair("iss", &shared.issuer());
+    back.query_pairs_mut().append_pair("iss", &realm.issuer());
     (StatusCode::FOUND, [(header::LOCATION, back.to_string()), (header::CACHE_CONTROL, "no-store".to_owned())])
         .into_response()
 }
@@ -148,7 +148,7 @@ fn refused(why: &str) -> Response {
     (StatusCode::BAD_REQUEST, Html(document(&body))).into_response()
 }
 
-fn choices(request: &Request) -> String {
+fn choices(realm: &Realm, request: &Request) -> String {
     let parameters = [
         ("response_type", &request.response_type),
         ("client_id", &request.client_id),
@@ -164,26 +164,51 @@ fn choices(request: &Request) -> String {
         .iter()
         .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escape(value)))
         .collect();
-    let people: String = cast::PEOPLE
-        .iter()
-        .map(|person| {
-            let mailboxes: Vec<String> = cast::MAILBOXES.iter().filter(|m| m.is_used_by(person.id)).map(cast::Mailbox::address).collect();
-            let mailboxes = if mailboxes.is_empty() { "aucune boîte aux lettres".to_owned() } else { mailboxes.join(", ") };
-            format!(
-                "<li><button name=\"personne\" value=\"{id}\"><strong>{name}</strong> <span>{id}</span><br>{mailboxes}</button></li>\n",
-                id = person.id,
-                name = escape(&person.name()),
-                mailboxes = escape(&mailboxes),
-            )
-        })
-        .collect();
+    let people: String = realm.service().people.iter().map(|person| {
+        let id = escape(&person.id);
+        format!("<li><button name=\"personne\" value=\"{id}\">{}</button></li>\n", described(person))
+    }).collect();
     document(&format!(
         "<h1>Pro Santé Connect <small>bac à sable</small></h1>\n<p>Choisissez la personne qui se connecte. Aucune n'existe.</p>\n\
-         <form method=\"post\" action=\"/auth\">\n{hidden}<ul>\n{people}</ul>\n</form>"
+         <form method=\"post\" action=\"{base}/auth\">\n{hidden}<ul>\n{people}</ul>\n</form>",
+        base = realm.addresses().base(),
     ))
 }
 
-pub(super) fn document(body: &str) -> String {
+/// A person on a page.
+fn described(person: &Person) -> String {
+    let mailboxes = match person.mailboxes.is_empty() {
+        true => "aucune boîte aux lettres".to_owned(),
+        false => person.mailboxes.join(", "),
+    };
+    let [name, id, mailboxes] = [&person.name(), &person.id, &mailboxes].map(|text| escape(text));
+    format!("<strong>{name}</strong> <span>{id}</span><br>{mailboxes}")
+}
+
+/// `GET /identites`: what an operator copies into its configuration, and who can log in. All of it fictional and public.
+pub(crate) async fn identities(State(realm): State<Realm>) -> Html<String> {
+    let psc = realm.addresses();
+    let row = |what: &str, value: &str| format!("<tr><th scope=\"row\">{what}</th><td><code>{}</code></td></tr>\n", escape(value));
+    let addresses = [
+        ("Émetteur (iss), à recopier exactement", psc.issuer()),
+        ("Découverte", psc.discovery()),
+        ("Clés (JWKS)", psc.jwks_uri()),
+        ("Introspection", psc.introspection_endpoint()),
+        ("UserInfo", psc.userinfo_endpoint()),
+        ("Jetons", psc.token_endpoint()),
+        ("Connexion", psc.authorization_endpoint()),
+        ("CIBA", psc.ciba_endpoint()),
+        ("Identifiant de client", CLIENT_ID.to_owned()),
+    ];
+    let addresses: String = addresses.iter().map(|(what, value)| row(what, value)).collect();
+    let people: String = realm.service().people.iter().map(|person| format!("<li>{}</li>\n", described(person))).collect();
+    Html(document(&format!(
+        "<h1>Bouchon Pro Santé Connect</h1>\n<h2>Adresses</h2>\n<table>\n{addresses}</table>\n<h2>Identités de test</h2>\n\
+         <p>Aucune de ces personnes n'existe.</p>\n<ul>\n{people}</ul>"
+    )))
+}
+
+pub(crate) fn document(body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"fr\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Pro Santé Connect (bac à sable)</title><style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:2em auto;padding:0 1em}}\
@@ -193,7 +218,7 @@ pub(super) fn document(body: &str) -> String {
 }
 
 /// For text and attribute values of HTML.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
