@@ -9,6 +9,7 @@ use trust::tls::Anchors;
 use crate::catalogue::Case;
 use crate::forge::{Forge, ForgeError, xoauth2};
 use crate::job::{Job, Mailbox, Server};
+use crate::stand;
 use crate::tls::{Settings, Starttls, Survey, Target, survey};
 use crate::verdict::Verdict;
 use crate::wire::{Log, Wire, WireError};
@@ -49,6 +50,9 @@ pub enum SetUpError {
     /// The forge.
     #[error(transparent)]
     Forge(#[from] ForgeError),
+    /// The stand.
+    #[error(transparent)]
+    Stand(#[from] stand::StandError),
 }
 
 /// What every case has at hand.
@@ -59,6 +63,8 @@ pub struct Context {
     pub anchors: Option<Anchors>,
     /// What makes tokens; none when the job has no PSC.
     pub forge: Option<Forge>,
+    /// What the operator talks to; none when the job has no such section.
+    pub stand: Option<stand::Client>,
     surveys: [OnceCell<Survey>; 2],
 }
 
@@ -73,7 +79,8 @@ impl Context {
             None => None,
         };
         let forge = job.psc.as_ref().map(Forge::new).transpose()?;
-        Ok(Context { job, anchors, forge, surveys: Default::default() })
+        let stand = job.stand.as_ref().map(stand::Client::open).transpose()?;
+        Ok(Context { job, anchors, forge, stand, surveys: Default::default() })
     }
 
     /// A server.
@@ -192,6 +199,16 @@ impl Context {
             }),
             (_, None) => Err(Verdict::NonExecute { cause: "le job n'a pas de section [mailbox]".into() }),
         }
+    }
+
+    /// The stand, or why what needs it cannot run.
+    ///
+    /// # Errors
+    /// The verdict to give.
+    pub fn stand(&self) -> Result<&stand::Client, Verdict> {
+        self.stand.as_ref().ok_or_else(|| Verdict::NonExecute {
+            cause: "le job n'a pas de section [stand] : l'opérateur ne s'adresse pas à un banc de l'application".into(),
+        })
     }
 
     /// A good login; none when tokens cannot be made.

@@ -86,6 +86,9 @@ pub struct Job {
     /// What signs tokens.
     #[serde(default)]
     pub psc: Option<Psc>,
+    /// What the operator talks to, when the campaign can drive it.
+    #[serde(default)]
+    pub stand: Option<Stand>,
     /// How politely.
     #[serde(default)]
     pub limits: Limits,
@@ -179,6 +182,19 @@ fn azp() -> String {
     "vaguemestre-controle".to_owned()
 }
 
+/// What the operator under test talks to: PSC stub, traps, white list, revocation ([`crate::stand`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stand {
+    /// Where it is driven.
+    pub url: url::Url,
+    /// File that holds its key.
+    pub key_file: PathBuf,
+    /// PEM file of the authorities of its certificate; without it, those of the machine.
+    #[serde(default)]
+    pub anchors: Option<PathBuf>,
+}
+
 /// How politely.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -231,6 +247,10 @@ impl Job {
         }
         if let Some(psc) = &mut job.psc {
             psc.key = folder.join(&psc.key);
+        }
+        if let Some(stand) = &mut job.stand {
+            stand.key_file = folder.join(&stand.key_file);
+            stand.anchors = stand.anchors.take().map(|anchors| folder.join(anchors));
         }
         if job.operator.domains.is_empty() {
             return Err(JobError::Value("operator.domains: name at least one domain".to_owned()));

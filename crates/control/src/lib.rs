@@ -4,7 +4,8 @@
 //! * [`engine`]: a campaign; [`cases`]: what each case does; [`context`]: what it has at hand;
 //! * [`forge`]: tokens, good or with one flaw; [`wire`]: sessions line by line, kept as evidence;
 //! * [`tls`]: the prober, which writes its own ClientHello and reads what comes back, octet by octet. CTL-TLS
-//! * [`trap`]: mailboxes that misbehave; [`report`]: what is given in the end.
+//! * [`stand`]: what the operator under test talks to, driven by the campaign; [`trap`]: mailboxes that misbehave;
+//! * [`report`]: what is given in the end.
 //!
 //! Invariants:
 //! * no verdict out of a time-out, a 421 or a failure of the name service: what was not seen is said to be inconclusive;
@@ -19,6 +20,7 @@ pub mod forge;
 pub mod job;
 pub mod reach;
 pub mod report;
+pub mod stand;
 pub mod tls;
 pub mod trap;
 pub mod verdict;

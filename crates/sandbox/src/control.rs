@@ -50,6 +50,10 @@ fn job(index: usize, ports: &Ports, keys: &Keys) -> String {
         ("issuer", quoted(&Psc::on(ports.psc).issuer())),
         ("key", quoted("../psc/signing.key")),
         ("kid", quoted(keys.signing.kid())),
+        ("[stand]", String::new()),
+        ("url", quoted(&crate::stand::url(ports.stand))),
+        ("key_file", quoted(&format!("../{}", crate::stand::KEY_FILE))),
+        ("anchors", quoted("../pki/ca.pem")),
         ("[limits]", String::new()),
         // Our own server: nobody is disturbed.
         ("parallel", "8".to_owned()),

@@ -38,6 +38,9 @@ pub struct Description {
     pub applications: Vec<ApplicationEntry>,
     /// Mon espace santé.
     pub mes: MesEntry,
+    /// What campaigns of the control application drive.
+    #[serde(default)]
+    pub stand: StandEntry,
     /// The settings file of mail software.
     #[serde(default)]
     pub lps: String,
@@ -79,6 +82,15 @@ pub struct DirectoryEntry {
     pub api_key: String,
     /// The archive of all mailboxes.
     pub extraction: String,
+}
+
+/// What campaigns of the control application drive: section `[stand]` of a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandEntry {
+    /// Where it is driven.
+    pub url: String,
+    /// File of its key.
+    pub key_file: String,
 }
 
 /// The name server.

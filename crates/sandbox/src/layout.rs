@@ -19,7 +19,7 @@ impl Layout {
     /// Makes the folders, readable by their owner only: keys and mail lie there.
     pub(crate) fn make(&self) -> Result<(), SandboxError> {
         use std::os::unix::fs::DirBuilderExt;
-        for folder in [self.root.clone(), self.pki(), self.negative(), self.psc(), self.mes()] {
+        for folder in [self.root.clone(), self.pki(), self.negative(), self.psc(), self.mes(), self.control()] {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
             made.map_err(SandboxError::file(&folder))?;
         }
@@ -49,6 +49,11 @@ impl Layout {
     /// The key of the directory.
     pub fn directory(&self) -> PathBuf {
         self.root.join("directory")
+    }
+
+    /// What the control application has here.
+    pub fn control(&self) -> PathBuf {
+        self.root.join("control")
     }
 
     /// What Mon espace santé receives.

@@ -30,10 +30,11 @@ pub mod psc;
 pub mod publisher;
 pub mod self_check;
 mod space;
+mod stand;
 
 pub use description::{
     ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry,
-    PscEntry,
+    PscEntry, StandEntry,
 };
 pub use error::SandboxError;
 pub use layout::Layout;

@@ -22,6 +22,7 @@ const WHITE_LIST: u16 = 2;
 const CRL: u16 = 3;
 const RELAY: u16 = 4;
 const DIRECTORY: u16 = 5;
+const STAND: u16 = 6;
 const OPERATORS: [u16; 2] = [10, 20];
 
 /// Where everything listens.
@@ -40,6 +41,9 @@ pub struct Ports {
     /// The directory, HTTPS.
     #[serde(default)]
     pub directory: u16,
+    /// The stand of the control application, HTTPS.
+    #[serde(default)]
+    pub stand: u16,
     /// The port of all operator interfaces.
     pub relay: u16,
     /// In the order of [`crate::cast::OPERATORS`].
@@ -91,6 +95,7 @@ pub(crate) struct Reserved {
     pub white_list: TcpListener,
     pub crl: TcpListener,
     pub directory: TcpListener,
+    pub stand: TcpListener,
     pub mes: TcpListener,
     /// Held so that nobody takes them before the operators do.
     pub operators: Vec<TcpListener>,
@@ -116,6 +121,7 @@ impl Reserved {
         let white_list = claim(home, wished(|p| p.white_list), strict, "white list")?;
         let crl = claim(home, wished(|p| p.crl), strict, "revocation lists")?;
         let directory = claim(home, wished(|p| p.directory), strict, "directory")?;
+        let stand = claim(home, wished(|p| p.stand), strict, "stand of the control application")?;
         let mut ports = Ports {
             network,
             dns: port(&dns.1)?,
@@ -123,6 +129,7 @@ impl Reserved {
             white_list: port(&white_list)?,
             crl: port(&crl)?,
             directory: port(&directory)?,
+            stand: port(&stand)?,
             relay: 0,
             operators: [OperatorPorts {
                 imap: 0,
@@ -153,7 +160,7 @@ impl Reserved {
                 monitoring: one(|p| p.monitoring, "monitoring")?,
             };
         }
-        Ok(Reserved { ports, dns, psc, white_list, crl, directory, mes, operators })
+        Ok(Reserved { ports, dns, psc, white_list, crl, directory, stand, mes, operators })
     }
 }
 
@@ -176,6 +183,7 @@ fn above(base: u16, network: [u8; 2]) -> Result<Ports, SandboxError> {
         white_list: base + WHITE_LIST,
         crl: base + CRL,
         directory: base + DIRECTORY,
+        stand: base + STAND,
         relay: base + RELAY,
         operators: OPERATORS.map(operator),
     })

@@ -16,9 +16,11 @@ pub(crate) fn people() -> Arc<[Person]> {
     cast::PEOPLE
         .iter()
         .map(|person| {
-            let own = |mailbox: &&cast::Mailbox| matches!(mailbox.holder, Holder::Person(holder) if holder == person.id);
+            let own =
+                |mailbox: &&cast::Mailbox| matches!(mailbox.holder, Holder::Person(holder) if holder == person.id);
             // Where somebody works: the operator of their mailbox, else the space itself.
-            let structure = cast::MAILBOXES.iter().find(own).map_or(cast::SPACE, |mailbox| mailbox.operator().structure);
+            let structure =
+                cast::MAILBOXES.iter().find(own).map_or(cast::SPACE, |mailbox| mailbox.operator().structure);
             let used = cast::MAILBOXES.iter().filter(|mailbox| mailbox.is_used_by(person.id));
             Person {
                 id: person.id.to_owned(),

@@ -24,7 +24,7 @@ use crate::ports::Reserved;
 use crate::psc::claims::ACCESS_TTL;
 use crate::psc::{Keys, Psc, Service};
 use crate::publisher::{self, Publisher};
-use crate::{Layout, Ports, SandboxError, control, lps, mes, operators};
+use crate::{Layout, Ports, SandboxError, control, lps, mes, operators, stand};
 
 /// Starts tried when a port is taken between its choice and its use.
 const TRIES: usize = 4;
@@ -205,7 +205,8 @@ impl Starting {
             people: crate::psc::people(),
         };
         let realms = stub::Realms::new(psc.clone());
-        realms.open(None, service);
+        let realm = realms.open(None, service);
+        self.http(tcp(reserved.stand)?, Some(https.clone()), stand::router(&self.layout, realm)?);
         // A certificate may be shown there, as to Keycloak; browsers and programs without one pass.
         let psc_tls = Acceptor::new(ServerTls {
             clock: self.clock.clone(),

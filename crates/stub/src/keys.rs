@@ -77,7 +77,8 @@ const MODULUS: std::ops::RangeInclusive<usize> = 256..=512;
 impl PublicKey {
     /// From a JWK: RSA, with a `kid`.
     pub fn read(jwk: &Value) -> Result<PublicKey, StubError> {
-        let refused = || StubError::Scenario("keys: RSA keys of 2048 to 4096 bits as JWK, with kid, n and e".to_owned());
+        let refused =
+            || StubError::Scenario("keys: RSA keys of 2048 to 4096 bits as JWK, with kid, n and e".to_owned());
         let number = |name: &str| {
             let octets = URL_SAFE_NO_PAD.decode(jwk[name].as_str()?).ok()?;
             BigNum::from_slice(&octets).ok().map(|number| (octets.len(), number))

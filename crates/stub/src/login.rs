@@ -164,10 +164,15 @@ fn choices(realm: &Realm, request: &Request) -> String {
         .iter()
         .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escape(value)))
         .collect();
-    let people: String = realm.service().people.iter().map(|person| {
-        let id = escape(&person.id);
-        format!("<li><button name=\"personne\" value=\"{id}\">{}</button></li>\n", described(person))
-    }).collect();
+    let people: String = realm
+        .service()
+        .people
+        .iter()
+        .map(|person| {
+            let id = escape(&person.id);
+            format!("<li><button name=\"personne\" value=\"{id}\">{}</button></li>\n", described(person))
+        })
+        .collect();
     document(&format!(
         "<h1>Pro Santé Connect <small>bac à sable</small></h1>\n<p>Choisissez la personne qui se connecte. Aucune n'existe.</p>\n\
          <form method=\"post\" action=\"{base}/auth\">\n{hidden}<ul>\n{people}</ul>\n</form>",
@@ -188,7 +193,9 @@ fn described(person: &Person) -> String {
 /// `GET /identites`: what an operator copies into its configuration, and who can log in. All of it fictional and public.
 pub(crate) async fn identities(State(realm): State<Realm>) -> Html<String> {
     let psc = realm.addresses();
-    let row = |what: &str, value: &str| format!("<tr><th scope=\"row\">{what}</th><td><code>{}</code></td></tr>\n", escape(value));
+    let row = |what: &str, value: &str| {
+        format!("<tr><th scope=\"row\">{what}</th><td><code>{}</code></td></tr>\n", escape(value))
+    };
     let addresses = [
         ("Émetteur (iss), à recopier exactement", psc.issuer()),
         ("Découverte", psc.discovery()),
@@ -201,7 +208,8 @@ pub(crate) async fn identities(State(realm): State<Realm>) -> Html<String> {
         ("Identifiant de client", CLIENT_ID.to_owned()),
     ];
     let addresses: String = addresses.iter().map(|(what, value)| row(what, value)).collect();
-    let people: String = realm.service().people.iter().map(|person| format!("<li>{}</li>\n", described(person))).collect();
+    let people: String =
+        realm.service().people.iter().map(|person| format!("<li>{}</li>\n", described(person))).collect();
     Html(document(&format!(
         "<h1>Bouchon Pro Santé Connect</h1>\n<h2>Adresses</h2>\n<table>\n{addresses}</table>\n<h2>Identités de test</h2>\n\
          <p>Aucune de ces personnes n'existe.</p>\n<ul>\n{people}</ul>"

@@ -139,9 +139,7 @@ async fn spoilt(behaviour: &Behaviour, endpoint: Endpoint, right: Response, trap
             response.extensions_mut().insert(HangUp);
             response
         }
-        Behaviour::Huge => {
-            changed(right, |document| document["rembourrage"] = json!("x".repeat(HUGE))).await
-        }
+        Behaviour::Huge => changed(right, |document| document["rembourrage"] = json!("x".repeat(HUGE))).await,
         Behaviour::NoActive => {
             changed(right, |document| {
                 if let Some(map) = document.as_object_mut() {

@@ -99,11 +99,7 @@ pub(crate) struct Decision {
     answer: Answer,
 }
 
-pub(crate) async fn answer(
-    State(realm): State<Realm>,
-    headers: HeaderMap,
-    Form(decision): Form<Decision>,
-) -> Response {
+pub(crate) async fn answer(State(realm): State<Realm>, headers: HeaderMap, Form(decision): Form<Decision>) -> Response {
     let Some(verdict) = decision.answer.verdict() else { return done(&realm, &headers) };
     let person = decision.person.as_ref().map(NationalId::as_str);
     if decision.number.is_none() && person.is_none() {

@@ -86,7 +86,12 @@ pub(crate) fn unknown_client() -> Response {
     response
 }
 
-pub(crate) async fn token(State(realm): State<Realm>, headers: HeaderMap, peer: Peer, Form(form): Form<TokenForm>) -> Response {
+pub(crate) async fn token(
+    State(realm): State<Realm>,
+    headers: HeaderMap,
+    peer: Peer,
+    Form(form): Form<TokenForm>,
+) -> Response {
     if !realm.is_client(&headers, &peer, &form.credentials) {
         return unknown_client();
     }
@@ -218,7 +223,12 @@ pub(crate) async fn userinfo(State(realm): State<Realm>, headers: HeaderMap) -> 
 }
 
 /// RFC 7009: an access token is no longer active; a refresh token ends its session. Unknown tokens are answered the same.
-pub(crate) async fn revoke(State(realm): State<Realm>, headers: HeaderMap, peer: Peer, Form(form): Form<TokenForm>) -> Response {
+pub(crate) async fn revoke(
+    State(realm): State<Realm>,
+    headers: HeaderMap,
+    peer: Peer,
+    Form(form): Form<TokenForm>,
+) -> Response {
     if !realm.is_client(&headers, &peer, &form.credentials) {
         return unknown_client();
     }
@@ -233,4 +243,3 @@ pub(crate) async fn revoke(State(realm): State<Realm>, headers: HeaderMap, peer:
     }
     about.on(StatusCode::OK)
 }
-

@@ -38,5 +38,6 @@ impl Default for Bait {
 pub(crate) async fn serve(State(realm): State<Realm>, Path(name): Path<String>) -> Response {
     let bait = realm.bait(&name);
     // Only what can stand in a header: what is told by a campaign is checked when it comes.
-    ([(header::CONTENT_TYPE, bait.media_type), (header::CACHE_CONTROL, "no-store".to_owned())], bait.body).into_response()
+    ([(header::CONTENT_TYPE, bait.media_type), (header::CACHE_CONTROL, "no-store".to_owned())], bait.body)
+        .into_response()
 }

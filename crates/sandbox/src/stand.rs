@@ -1,0 +1,43 @@
+//! The stand of the control application: what campaigns drive in this space ([`control::stand`]). Its key is made once, in `DIR/control`.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use axum::Router;
+use control::stand::{self, Key, Leases};
+use stub::Realm;
+
+use crate::{Layout, SandboxError};
+
+/// Where its key is, in the sandbox's folder.
+pub(crate) const KEY_FILE: &str = "control/stand.key";
+
+/// Where it is driven.
+pub(crate) fn url(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
+}
+
+/// Everything a campaign can drive here, under one key and one set of leases.
+pub(crate) fn router(layout: &Layout, realm: Realm) -> Result<Router, SandboxError> {
+    let leases = Leases::default();
+    Ok(stand::router(key(layout)?, [("/psc", stand::psc::part(realm, leases))]))
+}
+
+fn key(layout: &Layout) -> Result<Key, SandboxError> {
+    let path = layout.root().join(KEY_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Key::new(&text).ok_or_else(|| SandboxError::damaged(&path, &"no key in it")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = Key::random().map_err(SandboxError::setup("the stand"))?;
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(SandboxError::file(&path))?;
+            file.write_all(key.expose().as_bytes()).map_err(SandboxError::file(&path))?;
+            Ok(key)
+        }
+        Err(error) => Err(SandboxError::file(&path)(error)),
+    }
+}
