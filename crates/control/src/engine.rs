@@ -215,7 +215,7 @@ pub async fn preflight(context: &Context) -> Vec<Preflight> {
 /// Whether a case is in a campaign.
 fn is_asked(case: &Case, context: &Context, asked: &Asked) -> bool {
     let is_named = |name: &String| name.eq_ignore_ascii_case(&case.id) || name.eq_ignore_ascii_case(case.group());
-    context.job.plan.groups().contains(&case.group())
+    context.job.plan.has(case)
         && (asked.only.is_empty() || asked.only.iter().any(is_named))
         && (asked.depth == Depth::Complet || case.prod)
 }

@@ -6,6 +6,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod peers;
+mod plan;
+
+pub use peers::{
+    AppLogin, Certificates, Directory, Dns, OperatorInterface, Pair, Peer, Reference, RevocationBy, interface_day,
+};
+pub use plan::Plan;
+
 /// Why a job cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -28,40 +36,6 @@ pub enum JobError {
     /// A value that cannot be.
     #[error("{0}")]
     Value(String),
-}
-
-/// What is controlled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Plan {
-    /// « Mon API LPS accepte-t-elle les bons jetons et refuse-t-elle les mauvais ? »
-    #[serde(rename = "api-lps")]
-    ApiLps,
-}
-
-impl Plan {
-    /// The groups of cases it has.
-    #[must_use]
-    pub fn groups(self) -> &'static [&'static str] {
-        match self {
-            Plan::ApiLps => &["TLS", "STL", "ACF", "IMA", "SMA", "JWT", "SES"],
-        }
-    }
-
-    /// Stable, for files.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Plan::ApiLps => "api-lps",
-        }
-    }
-
-    /// In plain words.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Plan::ApiLps => "Mon API LPS accepte-t-elle les bons jetons et refuse-t-elle les mauvais ?",
-        }
-    }
 }
 
 /// The whole file.
@@ -89,6 +63,21 @@ pub struct Job {
     /// What the operator talks to, when the campaign can drive it.
     #[serde(default)]
     pub stand: Option<Stand>,
+    /// Who is asked for names.
+    #[serde(default)]
+    pub dns: Dns,
+    /// The operator interface.
+    #[serde(default)]
+    pub operator_interface: Option<OperatorInterface>,
+    /// BAL APP.
+    #[serde(default)]
+    pub certificates: Option<Certificates>,
+    /// The directory.
+    #[serde(default)]
+    pub directory: Option<Directory>,
+    /// What to compare with.
+    #[serde(default)]
+    pub reference: Option<Reference>,
     /// How politely.
     #[serde(default)]
     pub limits: Limits,
@@ -252,6 +241,7 @@ impl Job {
             stand.key_file = folder.join(&stand.key_file);
             stand.anchors = stand.anchors.take().map(|anchors| folder.join(anchors));
         }
+        job.peers_found_from(folder)?;
         if job.operator.domains.is_empty() {
             return Err(JobError::Value("operator.domains: name at least one domain".to_owned()));
         }

@@ -17,6 +17,12 @@ use tokio_openssl::SslStream;
 
 use crate::tls::starttls::shown;
 
+mod shown;
+
+pub use shown::{Handshake, Shown, ShownError};
+
+/// Most octets of a literal or a message read.
+const MAX_OCTETS: usize = 64 * 1024 * 1024;
 /// Longest line of a server.
 const MAX_LINE: usize = 64 * 1024;
 /// Most lines of one answer.
@@ -228,6 +234,26 @@ impl Wire {
                 Ok(Ok(count)) => self.pending.extend_from_slice(&octets[..count]),
             }
         }
+    }
+
+    /// So many octets of the server, as they come: a literal.
+    ///
+    /// # Errors
+    /// [`WireError`]; [`WireError::Protocol`] for more than anybody needs.
+    pub async fn octets(&mut self, count: usize) -> Result<Vec<u8>, WireError> {
+        if count > MAX_OCTETS {
+            return Err(WireError::Protocol(format!("{count} octets annoncés")));
+        }
+        while self.pending.len() < count {
+            let mut octets = [0; 8192];
+            match timeout(self.patience, self.stream.read(&mut octets)).await {
+                Err(_) => return Err(WireError::Silent),
+                Ok(Ok(0) | Err(_)) => return Err(WireError::Closed),
+                Ok(Ok(read)) => self.pending.extend_from_slice(&octets[..read]),
+            }
+        }
+        self.remark(format!("{count} octets reçus"));
+        Ok(self.pending.drain(..count).collect())
     }
 
     /// Whether nothing comes for so long; false too when the server closes.

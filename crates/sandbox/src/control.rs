@@ -2,9 +2,11 @@
 //! at each start.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use crate::cast::{self, Holder, OPERATORS};
 use crate::operators::quoted;
+use crate::pki::control::{PEER, PEER_DOMAIN, app_refusals, peer_refusals};
 use crate::psc::{Keys, Psc};
 use crate::space::crl_url;
 use crate::{Layout, Ports, SandboxError};
@@ -75,5 +77,39 @@ fn job(index: usize, ports: &Ports, keys: &Keys) -> String {
         put("other_address", &quoted(&other_address));
         put("other_idnat", &quoted(other_idnat));
     }
+    put("[dns]", "");
+    put("server", &home(ports.dns));
+    let pair = |file: &str| {
+        let path = |extension: &str| quoted(&format!("../pki/{file}.{extension}"));
+        format!("{{ certificate = {}, key = {} }}", path("pem"), path("key"))
+    };
+    let mx = SocketAddr::new(ports.mx(index as u8 + 1), ports.relay).to_string();
+    put("[operator_interface]", "");
+    put("mx", &format!("[{{ address = {}, name = {} }}]", quoted(&mx), quoted(&operator.host("mx"))));
+    put("other_domain", &quoted(OPERATORS[1 - index].domain));
+    put("sender_must_match", "true");
+    put("[operator_interface.peer]", "");
+    put("domain", &quoted(PEER_DOMAIN));
+    put("certificate", &quoted(&format!("../pki/{PEER}.pem")));
+    put("key", &quoted(&format!("../pki/{PEER}.key")));
+    put("[operator_interface.certificates]", "");
+    for (name, file) in peer_refusals() {
+        put(name, &pair(&file));
+    }
+    if let Some((address, nominal, refused)) = app_refusals(index) {
+        let server = |port: u16| format!("{{ address = {}, name = {} }}", home(port), quoted(&operator.host("app")));
+        put("[certificates]", "");
+        put("imap", &server(own.imap_app));
+        put("smtp", &server(own.submission_app));
+        put("mailbox", &quoted(&address));
+        put("nominal", &pair(&nominal));
+        put("[certificates.refused]", "");
+        for (name, file) in refused {
+            put(name, &pair(&file));
+        }
+    }
+    put("[directory]", "");
+    put("url", &quoted(&crate::directory::url(ports.directory)));
+    put("key_file", &quoted("../directory/api.key"));
     text
 }

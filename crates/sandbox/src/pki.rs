@@ -18,8 +18,10 @@ use openssl::rsa::Rsa;
 use openssl::x509::X509;
 use trust::SharedClock;
 use trust::dn::Dn;
-use trust::pki::{Kind, LeafRequest, TestAuthority, Validity};
+use trust::pki::{Channel, Kind, LeafRequest, SignedBy, TestAuthority, Validity};
 use trust::tls::Identity;
+
+pub(crate) mod control;
 
 use crate::cast::{self, OPERATORS};
 use crate::{Layout, Ports, SandboxError};
@@ -34,6 +36,9 @@ const SERVICES: &str = "services";
 const MES: &str = "mes";
 /// The client known to PSC.
 pub(crate) const EDITOR: &str = "editeur";
+/// Authorities that are not those of organisations. Their key is that of the certificate: nobody gets that far.
+const PERSONS: &str = "TEST AC IGC-SANTE ELEMENTAIRE PERSONNES";
+const STRANGER: &str = "AC INCONNUE";
 /// The signer of the white list.
 const SIGNER: &str = "liste-blanche";
 
@@ -54,8 +59,30 @@ struct Leaf {
     /// File name without extension, under `pki`.
     file: String,
     request: LeafRequest,
-    /// Signed by the impostor.
-    impostor: bool,
+    by: By,
+    /// Where it is told to be revoked.
+    revoked: Option<Channel>,
+}
+
+impl Leaf {
+    fn good(file: &str, request: LeafRequest) -> Leaf {
+        Leaf { file: file.to_owned(), request, by: By::Ours, revoked: None }
+    }
+}
+
+/// Who signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The space's authority of organisations.
+    Ours,
+    /// An authority of the same name.
+    Impostor,
+    /// An authority nobody knows.
+    Stranger,
+    /// The authority of persons: under the same root, and not for organisations.
+    Persons,
+    /// The certificate itself.
+    Itself,
 }
 
 /// The certificates, ready for use.
@@ -72,6 +99,8 @@ pub struct Pki {
     pub operators: Vec<Dn>,
     /// DN of the client known to PSC.
     pub editor: Dn,
+    /// DN of the operator that the control application plays.
+    pub peer: Dn,
 }
 
 impl Pki {
@@ -96,11 +125,20 @@ impl Pki {
         for (leaf, key) in leaves.iter().zip(keys) {
             let fresh = leaf.request.validity == Validity::NotYet;
             if moved || fresh || !is_good(&folder, leaf, &key) {
-                let by = if leaf.impostor { &impostor } else { &authority };
-                let issued = by.certify(&leaf.request, key)?;
+                let issued = match leaf.by {
+                    By::Ours => authority.certify(&leaf.request, key)?,
+                    By::Impostor => impostor.certify(&leaf.request, key)?,
+                    By::Itself => authority.certify_badly(&leaf.request, key, SignedBy::Itself)?,
+                    By::Stranger | By::Persons => {
+                        let under_root = leaf.by == By::Persons;
+                        let name = if under_root { PERSONS } else { STRANGER };
+                        let above = authority.foreign_authority(name, &key, under_root)?;
+                        authority.certify_badly(&leaf.request, key.clone(), SignedBy::Other(&above, &key))?
+                    }
+                };
                 issued.save(&folder, &leaf.file)?;
-                if leaf.file == "negative/revoked" {
-                    authority.revoke(&issued.serial()?)?;
+                if let Some(told) = leaf.revoked {
+                    authority.revoke_in(&issued.serial()?, told)?;
                 }
             }
         }
@@ -123,6 +161,7 @@ impl Pki {
             signer: (identity(SIGNER)?.certificate().clone(), signer_key),
             operators: operators.collect::<Result<_, _>>()?,
             editor: identity(EDITOR)?.subject().map_err(SandboxError::setup("certificates"))?,
+            peer: identity(control::PEER)?.subject().map_err(SandboxError::setup("certificates"))?,
             authority: Arc::new(authority),
         })
     }
@@ -156,7 +195,7 @@ pub(crate) fn application_file(mailbox: &cast::Mailbox) -> String {
 
 fn leaves(ports: &Ports) -> Vec<Leaf> {
     let home = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let leaf = |file: &str, request| Leaf { file: file.to_owned(), request, impostor: false };
+    let leaf = Leaf::good;
     let operator_request = |index: usize| {
         let operator = &OPERATORS[index];
         let names = ["lps", "app", "autoconfig"].map(|host| operator.host(host));
@@ -193,8 +232,11 @@ fn leaves(ports: &Ports) -> Vec<Leaf> {
             // revoked, other-authority
             _ => alpha(),
         };
-        all.push(Leaf { file: format!("negative/{name}"), request, impostor: name == "other-authority" });
+        let by = if name == "other-authority" { By::Impostor } else { By::Ours };
+        let revoked = (name == "revoked").then_some(Channel::Both);
+        all.push(Leaf { file: format!("negative/{name}"), request, by, revoked });
     }
+    all.extend(control::leaves(ports));
     all
 }
 
@@ -221,7 +263,7 @@ fn note_base(path: &Path, base_url: &str) -> Result<bool, SandboxError> {
 fn key_group(file: &str) -> &str {
     match file {
         SERVICES | SIGNER | MES | EDITOR => SERVICES,
-        _ if file.starts_with("negative/") => "negative",
+        _ if file.starts_with("negative/") || file.starts_with("control/") => "negative",
         own => own,
     }
 }

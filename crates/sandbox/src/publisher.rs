@@ -17,6 +17,7 @@ use trust::white_list::{Entry, WhiteListBuilder, sign};
 use crate::SandboxError;
 use crate::cast::OPERATORS;
 use crate::pki::Pki;
+use crate::pki::control::PEER_DOMAIN;
 
 /// Where the real one is.
 pub const PATH: &str = "/listeblanchemssante.xml";
@@ -92,6 +93,7 @@ fn publish(pki: &Pki, now: SystemTime) -> Result<Published, SandboxError> {
         list = list.with(Entry::new(operator.domain, dn.clone()));
     }
     list = list.with(Entry::new(mssante::PATIENT_DOMAIN, pki.mes_dn()?));
+    list = list.with(Entry::new(PEER_DOMAIN, pki.peer.clone()));
     let (certificate, key) = &pki.signer;
     let xml = sign(&list.to_xml(), key, certificate).map_err(SandboxError::setup("white list"))?;
     let digest: String = openssl::sha::sha256(xml.as_bytes())[..16].iter().map(|b| format!("{b:02x}")).collect();

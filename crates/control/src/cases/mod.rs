@@ -1,12 +1,16 @@
 //! The cases, a file for each group. What is not here is told as « non exécuté », with its reason, never left out.
 
 mod autoconfig;
+mod certificates;
 mod imap;
+mod presented;
 mod sessions;
 mod smtp;
 mod starttls;
 mod tls;
 mod tokens;
+
+pub(crate) use presented::DATA as CERTIFICATES;
 
 use crate::catalogue::Case;
 use crate::context::{Context, Findings};
@@ -14,10 +18,19 @@ use crate::verdict::Verdict;
 
 /// Every case this program runs.
 pub fn implemented() -> impl Iterator<Item = &'static str> {
-    [tls::CASES, starttls::CASES, autoconfig::CASES, imap::CASES, smtp::CASES, tokens::CASES, sessions::CASES]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        tls::CASES,
+        starttls::CASES,
+        autoconfig::CASES,
+        imap::CASES,
+        smtp::CASES,
+        tokens::CASES,
+        sessions::CASES,
+        certificates::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// Whether this program runs it.
@@ -60,6 +73,7 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
         "IMA" => imap::run(case, context, &mut findings).await,
         "SMA" => smtp::run(case, context, &mut findings).await,
         "JWT" => tokens::run(case, context, &mut findings).await,
+        "CER" => certificates::run(case, context, &mut findings).await,
         "SES" => sessions::run(case, context, &mut findings).await,
         // `is_implemented` knows these groups only.
         _ => {}

@@ -105,6 +105,12 @@ pub fn read(chain: &[Vec<u8>], host: Option<&str>, anchors: Option<&Anchors>, no
     Chain { certificates, unreadable, is_ordered, name_matches, days_left, verdict }
 }
 
+/// Whom a certificate names, safe to show.
+#[must_use]
+pub fn subject(certificate: &X509Ref) -> String {
+    name(certificate.subject_name())
+}
+
 fn sheet(certificate: &X509Ref) -> Sheet {
     let key = certificate.public_key().ok();
     let key_bits = key.as_ref().map_or(0, |key| key.bits());

@@ -12,7 +12,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{BasicConstraints, KeyUsage};
-use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef};
 
 use super::crl::Revoked;
 use super::{PkiError, der};
@@ -44,12 +44,16 @@ impl Ca {
 
     /// `C, O, OU, OU, CN` in this order.
     fn name(self) -> Result<X509Name, ErrorStack> {
+        Ca::named(self.common_name())
+    }
+
+    fn named(common_name: &str) -> Result<X509Name, ErrorStack> {
         let mut name = X509NameBuilder::new()?;
         name.append_entry_by_nid(Nid::COUNTRYNAME, "FR")?;
         name.append_entry_by_nid(Nid::ORGANIZATIONNAME, "ASIP-SANTE")?;
         name.append_entry_by_nid(Nid::ORGANIZATIONALUNITNAME, "0002 187512751")?;
         name.append_entry_by_nid(Nid::ORGANIZATIONALUNITNAME, "IGC-SANTE TEST")?;
-        name.append_entry_by_nid(Nid::COMMONNAME, self.common_name())?;
+        name.append_entry_by_nid(Nid::COMMONNAME, common_name)?;
         Ok(name.build())
     }
 }
@@ -117,6 +121,20 @@ impl TestAuthority {
         Ok([self.root().to_pem()?, self.intermediate().to_pem()?].concat())
     }
 
+    /// An authority that is none of the space's: under the root (another kind of certificates than those of organisations) or on its own.
+    ///
+    /// # Errors
+    /// A name that X.520 does not allow.
+    pub fn foreign_authority(
+        &self,
+        common_name: &str,
+        key: &PKey<Private>,
+        under_root: bool,
+    ) -> Result<X509, PkiError> {
+        let name = Ca::named(common_name)?;
+        make_authority(&name, key, under_root.then_some(&self.root), &self.base_url, self.clock.now(), true)
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,14 +160,24 @@ fn make_ca(
     base_url: &str,
     now: SystemTime,
 ) -> Result<X509, PkiError> {
-    let name = ca.name()?;
+    make_authority(&*ca.name()?, key, parent, base_url, now, ca == Ca::Organizations)
+}
+
+fn make_authority(
+    name: &X509NameRef,
+    key: &PKey<Private>,
+    parent: Option<&CaPair>,
+    base_url: &str,
+    now: SystemTime,
+    is_last: bool,
+) -> Result<X509, PkiError> {
     let mut certificate = begin(now - BACKDATE, now + CA_VALIDITY)?;
-    certificate.set_subject_name(&name)?;
-    certificate.set_issuer_name(parent.map_or(&*name, |parent| parent.certificate.subject_name()))?;
+    certificate.set_subject_name(name)?;
+    certificate.set_issuer_name(parent.map_or(name, |parent| parent.certificate.subject_name()))?;
     certificate.set_pubkey(key)?;
     let mut constraints = BasicConstraints::new();
     constraints.critical().ca();
-    if ca == Ca::Organizations {
+    if is_last {
         constraints.pathlen(0);
     }
     certificate.append_extension(constraints.build()?)?;

@@ -14,6 +14,18 @@ use crate::tls::unix;
 /// How long a list counts. IGC-Santé's are renewed every day and count for a week.
 const CRL_VALIDITY: Duration = Duration::from_secs(7 * 86_400);
 
+/// Where a revocation is told: an authority whose services disagree is a thing to test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Channel {
+    /// Everywhere.
+    #[default]
+    Both,
+    /// In the list alone.
+    List,
+    /// By OCSP alone.
+    Ocsp,
+}
+
 /// A certificate revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Revoked {
@@ -21,6 +33,7 @@ pub(super) struct Revoked {
     /// Hexadecimal.
     pub(super) serial: String,
     pub(super) since: SystemTime,
+    pub(super) told: Channel,
 }
 
 impl TestAuthority {
@@ -30,7 +43,15 @@ impl TestAuthority {
     /// # Errors
     /// Not a serial number.
     pub fn revoke(&self, serial: &str) -> Result<(), PkiError> {
-        self.revoke_from(Ca::Organizations, serial)
+        self.revoke_from(Ca::Organizations, serial, Channel::Both)
+    }
+
+    /// The same, told in one place only.
+    ///
+    /// # Errors
+    /// Not a serial number.
+    pub fn revoke_in(&self, serial: &str, told: Channel) -> Result<(), PkiError> {
+        self.revoke_from(Ca::Organizations, serial, told)
     }
 
     /// Revokes the authority of organisations itself.
@@ -39,17 +60,17 @@ impl TestAuthority {
     /// Only if OpenSSL cannot work.
     pub fn revoke_intermediate(&self) -> Result<(), PkiError> {
         let serial = self.intermediate().serial_number().to_bn()?.to_hex_str()?.to_string();
-        self.revoke_from(Ca::Root, &serial)
+        self.revoke_from(Ca::Root, &serial, Channel::Both)
     }
 
-    fn revoke_from(&self, issuer: Ca, serial: &str) -> Result<(), PkiError> {
+    fn revoke_from(&self, issuer: Ca, serial: &str, told: Channel) -> Result<(), PkiError> {
         if serial.is_empty() || serial.len() > 40 || !serial.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(PkiError::BadSerial);
         }
         let serial = BigNum::from_hex_str(serial)?.to_hex_str()?.to_string();
         let mut state = self.state();
         if !state.revoked.iter().any(|revoked| revoked.issuer == issuer && revoked.serial == serial) {
-            state.revoked.push(Revoked { issuer, serial, since: self.clock.now() });
+            state.revoked.push(Revoked { issuer, serial, since: self.clock.now(), told });
         }
         Ok(())
     }
@@ -86,7 +107,7 @@ impl TestAuthority {
         state.crl_number += 1;
         list.append_extension(der::authority_key_id(&key_id(&pair.key)?)?)?;
         list.append_extension(der::extension("2.5.29.20", false, &der::integer(state.crl_number))?)?;
-        for revoked in state.revoked.iter().filter(|revoked| revoked.issuer == ca) {
+        for revoked in state.revoked.iter().filter(|r| r.issuer == ca && r.told != Channel::Ocsp) {
             let mut entry = X509RevokedBuilder::new()?;
             let serial = BigNum::from_hex_str(&revoked.serial)?;
             let serial = Asn1Integer::from_bn(&serial)?;

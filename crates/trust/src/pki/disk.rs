@@ -11,7 +11,7 @@ use openssl::pkey::PKey;
 use openssl::x509::X509;
 
 use super::authority::{CaPair, State};
-use super::crl::Revoked;
+use super::crl::{Channel, Revoked};
 use super::{Ca, Issued, PkiError, TestAuthority};
 use crate::clock::SharedClock;
 use crate::tls::{TlsError, unix};
@@ -38,7 +38,12 @@ impl TestAuthority {
                 Ca::Root => "root",
                 Ca::Organizations => "organizations",
             };
-            text.push_str(&format!("{issuer} {} {}\n", revoked.serial, unix(revoked.since)));
+            let told = match revoked.told {
+                Channel::Both => "",
+                Channel::List => " list",
+                Channel::Ocsp => " ocsp",
+            };
+            text.push_str(&format!("{issuer} {} {}{told}\n", revoked.serial, unix(revoked.since)));
         }
         write(&dir.join(REVOKED), text.as_bytes(), 0o644)
     }
@@ -86,7 +91,13 @@ fn load_state(path: &Path) -> Result<State, PkiError> {
         let fields: Vec<&str> = line.split(' ').collect();
         match fields.as_slice() {
             ["number", number] => state.crl_number = number.parse().map_err(|_| wrong())?,
-            [issuer, serial, since] => {
+            [issuer, serial, since, told @ ..] => {
+                let told = match told {
+                    [] => Channel::Both,
+                    ["list"] => Channel::List,
+                    ["ocsp"] => Channel::Ocsp,
+                    _ => return Err(wrong()),
+                };
                 let issuer = match *issuer {
                     "root" => Ca::Root,
                     "organizations" => Ca::Organizations,
@@ -94,7 +105,7 @@ fn load_state(path: &Path) -> Result<State, PkiError> {
                 };
                 let since: u32 = since.parse().map_err(|_| wrong())?;
                 let since = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(since));
-                state.revoked.push(Revoked { issuer, serial: (*serial).to_owned(), since });
+                state.revoked.push(Revoked { issuer, serial: (*serial).to_owned(), since, told });
             }
             _ => return Err(wrong()),
         }

@@ -65,6 +65,15 @@ pub enum Kind {
     NoUsage,
 }
 
+/// Who signs a certificate that is to be refused.
+#[derive(Clone, Copy)]
+pub enum SignedBy<'a> {
+    /// Another authority, with its key.
+    Other(&'a X509, &'a PKey<Private>),
+    /// Its own key.
+    Itself,
+}
+
 /// The dates of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Validity {
@@ -214,6 +223,28 @@ impl TestAuthority {
     /// # Errors
     /// A name that X.520 does not allow.
     pub fn certify(&self, request: &LeafRequest, key: PKey<Private>) -> Result<Issued, PkiError> {
+        self.make_leaf(request, key, None)
+    }
+
+    /// Gives a certificate that this authority does not sign, alike in all else: to be refused.
+    ///
+    /// # Errors
+    /// A name that X.520 does not allow.
+    pub fn certify_badly(
+        &self,
+        request: &LeafRequest,
+        key: PKey<Private>,
+        by: SignedBy<'_>,
+    ) -> Result<Issued, PkiError> {
+        self.make_leaf(request, key, Some(by))
+    }
+
+    fn make_leaf(
+        &self,
+        request: &LeafRequest,
+        key: PKey<Private>,
+        by: Option<SignedBy<'_>>,
+    ) -> Result<Issued, PkiError> {
         let (not_before, not_after) = dates(request.validity, self.clock.now());
         let mut leaf = begin(not_before, not_after)?;
         let mut name = X509NameBuilder::new()?;
@@ -225,11 +256,16 @@ impl TestAuthority {
         name.append_entry_by_nid(Nid::COMMONNAME, &request.common_name)?;
         let name = name.build();
         leaf.set_subject_name(&name)?;
-        leaf.set_issuer_name(self.intermediate().subject_name())?;
+        let (above, signer) = match by {
+            None => (Some(self.intermediate()), &self.organizations.key),
+            Some(SignedBy::Other(certificate, key)) => (Some(certificate), key),
+            Some(SignedBy::Itself) => (None, &key),
+        };
+        leaf.set_issuer_name(above.map_or(&*name, |above| above.subject_name()))?;
         leaf.set_pubkey(&key)?;
         leaf.append_extension(BasicConstraints::new().build()?)?;
         leaf.append_extension(der::subject_key_id(&key_id(&key)?)?)?;
-        leaf.append_extension(der::authority_key_id(&key_id(&self.organizations.key)?)?)?;
+        leaf.append_extension(der::authority_key_id(&key_id(signer)?)?)?;
         let kind = usages(&mut leaf, &request.kind)?;
         leaf.append_extension(der::extension(
             "2.5.29.32",
@@ -238,8 +274,10 @@ impl TestAuthority {
         )?)?;
         leaf.append_extension(der::extension(PRIVATE_EXTENSION, false, &der::element(0x04, &[kind]))?)?;
         pointers(&mut leaf, &self.base_url, Ca::Organizations)?;
-        leaf.sign(&self.organizations.key, MessageDigest::sha256())?;
-        Ok(Issued { certificate: leaf.build(), intermediate: self.intermediate().clone(), key })
+        leaf.sign(signer, MessageDigest::sha256())?;
+        let certificate = leaf.build();
+        let intermediate = above.unwrap_or(&certificate).clone();
+        Ok(Issued { certificate, intermediate, key })
     }
 }
 

@@ -22,7 +22,8 @@ mod publish;
 mod tests;
 
 pub use authority::{Ca, TestAuthority};
-pub use leaf::{Issued, Kind, LeafRequest, Organization, Validity};
+pub use crl::Channel;
+pub use leaf::{Issued, Kind, LeafRequest, Organization, SignedBy, Validity};
 pub use ocsp::OcspManner;
 pub use publish::{INTERMEDIATE_CRL_PATH, OCSP_PATH, ROOT_CRL_PATH, router};
 

@@ -10,6 +10,7 @@ use openssl::sign::Signer;
 use openssl::x509::X509Ref;
 use time::OffsetDateTime;
 
+use super::crl::{Channel, Revoked};
 use super::der::{element, oid, sequence};
 use super::{Ca, Issued, PkiError, TestAuthority};
 use crate::revocation::{Reader, key_bits, tag};
@@ -158,7 +159,8 @@ impl TestAuthority {
 
     fn single(&self, cert_id: &[u8], ca: Ca, serial: &[u8], manner: OcspManner<'_>) -> Result<Vec<u8>, PkiError> {
         let hex: String = serial.iter().map(|byte| format!("{byte:02X}")).collect();
-        let since = self.state().revoked.iter().find(|r| r.issuer == ca && r.serial == hex).map(|r| r.since);
+        let is_it = |r: &&Revoked| r.issuer == ca && r.serial == hex && r.told != Channel::List;
+        let since = self.state().revoked.iter().find(is_it).map(|r| r.since);
         let now = self.clock.now();
         let hour = Duration::from_secs(3600);
         let status = match (manner, since) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use control::context::Context;
 use control::engine::{self, Asked, Depth, Progress};
-use control::job::Job;
+use control::job::{Job, Plan};
 use control::report;
 use control::verdict::{CampaignVerdict, Verdict};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,9 @@ pub struct Args {
     /// The job.
     #[arg(value_name = "FILE")]
     job: PathBuf,
+    /// Another plan than the file's.
+    #[arg(long, value_name = "PLAN", value_parser = plan)]
+    plan: Option<Plan>,
     /// Only this case or group (JWT-02, TLS); may be given again.
     #[arg(long, value_name = "CASE")]
     only: Vec<String>,
@@ -52,9 +55,15 @@ enum DepthArg {
     Complet,
 }
 
+fn plan(code: &str) -> Result<Plan, String> {
+    let all = Plan::ALL.map(Plan::code).join(", ");
+    Plan::of_code(code).ok_or_else(|| format!("no such plan; there are {all}"))
+}
+
 /// Runs it.
 pub fn run(args: Args) -> Result<(), Failure> {
-    let job = Job::load(&args.job)?;
+    let mut job = Job::load(&args.job)?;
+    job.plan = args.plan.unwrap_or(job.plan);
     let context = Context::new(job)?;
     if let Some(unknown) = args.only.iter().find(|name| !is_known(name)) {
         return Err(

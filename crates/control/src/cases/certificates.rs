@@ -1,0 +1,96 @@
+//! BAL APP: opened by the certificate of an application of the structure, and by nothing else. AUTH_CLI, LPS-APP.
+
+use crate::cases::presented::{Wardrobe, sandwich};
+use crate::catalogue::Case;
+use crate::context::{Context, Findings, Protocol, judge};
+use crate::job::Certificates;
+use crate::peer::Attempt;
+use crate::tls::{Settings, Starttls, Survey, Target, survey};
+use crate::verdict::{Severity, Verdict};
+use crate::wire::{Log, Shown};
+
+/// What is run.
+pub(super) const CASES: &[&str] =
+    &["CER-01", "CER-02", "CER-03", "CER-04", "CER-05", "CER-06", "CER-07", "CER-08", "CER-09"];
+
+pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
+    let section = match context.application() {
+        Ok(section) => section,
+        Err(verdict) => return findings.tell("cas", None, &case.expected, "", verdict, None),
+    };
+    if case.id == "CER-01" {
+        return asked(case, context, section, findings).await;
+    }
+    let nominal = match Shown::read(&section.nominal) {
+        Ok(nominal) => nominal,
+        Err(error) => {
+            let cause = format!("certificates.nominal : {error}");
+            return findings.tell("cas", None, &case.expected, "", Verdict::NonExecute { cause }, None);
+        }
+    };
+    if case.id == "CER-02" {
+        return opened(case, context, section, &nominal, findings).await;
+    }
+    let wardrobe = Wardrobe { nominal, others: &section.refused, revocation: section.revocation };
+    for protocol in Protocol::BOTH {
+        let attempt = async |who: Option<&Shown>, log: &Log| context.open_app(section, protocol, who, log).await;
+        sandwich(case, Some(protocol), &wardrobe, attempt, findings).await;
+    }
+}
+
+/// CER-01: what the server says of the certificates it wants.
+async fn asked(case: &Case, context: &Context, section: &Certificates, findings: &mut Findings) {
+    for protocol in Protocol::BOTH {
+        let (server, starttls) = match protocol {
+            Protocol::Imap => (&section.imap, Starttls::Imap),
+            Protocol::Smtp => (&section.smtp, Starttls::Smtp),
+        };
+        let limits = &context.job.limits;
+        let target = Target { address: server.address, server_name: Some(server.name.clone()), starttls };
+        let pause = std::time::Duration::from_millis(limits.pause_milliseconds);
+        let settings = Settings { patience: limits.patience(), pause, budget: limits.budget };
+        let survey = survey(target, settings, context.anchors.as_ref(), &|_| {}).await;
+        let (observed, verdict) = request(case, context, &survey);
+        let proof = findings.keep(&survey);
+        findings.tell(&server.name, Some(protocol), &case.expected, observed, verdict, Some(proof));
+    }
+}
+
+fn request(case: &Case, context: &Context, survey: &Survey) -> (String, Verdict) {
+    match &survey.client_certificate {
+        None if survey.chains.is_empty() => {
+            let why = survey.versions.iter().find_map(|sheet| sheet.detail.clone()).unwrap_or_default();
+            (why.clone(), Verdict::unclear(format!("la poignée de main n'a pas été vue : {why}")))
+        }
+        None => ("aucun certificat n'est demandé".to_owned(), Verdict::fault(case.severity)),
+        Some(names) if names.is_empty() => {
+            ("demandé, sans liste d'autorités".to_owned(), Verdict::fault(Severity::Minor))
+        }
+        Some(names) => {
+            let told = format!("demandé ; autorités : {}", names.join(" | "));
+            let Some(anchors) = &context.anchors else { return (told, Verdict::Conforme) };
+            let ours: Vec<String> =
+                anchors.certificates().iter().map(|c| crate::tls::certificate::subject(c)).collect();
+            let is_ours = names.iter().any(|name| ours.contains(name));
+            (told, if is_ours { Verdict::Conforme } else { Verdict::fault(Severity::Minor) })
+        }
+    }
+}
+
+/// CER-02: what must be open.
+async fn opened(case: &Case, context: &Context, section: &Certificates, nominal: &Shown, findings: &mut Findings) {
+    for protocol in Protocol::BOTH {
+        let log = Log::default();
+        let attempt = context.open_app(section, protocol, Some(nominal), &log).await;
+        let verdict = match &attempt {
+            Attempt::Unclear(line) => Verdict::unclear(line),
+            other => judge(other.is_accepted(), case),
+        };
+        let serial = nominal.certificate().serial_number().to_bn().and_then(|number| number.to_hex_str());
+        let serial = serial.map(|text| text.to_string()).unwrap_or_default();
+        let subject = crate::tls::certificate::subject(nominal.certificate());
+        let observed = format!("{} ; {subject}, n° {serial}", attempt.line());
+        let proof = findings.keep(&log.lines());
+        findings.tell("certificat nominal", Some(protocol), &case.expected, observed, verdict, Some(proof));
+    }
+}
