@@ -1,6 +1,6 @@
 //! BAL APP: opened by the certificate of an application of the structure, and by nothing else. AUTH_CLI, LPS-APP.
 
-use crate::cases::presented::{Wardrobe, sandwich};
+use crate::cases::presented::{Place, Wardrobe, sandwich};
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, Protocol, judge};
 use crate::job::Certificates;
@@ -33,8 +33,7 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
     }
     let wardrobe = Wardrobe { nominal, others: &section.refused, revocation: section.revocation };
     for protocol in Protocol::BOTH {
-        let attempt = async |who: Option<&Shown>, log: &Log| context.open_app(section, protocol, who, log).await;
-        sandwich(case, Some(protocol), &wardrobe, attempt, findings).await;
+        sandwich(case, context, &wardrobe, &Place::App { section, protocol }, findings).await;
     }
 }
 

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Case;
-use crate::context::{Findings, Protocol, VariantResult};
+use crate::context::{Context, Findings, Protocol, VariantResult};
 use crate::forge::Expected;
-use crate::job::{Pair, RevocationBy};
+use crate::job::{Certificates, Pair, RevocationBy, Server};
 use crate::peer::Attempt;
 use crate::verdict::{Severity, Verdict};
 use crate::wire::{Log, Shown};
@@ -82,21 +82,46 @@ impl Wardrobe<'_> {
     }
 }
 
+/// What a certificate is tried on.
+pub(super) enum Place<'j> {
+    /// The operator interface: from and to whom, up to RCPT.
+    Mx { server: &'j Server, from: &'j str, to: &'j str },
+    /// A BAL APP.
+    App { section: &'j Certificates, protocol: Protocol },
+}
+
+impl Place<'_> {
+    async fn attempt(&self, context: &Context, who: Option<&Shown>, log: &Log) -> Attempt {
+        match self {
+            Place::Mx { server, from, to } => context.present(server, who, from, to, log).await,
+            Place::App { section, protocol } => context.open_app(section, *protocol, who, log).await,
+        }
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self {
+            Place::Mx { .. } => Protocol::Smtp,
+            Place::App { protocol, .. } => *protocol,
+        }
+    }
+}
+
 /// Every variant of the case between two good attempts. The one after a variant is the one before the next.
 pub(super) async fn sandwich(
     case: &Case,
-    protocol: Option<Protocol>,
+    context: &Context,
     wardrobe: &Wardrobe<'_>,
-    attempt: impl AsyncFn(Option<&Shown>, &Log) -> Attempt,
+    place: &Place<'_>,
     findings: &mut Findings,
 ) {
+    let protocol = Some(place.protocol());
     let mut log = Log::default();
-    let mut before = attempt(Some(&wardrobe.nominal), &log).await;
+    let mut before = place.attempt(context, Some(&wardrobe.nominal), &log).await;
     for variant in variants(&case.id) {
         let (seen, after) = match wardrobe.shown(&variant) {
             Ok(shown) => {
-                let seen = attempt(shown.as_ref(), &log).await;
-                let after = attempt(Some(&wardrobe.nominal), &log).await;
+                let seen = place.attempt(context, shown.as_ref(), &log).await;
+                let after = place.attempt(context, Some(&wardrobe.nominal), &log).await;
                 (seen, after)
             }
             Err(verdict) => {
