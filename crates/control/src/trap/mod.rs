@@ -4,7 +4,7 @@
 //!   certificate of its own, since a certificate is shown before any recipient is named;
 //! * [`record`]: what is kept of a session: the dialogue with its times, TLS and the certificate shown, envelopes, messages;
 //! * [`Archive`]: where sessions are kept, in a folder; [`Query`]: how they are found; [`reading`]: a message made readable;
-//! * the servers come with the sandbox and `control serve`.
+//! * [`serve`]: the servers, with [`serve::Settings`] and one [`serve::Entrance`] for each door.
 //!
 //! Invariants:
 //! * faults are deterministic, and counted for each run: two campaigns side by side do not disturb each other;
@@ -13,15 +13,23 @@
 //! * lines, commands, messages, connections and what is kept are bounded as in any server.
 
 pub mod archive;
+mod body;
 pub mod boxes;
+mod conn;
 pub mod query;
 pub mod reading;
 pub mod record;
+pub mod serve;
+mod talk;
+#[cfg(test)]
+mod tests;
+mod tls;
 
 pub use archive::Archive;
 pub use boxes::{Act, Door, TRAPS, Trap};
 pub use query::Query;
 pub use record::{Brief, Session};
+pub use tls::Presented;
 
 /// The header field that marks a message as one of ours; its value is the run. A person who writes by hand puts `[controle RUN]` into
 /// the subject instead.

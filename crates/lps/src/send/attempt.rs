@@ -219,9 +219,10 @@ impl From<ClientError> for SendError {
             ClientError::Refused { reply, .. } => SendError::Answer { reply },
             ClientError::Body(source) => SendError::Read(source),
             ClientError::Connect(_) | ClientError::Timeout(_) | ClientError::Closed(_) => SendError::Interrupted(error),
-            ClientError::Untrusted(_) | ClientError::Protocol { .. } | ClientError::Misuse(_) => {
-                SendError::Protocol(error)
-            }
+            ClientError::OutOfTurn
+            | ClientError::Untrusted(_)
+            | ClientError::Protocol { .. }
+            | ClientError::Misuse(_) => SendError::Protocol(error),
         }
     }
 }

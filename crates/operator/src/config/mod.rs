@@ -290,6 +290,9 @@ pub struct Relay {
     pub first_retry_seconds: Spanned<u64>,
     /// Hours after which the sender is told of the delay.
     pub delay_notice_hours: u64,
+    /// Seconds after which a server that cannot be trusted (no TLS, wrong certificate) is no longer waited for; absent: as long as before the
+    /// sender is told of a delay.
+    pub distrust_seconds: Option<u64>,
     /// Hours after which a message is given up.
     pub expire_hours: Spanned<u64>,
     /// Connections at once to one domain.
@@ -303,6 +306,7 @@ impl Default for Relay {
             nameserver: None,
             first_retry_seconds: Spanned::new(0..0, 60),
             delay_notice_hours: 4,
+            distrust_seconds: None,
             expire_hours: Spanned::new(0..0, 120),
             connections_per_domain: Spanned::new(0..0, 4),
         }

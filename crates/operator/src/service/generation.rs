@@ -249,7 +249,7 @@ fn queue_config(
         schedule: Schedule {
             first_retry: i64::try_from(*relay.first_retry_seconds.get_ref()).unwrap_or(i64::MAX),
             delay_notice,
-            distrust: delay_notice,
+            distrust: relay.distrust_seconds.map_or(delay_notice, |wait| i64::try_from(wait).unwrap_or(i64::MAX)),
         },
         connections_per_domain: *relay.connections_per_domain.get_ref(),
         clock: running.clock.clone(),

@@ -42,12 +42,12 @@ pub(super) async fn over(
         session.quit().await;
         return Err(ClientError::NoStartTls);
     }
-    forget_early_words(&mut session);
+    refuse_early_words(&session)?;
     let ready = session.command("STARTTLS\r\n", Stage::StartTls, times.command).await?;
     if ready.code() != 220 {
         return Err(ClientError::Refused { stage: Stage::StartTls, reply: ready });
     }
-    forget_early_words(&mut session);
+    refuse_early_words(&session)?;
     let tcp = session.wire.take_plain().ok_or(ClientError::Closed(Stage::StartTls))?;
     let stream = settings.connector.connect(host, tcp).await?;
     // Before anything else is said: not even EHLO is for a server that is not the one expected (OPE-LIST).
@@ -58,11 +58,13 @@ pub(super) async fn over(
     Ok(session)
 }
 
-/// Drops what the server, or someone between, sent before it was asked (OPE-18).
-fn forget_early_words(session: &mut Session) {
-    let early = session.wire.lines.pending().len();
-    if early > 0 {
-        tracing::warn!(octets = early, "SMTP server spoke before its turn, in clear: ignored");
-        session.wire.lines.consume(early);
+/// The server, or someone between, spoke before it was asked, in clear: on such a connection nothing is said any more (OPE-18). Dropping
+/// those words would be enough not to be deceived, but somebody who meddles with a connection is no server to give mail to.
+fn refuse_early_words(session: &Session) -> Result<(), ClientError> {
+    let octets = session.wire.lines.pending().len();
+    if octets == 0 {
+        return Ok(());
     }
+    tracing::warn!(octets, "SMTP server spoke before its turn, in clear: refused");
+    Err(ClientError::OutOfTurn)
 }

@@ -64,6 +64,9 @@ pub enum ClientError {
     /// STARTTLS is not offered: nothing goes in clear.
     #[error("the server does not offer STARTTLS")]
     NoStartTls,
+    /// More was said in clear than was asked for: an answer injected before TLS, to be taken for one inside it.
+    #[error("the server, or someone between, spoke in clear before its turn")]
+    OutOfTurn,
     /// The handshake failed, or the certificate is not acceptable.
     #[error("TLS: {0}")]
     Tls(#[from] HandshakeError),
@@ -110,6 +113,7 @@ impl ClientError {
             | ClientError::Timeout(_)
             | ClientError::Closed(_)
             | ClientError::NoStartTls
+            | ClientError::OutOfTurn
             | ClientError::Tls(_)
             | ClientError::Untrusted(_)
             | ClientError::Protocol { .. }
@@ -118,11 +122,14 @@ impl ClientError {
         }
     }
 
-    /// Whether the server failed to prove that it is one we may write to (no TLS, bad certificate, not the one expected): a
-    /// relay may give up early and tell the sender why (OPE-11, OPE-12).
+    /// Whether the server failed to prove that it is one we may write to (no TLS, words before its turn, bad certificate, not the one
+    /// expected): a relay may give up early and tell the sender why (OPE-11, OPE-12, OPE-18).
     #[must_use]
     pub fn is_trust(&self) -> bool {
-        matches!(self, ClientError::NoStartTls | ClientError::Tls(_) | ClientError::Untrusted(_))
+        matches!(
+            self,
+            ClientError::NoStartTls | ClientError::OutOfTurn | ClientError::Tls(_) | ClientError::Untrusted(_)
+        )
     }
 
     /// What is wrong with the server's certificate, when that is the trouble.

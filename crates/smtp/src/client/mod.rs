@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! * nothing but EHLO, STARTTLS and QUIT is ever said in clear: a peer without STARTTLS gets nothing ([`ClientError::NoStartTls`]);
-//! * whatever the peer sent before TLS is discarded, what it announced and what came ahead of time alike; EHLO is said again
-//!   (OPE-18);
+//! * what the peer announced before TLS is forgotten, and EHLO said again; a peer that speaks ahead of its turn in clear is refused
+//!   ([`ClientError::OutOfTurn`], OPE-18);
 //! * the certificate is checked by [`trust::tls::Connector`], then by the caller's own check ([`Settings`] and
 //!   [`Client::connect`]), before anything is said inside TLS (OPE-MTLS, OPE-LIST);
 //! * each recipient has its own result; a message that some recipients are refused still goes to the others.

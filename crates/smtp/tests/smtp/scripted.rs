@@ -161,25 +161,28 @@ async fn starttls_refused_is_the_end() {
     assert!(task.await.expect("no panic").is_empty());
 }
 
-// OPE-18: a reply glued to the answer to STARTTLS, or to EHLO, is not read as one of those inside TLS.
+// OPE-18: a reply glued to the answer to STARTTLS, or to EHLO, is not read as one of those inside TLS: such a server gets nothing.
 #[tokio::test]
-async fn what_is_injected_before_tls_is_ignored() {
-    let (address, task) = server(|mut talk| async move {
-        talk.send("220 x\r\n").await;
-        heard(&mut talk, "EHLO").await;
-        talk.send("250-x\r\n250 STARTTLS\r\n250 stray\r\n").await;
-        heard(&mut talk, "STARTTLS").await;
-        talk.send("220 go\r\n250-evil\r\n250-CHUNKING\r\n250 AUTH XOAUTH2\r\n").await;
-        talk.accept(&pki::acceptor(true)).await;
-        heard(&mut talk, "EHLO").await;
-        talk.send("250-x\r\n250 DSN\r\n").await;
-        heard(&mut talk, "QUIT").await;
-    })
-    .await;
-    let client = connect(address).await.expect("connected");
-    assert!(client.extensions().dsn && !client.extensions().chunking && client.extensions().auth.is_empty());
-    client.quit().await;
-    task.await.expect("no panic");
+async fn what_is_injected_before_tls_ends_the_connection() {
+    for (hello, ready) in [
+        ("250-x\r\n250 STARTTLS\r\n250 stray\r\n", "220 go\r\n"),
+        ("250-x\r\n250 STARTTLS\r\n", "220 go\r\n250-evil\r\n250-CHUNKING\r\n250 AUTH XOAUTH2\r\n"),
+    ] {
+        let (address, task) = server(move |mut talk| async move {
+            talk.send("220 x\r\n").await;
+            heard(&mut talk, "EHLO").await;
+            talk.send(hello).await;
+            if ready.contains("evil") {
+                heard(&mut talk, "STARTTLS").await;
+                talk.send(ready).await;
+            }
+            talk.rest().await
+        })
+        .await;
+        let error = send(address).await.expect_err("refused");
+        assert!(matches!(error, ClientError::OutOfTurn) && error.is_trust() && error.is_temporary(), "{error}");
+        assert!(task.await.expect("no panic").is_empty());
+    }
 }
 
 // OPE-15
