@@ -1,0 +1,134 @@
+//! API tokens: shown once, kept as hashes, each of one operator.
+
+use rusqlite::OptionalExtension;
+
+use super::{AccountId, Db, OrganisationId, Scope, TokenId};
+use crate::account::role::Role;
+use crate::account::secret;
+use crate::error::Broken;
+
+/// What a token begins with, so that one that leaks is recognised.
+const PREFIX: &str = "vgc_";
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Which.
+    pub id: TokenId,
+    /// What it is for.
+    pub label: String,
+    /// Who made it.
+    pub author: String,
+    /// When.
+    pub created: i64,
+    /// When it was last used, within a minute.
+    pub used: Option<i64>,
+    /// Since when it is of no use.
+    pub revoked: Option<i64>,
+}
+
+/// Who speaks by a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// For which operator.
+    pub organisation: OrganisationId,
+    /// The role of the account that made it.
+    pub role: Role,
+    /// For the journal: `login (label)`.
+    pub name: String,
+}
+
+impl Db {
+    /// Makes a token; its text, never shown again.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn add_token(
+        &self,
+        organisation: OrganisationId,
+        account: AccountId,
+        label: &str,
+        now: i64,
+    ) -> Result<String, Broken> {
+        let word = format!("{PREFIX}{}", secret::word()?);
+        let (hash, label) = (secret::digest(&word), label.to_owned());
+        self.run(move |db| {
+            db.execute(
+                "INSERT INTO token (organisation, account, label, hash, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (organisation.0, account.0, label, hash, now),
+            )?;
+            Ok(())
+        })
+        .await?;
+        Ok(word)
+    }
+
+    /// The tokens of an operator.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn tokens(&self, scope: Scope) -> Result<Vec<Token>, Broken> {
+        self.run(move |db| {
+            let mut query = db.prepare_cached(
+                "SELECT t.id, t.label, a.login, t.created, t.used, t.revoked FROM token t JOIN account a ON a.id = t.account
+                 WHERE (?1 IS NULL OR t.organisation = ?1) ORDER BY t.id DESC",
+            )?;
+            let rows = query.query_map([scope.sql()], |row| {
+                Ok(Token {
+                    id: TokenId(row.get(0)?),
+                    label: row.get(1)?,
+                    author: row.get(2)?,
+                    created: row.get(3)?,
+                    used: row.get(4)?,
+                    revoked: row.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Makes a token useless; whether there was one.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn revoke_token(&self, scope: Scope, id: TokenId, now: i64) -> Result<bool, Broken> {
+        self.run(move |db| {
+            let done = db.execute(
+                "UPDATE token SET revoked = ?3 WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND revoked IS NULL",
+                (id.0, scope.sql(), now),
+            )?;
+            Ok(done == 1)
+        })
+        .await
+    }
+
+    /// Who speaks by this token. A closed account's tokens are of no use.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn bearer(&self, word: &str, now: i64) -> Result<Option<Bearer>, Broken> {
+        let hash = secret::digest(word);
+        self.run(move |db| {
+            let mut query = db.prepare_cached(
+                "SELECT t.id, t.organisation, a.role, a.login, t.label, t.used FROM token t JOIN account a ON a.id = t.account
+                 WHERE t.hash = ?1 AND t.revoked IS NULL AND a.is_open = 1",
+            )?;
+            let found: Option<(i64, i64, String, String, String, Option<i64>)> = query
+                .query_row([hash], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+                })
+                .optional()?;
+            let Some((id, organisation, role, login, label, used)) = found else { return Ok(None) };
+            if used.is_none_or(|used| now - used >= 60) {
+                db.execute("UPDATE token SET used = ?2 WHERE id = ?1", (id, now))?;
+            }
+            Ok(Some(Bearer {
+                organisation: OrganisationId(organisation),
+                role: Role::from_code(&role).unwrap_or(Role::Lecteur),
+                name: format!("{login} ({label})"),
+            }))
+        })
+        .await
+    }
+}
