@@ -97,7 +97,8 @@ fn kept(prefix: &str, table: Table, left_out: &mut Vec<String>) -> Table {
             out.insert(key, value);
             continue;
         }
-        let leads = ALLOWED.iter().any(|allowed| allowed.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')));
+        let leads =
+            ALLOWED.iter().any(|allowed| allowed.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')));
         match value {
             Value::Table(inner) if leads => {
                 let inner = kept(&path, inner, left_out);
@@ -196,7 +197,10 @@ pub fn check_place(field: &str, place: SocketAddr, reach: &Reach) -> Option<Mist
         return Some(Mistake::of(field, text));
     }
     if !PORTS.contains(&place.port()) && !reach.ports.contains(&place.port()) {
-        let text = format!("Le port {} n'est ni usuel (25, 143, 443, 465, 587, 993) ni déclaré par votre organisation.", place.port());
+        let text = format!(
+            "Le port {} n'est ni usuel (25, 143, 443, 465, 587, 993) ni déclaré par votre organisation.",
+            place.port()
+        );
         return Some(Mistake::of(field, text));
     }
     None

@@ -179,10 +179,7 @@ mod tests {
     fn values_are_escaped_and_fragments_are_not() {
         let inner = html!("<b>{}</b>", "a < \"b\"");
         let all = html!("<p title=\"{}\">{}{}</p>", "\" onclick='x", inner, Some(3u32));
-        assert_eq!(
-            all.into_string(),
-            "<p title=\"&quot; onclick=&#39;x\"><b>a &lt; &quot;b&quot;</b>3</p>"
-        );
+        assert_eq!(all.into_string(), "<p title=\"&quot; onclick=&#39;x\"><b>a &lt; &quot;b&quot;</b>3</p>");
         assert_eq!(html!("{}", "{}").into_string(), "{}");
     }
 

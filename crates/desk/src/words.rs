@@ -3,7 +3,18 @@
 use time::{Month, OffsetDateTime, UtcOffset};
 
 const MONTHS: [&str; 12] = [
-    "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre",
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
 ];
 
 /// `21 janvier 2026 à 13 h 55`, from seconds since 1970.
@@ -68,6 +79,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        assert_eq!((duration(5), duration(200), duration(7260)), ("5 s".into(), "3 min 20 s".into(), "2 h 01 min".into()));
+        assert_eq!(
+            (duration(5), duration(200), duration(7260)),
+            ("5 s".into(), "3 min 20 s".into(), "2 h 01 min".into())
+        );
     }
 }

@@ -37,8 +37,7 @@ impl Attempts {
                 return false;
             }
         }
-        let pairs =
-            [(Who::Account(login.to_lowercase()), PER_ACCOUNT), (Who::Address(address), PER_ADDRESS)];
+        let pairs = [(Who::Account(login.to_lowercase()), PER_ACCOUNT), (Who::Address(address), PER_ADDRESS)];
         let mut is_allowed = true;
         for (who, most) in pairs {
             let entry = known.entry(who).or_insert((0, now));

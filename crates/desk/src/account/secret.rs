@@ -77,7 +77,8 @@ pub fn hash_password(password: &str, cost: Cost) -> Result<String, Broken> {
 pub fn is_password(password: &str, kept: &str) -> bool {
     let parts: Vec<&str> = kept.split('$').collect();
     let ["scrypt", cost, salt, key] = parts[..] else { return false };
-    let (Ok(cost), Ok(salt), Ok(key)) = (cost.parse(), STANDARD_NO_PAD.decode(salt), STANDARD_NO_PAD.decode(key)) else {
+    let (Ok(cost), Ok(salt), Ok(key)) = (cost.parse(), STANDARD_NO_PAD.decode(salt), STANDARD_NO_PAD.decode(key))
+    else {
         return false;
     };
     derive(password, &salt, Cost(cost)).is_ok_and(|derived| same(&derived, &key))

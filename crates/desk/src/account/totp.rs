@@ -76,7 +76,8 @@ pub fn base32(secret: &[u8]) -> String {
 pub fn address(issuer: &str, login: &str, secret: &[u8]) -> String {
     let mut parameters = url::form_urlencoded::Serializer::new(String::new());
     parameters.append_pair("secret", &base32(secret)).append_pair("issuer", issuer);
-    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    let encode =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     format!("otpauth://totp/{}:{}?{}", encode(issuer), encode(login), parameters.finish().replace('+', "%20"))
 }
 
@@ -87,7 +88,9 @@ mod tests {
     #[test]
     fn the_examples_of_rfc_6238() {
         let secret = b"12345678901234567890";
-        for (now, expected) in [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")] {
+        for (now, expected) in
+            [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
+        {
             assert_eq!(code(secret, now / STEP).expect("OpenSSL"), expected);
             assert!(check(secret, expected, now + STEP, 0).expect("OpenSSL").is_some());
             assert!(check(secret, expected, now + 2 * STEP, 0).expect("OpenSSL").is_none());

@@ -117,7 +117,12 @@ impl Db {
     ///
     /// # Errors
     /// [`Broken`].
-    pub async fn add_first_account(&self, login: &str, password: String, now: i64) -> Result<Option<AccountId>, Broken> {
+    pub async fn add_first_account(
+        &self,
+        login: &str,
+        password: String,
+        now: i64,
+    ) -> Result<Option<AccountId>, Broken> {
         let login = login.to_owned();
         self.run(move |db| {
             let mut query = db.prepare_cached(

@@ -302,6 +302,22 @@ impl Db {
         .await
     }
 
+    /// A campaign that runs waits again, as if it had not begun: the process ends.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn requeue(&self, id: &CampaignId) -> Result<(), Broken> {
+        let id = id.clone();
+        self.run(move |db| {
+            db.execute(
+                "UPDATE campaign SET state = 'en_file', starts = starts - 1 WHERE id = ?1 AND state = 'en_cours'",
+                [&id.0],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     /// How many cases it has.
     ///
     /// # Errors
@@ -334,7 +350,9 @@ impl Db {
             let change = db.transaction()?;
             for (hash, proof) in proofs {
                 change
-                    .prepare_cached("INSERT INTO proof (campaign, hash, json) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+                    .prepare_cached(
+                        "INSERT INTO proof (campaign, hash, json) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                    )?
                     .execute((&id.0, hash, proof))?;
             }
             change
@@ -396,21 +414,15 @@ impl Db {
     ///
     /// # Errors
     /// [`Broken`].
-    pub async fn results(
-        &self,
-        scope: Scope,
-        id: &CampaignId,
-        after: i64,
-    ) -> Result<Vec<(i64, CaseResult)>, Broken> {
+    pub async fn results(&self, scope: Scope, id: &CampaignId, after: i64) -> Result<Vec<(i64, CaseResult)>, Broken> {
         let id = id.clone();
         self.run(move |db| {
             let mut query = db.prepare_cached(
                 "SELECT r.position, r.json FROM result r JOIN campaign c ON c.id = r.campaign
                  WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2) AND r.position > ?3 ORDER BY r.position",
             )?;
-            let rows = query.query_map((&id.0, scope.sql(), after), |row| {
-                Ok((row.get(0)?, json(&row.get::<_, String>(1)?)?))
-            })?;
+            let rows = query
+                .query_map((&id.0, scope.sql(), after), |row| Ok((row.get(0)?, json(&row.get::<_, String>(1)?)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
@@ -434,8 +446,8 @@ impl Db {
                  WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2)
                  AND (?3 IS NULL OR p.hash IN (SELECT value FROM json_each(?3)))",
             )?;
-            let rows =
-                query.query_map((&id.0, scope.sql(), only), |row| Ok((row.get(0)?, json(&row.get::<_, String>(1)?)?)))?;
+            let rows = query
+                .query_map((&id.0, scope.sql(), only), |row| Ok((row.get(0)?, json(&row.get::<_, String>(1)?)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
@@ -448,9 +460,8 @@ impl Db {
     pub async fn head(&self, scope: Scope, id: &CampaignId) -> Result<Option<String>, Broken> {
         let id = id.clone();
         self.run(move |db| {
-            let mut query = db.prepare_cached(
-                "SELECT head FROM campaign WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2)",
-            )?;
+            let mut query =
+                db.prepare_cached("SELECT head FROM campaign WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2)")?;
             Ok(query.query_row((&id.0, scope.sql()), |row| row.get(0)).optional()?.flatten())
         })
         .await

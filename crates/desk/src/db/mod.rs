@@ -160,11 +160,21 @@ impl Db {
     ///
     /// # Errors
     /// [`Broken`].
-    pub async fn note(&self, at: i64, organisation: Option<OrganisationId>, who: &str, what: String) -> Result<(), Broken> {
+    pub async fn note(
+        &self,
+        at: i64,
+        organisation: Option<OrganisationId>,
+        who: &str,
+        what: String,
+    ) -> Result<(), Broken> {
         let who = who.to_owned();
         self.run(move |db| {
-            db.prepare_cached("INSERT INTO act (at, organisation, who, what) VALUES (?1, ?2, ?3, ?4)")?
-                .execute((at, organisation.map(|id| id.0), who, what))?;
+            db.prepare_cached("INSERT INTO act (at, organisation, who, what) VALUES (?1, ?2, ?3, ?4)")?.execute((
+                at,
+                organisation.map(|id| id.0),
+                who,
+                what,
+            ))?;
             Ok(())
         })
         .await

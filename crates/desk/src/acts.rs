@@ -1,0 +1,269 @@
+//! What may be done, whoever asks: a page or a program. Each act asks who does it, and is noted.
+
+use control::catalogue::{Case, Catalogue};
+use control::engine::{self, Depth, Preflight};
+use control::job::Plan;
+use control::verdict::Verdict;
+use tokio::time::{Duration, timeout};
+
+use crate::Desk;
+use crate::account::role::Role;
+use crate::compose;
+use crate::db::{
+    Bearer, Campaign, CampaignId, Job, JobId, NewCampaign, NewJob, Organisation, OrganisationId, Scope, Session,
+};
+use crate::error::{Broken, Mistake, Refusal};
+
+/// Longest wait for a pre-flight: four connections, each as patient as a job may be.
+const PREFLIGHT: Duration = Duration::from_secs(120);
+/// Longest name of anything.
+pub(crate) const LONGEST_NAME: usize = 120;
+
+/// Who does something.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    pub organisation: Option<OrganisationId>,
+    pub role: Role,
+    pub name: String,
+}
+
+impl From<&Session> for Who {
+    fn from(session: &Session) -> Who {
+        let account = &session.account;
+        Who { organisation: account.organisation, role: account.role, name: account.login.clone() }
+    }
+}
+
+impl From<Bearer> for Who {
+    fn from(bearer: Bearer) -> Who {
+        Who { organisation: Some(bearer.organisation), role: bearer.role, name: bearer.name }
+    }
+}
+
+impl Who {
+    /// Whose jobs and results they see.
+    pub fn scope(&self) -> Result<Scope, Refusal> {
+        match self.organisation {
+            Some(id) if self.role.is_of_operator() => Ok(Scope::Of(id)),
+            _ if self.role.sees_all() => Ok(Scope::All),
+            _ => Err(Refusal::Forbidden),
+        }
+    }
+
+    /// Their operator, when they may do that for it.
+    fn own(&self, may: fn(Role) -> bool) -> Result<OrganisationId, Refusal> {
+        match self.organisation {
+            Some(id) if may(self.role) => Ok(id),
+            _ => Err(Refusal::Forbidden),
+        }
+    }
+
+    /// Whether their role allows it.
+    pub fn must(&self, may: fn(Role) -> bool) -> Result<(), Refusal> {
+        if may(self.role) { Ok(()) } else { Err(Refusal::Forbidden) }
+    }
+}
+
+/// A job that was taken.
+pub(crate) struct Taken {
+    pub id: JobId,
+    /// Keys that were in the text and are the administrator's.
+    pub left_out: Vec<String>,
+}
+
+/// A launch.
+pub(crate) struct Launch {
+    pub only: Vec<String>,
+    pub depth: Depth,
+    /// « J'atteste être autorisé »: control.md §8, 16.
+    pub is_authorised: bool,
+}
+
+/// What is run again.
+pub(crate) enum Again {
+    /// All of it.
+    Whole,
+    /// What is not conforming, or open.
+    Failures,
+    /// One case.
+    Case(String),
+}
+
+impl Desk {
+    /// The operator of somebody.
+    pub(crate) async fn operator_of(&self, who: &Who) -> Result<Option<Organisation>, Broken> {
+        match who.organisation {
+            Some(id) => self.db().organisation(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps a job.
+    pub(crate) async fn save_job(&self, who: &Who, template: &str, name: &str, text: &str) -> Result<Taken, Refusal> {
+        let organisation = who.own(Role::may_write)?;
+        let operator = self.db().organisation(organisation).await?.ok_or(Refusal::NotFound)?;
+        let known = self.templates(&operator.name).find(|known| known.name == template);
+        let Some(known) = known else {
+            return Err(Refusal::Invalid(vec![Mistake::of("modele", "Ce modèle n'est pas proposé.")]));
+        };
+        let mut written = compose::read(text).map_err(Refusal::Invalid)?;
+        if !name.is_empty() {
+            written.table.insert("name".to_owned(), toml::Value::String(name.to_owned()));
+        }
+        let job =
+            compose::job(known.table()?, &known.path, &written.table, &operator.reach).map_err(Refusal::Invalid)?;
+        let name = if job.name.is_empty() { job.operator.name.clone() } else { job.name.clone() };
+        if name.chars().count() > LONGEST_NAME {
+            return Err(Refusal::Invalid(vec![Mistake::of("nom", format!("{LONGEST_NAME} caractères au plus."))]));
+        }
+        let kept = toml::to_string(&written.table)
+            .map_err(|error| Refusal::Invalid(vec![Mistake::of("fichier", error.to_string())]))?;
+        let new = NewJob {
+            organisation,
+            name,
+            plan: job.plan.code().to_owned(),
+            template: known.name.clone(),
+            text: kept,
+            author: who.name.clone(),
+        };
+        let id = self.db().add_job(new, self.milliseconds()).await?;
+        let id = id.ok_or(Refusal::Conflict("Trop de jobs : supprimez-en."))?;
+        self.db().note(self.now(), Some(organisation), &who.name, format!("job créé : {}", id.as_str())).await?;
+        Ok(Taken { id, left_out: written.left_out })
+    }
+
+    /// Takes a job out of the lists.
+    pub(crate) async fn hide_job(&self, who: &Who, id: &JobId) -> Result<(), Refusal> {
+        let organisation = who.own(Role::may_write)?;
+        if !self.db().hide_job(Scope::Of(organisation), id).await? {
+            return Err(Refusal::NotFound);
+        }
+        self.db().note(self.now(), Some(organisation), &who.name, format!("job supprimé : {}", id.as_str())).await?;
+        Ok(())
+    }
+
+    /// One job they may see.
+    pub(crate) async fn job_of(&self, who: &Who, id: &str) -> Result<Job, Refusal> {
+        let id = JobId::read(id).ok_or(Refusal::NotFound)?;
+        self.db().job(who.scope()?, &id).await?.ok_or(Refusal::NotFound)
+    }
+
+    /// One campaign they may see.
+    pub(crate) async fn campaign_of(&self, who: &Who, id: &str) -> Result<Campaign, Refusal> {
+        let id = CampaignId::read(id).ok_or(Refusal::NotFound)?;
+        self.db().campaign(who.scope()?, &id).await?.ok_or(Refusal::NotFound)
+    }
+
+    /// « Vérifier la configuration »: never a non-conformity.
+    pub(crate) async fn check(&self, who: &Who, job: &Job) -> Result<Vec<Preflight>, Refusal> {
+        who.must(Role::may_run)?;
+        let place = self.0.checking.try_acquire();
+        let Ok(_place) = place else {
+            return Err(Refusal::Conflict("Trop de vérifications en même temps : réessayez dans une minute."));
+        };
+        let failed = |text: String| vec![Preflight { quoi: "Préparation".to_owned(), bon: false, detail: text }];
+        let context = match self.context(job.organisation, &job.template, &job.text).await {
+            Ok(context) => context,
+            Err(cause) => return Ok(failed(cause)),
+        };
+        match timeout(PREFLIGHT, engine::preflight(&context)).await {
+            Ok(found) => Ok(found),
+            Err(_) => Ok(failed("Les serveurs ne répondent pas dans le délai.".to_owned())),
+        }
+    }
+
+    /// Puts a campaign into the queue.
+    pub(crate) async fn launch(&self, who: &Who, job: Job, launch: Launch) -> Result<CampaignId, Refusal> {
+        who.must(Role::may_run)?;
+        let mut mistakes = Vec::new();
+        if !launch.is_authorised {
+            let text = "Cochez la case : une campagne se lance contre des serveurs que l'on est autorisé à contrôler.";
+            mistakes.push(Mistake::of("autorise", text));
+        }
+        let plan = plan(&job.plan);
+        for name in &launch.only {
+            let is_known = Catalogue::embedded().cases.iter().any(|case| {
+                plan.is_some_and(|plan| has(plan, case))
+                    && (case.id.eq_ignore_ascii_case(name) || case.group().eq_ignore_ascii_case(name))
+            });
+            if !is_known {
+                mistakes.push(Mistake::of("cas", format!("« {name} » n'est ni un cas ni un groupe du plan.")));
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(Refusal::Invalid(mistakes));
+        }
+        self.queue(
+            who,
+            NewCampaign { job, only: launch.only, depth: launch.depth, parent: None, author: who.name.clone() },
+        )
+        .await
+    }
+
+    /// Runs a campaign again, or some cases of it.
+    pub(crate) async fn rerun(&self, who: &Who, before: Campaign, again: Again) -> Result<CampaignId, Refusal> {
+        who.must(Role::may_run)?;
+        let only = match again {
+            Again::Whole => before.only.clone(),
+            Again::Failures => {
+                let results = self.db().results(who.scope()?, &before.id, 0).await?;
+                let failed: Vec<String> = results
+                    .into_iter()
+                    .filter(|(_, result)| !matches!(result.verdict, Verdict::Conforme | Verdict::NonApplicable { .. }))
+                    .map(|(_, result)| result.id)
+                    .collect();
+                if failed.is_empty() {
+                    return Err(Refusal::Conflict("Aucun cas en échec ni inconclusif : rien à relancer."));
+                }
+                failed
+            }
+            Again::Case(id) => {
+                let case = Catalogue::embedded().case(&id).ok_or(Refusal::NotFound)?;
+                vec![case.id.clone()]
+            }
+        };
+        let job = Job {
+            id: before.job,
+            organisation: before.organisation,
+            name: before.name,
+            plan: before.plan,
+            template: before.template,
+            text: before.text,
+            author: before.author,
+            created: before.queued,
+        };
+        let (depth, parent) = (before.depth, Some(before.id));
+        self.queue(who, NewCampaign { job, only, depth, parent, author: who.name.clone() }).await
+    }
+
+    async fn queue(&self, who: &Who, new: NewCampaign) -> Result<CampaignId, Refusal> {
+        let organisation = new.job.organisation;
+        let id = self.db().add_campaign(new, self.milliseconds()).await?;
+        let id = id.ok_or(Refusal::Conflict("50 campagnes attendent déjà : laissez-les passer."))?;
+        self.db().note(self.now(), Some(organisation), &who.name, format!("campagne lancée : {}", id.as_str())).await?;
+        self.0.wake.notify_one();
+        Ok(id)
+    }
+
+    /// Stops a campaign.
+    pub(crate) async fn cancel(&self, who: &Who, campaign: &Campaign) -> Result<(), Refusal> {
+        who.must(Role::may_run)?;
+        self.stop(who.scope()?, &campaign.id).await?;
+        let what = format!("campagne arrêtée : {}", campaign.id.as_str());
+        self.db().note(self.now(), Some(campaign.organisation), &who.name, what).await?;
+        Ok(())
+    }
+}
+
+/// The plan of a code.
+pub(crate) fn plan(code: &str) -> Option<Plan> {
+    PLANS.into_iter().find(|plan| plan.code() == code)
+}
+
+/// Every plan.
+pub(crate) const PLANS: [Plan; 1] = [Plan::ApiLps];
+
+/// Whether a case belongs to a plan.
+pub(crate) fn has(plan: Plan, case: &Case) -> bool {
+    plan.groups().contains(&case.group())
+}

@@ -1,0 +1,155 @@
+//! The file of `vaguemestre control serve`. Unknown keys are refused; paths are relative to the file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use trust::SystemClock;
+
+use crate::account::secret::Cost;
+use crate::{Settings, Template};
+
+/// Why the file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{0}: {1}; does the file exist, and may this user read it?")]
+    Unreadable(PathBuf, std::io::Error),
+    /// It is not of this shape.
+    #[error("{0}: {1}")]
+    Syntax(PathBuf, Box<toml::de::Error>),
+    /// A value that cannot be.
+    #[error("{0}")]
+    Value(&'static str),
+}
+
+/// The file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where browsers find it: `https://controle.exemple.fr`.
+    pub url: String,
+    /// Its certificate with what leads to an authority, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+    /// Where the database lies; made when missing.
+    pub data: PathBuf,
+    /// What it is called on its pages.
+    #[serde(default = "title")]
+    pub title: String,
+    /// Campaigns at once.
+    #[serde(default = "campaigns")]
+    pub campaigns: usize,
+    /// Whether every account must have a second factor.
+    #[serde(default = "yes")]
+    pub second_factor: bool,
+    /// Job files, whole or in part, on which users lay theirs.
+    #[serde(rename = "template")]
+    pub templates: Vec<TemplateConfig>,
+}
+
+/// A job file of the administrator.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateConfig {
+    /// Stable.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Where it is.
+    pub file: PathBuf,
+    /// Only for the operator of this name.
+    #[serde(default)]
+    pub organisation: Option<String>,
+}
+
+fn title() -> String {
+    "Application de test et de contrôle MSSanté".to_owned()
+}
+
+fn campaigns() -> usize {
+    2
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the line.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.to_owned(), error))?;
+        let mut config: Config =
+            toml::from_str(&text).map_err(|error| ConfigError::Syntax(path.to_owned(), Box::new(error)))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        for file in [&mut config.certificate, &mut config.key, &mut config.data] {
+            *file = folder.join(&file);
+        }
+        for template in &mut config.templates {
+            template.file = folder.join(&template.file);
+        }
+        config.url = config.url.trim_end_matches('/').to_owned();
+        if !config.url.starts_with("https://") {
+            return Err(ConfigError::Value("url: begins with https:// (cookies and passwords pass there)"));
+        }
+        if config.templates.is_empty() {
+            return Err(ConfigError::Value("template: at least one job file ([[template]]), or nothing can be run"));
+        }
+        Ok(config)
+    }
+
+    /// What the application needs of it.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            folder: self.data.clone(),
+            url: self.url.clone(),
+            title: self.title.clone(),
+            campaigns: self.campaigns,
+            second_factor: self.second_factor,
+            cost: Cost::FULL,
+            templates: self
+                .templates
+                .iter()
+                .map(|template| Template {
+                    name: template.name.clone(),
+                    title: template.title.clone(),
+                    path: template.file.clone(),
+                    organisation: template.organisation.clone(),
+                })
+                .collect(),
+            clock: SystemClock::shared(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("controle.toml");
+        let text = "listen = \"127.0.0.1:0\"\nurl = \"https://controle.test/\"\ncertificate = \"c.pem\"\nkey = \"/k.pem\"\ndata = \"data\"\n\
+                    [[template]]\nname = \"t\"\ntitle = \"T\"\nfile = \"t.toml\"\n";
+        let load = |text: &str| {
+            std::fs::write(&path, text).expect("written");
+            Config::load(&path)
+        };
+        let config = load(text).expect("a configuration");
+        assert_eq!(config.url, "https://controle.test");
+        assert_eq!((config.key.as_path(), config.data), (Path::new("/k.pem"), folder.path().join("data")));
+        assert_eq!(config.templates[0].file, folder.path().join("t.toml"));
+        assert!(config.second_factor);
+        assert!(matches!(load(&text.replace("https:", "http:")), Err(ConfigError::Value(_))));
+        assert!(load(&format!("inconnu = 1\n{text}")).is_err_and(|error| error.to_string().contains("inconnu")));
+        assert!(matches!(Config::load(Path::new("/absent")), Err(ConfigError::Unreadable(..))));
+    }
+}

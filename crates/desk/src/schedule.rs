@@ -1,0 +1,103 @@
+//! Whose turn it is: so many campaigns at once, one of each operator, the oldest first.
+//!
+//! Invariant: what ran when the process ended (cleanly or not) is in the queue again when it starts, and goes on after its last result.
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Desk;
+use crate::db::{Campaign, CampaignId, Scope, State};
+use crate::desk::Live;
+use crate::error::{Broken, Refusal};
+
+impl Desk {
+    /// Runs campaigns as they come, until the shutdown; then those under way are stopped, to go on at the next start.
+    pub async fn schedule(self) {
+        let tasks = TaskTracker::new();
+        if let Err(error) = self.db().recover(self.now()).await {
+            tracing::error!("campaigns cannot be taken up again: {error}");
+        }
+        loop {
+            let wake = self.0.wake.notified();
+            if let Err(error) = self.start_some(&tasks).await {
+                tracing::error!("campaigns cannot be started: {error}");
+            }
+            tokio::select! {
+                () = wake => {}
+                () = self.0.shutdown.cancelled() => break,
+            }
+        }
+        self.with_live(|live| live.values().for_each(|one| one.stop.cancel()));
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn start_some(&self, tasks: &TaskTracker) -> Result<(), Broken> {
+        for campaign in self.db().waiting().await? {
+            let is_free = self.with_live(|live| {
+                live.len() < self.settings().campaigns.max(1)
+                    && live.values().all(|one| one.organisation != campaign.organisation)
+            });
+            if !is_free || !self.db().begin_campaign(&campaign.id, self.now()).await? {
+                continue;
+            }
+            let stop = CancellationToken::new();
+            let live = Live {
+                organisation: campaign.organisation,
+                stop: stop.clone(),
+                is_cancelled: false,
+                current: Default::default(),
+            };
+            self.with_live(|all| all.insert(campaign.id.clone(), live));
+            self.changed(&campaign.id);
+            let desk = self.clone();
+            tasks.spawn(async move { desk.see_through(campaign, stop).await });
+        }
+        Ok(())
+    }
+
+    /// One campaign, whatever becomes of it.
+    async fn see_through(&self, campaign: Campaign, stop: CancellationToken) {
+        let id = campaign.id.clone();
+        let (desk, again) = (self.clone(), campaign.clone());
+        // Of its own: a case that panics ends its campaign, and is told.
+        let done = tokio::spawn(async move { desk.run(campaign, stop).await }).await;
+        let ended = match done {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(cause)) => self.db().end_campaign(&id, State::Interrompue, &cause, None, None, self.now()).await,
+            Err(_) => {
+                tracing::error!("a campaign of the plan {} ended in a panic", again.plan);
+                let cause = "une erreur interne de l'application a mis fin à la campagne : elle est au journal";
+                self.db().end_campaign(&id, State::Interrompue, cause, None, None, self.now()).await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::error!("the end of a campaign could not be kept: {error}");
+        }
+        self.with_live(|live| live.remove(&id));
+        self.changed(&id);
+        self.0.wake.notify_one();
+    }
+
+    /// Stops a campaign of the scope, waiting or running.
+    ///
+    /// # Errors
+    /// [`Refusal`]: there is none, or it is over.
+    pub async fn stop(&self, scope: Scope, id: &CampaignId) -> Result<(), Refusal> {
+        let campaign = self.db().campaign(scope, id).await?.ok_or(Refusal::NotFound)?;
+        if campaign.state.is_over() {
+            return Err(Refusal::Conflict("Cette campagne est déjà finie."));
+        }
+        if self.db().cancel_waiting(scope, id, self.now()).await? {
+            self.changed(id);
+            return Ok(());
+        }
+        self.with_live(|live| {
+            if let Some(one) = live.get_mut(id) {
+                one.is_cancelled = true;
+                one.stop.cancel();
+            }
+        });
+        Ok(())
+    }
+}

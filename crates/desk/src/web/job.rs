@@ -1,0 +1,165 @@
+//! One test: what it describes, « Vérifier la configuration », « Tout lancer », its campaigns.
+
+use axum::extract::Path;
+use axum::http::header;
+use axum::response::{IntoResponse, Redirect, Response};
+use control::catalogue::Catalogue;
+use control::engine::{Depth, Preflight};
+
+use super::campaigns;
+use super::form::summary;
+use super::guard::{Asked, Failure, Posted, Signed};
+use super::layout::{self, Page};
+use crate::acts::{Launch, has, plan};
+use crate::db::{Filter, Job};
+use crate::error::{Mistake, Refusal};
+use crate::html;
+use crate::html::Html;
+use crate::words::instant;
+
+/// Campaigns shown.
+const LAST: u32 = 20;
+
+pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): Asked) -> Result<Response, Failure> {
+    let job = signed.or_fails(signed.desk.job_of(&signed.who(), &id).await)?;
+    let left_out = asked.get("laisse");
+    let left_out = if left_out.is_empty() {
+        Html::empty()
+    } else {
+        html!("<p class=\"avis doute\">Repris de l’espace de confiance, et non du fichier : {}.</p>\n", left_out)
+    };
+    page(&signed, &job, html!("{}{}", layout::notice(asked.get("fait")), left_out), &[]).await
+}
+
+async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> Result<Response, Failure> {
+    let who = signed.who();
+    let scope = signed.or_fails(who.scope())?;
+    let filter = Filter { job: Some(job.id.clone()), most: LAST, ..Filter::default() };
+    let found = signed.or_fails(signed.desk.db().campaigns(scope, filter).await)?;
+    let run = if who.role.may_run() { run_forms(signed, job) } else { Html::empty() };
+    let write = if who.role.may_write() {
+        html!(
+            "<p><a href=\"{}\">Modifier une copie</a></p>\n{}",
+            html::link("/tests/nouveau", &[("depuis", job.id.as_str())]),
+            layout::button(
+                &signed.session,
+                &format!("/tests/{}/supprimer", job.id.as_str()),
+                "Supprimer ce test",
+                "discret"
+            )
+        )
+    } else {
+        Html::empty()
+    };
+    let body = html!(
+        "<h1>{}</h1>\n{}{}<p>{} — décrit par {} le {}.</p>\n{}<h2>Campagnes de ce test</h2>\n{}<h2>Description</h2>\n<pre tabindex=\"0\">{}</pre>\n\
+         <p><a href=\"/tests/{}/job.toml\">Télécharger le fichier de job</a></p>\n{}",
+        job.name,
+        summary(mistakes),
+        above,
+        plan(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
+        job.author,
+        instant(job.created),
+        run,
+        campaigns::table(&found, "Les dernières campagnes de ce test", false),
+        job.text,
+        job.id,
+        write
+    );
+    let session = Some(&signed.session);
+    Ok(layout::page(&signed.desk, Page { title: &job.name, session, here: "/tests", body, ..Page::default() }))
+}
+
+fn run_forms(signed: &Signed, job: &Job) -> Html {
+    let plan = plan(&job.plan);
+    let groups: Html = Catalogue::embedded()
+        .groups
+        .iter()
+        .filter(|(code, _)| {
+            Catalogue::embedded().cases.iter().any(|case| case.group() == code.as_str() && plan.is_some_and(|plan| has(plan, case)))
+        })
+        .map(|(code, label)| {
+            html!(
+                "<p class=\"champ case\"><input type=\"checkbox\" id=\"cas-{}\" name=\"cas\" value=\"{}\"><label for=\"cas-{}\">{} — {}</label></p>\n",
+                code,
+                code,
+                code,
+                code,
+                label
+            )
+        })
+        .collect();
+    html!(
+        "<h2>Lancer</h2>\n{}<form method=\"post\" action=\"/tests/{}/lancer\">{}\n\
+         <fieldset><legend>Profondeur</legend>\n<p class=\"champ case\"><input type=\"radio\" id=\"complet\" name=\"profondeur\" value=\"complet\" checked>\
+         <label for=\"complet\">Complète : tous les cas</label></p>\n<p class=\"champ case\"><input type=\"radio\" id=\"eclair\" name=\"profondeur\" value=\"eclair\">\
+         <label for=\"eclair\">Éclair : ce qui peut être joué en production, sans jeton valide ni BAL réelle</label></p></fieldset>\n\
+         <details><summary>Certains groupes de cas seulement</summary>\n<fieldset><legend>Groupes (tous si aucun n’est coché)</legend>\n{}</fieldset></details>\n\
+         <p class=\"champ case\"><input type=\"checkbox\" id=\"autorise\" name=\"autorise\" value=\"oui\" required>\
+         <label for=\"autorise\">J’atteste être autorisé à contrôler ces serveurs</label></p>\n<p><button>Tout lancer</button></p></form>\n",
+        layout::button(
+            &signed.session,
+            &format!("/tests/{}/verifier", job.id.as_str()),
+            "Vérifier la configuration",
+            ""
+        ),
+        job.id,
+        layout::key(&signed.session),
+        groups
+    )
+}
+
+pub(super) async fn file(signed: Signed, Path(id): Path<String>) -> Result<Response, Failure> {
+    let job = signed.or_fails(signed.desk.job_of(&signed.who(), &id).await)?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/toml; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"job.toml\""),
+    ];
+    Ok((headers, job.text).into_response())
+}
+
+pub(super) async fn check(Path(id): Path<String>, Posted { signed, .. }: Posted) -> Result<Response, Failure> {
+    let who = signed.who();
+    let job = signed.or_fails(signed.desk.job_of(&who, &id).await)?;
+    let checks = signed.or_fails(signed.desk.check(&who, &job).await)?;
+    page(&signed, &job, checked(&checks), &[]).await
+}
+
+/// What the pre-flight found. The words « non conforme » never stand here.
+fn checked(checks: &[Preflight]) -> Html {
+    let all = checks.iter().all(|check| check.bon);
+    let items: Html = checks
+        .iter()
+        .map(|check| {
+            let (class, sign) = if check.bon { ("bon", "✓") } else { ("mal", "✗") };
+            html!("<li><span class=\"{}\">{} {}</span> — {}</li>\n", class, sign, check.quoi, check.detail)
+        })
+        .collect();
+    let (class, title) = match all {
+        true => ("bon", "La configuration est bonne : la campagne peut être lancée."),
+        false => ("doute", "La configuration est à revoir. Cela ne dit rien de la conformité de l’opérateur."),
+    };
+    html!("<div class=\"avis {}\" role=\"status\"><p><strong>{}</strong></p><ul>{}</ul></div>\n", class, title, items)
+}
+
+pub(super) async fn launch(Path(id): Path<String>, Posted { signed, input }: Posted) -> Result<Response, Failure> {
+    let who = signed.who();
+    let job = signed.or_fails(signed.desk.job_of(&who, &id).await)?;
+    let launch = Launch {
+        only: input.all("cas"),
+        depth: if input.get("profondeur") == "eclair" { Depth::Eclair } else { Depth::Complet },
+        is_authorised: input.is_on("autorise"),
+    };
+    match signed.desk.launch(&who, job.clone(), launch).await {
+        Ok(campaign) => Ok(Redirect::to(&format!("/campagnes/{}", campaign.as_str())).into_response()),
+        Err(Refusal::Invalid(mistakes)) => page(&signed, &job, Html::empty(), &mistakes).await,
+        Err(refusal) => Err(signed.fails(refusal)),
+    }
+}
+
+pub(super) async fn hide(Path(id): Path<String>, Posted { signed, .. }: Posted) -> Result<Response, Failure> {
+    let who = signed.who();
+    let job = signed.or_fails(signed.desk.job_of(&who, &id).await)?;
+    signed.or_fails(signed.desk.hide_job(&who, &job.id).await)?;
+    Ok(Redirect::to("/tests?fait=job-supprime").into_response())
+}

@@ -1,0 +1,134 @@
+//! What all pages share: landmarks, navigation, the notice of what was done.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::form;
+use super::guard::FORM_KEY;
+use crate::Desk;
+use crate::account::role::Role;
+use crate::db::Session;
+use crate::error::Refusal;
+use crate::html;
+use crate::html::Html;
+
+/// A page.
+#[derive(Default)]
+pub(crate) struct Page<'a> {
+    /// What the tab says, before the name of the application.
+    pub title: &'a str,
+    /// Who looks.
+    pub session: Option<&'a Session>,
+    /// The path of the entry of the navigation it belongs to.
+    pub here: &'a str,
+    /// More for the head.
+    pub head: Html,
+    /// What it holds; begins with its only `h1`.
+    pub body: Html,
+}
+
+/// Entries of the navigation, and who sees them.
+const ENTRIES: [(&str, &str, fn(Option<Role>) -> bool); 8] = [
+    ("/", "Accueil", |_| true),
+    ("/tests", "Lancer un test", |role| role.is_some_and(Role::sees_results)),
+    ("/campagnes", "Campagnes", |role| role.is_some_and(Role::sees_results)),
+    ("/catalogue", "Catalogue", |_| true),
+    ("/jetons", "Jetons d’API", |role| role.is_some_and(Role::may_write)),
+    ("/comptes", "Comptes", |role| role.is_some_and(Role::may_manage)),
+    ("/operateurs", "Opérateurs", |role| role == Some(Role::Administrateur)),
+    ("/accessibilite", "Accessibilité", |_| false),
+];
+
+/// The whole document.
+pub(crate) fn page(desk: &Desk, page: Page<'_>) -> Response {
+    let role = page.session.map(|session| session.account.role);
+    let entries: Html = ENTRIES
+        .iter()
+        .filter(|(_, _, is_seen)| is_seen(role))
+        .map(|(path, label, _)| {
+            let mark = if *path == page.here { html!(" aria-current=\"page\"") } else { Html::empty() };
+            html!("<li><a href=\"{}\"{}>{}</a></li>\n", path, mark, label)
+        })
+        .collect();
+    let user = match page.session {
+        Some(session) => html!(
+            "<form method=\"post\" action=\"/deconnexion\" class=\"qui\"><input type=\"hidden\" name=\"{}\" value=\"{}\">\
+             <a href=\"/compte\">{} <span class=\"pale\">({})</span></a> <button class=\"discret\">Se déconnecter</button></form>",
+            FORM_KEY,
+            session.form_key,
+            session.account.login,
+            session.account.role.label()
+        ),
+        None => html!("<p class=\"qui\"><a href=\"/connexion\">Se connecter</a></p>"),
+    };
+    let whole = html!(
+        "<!DOCTYPE html>\n<html lang=\"fr\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{} — {}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n\
+         <link rel=\"icon\" href=\"/icone.svg\" type=\"image/svg+xml\">\n<script src=\"/desk.js\" defer></script>\n{}</head>\n<body>\n\
+         <a class=\"saut\" href=\"#contenu\">Aller au contenu</a>\n<header>\n<p class=\"marque\"><a href=\"/\">Contrôle MSSanté</a> \
+         <span class=\"pale\">{}</span></p>\n{}\n<nav aria-label=\"Navigation principale\"><ul>\n{}</ul></nav>\n</header>\n\
+         <main id=\"contenu\" tabindex=\"-1\">\n{}</main>\n<footer><p><a href=\"/accessibilite\">Accessibilité : partiellement conforme</a> · \
+         <a href=\"/api/openapi.json\">API REST</a> · Vaguemestre {}</p></footer>\n</body>\n</html>\n",
+        page.title,
+        desk.settings().title,
+        page.head,
+        desk.settings().title,
+        user,
+        entries,
+        page.body,
+        env!("CARGO_PKG_VERSION")
+    );
+    ([(axum::http::header::CONTENT_TYPE, "text/html; charset=utf-8")], whole.into_string()).into_response()
+}
+
+/// The key of the session's forms, for every form that is a POST.
+pub(crate) fn key(session: &Session) -> Html {
+    html!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", FORM_KEY, session.form_key)
+}
+
+/// A form of one button.
+pub(crate) fn button(session: &Session, action: &str, label: &str, class: &str) -> Html {
+    html!(
+        "<form method=\"post\" action=\"{}\" class=\"bouton\">{}<button class=\"{}\">{}</button></form>\n",
+        action,
+        key(session),
+        class,
+        label
+    )
+}
+
+/// What was just done: only texts of this program, named in the address.
+pub(crate) fn notice(done: &str) -> Html {
+    let text = match done {
+        "job-cree" => "Le test est enregistré.",
+        "job-supprime" => "Le test est supprimé ; ses campagnes restent.",
+        "compte-cree" => "Le compte est créé.",
+        "compte-change" => "Le compte est modifié.",
+        "mot-de-passe" => "Le mot de passe est changé ; les autres sessions de ce compte sont fermées.",
+        "jeton-revoque" => "Le jeton est révoqué.",
+        "operateur" => "L’opérateur est enregistré.",
+        "relance" => "La campagne est relancée.",
+        "arret" => "L’arrêt est demandé.",
+        _ => return Html::empty(),
+    };
+    html!("<p class=\"avis bon\" role=\"status\">✓ {}</p>\n", text)
+}
+
+/// A page that says no.
+pub(crate) fn refusal(desk: &Desk, session: Option<&Session>, refusal: &Refusal) -> Response {
+    let title = match refusal.status() {
+        StatusCode::NOT_FOUND => "Page introuvable",
+        StatusCode::FORBIDDEN => "Refusé",
+        StatusCode::INTERNAL_SERVER_ERROR => "Erreur",
+        _ => "Impossible",
+    };
+    let body = html!(
+        "<h1>{}</h1>\n<p class=\"avis mal\">✗ {}</p>\n{}<p><a href=\"/\">Retour à l’accueil</a></p>\n",
+        title,
+        refusal.to_string(),
+        form::summary(refusal.mistakes())
+    );
+    let mut response = page(desk, Page { title, session, here: "", head: Html::empty(), body });
+    *response.status_mut() = refusal.status();
+    response
+}
