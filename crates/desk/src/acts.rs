@@ -1,6 +1,6 @@
 //! What may be done, whoever asks: a page or a program. Each act asks who does it, and is noted.
 
-use control::catalogue::{Case, Catalogue};
+use control::catalogue::Catalogue;
 use control::engine::{self, Depth, Preflight};
 use control::job::Plan;
 use control::verdict::Verdict;
@@ -180,10 +180,10 @@ impl Desk {
             let text = "Cochez la case : une campagne se lance contre des serveurs que l'on est autorisé à contrôler.";
             mistakes.push(Mistake::of("autorise", text));
         }
-        let plan = plan(&job.plan);
+        let plan = Plan::of_code(&job.plan);
         for name in &launch.only {
             let is_known = Catalogue::embedded().cases.iter().any(|case| {
-                plan.is_some_and(|plan| has(plan, case))
+                plan.is_some_and(|plan| plan.has(case))
                     && (case.id.eq_ignore_ascii_case(name) || case.group().eq_ignore_ascii_case(name))
             });
             if !is_known {
@@ -253,17 +253,4 @@ impl Desk {
         self.db().note(self.now(), Some(campaign.organisation), &who.name, what).await?;
         Ok(())
     }
-}
-
-/// The plan of a code.
-pub(crate) fn plan(code: &str) -> Option<Plan> {
-    PLANS.into_iter().find(|plan| plan.code() == code)
-}
-
-/// Every plan.
-pub(crate) const PLANS: [Plan; 1] = [Plan::ApiLps];
-
-/// Whether a case belongs to a plan.
-pub(crate) fn has(plan: Plan, case: &Case) -> bool {
-    plan.groups().contains(&case.group())
 }

@@ -29,6 +29,13 @@ const ALLOWED: &[&str] = &[
     "mailbox",
     "limits",
     "operator_interface.mx",
+    "operator_interface.sender_must_match",
+    "operator_interface.tls10_until",
+    "certificates.imap",
+    "certificates.smtp",
+    "certificates.mailbox",
+    "certificates.login",
+    "certificates.revocation",
 ];
 /// Ports of the trust space (control.md §5.8).
 const PORTS: [u16; 6] = [25, 143, 443, 465, 587, 993];
@@ -221,9 +228,9 @@ fn check_domains(written: &Table, reach: &Reach, mistakes: &mut Vec<Mistake>) {
     for domain in domains.into_iter().flatten().filter_map(Value::as_str) {
         check("operator.domains", domain);
     }
-    for key in ["address", "other_address"] {
-        if let Some(address) = text("mailbox", key) {
-            check(&format!("mailbox.{key}"), address.rsplit_once('@').map_or("", |(_, domain)| domain));
+    for (section, key) in [("mailbox", "address"), ("mailbox", "other_address"), ("certificates", "mailbox")] {
+        if let Some(address) = text(section, key) {
+            check(&format!("{section}.{key}"), address.rsplit_once('@').map_or("", |(_, domain)| domain));
         }
     }
 }

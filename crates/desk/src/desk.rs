@@ -138,10 +138,15 @@ impl Desk {
             Some((name, reach)) => Some(self.db().put_organisation(name, reach, now).await?),
             None => None,
         };
-        let hash = self.hash(password).await?;
         if let Some(account) = self.db().account_named(login).await? {
-            return self.db().set_password(account.id, hash, None).await;
+            // Sessions stand as long as the password does.
+            if !self.is_password(password, Some(account.password)).await? {
+                let hash = self.hash(password).await?;
+                self.db().set_password(account.id, hash, None).await?;
+            }
+            return Ok(());
         }
+        let hash = self.hash(password).await?;
         let account = NewAccount { organisation, login: login.to_owned(), role, password: hash };
         self.db().add_account(account, now).await?;
         self.0.first_code.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::cast::{self, OPERATORS};
 use crate::description::{
-    ApplicationEntry, Description, DirectoryEntry, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry,
-    PersonEntry, PkiEntry, PscEntry, StandEntry, VERSION,
+    ApplicationEntry, ControlEntry, Description, DirectoryEntry, DnsEntry, Endpoint, MesEntry, NegativeEntry,
+    OperatorEntry, PersonEntry, PkiEntry, PscEntry, StandEntry, VERSION,
 };
 use crate::pki::{self, Pki};
 use crate::psc::keys::CLIENT_ID;
@@ -88,10 +88,9 @@ pub(crate) fn describe(
             mx: Endpoint { host: ports.mx(3).to_string(), port: ports.relay, name: mes::HOST.to_owned() },
             dn: pki.mes_dn()?.to_string(),
         },
-        stand: StandEntry {
-            url: crate::stand::url(ports.stand),
-            key_file: crate::stand::KEY_FILE.to_owned(),
-        },
+        // Told by whoever starts it.
+        control: ControlEntry::default(),
+        stand: StandEntry { url: crate::stand::url(ports.stand), key_file: crate::stand::KEY_FILE.to_owned() },
         lps: "lps.toml".to_owned(),
         negative: negative.collect::<BTreeMap<_, _>>(),
     })

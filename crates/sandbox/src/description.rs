@@ -41,6 +41,9 @@ pub struct Description {
     /// What campaigns of the control application drive.
     #[serde(default)]
     pub stand: StandEntry,
+    /// The control application in the browser.
+    #[serde(default)]
+    pub control: ControlEntry,
     /// The settings file of mail software.
     #[serde(default)]
     pub lps: String,
@@ -82,6 +85,28 @@ pub struct DirectoryEntry {
     pub api_key: String,
     /// The archive of all mailboxes.
     pub extraction: String,
+}
+
+/// The control application in the browser.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlEntry {
+    /// Its pages; its API is below `/api/v1`.
+    pub url: String,
+    /// Its accounts, without second factor.
+    pub accounts: Vec<AccountEntry>,
+}
+
+/// An account of the control application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountEntry {
+    /// What is typed to sign in.
+    pub login: String,
+    /// Its password.
+    pub password: String,
+    /// Its role, as the application calls it.
+    pub role: String,
+    /// The operator it belongs to.
+    pub operator: Option<String>,
 }
 
 /// What campaigns of the control application drive: section `[stand]` of a job.

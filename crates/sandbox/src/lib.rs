@@ -17,6 +17,7 @@ pub mod cast;
 mod control;
 mod describe;
 mod description;
+mod desk;
 pub mod directory;
 mod dns;
 mod error;
@@ -33,8 +34,8 @@ mod space;
 mod stand;
 
 pub use description::{
-    ApplicationEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry, OperatorEntry, PersonEntry, PkiEntry,
-    PscEntry, StandEntry,
+    AccountEntry, ApplicationEntry, ControlEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry,
+    OperatorEntry, PersonEntry, PkiEntry, PscEntry, StandEntry,
 };
 pub use error::SandboxError;
 pub use layout::Layout;

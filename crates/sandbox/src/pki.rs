@@ -349,7 +349,18 @@ mod tests {
             autoconfig: 5,
             monitoring: 6,
         };
-        Ports { network: [80, 1], dns: 1, psc: 1, white_list: 1, crl, directory: 1, stand: 1, relay: 1, operators: [operator; 2] }
+        Ports {
+            network: [80, 1],
+            dns: 1,
+            psc: 1,
+            white_list: 1,
+            crl,
+            directory: 1,
+            stand: 1,
+            desk: 1,
+            relay: 1,
+            operators: [operator; 2],
+        }
     }
 
     #[test]

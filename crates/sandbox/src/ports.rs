@@ -23,6 +23,7 @@ const CRL: u16 = 3;
 const RELAY: u16 = 4;
 const DIRECTORY: u16 = 5;
 const STAND: u16 = 6;
+const DESK: u16 = 7;
 const OPERATORS: [u16; 2] = [10, 20];
 
 /// Where everything listens.
@@ -44,6 +45,9 @@ pub struct Ports {
     /// The stand of the control application, HTTPS.
     #[serde(default)]
     pub stand: u16,
+    /// The pages of the control application, HTTPS.
+    #[serde(default)]
+    pub desk: u16,
     /// The port of all operator interfaces.
     pub relay: u16,
     /// In the order of [`crate::cast::OPERATORS`].
@@ -96,6 +100,7 @@ pub(crate) struct Reserved {
     pub crl: TcpListener,
     pub directory: TcpListener,
     pub stand: TcpListener,
+    pub desk: TcpListener,
     pub mes: TcpListener,
     /// Held so that nobody takes them before the operators do.
     pub operators: Vec<TcpListener>,
@@ -122,6 +127,7 @@ impl Reserved {
         let crl = claim(home, wished(|p| p.crl), strict, "revocation lists")?;
         let directory = claim(home, wished(|p| p.directory), strict, "directory")?;
         let stand = claim(home, wished(|p| p.stand), strict, "stand of the control application")?;
+        let desk = claim(home, wished(|p| p.desk), strict, "control application")?;
         let mut ports = Ports {
             network,
             dns: port(&dns.1)?,
@@ -130,6 +136,7 @@ impl Reserved {
             crl: port(&crl)?,
             directory: port(&directory)?,
             stand: port(&stand)?,
+            desk: port(&desk)?,
             relay: 0,
             operators: [OperatorPorts {
                 imap: 0,
@@ -160,7 +167,7 @@ impl Reserved {
                 monitoring: one(|p| p.monitoring, "monitoring")?,
             };
         }
-        Ok(Reserved { ports, dns, psc, white_list, crl, directory, stand, mes, operators })
+        Ok(Reserved { ports, dns, psc, white_list, crl, directory, stand, desk, mes, operators })
     }
 }
 
@@ -184,6 +191,7 @@ fn above(base: u16, network: [u8; 2]) -> Result<Ports, SandboxError> {
         crl: base + CRL,
         directory: base + DIRECTORY,
         stand: base + STAND,
+        desk: base + DESK,
         relay: base + RELAY,
         operators: OPERATORS.map(operator),
     })

@@ -24,7 +24,7 @@ use crate::ports::Reserved;
 use crate::psc::claims::ACCESS_TTL;
 use crate::psc::{Keys, Psc, Service};
 use crate::publisher::{self, Publisher};
-use crate::{Layout, Ports, SandboxError, control, lps, mes, operators, stand};
+use crate::{Layout, Ports, SandboxError, control, desk, lps, mes, operators, stand};
 
 /// Starts tried when a port is taken between its choice and its use.
 const TRIES: usize = 4;
@@ -62,6 +62,7 @@ pub struct Sandbox {
     pki: Arc<Pki>,
     publisher: Publisher,
     operators: Vec<Operator>,
+    desk: desk::Running,
     dns: NameServer,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -133,6 +134,7 @@ impl Sandbox {
         if let Err(error) = remove_if_there(&self.layout.description()) {
             tracing::warn!("{error}");
         }
+        self.desk.stop().await;
         let mut stopping = tokio::task::JoinSet::new();
         for operator in self.operators {
             stopping.spawn(operator.stop());
@@ -239,7 +241,9 @@ impl Starting {
         };
         lps::write(&self.layout, &ports)?;
         control::write(&self.layout, &ports, &keys)?;
-        let description = describe(&ports, &pki, &psc, &keys, directory_key)?;
+        let desk = desk::start(&self.layout, &ports, self.clock.clone(), tcp(reserved.desk)?, https.clone()).await?;
+        let mut description = describe(&ports, &pki, &psc, &keys, directory_key)?;
+        description.control = desk.entry.clone();
         description.write(&self.layout.description())?;
         Ok(Sandbox {
             description,
@@ -248,6 +252,7 @@ impl Starting {
             pki,
             publisher,
             operators,
+            desk,
             dns,
             tasks: self.tasks,
             shutdown: self.shutdown,

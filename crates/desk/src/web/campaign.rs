@@ -11,7 +11,8 @@ use super::form;
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
 use super::{reports, stream, verdicts};
-use crate::acts::{Again, plan};
+use crate::acts::{Again};
+use control::job::Plan;
 use crate::db::{Campaign, CampaignId, State};
 use crate::error::Refusal;
 use crate::html;
@@ -40,7 +41,7 @@ pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): A
         "<h1>{}</h1>\n{}<p>{}{}. Lancée par {} le {}{}.</p>\n{}",
         campaign.name,
         layout::notice(asked.get("fait")),
-        plan(&campaign.plan).map_or(campaign.plan.as_str(), |plan| plan.title()),
+        Plan::of_code(&campaign.plan).map_or(campaign.plan.as_str(), |plan| plan.title()),
         part,
         campaign.author,
         instant(campaign.queued),

@@ -10,7 +10,8 @@ use super::campaigns;
 use super::form::summary;
 use super::guard::{Asked, Failure, Posted, Signed};
 use super::layout::{self, Page};
-use crate::acts::{Launch, has, plan};
+use crate::acts::{Launch};
+use control::job::Plan;
 use crate::db::{Filter, Job};
 use crate::error::{Mistake, Refusal};
 use crate::html;
@@ -57,7 +58,7 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
         job.name,
         summary(mistakes),
         above,
-        plan(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
+        Plan::of_code(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
         job.author,
         instant(job.created),
         run,
@@ -71,12 +72,12 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
 }
 
 fn run_forms(signed: &Signed, job: &Job) -> Html {
-    let plan = plan(&job.plan);
+    let plan = Plan::of_code(&job.plan);
     let groups: Html = Catalogue::embedded()
         .groups
         .iter()
         .filter(|(code, _)| {
-            Catalogue::embedded().cases.iter().any(|case| case.group() == code.as_str() && plan.is_some_and(|plan| has(plan, case)))
+            Catalogue::embedded().cases.iter().any(|case| case.group() == code.as_str() && plan.is_some_and(|plan| plan.has(case)))
         })
         .map(|(code, label)| {
             html!(

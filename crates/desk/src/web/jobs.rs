@@ -5,7 +5,7 @@ use control::catalogue::Catalogue;
 
 use super::guard::{Asked, Failure, Signed};
 use super::layout::{self, Page};
-use crate::acts::{PLANS, has, plan};
+use control::job::Plan;
 use crate::html;
 use crate::html::{Html, link};
 use crate::words::{instant, plural};
@@ -21,7 +21,7 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
                 "<tr><th scope=\"row\"><a href=\"/tests/{}\">{}</a></th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 job.id,
                 job.name,
-                plan(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
+                Plan::of_code(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
                 job.author,
                 instant(job.created)
             )
@@ -39,10 +39,10 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
         )
     };
     let cards = if who.role.may_write() {
-        let cards: Html = PLANS
+        let cards: Html = Plan::ALL
             .into_iter()
             .map(|plan| {
-                let count = Catalogue::embedded().cases.iter().filter(|case| has(plan, case)).count();
+                let count = Catalogue::embedded().cases.iter().filter(|case| plan.has(case)).count();
                 html!(
                     "<li class=\"carte\"><h3>{}</h3><p class=\"pale\">{} cas</p><p><a class=\"action\" href=\"{}\">Décrire ce test \
                      <span class=\"cache\">: {}</span></a></p></li>\n",

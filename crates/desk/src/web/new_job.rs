@@ -12,7 +12,8 @@ use super::form::{Field, Kind, field, select, summary};
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
 use crate::account::role::Role;
-use crate::acts::{PLANS, Taken, plan};
+use crate::acts::{Taken};
+use control::job::Plan;
 use crate::compose;
 use crate::db::{Organisation, Reach};
 use crate::error::{Mistake, Refusal};
@@ -142,7 +143,7 @@ fn form(
     mistakes: &[Mistake],
 ) -> Response {
     let plans: Vec<(String, String)> =
-        PLANS.into_iter().map(|plan| (plan.code().to_owned(), plan.title().to_owned())).collect();
+        Plan::ALL.into_iter().map(|plan| (plan.code().to_owned(), plan.title().to_owned())).collect();
     let one = |name: &str, label: &str, help: &str, kind: Kind| {
         field(&Field { name, label, value: &(shown.0)(name), help, kind }, mistakes)
     };
@@ -246,7 +247,7 @@ async fn written(input: &Input, reach: &Reach) -> Result<Table, Vec<Mistake>> {
             Err(mistake) => mistakes.push(mistake),
         }
     }
-    if plan(input.get("plan")).is_none() {
+    if Plan::of_code(input.get("plan")).is_none() {
         mistakes.push(Mistake::of("plan", "Choisissez une question."));
     }
     if mistakes.is_empty() { Ok(table) } else { Err(mistakes) }

@@ -3,6 +3,7 @@
 mod catalogue;
 mod reports;
 mod run;
+mod serve;
 mod tls;
 
 use crate::failure::Failure;
@@ -28,6 +29,8 @@ enum Command {
     Compare(reports::CompareArgs),
     /// Checks that a report holds together: every proof and the chain over them.
     Verify(reports::VerifyArgs),
+    /// Serves the control application: pages for browsers, a REST API.
+    Serve(serve::Args),
     /// Looks at the TLS of any server: versions, suites, groups, certificates, hardening.
     Tls(tls::Args),
 }
@@ -41,6 +44,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Report(args) => reports::report(args),
         Command::Compare(args) => reports::compare(args),
         Command::Verify(args) => reports::verify(args),
+        Command::Serve(args) => serve::run(args),
         Command::Tls(args) => tls::run(args),
     }
 }
