@@ -66,6 +66,7 @@ pub struct Context {
     /// What the operator talks to; none when the job has no such section.
     pub stand: Option<stand::Client>,
     surveys: [OnceCell<Survey>; 2],
+    mx_surveys: Vec<OnceCell<Survey>>,
 }
 
 impl Context {
@@ -80,7 +81,9 @@ impl Context {
         };
         let forge = job.psc.as_ref().map(Forge::new).transpose()?;
         let stand = job.stand.as_ref().map(stand::Client::open).transpose()?;
-        Ok(Context { job, anchors, forge, stand, surveys: Default::default() })
+        let servers = job.operator_interface.as_ref().map_or(0, |interface| interface.mx.len());
+        let mx_surveys = (0..servers).map(|_| OnceCell::new()).collect();
+        Ok(Context { job, anchors, forge, stand, surveys: Default::default(), mx_surveys })
     }
 
     /// A server.
@@ -98,15 +101,26 @@ impl Context {
             Protocol::Imap => (&self.surveys[0], Starttls::Imap),
             Protocol::Smtp => (&self.surveys[1], Starttls::Smtp),
         };
-        cell.get_or_init(|| async {
-            let server = self.server(protocol);
-            let limits = &self.job.limits;
-            let target = Target { address: server.address, server_name: Some(server.name.clone()), starttls };
-            let pause = std::time::Duration::from_millis(limits.pause_milliseconds);
-            let settings = Settings { patience: limits.patience(), pause, budget: limits.budget };
-            survey(target, settings, self.anchors.as_ref(), &|_| {}).await
-        })
-        .await
+        cell.get_or_init(|| self.look(self.server(protocol), starttls)).await
+    }
+
+    /// The TLS of a server of the operator interface, looked at once. `index`: its place in the job.
+    ///
+    /// # Panics
+    /// When the job names no server of that number.
+    pub async fn mx_survey(&self, index: usize) -> &Survey {
+        let server = self.job.operator_interface.as_ref().and_then(|interface| interface.mx.get(index));
+        let server = server.expect("who asks goes through the job's servers");
+        self.mx_surveys[index].get_or_init(|| self.look(server, Starttls::Smtp)).await
+    }
+
+    /// The TLS of a server, as it is now.
+    pub async fn look(&self, server: &Server, starttls: Starttls) -> Survey {
+        let limits = &self.job.limits;
+        let target = Target { address: server.address, server_name: Some(server.name.clone()), starttls };
+        let pause = std::time::Duration::from_millis(limits.pause_milliseconds);
+        let settings = Settings { patience: limits.patience(), pause, budget: limits.budget };
+        survey(target, settings, self.anchors.as_ref(), &|_| {}).await
     }
 
     /// Connected in clear.

@@ -196,11 +196,26 @@ pub struct Limits {
     pub budget: u32,
     /// Cases at a time, 1 to 16. One is the polite number for a server of somebody else's.
     pub parallel: usize,
+    /// Seconds a message may take into a BAL (OPE-07): five minutes.
+    pub delivery_seconds: u64,
+    /// Seconds to wait for the operator to fetch the white list or a revocation list anew (LBL, CER-10): its own period, if it is to be
+    /// seen at all.
+    pub fetch_seconds: u64,
+    /// Milliseconds it may take to put in force what it fetched.
+    pub settle_milliseconds: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { patience_seconds: 10, pause_milliseconds: 0, budget: 400, parallel: 1 }
+        Limits {
+            patience_seconds: 10,
+            pause_milliseconds: 0,
+            budget: 400,
+            parallel: 1,
+            delivery_seconds: 300,
+            fetch_seconds: 20,
+            settle_milliseconds: 1000,
+        }
     }
 }
 
@@ -209,6 +224,24 @@ impl Limits {
     #[must_use]
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience_seconds.clamp(1, 120))
+    }
+
+    /// How long a message may take into a BAL.
+    #[must_use]
+    pub fn delivery(&self) -> Duration {
+        Duration::from_secs(self.delivery_seconds.clamp(1, 3600))
+    }
+
+    /// How long the operator may take to fetch a list anew.
+    #[must_use]
+    pub fn fetch(&self) -> Duration {
+        Duration::from_secs(self.fetch_seconds.clamp(1, 2 * 86_400))
+    }
+
+    /// How long it may take to put it in force.
+    #[must_use]
+    pub fn settle(&self) -> Duration {
+        Duration::from_millis(self.settle_milliseconds.min(600_000))
     }
 }
 

@@ -19,6 +19,7 @@ pub mod context;
 pub mod engine;
 pub mod forge;
 pub mod job;
+pub mod names;
 pub mod peer;
 pub mod reach;
 pub mod reader;

@@ -5,7 +5,7 @@ use crate::catalogue::Case;
 use crate::context::{Context, Findings, Protocol, judge};
 use crate::job::Certificates;
 use crate::peer::Attempt;
-use crate::tls::{Settings, Starttls, Survey, Target, survey};
+use crate::tls::{Starttls, Survey};
 use crate::verdict::{Severity, Verdict};
 use crate::wire::{Log, Shown};
 
@@ -44,11 +44,7 @@ async fn asked(case: &Case, context: &Context, section: &Certificates, findings:
             Protocol::Imap => (&section.imap, Starttls::Imap),
             Protocol::Smtp => (&section.smtp, Starttls::Smtp),
         };
-        let limits = &context.job.limits;
-        let target = Target { address: server.address, server_name: Some(server.name.clone()), starttls };
-        let pause = std::time::Duration::from_millis(limits.pause_milliseconds);
-        let settings = Settings { patience: limits.patience(), pause, budget: limits.budget };
-        let survey = survey(target, settings, context.anchors.as_ref(), &|_| {}).await;
+        let survey = context.look(server, starttls).await;
         let (observed, verdict) = request(case, context, &survey);
         let proof = findings.keep(&survey);
         findings.tell(&server.name, Some(protocol), &case.expected, observed, verdict, Some(proof));
@@ -70,7 +66,11 @@ fn request(case: &Case, context: &Context, survey: &Survey) -> (String, Verdict)
             let Some(anchors) = &context.anchors else { return (told, Verdict::Conforme) };
             let ours: Vec<String> =
                 anchors.certificates().iter().map(|c| crate::tls::certificate::subject(c)).collect();
-            let is_ours = names.iter().any(|name| ours.contains(name));
+            // The survey has common names.
+            let is_ours = names.iter().any(|name| {
+                let common_name = format!("CN={name}");
+                ours.iter().any(|subject| subject.split([',', ';']).any(|part| part.trim() == common_name))
+            });
             (told, if is_ours { Verdict::Conforme } else { Verdict::fault(Severity::Minor) })
         }
     }

@@ -4,6 +4,7 @@ mod autoconfig;
 mod certificates;
 mod imap;
 mod presented;
+mod receiving;
 mod sessions;
 mod smtp;
 mod starttls;
@@ -11,6 +12,7 @@ mod tls;
 mod tokens;
 
 pub(crate) use presented::DATA as CERTIFICATES;
+pub(crate) use receiving::DATA as SMTP_VARIANTS;
 
 use crate::catalogue::Case;
 use crate::context::{Context, Findings};
@@ -27,6 +29,7 @@ pub fn implemented() -> impl Iterator<Item = &'static str> {
         tokens::CASES,
         sessions::CASES,
         certificates::CASES,
+        receiving::CASES,
     ]
     .into_iter()
     .flatten()
@@ -73,6 +76,7 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
         "IMA" => imap::run(case, context, &mut findings).await,
         "SMA" => smtp::run(case, context, &mut findings).await,
         "JWT" => tokens::run(case, context, &mut findings).await,
+        "OPE" => receiving::run(case, context, &mut findings).await,
         "CER" => certificates::run(case, context, &mut findings).await,
         "SES" => sessions::run(case, context, &mut findings).await,
         // `is_implemented` knows these groups only.

@@ -33,15 +33,20 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
     for protocol in Protocol::BOTH {
         let survey = context.survey(protocol).await;
         let proof = findings.keep(survey);
-        let (observed, verdict) = match case.id.as_str() {
-            "TLS-10" => revocation(context, survey).await,
-            id => look(id, case, context, survey),
-        };
+        let (observed, verdict) = seen(case, context, survey).await;
         findings.tell(&context.server(protocol).name, Some(protocol), &case.expected, observed, verdict, Some(proof));
     }
 }
 
-fn look(id: &str, case: &Case, context: &Context, survey: &Survey) -> (String, Verdict) {
+/// What a survey says of a case.
+pub(super) async fn seen(case: &Case, context: &Context, survey: &Survey) -> (String, Verdict) {
+    match case.id.as_str() {
+        "TLS-10" => revocation(context, survey).await,
+        id => look(id, case, context, survey),
+    }
+}
+
+pub(super) fn look(id: &str, case: &Case, context: &Context, survey: &Survey) -> (String, Verdict) {
     let sheet = |version: Version| survey.versions.iter().find(|sheet| sheet.version == version);
     let Some(tls12) = sheet(Version::Tls12) else {
         let why = survey.versions.iter().find_map(|sheet| sheet.detail.clone()).unwrap_or_default();
