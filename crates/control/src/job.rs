@@ -182,6 +182,9 @@ pub struct Stand {
     /// PEM file of the authorities of its certificate; without it, those of the machine.
     #[serde(default)]
     pub anchors: Option<PathBuf>,
+    /// The word by which this operator fetches the white list and the revocation lists (`?operateur=MOT`); empty: every fetch counts as its.
+    #[serde(default)]
+    pub reader: String,
 }
 
 /// How politely.

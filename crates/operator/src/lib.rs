@@ -27,4 +27,4 @@ pub mod traces;
 pub mod transfer;
 
 pub use config::Config;
-pub use service::{Addresses, Operator, ReloadError, Reloaded, StartError};
+pub use service::{Addresses, Operator, Refresher, ReloadError, Reloaded, StartError};

@@ -56,6 +56,7 @@ fn job(index: usize, ports: &Ports, keys: &Keys) -> String {
         ("url", quoted(&crate::stand::url(ports.stand))),
         ("key_file", quoted(&format!("../{}", crate::stand::KEY_FILE))),
         ("anchors", quoted("../pki/ca.pem")),
+        ("reader", quoted(operator.name)),
         ("[limits]", String::new()),
         // Our own server: nobody is disturbed.
         ("parallel", "8".to_owned()),

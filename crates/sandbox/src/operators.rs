@@ -28,7 +28,7 @@ pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<St
     let psc = Psc::on(ports.psc);
     let home = |port: u16| quoted(&SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port).to_string());
     let mx = SocketAddr::new(ports.mx(index as u8 + 1), ports.relay);
-    let crl = |path: &str| quoted(&format!("http://127.0.0.1:{}{path}", ports.crl));
+    let crl = |path: &str| quoted(&format!("http://127.0.0.1:{}{path}?operateur={}", ports.crl, operator.name));
     let mut text = String::new();
     let mut line = |key: &str, value: String| {
         // Writing to a String cannot fail.
@@ -49,7 +49,9 @@ pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<St
     line("anchors", quoted("../pki/ca.pem"));
     line("crl", format!("[{}, {}]", crl(trust::pki::INTERMEDIATE_CRL_PATH), crl(trust::pki::ROOT_CRL_PATH)));
     line("[white_list]", String::new());
-    line("url", quoted(&format!("https://127.0.0.1:{}{}", ports.white_list, publisher::PATH)));
+    // By that word a campaign serves its list to this operator and to no other.
+    let list = format!("https://127.0.0.1:{}{}?operateur={}", ports.white_list, publisher::PATH, operator.name);
+    line("url", quoted(&list));
     line("signer", quoted(&pki.signer_dn()?.to_string()));
     line("[psc]", String::new());
     line("issuer", quoted(&psc.issuer()));

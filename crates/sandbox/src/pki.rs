@@ -99,6 +99,8 @@ pub struct Pki {
     pub operators: Vec<Dn>,
     /// DN of the client known to PSC.
     pub editor: Dn,
+    /// A good certificate for signing that is not the list's, with its key.
+    pub other_signer: (X509, PKey<Private>),
     /// DN of the operator that the control application plays.
     pub peer: Dn,
 }
@@ -161,6 +163,10 @@ impl Pki {
             signer: (identity(SIGNER)?.certificate().clone(), signer_key),
             operators: operators.collect::<Result<_, _>>()?,
             editor: identity(EDITOR)?.subject().map_err(SandboxError::setup("certificates"))?,
+            other_signer: (
+                identity(control::OTHER_SIGNER)?.certificate().clone(),
+                read_key(&folder.join(format!("{}.key", control::OTHER_SIGNER)))?,
+            ),
             peer: identity(control::PEER)?.subject().map_err(SandboxError::setup("certificates"))?,
             authority: Arc::new(authority),
         })

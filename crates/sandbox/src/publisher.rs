@@ -6,9 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use control::stand::Leases;
+use control::stand::revocation::reader;
+use control::stand::white_list::{Answer, ListStand, Material};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use trust::SharedClock;
@@ -24,6 +27,9 @@ pub const PATH: &str = "/listeblanchemssante.xml";
 /// How often a list is published.
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 
+/// How long who is answered nothing may wait.
+const SILENCE: Duration = Duration::from_secs(120);
+
 /// A list as published.
 struct Published {
     xml: String,
@@ -37,6 +43,7 @@ pub struct Publisher {
     pki: Arc<Pki>,
     clock: SharedClock,
     current: Arc<RwLock<Arc<Published>>>,
+    stand: ListStand,
 }
 
 impl Publisher {
@@ -44,9 +51,22 @@ impl Publisher {
     ///
     /// # Errors
     /// When the list cannot be signed.
-    pub fn new(pki: Arc<Pki>, clock: SharedClock) -> Result<Publisher, SandboxError> {
+    pub fn new(pki: Arc<Pki>, clock: SharedClock, leases: Leases) -> Result<Publisher, SandboxError> {
         let first = publish(&pki, clock.now())?;
-        Ok(Publisher { pki, clock, current: Arc::new(RwLock::new(Arc::new(first))) })
+        let material = Material {
+            entries: entries(&pki)?,
+            signer: pki.signer.clone(),
+            other_signer: pki.other_signer.clone(),
+            peer: pki.peer.clone(),
+            other: pki.mes_dn()?,
+        };
+        let stand = ListStand::new(material, leases);
+        Ok(Publisher { pki, clock, current: Arc::new(RwLock::new(Arc::new(first))), stand })
+    }
+
+    /// What campaigns drive.
+    pub(crate) fn stand(&self) -> &ListStand {
+        &self.stand
     }
 
     /// The document in force.
@@ -87,13 +107,17 @@ impl Publisher {
     }
 }
 
+/// The usual entries.
+fn entries(pki: &Pki) -> Result<Vec<Entry>, SandboxError> {
+    let mut all: Vec<Entry> =
+        OPERATORS.iter().zip(&pki.operators).map(|(operator, dn)| Entry::new(operator.domain, dn.clone())).collect();
+    all.push(Entry::new(mssante::PATIENT_DOMAIN, pki.mes_dn()?));
+    all.push(Entry::new(PEER_DOMAIN, pki.peer.clone()));
+    Ok(all)
+}
+
 fn publish(pki: &Pki, now: SystemTime) -> Result<Published, SandboxError> {
-    let mut list = WhiteListBuilder::new(now);
-    for (operator, dn) in OPERATORS.iter().zip(&pki.operators) {
-        list = list.with(Entry::new(operator.domain, dn.clone()));
-    }
-    list = list.with(Entry::new(mssante::PATIENT_DOMAIN, pki.mes_dn()?));
-    list = list.with(Entry::new(PEER_DOMAIN, pki.peer.clone()));
+    let list = entries(pki)?.into_iter().fold(WhiteListBuilder::new(now), WhiteListBuilder::with);
     let (certificate, key) = &pki.signer;
     let xml = sign(&list.to_xml(), key, certificate).map_err(SandboxError::setup("white list"))?;
     let digest: String = openssl::sha::sha256(xml.as_bytes())[..16].iter().map(|b| format!("{b:02x}")).collect();
@@ -109,7 +133,23 @@ pub(crate) fn http_date(instant: SystemTime) -> String {
     OffsetDateTime::from(instant).format(&format).unwrap_or_default()
 }
 
-async fn serve(State(publisher): State<Publisher>, headers: HeaderMap) -> Response {
+async fn serve(State(publisher): State<Publisher>, uri: Uri, headers: HeaderMap) -> Response {
+    match publisher.stand.answer(&reader(&uri)) {
+        None => {}
+        Some(Answer::Document(xml)) => return ([(header::CONTENT_TYPE, "application/xml")], xml).into_response(),
+        Some(Answer::Status(code)) => {
+            return StatusCode::from_u16(code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE).into_response();
+        }
+        Some(Answer::Silence) => {
+            tokio::time::sleep(SILENCE).await;
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    }
+    if publisher.stand.renewal_is_due()
+        && let Err(error) = publisher.renew()
+    {
+        tracing::error!("the white list could not be published: {error}");
+    }
     let list = publisher.read();
     let validators = [(header::ETAG, list.etag.clone()), (header::LAST_MODIFIED, list.modified.clone())];
     // RFC 9110 §13.1.3: If-Modified-Since counts only without If-None-Match. Dates are ours, given back as they were.

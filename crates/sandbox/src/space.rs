@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::control::stand::Leases;
+use ::control::stand::revocation::RevocationStand;
 use operator::Operator;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
@@ -188,13 +190,16 @@ impl Starting {
         // What the operators ask for at their start must be there before them.
         let (dns_socket, dns_listener) = (udp(reserved.dns.0)?, tcp(reserved.dns.1)?);
         let dns = NameServer::start(dns_socket, dns_listener, &ports)?;
-        let publisher = Publisher::new(pki.clone(), self.clock.clone())?;
+        // One campaign at a time drives what is driven here.
+        let leases = Leases::default();
+        let publisher = Publisher::new(pki.clone(), self.clock.clone(), leases.clone())?;
+        let revocation = RevocationStand::new(pki.authority.clone(), leases.clone());
         let https = Acceptor::new(ServerTls {
             clock: self.clock.clone(),
             ..ServerTls::new(pki.services.clone(), Profile::Https)
         })
         .map_err(SandboxError::setup("HTTPS"))?;
-        self.http(tcp(reserved.crl)?, None, trust::pki::router(pki.authority.clone()));
+        self.http(tcp(reserved.crl)?, None, revocation.router());
         self.http(tcp(reserved.white_list)?, Some(https.clone()), publisher.router());
         let directory_key = directory::key(&self.layout.directory())?;
         let directory = Directory::new(ports.directory, directory_key.clone(), self.clock.now())?;
@@ -208,7 +213,11 @@ impl Starting {
         };
         let realms = stub::Realms::new(psc.clone());
         let realm = realms.open(None, service);
-        self.http(tcp(reserved.stand)?, Some(https.clone()), stand::router(&self.layout, realm)?);
+        self.http(
+            tcp(reserved.stand)?,
+            Some(https.clone()),
+            stand::router(&self.layout, realm, leases, publisher.stand(), &revocation)?,
+        );
         // A certificate may be shown there, as to Keycloak; browsers and programs without one pass.
         let psc_tls = Acceptor::new(ServerTls {
             clock: self.clock.clone(),
@@ -239,6 +248,10 @@ impl Starting {
                 return Err(error);
             }
         };
+        let named = OPERATORS.iter().zip(&operators).map(|(named, operator)| (named.name, operator.refresher()));
+        let nudge = stand::nudge(named.collect());
+        publisher.stand().nudged_by(nudge.clone());
+        revocation.nudged_by(nudge);
         lps::write(&self.layout, &ports)?;
         control::write(&self.layout, &ports, &keys)?;
         let desk = desk::start(&self.layout, &ports, self.clock.clone(), tcp(reserved.desk)?, https.clone()).await?;

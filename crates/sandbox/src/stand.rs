@@ -2,9 +2,13 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 use axum::Router;
+use control::stand::revocation::RevocationStand;
+use control::stand::white_list::{ListStand, Nudge};
 use control::stand::{self, Key, Leases};
+use operator::Refresher;
 use stub::Realm;
 
 use crate::{Layout, SandboxError};
@@ -18,9 +22,32 @@ pub(crate) fn url(port: u16) -> String {
 }
 
 /// Everything a campaign can drive here, under one key and one set of leases.
-pub(crate) fn router(layout: &Layout, realm: Realm) -> Result<Router, SandboxError> {
-    let leases = Leases::default();
-    Ok(stand::router(key(layout)?, [("/psc", stand::psc::part(realm, leases))]))
+pub(crate) fn router(
+    layout: &Layout,
+    realm: Realm,
+    leases: Leases,
+    lists: &ListStand,
+    revocation: &RevocationStand,
+) -> Result<Router, SandboxError> {
+    let parts = [
+        ("/psc", stand::psc::part(realm, leases)),
+        ("/white-list", stand::white_list::part(lists.clone())),
+        ("/revocation", stand::revocation::part(revocation.clone())),
+    ];
+    Ok(stand::router(key(layout)?, parts))
+}
+
+/// Has operators fetch their lists as soon as a campaign changes them: by name, or all.
+pub(crate) fn nudge(refreshers: Vec<(&'static str, Refresher)>) -> Nudge {
+    Arc::new(move |reader: String| {
+        let meant = refreshers.iter().filter(|(name, _)| reader.is_empty() || reader == *name);
+        let meant: Vec<Refresher> = meant.map(|(_, refresher)| refresher.clone()).collect();
+        Box::pin(async move {
+            for refresher in meant {
+                refresher.refresh().await;
+            }
+        })
+    })
 }
 
 fn key(layout: &Layout) -> Result<Key, SandboxError> {

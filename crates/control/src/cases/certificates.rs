@@ -1,6 +1,7 @@
 //! BAL APP: opened by the certificate of an application of the structure, and by nothing else. AUTH_CLI, LPS-APP.
 
 use crate::cases::presented::{Place, Wardrobe, sandwich};
+use crate::cases::revocation;
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, Protocol, judge};
 use crate::job::Certificates;
@@ -11,7 +12,7 @@ use crate::wire::{Log, Shown};
 
 /// What is run.
 pub(super) const CASES: &[&str] =
-    &["CER-01", "CER-02", "CER-03", "CER-04", "CER-05", "CER-06", "CER-07", "CER-08", "CER-09"];
+    &["CER-01", "CER-02", "CER-03", "CER-04", "CER-05", "CER-06", "CER-07", "CER-08", "CER-09", "CER-10"];
 
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
     let section = match context.application() {
@@ -30,6 +31,9 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
     };
     if case.id == "CER-02" {
         return opened(case, context, section, &nominal, findings).await;
+    }
+    if case.id == "CER-10" {
+        return revocation::run(case, context, section, &nominal, findings).await;
     }
     let wardrobe = Wardrobe { nominal, others: &section.refused, revocation: section.revocation };
     for protocol in Protocol::BOTH {

@@ -5,11 +5,13 @@ mod certificates;
 mod imap;
 mod presented;
 mod receiving;
+mod revocation;
 mod sessions;
 mod smtp;
 mod starttls;
 mod tls;
 mod tokens;
+mod white_list;
 
 pub(crate) use presented::DATA as CERTIFICATES;
 pub(crate) use receiving::DATA as SMTP_VARIANTS;
@@ -30,6 +32,7 @@ pub fn implemented() -> impl Iterator<Item = &'static str> {
         sessions::CASES,
         certificates::CASES,
         receiving::CASES,
+        white_list::CASES,
     ]
     .into_iter()
     .flatten()
@@ -77,6 +80,7 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
         "SMA" => smtp::run(case, context, &mut findings).await,
         "JWT" => tokens::run(case, context, &mut findings).await,
         "OPE" => receiving::run(case, context, &mut findings).await,
+        "LBL" => white_list::run(case, context, &mut findings).await,
         "CER" => certificates::run(case, context, &mut findings).await,
         "SES" => sessions::run(case, context, &mut findings).await,
         // `is_implemented` knows these groups only.

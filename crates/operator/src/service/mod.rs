@@ -113,6 +113,20 @@ pub struct Operator {
     traces: Option<JoinHandle<()>>,
 }
 
+/// Fetches the lists that an operator goes by before their time. Holds nothing of the operator.
+#[derive(Clone)]
+pub struct Refresher(std::sync::Weak<Running>);
+
+impl Refresher {
+    /// Fetches the white list and the revocation lists now; what fails is logged, and what was there stays.
+    pub async fn refresh(&self) {
+        let Some(running) = self.0.upgrade() else { return };
+        let Trusted { white_list, revocation, .. } = running.trusted();
+        drop(running);
+        let (_, _) = tokio::join!(revocation.refresh(), white_list.refresh());
+    }
+}
+
 /// What the parts of a running operator share, whatever its configuration becomes.
 pub(crate) struct Running {
     pub(crate) store: Arc<dyn Store>,
@@ -218,6 +232,11 @@ impl Operator {
     /// The white list in force.
     pub fn white_list(&self) -> Arc<Keeper> {
         self.running.trusted().white_list
+    }
+
+    /// Has what we go by fetched when asked to.
+    pub fn refresher(&self) -> Refresher {
+        Refresher(Arc::downgrade(&self.running))
     }
 
     /// Waits until the administrator asks for a stop on the socket.

@@ -12,6 +12,9 @@ pub const PEER_DOMAIN: &str = "controle.formation.mssante.fr";
 /// Its certificate, under `pki`.
 pub const PEER: &str = "control/pair";
 
+/// A good certificate for signing, of an operator.
+pub(super) const OTHER_SIGNER: &str = "control/alpha-signature";
+
 /// What is wrong with a certificate of another operator; names of `catalogue/certificats.json`.
 const PEER_FAULTS: [&str; 8] =
     ["expire", "pas-encore", "revoque", "ac-inconnue", "homonyme", "autosigne", "usage", "sans-usage"];

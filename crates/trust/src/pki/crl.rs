@@ -96,7 +96,14 @@ impl TestAuthority {
     /// # Errors
     /// Only if OpenSSL cannot work.
     pub fn crl(&self, ca: Ca, validity: Duration) -> Result<X509Crl, PkiError> {
-        let now = self.clock.now();
+        self.crl_from(ca, self.clock.now(), validity)
+    }
+
+    /// A new list that counts for `validity` from some other time.
+    ///
+    /// # Errors
+    /// Only if OpenSSL cannot work.
+    pub fn crl_from(&self, ca: Ca, now: SystemTime, validity: Duration) -> Result<X509Crl, PkiError> {
         let pair = self.pair(ca);
         let mut list = X509CrlBuilder::new()?;
         list.set_issuer_name(pair.certificate.subject_name())?;
