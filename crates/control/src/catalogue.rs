@@ -105,7 +105,7 @@ impl Catalogue {
     #[must_use]
     pub fn sha256() -> String {
         let mut all = openssl::sha::Sha256::new();
-        for part in [CASES, ADVICE, crate::forge::VARIANTS, crate::cases::CERTIFICATES, crate::cases::SMTP_VARIANTS, crate::stand::white_list::DATA] {
+        for part in [CASES, ADVICE, crate::forge::VARIANTS, crate::cases::CERTIFICATES, crate::cases::SMTP_VARIANTS, crate::cases::HEADERS, crate::stand::white_list::DATA] {
             all.update(part.as_bytes());
         }
         all.finish().iter().map(|octet| format!("{octet:02x}")).collect()

@@ -281,11 +281,16 @@ impl Message {
             ("Subject".to_owned(), "Essai de l'application de controle".to_owned()),
             (MARK.to_owned(), mark.clone()),
         ];
+        let ours = head.len();
+        let mut given = vec![false; ours];
         for (name, value) in fields {
-            let own = head.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
+            let own = head[..ours].iter().position(|(known, _)| known.eq_ignore_ascii_case(name) && known != MARK);
             match own {
-                // Given: ours is replaced.
-                Some(at) if !name.eq_ignore_ascii_case(MARK) => head[at].1 = (*value).to_owned(),
+                // Given: ours is replaced, once.
+                Some(at) if !given[at] => {
+                    given[at] = true;
+                    head[at].1 = (*value).to_owned();
+                }
                 _ => head.push(((*name).to_owned(), (*value).to_owned())),
             }
         }

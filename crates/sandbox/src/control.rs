@@ -60,6 +60,9 @@ fn job(index: usize, ports: &Ports, keys: &Keys) -> String {
         ("[limits]", String::new()),
         // Our own server: nobody is disturbed.
         ("parallel", "8".to_owned()),
+        ("delivery_seconds", "60".to_owned()),
+        // The stand has the operator fetch at once, and waits for it.
+        ("settle_milliseconds", "200".to_owned()),
     ];
     let mut put = |key: &str, value: &str| {
         // Writing to a String cannot fail.

@@ -2,7 +2,10 @@
 
 mod autoconfig;
 mod certificates;
+mod directory;
+mod headers;
 mod imap;
+mod nodes;
 mod presented;
 mod receiving;
 mod revocation;
@@ -11,8 +14,10 @@ mod smtp;
 mod starttls;
 mod tls;
 mod tokens;
+mod watch;
 mod white_list;
 
+pub(crate) use headers::DATA as HEADERS;
 pub(crate) use presented::DATA as CERTIFICATES;
 pub(crate) use receiving::DATA as SMTP_VARIANTS;
 
@@ -33,6 +38,9 @@ pub fn implemented() -> impl Iterator<Item = &'static str> {
         certificates::CASES,
         receiving::CASES,
         white_list::CASES,
+        headers::CASES,
+        directory::CASES,
+        watch::CASES,
     ]
     .into_iter()
     .flatten()
@@ -49,8 +57,7 @@ pub fn is_implemented(id: &str) -> bool {
 /// lists), so that what any other case saw meanwhile would be wrong.
 #[must_use]
 pub fn is_exclusive(id: &str) -> bool {
-    id.starts_with("LBL-")
-        || matches!(id, "JWT-20" | "JWT-22" | "RES-01" | "RES-02" | "RES-03" | "RES-04" | "CER-05" | "CER-10")
+    id.starts_with("LBL-") || matches!(id, "JWT-20" | "JWT-22" | "RES-01" | "RES-02" | "RES-03" | "RES-04" | "CER-10")
 }
 
 /// Why a case is not run.
@@ -60,6 +67,9 @@ fn absent(id: &str) -> &'static str {
             "demande que l'opérateur s'adresse au bouchon PSC de l'application, qui n'existe pas encore"
         }
         "SMA-02" => "demande les boîtes pièges de l'application, qui n'existent pas encore",
+        id if id.starts_with("ANN-") => {
+            "demande que l'opérateur crée des BAL à la demande et les publie dans l'annuaire du banc"
+        }
         _ => "n'est pas encore réalisé dans cette version de l'application",
     }
 }
@@ -81,6 +91,9 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
         "JWT" => tokens::run(case, context, &mut findings).await,
         "OPE" => receiving::run(case, context, &mut findings).await,
         "LBL" => white_list::run(case, context, &mut findings).await,
+        "ENT" => headers::run(case, context, &mut findings).await,
+        "ANN" => directory::run(case, context, &mut findings).await,
+        "RES" if watch::CASES.contains(&&*case.id) => watch::run(case, context, &mut findings).await,
         "CER" => certificates::run(case, context, &mut findings).await,
         "SES" => sessions::run(case, context, &mut findings).await,
         // `is_implemented` knows these groups only.

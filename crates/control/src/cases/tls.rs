@@ -131,14 +131,6 @@ pub(super) fn look(id: &str, case: &Case, context: &Context, survey: &Survey) ->
                 (_, false) => (format!("trop petites : {}", weak.join(", ")), Verdict::fault(case.severity)),
             }
         }
-        "TLS-13" => {
-            let state = sheet(Version::Tls13).map_or("inconnu", |sheet| french(sheet.state));
-            // One address for each server is named in the job.
-            (
-                format!("TLS 1.3 : {state} (constat) ; une seule adresse déclarée : {}", survey.address),
-                Verdict::Conforme,
-            )
-        }
         "TLS-12" => hardening(survey),
         _ => certificate(id, case, context, survey),
     }

@@ -2,7 +2,7 @@
 //! spool and to the structure scanner at once.
 //!
 //! Invariants: memory is bounded whatever the size of the message; nothing but our own trace fields is added, and only in
-//! front; a message is checked once its header is whole, before its body is taken.
+//! front; nothing is taken out but what the gate names ([`Gate::taken_out`]); a message is checked once its header is whole, before its body is taken.
 
 use mail::date::{Moment, format_rfc5322};
 use mail::header;
@@ -66,6 +66,11 @@ pub trait Gate: Send {
     /// # Errors
     /// The reply that refuses the message.
     fn pass(&mut self, header: &[u8]) -> Result<Vec<u8>, Reply>;
+
+    /// Fields that do not go on.
+    fn taken_out(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// A message received over SMTP: gate first, then stream.
@@ -153,6 +158,14 @@ impl<G: Gate> Incoming<G> {
         }
         let front = self.gate.pass(&held[..end])?;
         self.streamed.write(&front).await.map_err(|e| reply(&e))?;
+        let named = self.gate.taken_out().iter().filter(|name| header::count(&held[..end], name) > 0);
+        let lean = named.fold(None, |lean: Option<Vec<u8>>, name| {
+            Some(header::remove(lean.as_deref().unwrap_or(&held[..end]), name))
+        });
+        if let Some(lean) = lean {
+            self.streamed.write(&lean).await.map_err(|e| reply(&e))?;
+            return self.streamed.write(&held[end..]).await.map_err(|e| reply(&e));
+        }
         self.streamed.write(&held).await.map_err(|e| reply(&e))
     }
 }

@@ -303,6 +303,11 @@ impl Gate for AuthorGate {
         front.extend_from_slice(&added.finish());
         Ok(front)
     }
+
+    /// Whoever gets a blind copy is nobody else's business (RFC 5322 §3.6.3; ENT-05), also when a client forgets it.
+    fn taken_out(&self) -> &'static [&'static str] {
+        &["Bcc", "Resent-Bcc"]
+    }
 }
 
 struct Submitting {

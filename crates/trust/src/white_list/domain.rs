@@ -12,6 +12,8 @@ pub(super) fn normalise(text: &str) -> Option<String> {
     if text.len() > 4 * MAX_DOMAIN {
         return None;
     }
+    // The root is said or left out, as in the DNS.
+    let text = text.strip_suffix('.').unwrap_or(text);
     let ascii = if text.is_ascii() { text.to_ascii_lowercase() } else { to_a_labels(text)? };
     let label_ok = |label: &str| {
         (1..=MAX_LABEL).contains(&label.len())
@@ -56,7 +58,8 @@ mod tests {
             ("localhost", None),
             ("a..fr", None),
             (".mssante.fr", None),
-            ("mssante.fr.", None),
+            ("mssante.fr.", Some("mssante.fr")),
+            ("mssante.fr..", None),
             ("*.mssante.fr", None),
             ("a b.fr", None),
             ("-a.fr", None),

@@ -19,6 +19,7 @@ use crate::tls::words::Version;
 use crate::verdict::{Severity, Verdict};
 use crate::wire::{Log, Shown, WireError};
 
+pub(in crate::cases) use delivery::body;
 pub(crate) use sequences::DATA;
 
 /// What is run: the operator receives. Sending is another file's.

@@ -178,7 +178,9 @@ async fn commands(
         let mut command = filled(command, context, stage);
         if command.contains("{size+1}") {
             let size = match wire.smtp(EHLO).await {
-                Ok(answer) => answer.extension("SIZE").and_then(|size| size.parse::<u64>().ok()),
+                Ok(answer) => {
+                    answer.extension("SIZE").and_then(|size| size.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
+                }
                 Err(error) => return (error.to_string(), Verdict::unclear(error)),
             };
             let Some(size) = size.filter(|size| *size > 0) else {
