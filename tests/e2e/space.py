@@ -52,9 +52,11 @@ def wait_for(what, condition, seconds=ARRIVAL):
 class Space:
     """A sandbox running in a folder of its own."""
 
-    def __init__(self, *arguments, folder=None):
+    def __init__(self, *arguments, folder=None, binary=BINARY, environment=None):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="vaguemestre-"))
         self.keep = folder is not None
+        self.binary = binary
+        self.environment = {**os.environ, **(environment or {})}
         self.arguments = arguments
         self.process = None
         self.start()
@@ -63,8 +65,8 @@ class Space:
         (self.folder / "sandbox.json").unlink(missing_ok=True)
         self.log = open(self.folder / "output.log", "ab")
         self.process = subprocess.Popen(
-            [BINARY, "sandbox", "--dir", str(self.folder), "--no-self-check", *self.arguments],
-            stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            [self.binary, "sandbox", "--dir", str(self.folder), "--no-self-check", *self.arguments],
+            env=self.environment, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
             wait_for("the sandbox", self._described, START)
         except AssertionError as error:

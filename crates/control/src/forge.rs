@@ -87,7 +87,7 @@ pub enum Spoil {
     Vider,
     /// No signature, no point.
     SansPoint,
-    /// The claims changed after signing: somebody else's identity.
+    /// The claims changed after signing: the signature is the one of somebody else's good token.
     ChargeApres,
     /// A space inside the payload segment.
     Espace,
@@ -243,7 +243,18 @@ impl Forge {
         }
         let header = base64url(Value::Object(header).to_string().as_bytes());
         let mut payload = base64url(payload.as_bytes());
-        let signed = format!("{header}.{payload}");
+        if spoils.contains(&Spoil::Espace) {
+            payload.insert(10, ' ');
+        }
+        let (mut header, mut end) = (header, "");
+        if spoils.contains(&Spoil::Bourrage) {
+            // Signed as it is sent: a reader that is not strict finds the signature right.
+            (header, payload, end) = (format!("{header}=="), format!("{payload}=="), "==");
+        }
+        let signed = match spoils.contains(&Spoil::ChargeApres) {
+            true => format!("{header}.{}", base64url(Value::Object(self.claims(other, now)).to_string().as_bytes())),
+            false => format!("{header}.{payload}"),
+        };
         let signature = match with {
             None => sign(&self.key, &signed)?,
             Some(With::CleEtrangere | With::CleJointe) => sign(&self.stranger, &signed)?,
@@ -267,19 +278,15 @@ impl Forge {
                     signature.clear();
                     tail.clear();
                 }
-                Spoil::ChargeApres => {
-                    payload = base64url(Value::Object(self.claims(other, now)).to_string().as_bytes());
-                }
-                Spoil::Espace => payload.insert(10, ' '),
-                Spoil::Bourrage => return Ok(format!("{header}==.{payload}==.{}==", base64url(&signature))),
                 Spoil::CinqSegments => {
                     return Ok(format!("{header}.{payload}.{payload}.{payload}.{}", base64url(&signature)));
                 }
                 Spoil::Opaque => return Ok(id()),
-                Spoil::ClefDouble => {}
+                // Before it was signed.
+                Spoil::ChargeApres | Spoil::Espace | Spoil::Bourrage | Spoil::ClefDouble => {}
             }
         }
-        Ok(format!("{header}.{payload}{tail}{}", base64url(&signature)))
+        Ok(format!("{header}.{payload}{tail}{}{end}", base64url(&signature)))
     }
 
     fn value(&self, value: &Value, now: i64, other: &str) -> Value {
@@ -378,8 +385,21 @@ mod tests {
         assert!(segment(&late, 1)["exp"].as_i64() < segment(&good, 1)["iat"].as_i64());
         let slash = made(Mutation::PoserCharge { nom: "iss".into(), valeur: json!("{iss}/") });
         assert_eq!(segment(&slash, 1)["iss"], "https://psc.test/");
+        let verified = |token: &str| {
+            let (signed, signature) = token.rsplit_once('.').expect("a signature");
+            let text = signature.trim_end_matches('=').replace('-', "+").replace('_', "/");
+            let octets = openssl::base64::decode_block(&format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4)));
+            let mut verifier = openssl::sign::Verifier::new(MessageDigest::sha256(), &forge.key).expect("a verifier");
+            verifier.update(signed.as_bytes()).expect("read");
+            verifier.verify(&octets.expect("base64")).expect("looked at")
+        };
+        // The holder's identity, under the signature of somebody else's token: what matters is that it would open.
         let other = made(Mutation::Alterer { comment: Spoil::ChargeApres });
-        assert_eq!(segment(&other, 1)["SubjectNameID"], "899700000021");
+        assert_eq!(segment(&other, 1)["SubjectNameID"], "899700000017");
+        assert!(verified(&good) && !verified(&other));
+        for comment in [Spoil::Espace, Spoil::Bourrage] {
+            assert!(verified(&made(Mutation::Alterer { comment })), "{comment:?} is signed as it is sent");
+        }
         assert_eq!(made(Mutation::Alterer { comment: Spoil::SansPoint }).matches('.').count(), 1);
         assert_eq!(made(Mutation::Alterer { comment: Spoil::CinqSegments }).matches('.').count(), 4);
         assert!(segment(&made(Mutation::Signer { avec: With::CleJointe }), 0)["jwk"]["n"].is_string());

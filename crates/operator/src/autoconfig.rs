@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
+use faults::Fault;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
@@ -15,10 +16,15 @@ use crate::config::Config;
 /// The pages: the configuration, and the same at the well-known path.
 pub fn router(config: &Config) -> Router {
     let document: Arc<str> = document(config).into();
+    let defective = faults::ARMED.then(|| Arc::new(config.clone()));
     let answer = move || {
-        let document = document.clone();
+        let document = match &defective {
+            Some(config) => self::document(config).into(),
+            None => document.clone(),
+        };
         async move {
             (
+                if faults::is_on(Fault::AutoconfigAbsent) { StatusCode::NOT_FOUND } else { StatusCode::OK },
                 [(header::CONTENT_TYPE, "text/xml; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")],
                 document.to_string(),
             )
@@ -38,7 +44,7 @@ pub fn document(config: &Config) -> String {
         xml.create_element("clientConfig").with_attribute(("version", "1.1")).write_inner_content(|xml| {
             let main = config.domains()[0].as_str();
             xml.create_element("emailProvider").with_attribute(("id", main)).write_inner_content(|xml| {
-                for domain in config.domains() {
+                for domain in config.domains().iter().filter(|_| !faults::is_on(Fault::AutoconfigDomain)) {
                     text(xml, "domain", domain.as_str())?;
                 }
                 text(xml, "displayName", &config.operator.name)?;
@@ -51,11 +57,21 @@ pub fn document(config: &Config) -> String {
                     ("outgoingServer", "smtp", &public.host_app, public.submission_app_port, "TLS-client-cert"),
                 ];
                 for (element, kind, host, port, authentication) in entries {
+                    let is_app = authentication == "TLS-client-cert";
+                    if is_app && faults::is_on(Fault::AutoconfigNoApp) {
+                        continue;
+                    }
+                    let host = match host {
+                        _ if is_app && faults::is_on(Fault::AutoconfigLiteral) => "192.0.2.1",
+                        _ if !is_app && faults::is_on(Fault::AutoconfigOtherHost) => "ailleurs.invalid.mssante.fr",
+                        host => host,
+                    };
                     xml.create_element(element).with_attribute(("type", kind)).write_inner_content(|xml| {
                         text(xml, "hostname", host)?;
                         text(xml, "port", &port.to_string())?;
                         text(xml, "socketType", "STARTTLS")?;
-                        text(xml, "username", "%EMAILADDRESS%")?;
+                        let is_local = faults::is_on(Fault::AutoconfigUser);
+                        text(xml, "username", if is_local { "%EMAILLOCALPART%" } else { "%EMAILADDRESS%" })?;
                         text(xml, "authentication", authentication)
                     })?;
                 }

@@ -6,6 +6,7 @@
 
 use crate::{Algorithm, Refusal, json};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use faults::Fault;
 use serde_json::{Map, Value};
 
 /// Largest token accepted, in octets. Real PSC access tokens are 1 to 1.5 kB; an SMTP AUTH line cannot carry more than 9 kB.
@@ -24,6 +25,8 @@ pub(crate) struct Jws<'a> {
     pub signing_input: &'a str,
     /// The signature segment, still base64url.
     pub signature: &'a str,
+    /// A defect has it believed as it is.
+    pub is_believed: bool,
 }
 
 /// Reads the form of `token`. `allowed` is the configured algorithm list.
@@ -44,25 +47,46 @@ pub(crate) fn parse_answer<'a>(token: &'a str, allowed: &[Algorithm], limit: usi
     };
     let header_json = decode(header)?;
     let payload_json = decode(payload)?;
-    if decode(signature)?.is_empty() {
+    let is_signed = !decode(signature)?.is_empty();
+    let header_map = json::object(&header_json).ok_or(Refusal::BadJson)?;
+    let payload_map = json::object(&payload_json).ok_or(Refusal::BadJson)?;
+    let is_believed = is_believed(&header_map, &payload_map, is_signed);
+    if !is_signed && !is_believed {
         return Err(Refusal::Unsigned);
     }
-    let header_map = json::object(&header_json).ok_or(Refusal::BadJson)?;
-    let header_fields = read_header(&header_map, allowed)?;
-    let payload_map = json::object(&payload_json).ok_or(Refusal::BadJson)?;
+    let header_fields = match read_header(&header_map, allowed) {
+        Err(Refusal::BadAlgorithm | Refusal::BadKeyId) if is_believed => (Algorithm::Rs256, String::new(), None),
+        read => read?,
+    };
     Ok(Jws {
         algorithm: header_fields.0,
         key_id: header_fields.1,
         header_type: header_fields.2,
         payload: payload_map,
         signing_input: &token[..header.len() + 1 + payload.len()],
-        signature,
+        signature: if faults::is_on(Fault::LaxBase64) { signature.trim_end_matches('=') } else { signature },
+        is_believed,
     })
 }
 
 /// Strict decoding: the engine refuses padding, white space, the standard alphabet and non-zero trailing bits.
 fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
+    let segment = if faults::is_on(Fault::LaxBase64) { segment.trim_end_matches('=') } else { segment };
     URL_SAFE_NO_PAD.decode(segment).map_err(|_| Refusal::BadEncoding)
+}
+
+/// Whether a defect makes the token believed without a look at its signature: never in the product.
+fn is_believed(header: &Map<String, Value>, payload: &Map<String, Value>, is_signed: bool) -> bool {
+    let text = |name: &str| header.get(name).and_then(Value::as_str).unwrap_or_default();
+    let issuer = payload.get("iss").and_then(Value::as_str).unwrap_or_default();
+    (faults::is_on(Fault::AlgNone) && text("alg").eq_ignore_ascii_case("none"))
+        || (faults::is_on(Fault::Hs256) && text("alg") == "HS256")
+        || (faults::is_on(Fault::EmptySignature) && !is_signed && text("alg") == "RS256")
+        || (faults::is_on(Fault::SignatureIgnored) && text("alg") == "RS256")
+        || (faults::is_on(Fault::KeyFromToken) && header.contains_key("jwk"))
+        || (faults::is_on(Fault::KidPath) && text("kid").starts_with("../"))
+        || (faults::is_on(Fault::NoKid) && !header.contains_key("kid") && !header.contains_key("jwk"))
+        || (faults::is_on(Fault::SecondIssuer) && issuer.contains("autre-emetteur"))
 }
 
 fn read_header(
@@ -70,7 +94,7 @@ fn read_header(
     allowed: &[Algorithm],
 ) -> Result<(Algorithm, String, Option<String>), Refusal> {
     // RFC 7515 §4.1.11 and RFC 7797: no extension is understood, so none may be critical.
-    if header.contains_key("crit") || header.contains_key("b64") {
+    if (header.contains_key("crit") || header.contains_key("b64")) && !faults::is_on(Fault::CritIgnored) {
         return Err(Refusal::CriticalExtension);
     }
     let algorithm = header

@@ -17,6 +17,7 @@ mod answers;
 mod cache;
 mod claims;
 mod config;
+mod defects;
 mod error;
 mod fetch;
 mod identity;

@@ -53,7 +53,8 @@ pub fn parse(response: &[u8]) -> Result<XOAuth2, XOAuth2Error> {
         return Err(XOAuth2Error::TooLong);
     }
     let text = std::str::from_utf8(response).map_err(|_| XOAuth2Error::BadCharacter)?;
-    let body = text.strip_suffix("\x01\x01").ok_or(XOAuth2Error::Malformed)?;
+    let body = text.strip_suffix("\x01\x01");
+    let body = body.or(faults::is_on(faults::Fault::LooseXOAuth2).then_some(text)).ok_or(XOAuth2Error::Malformed)?;
     let (user, auth) = body.split_once('\x01').ok_or(XOAuth2Error::Malformed)?;
     let user = user.strip_prefix("user=").ok_or(XOAuth2Error::Malformed)?;
     let auth = auth.strip_prefix("auth=").ok_or(XOAuth2Error::Malformed)?;

@@ -265,7 +265,9 @@ impl Wire {
 
     /// The TCP connection, for a handshake. What came in clear and was not read is forgotten with everything else.
     pub(crate) fn take_plain(&mut self) -> Option<TcpStream> {
-        self.lines = Lines::default();
+        if !faults::is_on(faults::Fault::Injection) {
+            self.lines = Lines::default();
+        }
         self.out.clear();
         self.written = 0;
         match std::mem::replace(&mut self.socket, Socket::Gone) {
@@ -275,6 +277,11 @@ impl Wire {
                 None
             }
         }
+    }
+
+    /// Goes on in clear: a defect of `faults`.
+    pub(crate) fn back_to_clear(&mut self, tcp: TcpStream) {
+        self.socket = Socket::Plain(tcp);
     }
 
     /// Goes on under TLS.

@@ -144,3 +144,8 @@ fn editor() {
 fn control_run() {
     python("test_control_run.py");
 }
+
+#[test]
+fn control_matrix() {
+    python("test_control_matrix.py");
+}

@@ -7,6 +7,7 @@
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use faults::Fault;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -37,12 +38,18 @@ pub(super) async fn run(session: &mut Session, mechanism: &str, initial: Option<
     let response = match initial {
         Some(initial) if *initial == "=" => Zeroizing::default(),
         Some(initial) => decode(initial.as_bytes())?,
+        None if faults::is_on(Fault::InitialResponseOnly) => {
+            return Ok(Reply::no("Send an initial response").code("CANNOT"));
+        }
         None => {
             session.out.put(b"+ \r\n");
             let line = answer(session).await?;
             decode(&line)?
         }
     };
+    if faults::is_on(Fault::ShortTokensImap) && response.len() > 4096 {
+        return Ok(Reply::no("Too long").code("AUTHENTICATIONFAILED"));
+    }
     let credentials = match mechanism {
         Mechanism::XOAuth2 => Credentials::XOAuth2(response),
         Mechanism::External => match std::str::from_utf8(&response) {
@@ -78,7 +85,8 @@ pub(super) async fn run(session: &mut Session, mechanism: &str, initial: Option<
                     return Err(ended.into());
                 }
             }
-            Ok(Reply::no("Authentication failed").code("AUTHENTICATIONFAILED"))
+            let refusal = Reply::no("Authentication failed");
+            Ok(if faults::is_on(Fault::RefusalWithoutCode) { refusal } else { refusal.code("AUTHENTICATIONFAILED") })
         }
     }
 }

@@ -3,6 +3,8 @@
 //! One line of [`TABLE`] for each extension, in the order of RFCs; whoever adds an extension adds its line. What ENABLE
 //! knows is in [`commands::enable`](super::commands).
 
+use faults::Fault;
+
 use crate::backend::{Account, Mechanism};
 
 /// Where a capability is announced.
@@ -87,12 +89,19 @@ const TABLE: &[(&str, When)] = &[
 
 /// Before TLS: nobody can authenticate (LPS-NOPLAIN).
 pub(super) fn plain() -> String {
-    list(|when| matches!(when, Always | Plain | BeforeLogin).then(String::new), &[])
+    let early: &[Mechanism] = if faults::is_on(Fault::AuthBeforeTls) { &[Mechanism::XOAuth2] } else { &[] };
+    let is_hidden = faults::is_on(Fault::StartTlsHidden);
+    list(
+        |when| (matches!(when, Always | BeforeLogin) || (matches!(when, Plain) && !is_hidden)).then(String::new),
+        early,
+    )
 }
 
 /// Under TLS, not authenticated.
 pub(super) fn before_login(mechanisms: &[Mechanism]) -> String {
-    list(|when| matches!(when, Always | Login | BeforeLogin | Secure).then(String::new), mechanisms)
+    let again = faults::is_on(Fault::StartTlsAgain);
+    let announced = |when| matches!(when, Always | Login | BeforeLogin | Secure) || (again && matches!(when, Plain));
+    list(|when| announced(when).then(String::new), mechanisms)
 }
 
 /// Authenticated.
@@ -115,6 +124,9 @@ pub(super) fn announces(name: &str) -> bool {
 fn list(announced: impl Fn(When) -> Option<String>, mechanisms: &[Mechanism]) -> String {
     let mut list = String::new();
     for (name, when) in TABLE {
+        if *name == "SASL-IR" && faults::is_on(Fault::NoSaslIr) {
+            continue;
+        }
         if let Some(value) = announced(*when) {
             list.push_str(if list.is_empty() { "" } else { " " });
             list.push_str(name);

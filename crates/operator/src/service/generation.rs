@@ -167,6 +167,7 @@ impl Making<'_> {
             drain: running.drain.clone(),
             ..imap::Config::new(self.setup.acceptor(Profile::ApiLps, clients, entrance)?, self.config.hostname())
         };
+        let config = imap::Config { failure_delay: faults::hurried(config.failure_delay), ..config };
         let backend = ImapBackend {
             access: self.access.clone(),
             store: running.store.clone(),

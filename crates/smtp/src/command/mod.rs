@@ -127,6 +127,7 @@ pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
     match verb.to_ascii_uppercase().as_str() {
         "EHLO" => Ok(Command::Ehlo(name(rest)?)),
         "HELO" => Ok(Command::Helo(name(rest)?)),
+        "STARTTLS" if faults::is_on(faults::Fault::StartTlsParameter) => Ok(Command::StartTls),
         "STARTTLS" => alone(Command::StartTls),
         "AUTH" => auth(rest),
         "MAIL" => mail(rest),

@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use faults::Fault;
 use zeroize::Zeroizing;
 
 use crate::backend::{AuthFailure, Credentials, Mechanism};
@@ -34,6 +35,10 @@ pub(crate) async fn auth(session: &mut Session, mechanism: &str, initial: Option
         Ok(response) => response,
         Err(refusal) => return session.error(&refusal).await,
     };
+    if faults::is_on(Fault::ShortTokensSmtp) && response.len() > 4096 {
+        session.reply(&Reply::AUTH_REFUSED);
+        return Ok(());
+    }
     let credentials = match (mechanism, response) {
         (Mechanism::XOAuth2, response) => Credentials::XOAuth2(response),
         (Mechanism::External, response) => match external(&response) {
@@ -56,6 +61,9 @@ pub(crate) async fn auth(session: &mut Session, mechanism: &str, initial: Option
                 session.wire.queue(challenge.as_bytes());
                 // An empty line, `*` or anything: the answer is the same.
                 session.auth_line().await?;
+                if faults::is_on(Fault::CutAfterChallenge) {
+                    return Err(End::Closed);
+                }
             }
             session.reply(&Reply::AUTH_REFUSED);
             session.auth_failures += 1;

@@ -1,5 +1,7 @@
 //! EHLO and HELO (RFC 5321 §4.1.1.1). A new one drops the transaction under way, as RSET does, and keeps the authentication.
 
+use faults::Fault;
+
 use crate::client::ONCE;
 use crate::server::{Flow, Hello, Role, Session};
 
@@ -23,10 +25,16 @@ pub(crate) async fn ehlo(session: &mut Session, name: String) -> Flow {
     {
         keywords.push(format!("{ONCE} {seconds}"));
     }
-    if session.tls.is_none() {
+    let is_hidden = faults::is_on(Fault::StartTlsHidden);
+    if session.tls.is_none() && !is_hidden || session.tls.is_some() && faults::is_on(Fault::StartTlsAgain) {
         keywords.push("STARTTLS".to_owned());
-    } else if config.role == Role::Submission && session.sender.is_none() {
-        let names: Vec<&str> = session.backend.mechanisms().iter().map(|m| m.name()).collect();
+    }
+    if (session.tls.is_some() || faults::is_on(Fault::AuthBeforeTls))
+        && config.role == Role::Submission
+        && session.sender.is_none()
+    {
+        let hidden = |name: &&str| *name == "XOAUTH2" && faults::is_on(Fault::XOAuth2Hidden);
+        let names: Vec<&str> = session.backend.mechanisms().iter().map(|m| m.name()).filter(|n| !hidden(n)).collect();
         if !names.is_empty() {
             keywords.push(format!("AUTH {}", names.join(" ")));
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use faults::Fault;
+
 use crate::backend::{Peer, Sender};
 use crate::envelope::MailFrom;
 use crate::reply::Reply;
@@ -15,6 +17,10 @@ pub(crate) async fn mail(session: &mut Session, from: MailFrom) -> Flow {
         return session.error(&Reply::HELLO_FIRST).await;
     };
     if session.config.role == Role::Submission && session.sender.is_none() {
+        if faults::is_on(Fault::WithoutAuth) {
+            session.reply(&Reply::SENDER_OK);
+            return Ok(());
+        }
         return session.error(&Reply::AUTH_REQUIRED).await;
     }
     if session.open.is_some() {
@@ -29,7 +35,7 @@ pub(crate) async fn mail(session: &mut Session, from: MailFrom) -> Flow {
         Err(reply) if reply.is_permanent() && !reply.closes() => return session.error(&reply).await,
         Err(reply) => return session.answer(&reply).await,
     };
-    if from.size.is_some_and(|size| size > session.config.max_size) {
+    if from.size.is_some_and(|size| size > session.config.max_size) && !faults::is_on(Fault::SizeUnchecked) {
         return session.answer(&Reply::MESSAGE_TOO_BIG).await;
     }
     match sender.mail_from(&peer, &from).await {

@@ -101,7 +101,8 @@ impl Identity {
     /// Puts certificate, chain and key into a context.
     pub(super) fn install(&self, context: &mut SslContextBuilder, anchors: &Anchors) -> Result<(), TlsError> {
         context.set_certificate(self.certificate())?;
-        for certificate in self.intermediates(anchors) {
+        let is_alone = faults::is_on(faults::Fault::NoIntermediate);
+        for certificate in self.intermediates(anchors).into_iter().filter(|_| !is_alone) {
             context.add_extra_chain_cert(certificate)?;
         }
         context.set_private_key(&self.key)?;

@@ -17,6 +17,7 @@
 
 mod accept;
 mod connect;
+mod defects;
 mod error;
 mod gather;
 mod identity;

@@ -13,12 +13,12 @@ use openssl::ssl::{
     SslSessionCacheMode, SslVersion,
 };
 
-use super::{Anchors, Identity, TlsError};
+use super::{Anchors, Identity, TlsError, defects};
 use crate::clock::{SharedClock, SystemClock};
 use crate::revocation::Revocation;
 
 /// The six suites of ECO.1.1.3, in order of preference (DHE last: 3.4 times the cost of ECDHE with OpenSSL 3.0). // LPS-TLS
-const SIX: &str = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:\
+pub(super) const SIX: &str = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:\
                    DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256";
 /// The codes of [`SIX`].
 const SIX_CODES: [u16; 6] = [0xC030, 0xC02F, 0xC028, 0xC027, 0x009F, 0x009E];
@@ -30,9 +30,9 @@ const TOLERATED: &str = "ECDHE-RSA-AES256-SHA:ECDHE-RSA-AES128-SHA:DHE-RSA-AES25
 /// TLS 1.3 suites, all authenticated encryption.
 const TLS13: &str = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
 /// Groups of at least 256 bits (elliptic) or 2048 bits (finite field; TLS 1.3 only, TLS 1.2 takes [`ffdhe2048`]).
-const GROUPS: &str = "X25519:P-256:P-384:P-521:ffdhe2048:ffdhe3072:ffdhe4096";
+pub(super) const GROUPS: &str = "X25519:P-256:P-384:P-521:ffdhe2048:ffdhe3072:ffdhe4096";
 /// Signatures of the key exchange: never SHA-1, whatever the security level (TLS-12).
-const SIGNATURES: &str = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:\
+pub(super) const SIGNATURES: &str = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:\
                           RSA+SHA256:RSA+SHA384:RSA+SHA512";
 /// OpenSSL security level of 112 bits: RSA and DH of 2048 bits, no SHA-1 signature.
 const LEVEL: u32 = 2;
@@ -225,7 +225,13 @@ pub(super) fn server(settings: &ServerTls) -> Result<SslContext, TlsError> {
     context.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
     let dh = ffdhe2048()?;
     context.set_tmp_dh(&dh)?;
-    settings.identity.install(&mut context, &settings.anchors)?;
+    if faults::ARMED && settings.profile == Profile::ApiLps {
+        defects::spoil(&mut context, settings)?;
+    }
+    match defects::identity(settings) {
+        None => settings.identity.install(&mut context, &settings.anchors)?,
+        Some(wrong) => wrong.install(&mut context, &settings.anchors)?,
+    }
     if settings.client_certificates == ClientCertificates::NotAsked {
         context.set_session_id_context(b"vaguemestre")?;
     } else {
@@ -246,7 +252,7 @@ pub(super) fn server(settings: &ServerTls) -> Result<SslContext, TlsError> {
 }
 
 /// Lets a client that knows nothing above TLS 1.1 in, until the date; any other client sees the strict profile. // OPE-TLSVER
-fn tolerate_until(context: &mut SslContextBuilder, until: SystemTime, clock: SharedClock) {
+pub(super) fn tolerate_until(context: &mut SslContextBuilder, until: SystemTime, clock: SharedClock) {
     context.set_client_hello_callback(move |ssl, _alert| {
         let old = matches!(ssl.client_hello_legacy_version(), Some(SslVersion::TLS1 | SslVersion::TLS1_1));
         if old && clock.now() < until {

@@ -22,6 +22,9 @@ pub(in super::super) async fn run(selected: &Selected, set: Option<&SequenceSet>
         None if selected.latest().deleted() == 0 => return Ok(Reply::ok("Nothing to do")),
         None => None,
     };
+    if faults::is_on(faults::Fault::ExpungeNothing) {
+        return Ok(Reply::ok("Done"));
+    }
     selected.folder.expunge(uids).await?;
     Ok(Reply::ok("Done").with_modseq())
 }

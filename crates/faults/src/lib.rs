@@ -1,0 +1,219 @@
+//! One switch for each defect that the control application must find (control.md §6): the tests of the tests.
+//!
+//! A place where a defect would naturally live asks [`is_on`], in one line. In the product the answer is a constant `false` and the
+//! names of the switches are not even in the program; in `vaguemestre-defaillant` (feature `armed`) they are read, at each question, from the
+//! file that `VAGUEMESTRE_FAULTS` names: one name a line, so that one running sandbox goes from defect to defect without a restart.
+//!
+//! Invariants:
+//! * without the feature nothing is read, nothing can be switched on;
+//! * what a switch changes is a defect that somebody's server could have, never the control application itself.
+#![deny(missing_docs)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[cfg(feature = "armed")]
+mod armed;
+
+/// Whether this is the program with switches.
+pub const ARMED: bool = cfg!(feature = "armed");
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $fault:ident = $name:literal;)*) => {
+        /// A defect.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Fault {
+            $($(#[$doc])* $fault,)*
+        }
+
+        #[cfg(feature = "armed")]
+        impl Fault {
+            /// Every one, with its name in the file.
+            pub const ALL: &[(Fault, &'static str)] = &[$((Fault::$fault, $name),)*];
+        }
+    };
+}
+
+faults! {
+    // --- TLS ---
+    /// TLS 1.3 and nothing else.
+    Tls13Only = "tls-1.3-seul";
+    /// TLS 1.0 and 1.1 for clients that have nothing better.
+    Tls10 = "tls-1.0-accepte";
+    /// None of the six suites, another one.
+    NoneOfTheSix = "aucune-des-six-suites";
+    /// One suite more than the six.
+    OneMoreSuite = "une-suite-de-plus";
+    /// A suite without forward secrecy.
+    NoForwardSecrecy = "sans-secret-persistant";
+    /// A prime of 1024 bits.
+    SmallPrime = "dh-1024";
+    /// A curve of 224 bits.
+    SmallCurve = "courbe-224";
+    /// The intermediate certificate is not sent.
+    NoIntermediate = "sans-intermediaire";
+    /// A certificate of an authority nobody knows, of the same name.
+    OtherAuthority = "autre-autorite";
+    /// A certificate that ended yesterday.
+    ExpiredCertificate = "certificat-expire";
+    /// A certificate for another name.
+    OtherName = "certificat-autre-nom";
+    /// A revoked certificate.
+    RevokedCertificate = "certificat-revoque";
+    /// A certificate without extended key usage.
+    NoUsage = "certificat-sans-usage";
+    /// SHA-1 signs the key exchange.
+    Sha1 = "sha1-echange";
+
+    // --- STARTTLS ---
+    /// STARTTLS works and is not announced.
+    StartTlsHidden = "starttls-tu";
+    /// Authentication is announced before TLS.
+    AuthBeforeTls = "authentification-avant-tls";
+    /// STARTTLS is announced under TLS.
+    StartTlsAgain = "starttls-sous-tls";
+    /// What came with STARTTLS is carried out under TLS.
+    Injection = "injection-starttls";
+    /// STARTTLS is taken with a parameter.
+    StartTlsParameter = "starttls-avec-parametre";
+    /// After a failed handshake the session goes on in clear.
+    BackToClear = "retour-au-clair";
+
+    // --- autoconfiguration ---
+    /// The right document, with status 404.
+    AutoconfigAbsent = "autoconfig-404";
+    /// Another name's certificate.
+    AutoconfigCertificate = "autoconfig-certificat";
+    /// The domain asked for is not in the document.
+    AutoconfigDomain = "autoconfig-sans-domaine";
+    /// The name of the user is not the address.
+    AutoconfigUser = "autoconfig-utilisateur";
+    /// No entries for applications.
+    AutoconfigNoApp = "autoconfig-sans-app";
+    /// An address instead of a host's name.
+    AutoconfigLiteral = "autoconfig-adresse";
+    /// Another host than the one that serves.
+    AutoconfigOtherHost = "autoconfig-autre-hote";
+
+    // --- IMAP ---
+    /// SASL-IR is not announced.
+    NoSaslIr = "sans-sasl-ir";
+    /// AUTHENTICATE without initial response is refused.
+    InitialResponseOnly = "reponse-initiale-exigee";
+    /// A refusal without its code.
+    RefusalWithoutCode = "refus-sans-code";
+    /// XOAUTH2 without its end is taken.
+    LooseXOAuth2 = "xoauth2-sans-fin";
+    /// Whoever has a token opens any BAL.
+    AnyMailbox = "bal-d-autrui";
+    /// A BAL that does not exist is told from one of somebody else.
+    Oracle = "oracle";
+    /// Long tokens are refused by IMAP.
+    ShortTokensImap = "jeton-long-imap";
+    /// EXPUNGE answers OK and does nothing.
+    ExpungeNothing = "expunge-sans-effet";
+
+    // --- submission ---
+    /// XOAUTH2 is not announced.
+    XOAuth2Hidden = "xoauth2-tu-smtp";
+    /// The connection is cut after the challenge, without 535.
+    CutAfterChallenge = "coupure-sans-535";
+    /// MAIL is taken without authentication.
+    WithoutAuth = "mail-sans-authentification";
+    /// Anybody's name is taken in MAIL.
+    AnySender = "expediteur-usurpe";
+    /// Recipients outside of the trust space are taken.
+    Outside = "hors-liste-blanche";
+    /// The announced size is not looked at.
+    SizeUnchecked = "taille-non-verifiee";
+    /// Long tokens are refused by SMTP.
+    ShortTokensSmtp = "jeton-long-smtp";
+
+    // --- tokens ---
+    /// A second issuer, whose key is taken as it comes.
+    SecondIssuer = "second-emetteur";
+    /// The end of a token is not looked at.
+    AcceptExpired = "jeton-expire";
+    /// Five minutes of tolerance.
+    LongTolerance = "tolerance-5-min";
+    /// A token without end is good.
+    ExpiryOptional = "exp-facultatif";
+    /// The beginning of a token is not looked at.
+    NbfIgnored = "nbf-ignore";
+    /// The audience is not looked at.
+    AudienceIgnored = "audience-ignoree";
+    /// An issuer that differs by a slash is good.
+    NearIssuer = "emetteur-approchant";
+    /// The issuer of production is good too.
+    ProductionIssuer = "emetteur-de-production";
+    /// An empty signature is good.
+    EmptySignature = "signature-vide";
+    /// `alg: none` is good.
+    AlgNone = "alg-none";
+    /// HS256 with the public key is good.
+    Hs256 = "hs256";
+    /// A token that names no key is good.
+    NoKid = "sans-kid";
+    /// `kid` is a path.
+    KidPath = "kid-chemin";
+    /// The token brings its own key.
+    KeyFromToken = "cle-jointe";
+    /// Critical extensions are not looked at.
+    CritIgnored = "crit-ignore";
+    /// The signature is not looked at.
+    SignatureIgnored = "signature-ignoree";
+    /// The type of token is not looked at.
+    TypeIgnored = "type-ignore";
+    /// Without identity, the last one seen.
+    LastIdentity = "derniere-identite";
+    /// Base64 with padding.
+    LaxBase64 = "base64-bourrage";
+
+    // --- sessions ---
+    /// A token opens once.
+    SingleUse = "jeton-usage-unique";
+    /// A token that was good once stays good.
+    RememberedToken = "jeton-retenu";
+}
+
+/// Whether the defect is switched on now: `false` without the feature.
+#[cfg(not(feature = "armed"))]
+#[inline(always)]
+#[must_use]
+pub const fn is_on(_: Fault) -> bool {
+    false
+}
+
+/// Whether the defect is switched on now.
+#[cfg(feature = "armed")]
+#[must_use]
+pub fn is_on(fault: Fault) -> bool {
+    armed::is_on(fault)
+}
+
+/// A file beside the one that holds the switches: what a defect needs (a bad certificate). Nothing without the feature.
+#[must_use]
+pub fn beside(_path: &str) -> Option<PathBuf> {
+    #[cfg(feature = "armed")]
+    return armed::beside(_path);
+    #[cfg(not(feature = "armed"))]
+    None
+}
+
+/// A wait that nobody needs in the program with switches: a tenth of it there, as it is in the product.
+#[must_use]
+pub const fn hurried(wait: Duration) -> Duration {
+    if ARMED { Duration::from_millis(wait.as_millis() as u64 / 10) } else { wait }
+}
+
+#[cfg(all(test, not(feature = "armed")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_can_be_switched_on() {
+        const { assert!(!is_on(Fault::AcceptExpired) && !ARMED) };
+        assert!(beside("x").is_none());
+        assert_eq!(hurried(Duration::from_millis(250)), Duration::from_millis(250));
+    }
+}
