@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 mod peers;
 mod plan;
+mod sending;
 
 pub use peers::{
     AppLogin, Certificates, Directory, Dns, OperatorInterface, Pair, Peer, Reference, RevocationBy, interface_day,
 };
 pub use plan::Plan;
+pub use sending::Sending;
 
 /// Why a job cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,9 @@ pub struct Job {
     /// BAL APP.
     #[serde(default)]
     pub certificates: Option<Certificates>,
+    /// How long what the operator sends is waited for.
+    #[serde(default)]
+    pub sending: Sending,
     /// The directory.
     #[serde(default)]
     pub directory: Option<Directory>,

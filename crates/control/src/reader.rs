@@ -7,8 +7,7 @@ use crate::context::{Context, Protocol};
 use crate::verdict::Verdict;
 use crate::wire::{Log, Wire, WireError};
 
-/// The field that marks a message of the tests.
-pub const MARK: &str = "X-Vaguemestre-Controle";
+pub use crate::trap::MARK;
 /// Between two looks for a message that is awaited.
 const BETWEEN: Duration = Duration::from_millis(200);
 
@@ -52,8 +51,17 @@ impl Reader {
         // What arrived meanwhile is told before (RFC 9051 §5.2).
         self.must("NOOP").await?;
         let lines = self.must(&format!("UID SEARCH HEADER {MARK} \"{mark}\"")).await?;
-        let line = lines.iter().find(|line| line.to_ascii_uppercase().starts_with("* SEARCH"));
-        Ok(line.map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).unwrap_or_default())
+        Ok(numbers(&lines))
+    }
+
+    /// The messages whose text holds that word: notices about messages of ours.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    pub async fn find_text(&mut self, word: &str) -> Result<Vec<u32>, WireError> {
+        self.must("NOOP").await?;
+        let lines = self.must(&format!("UID SEARCH BODY \"{word}\"")).await?;
+        Ok(numbers(&lines))
     }
 
     /// Waits for messages that carry this mark: at least `count`, or whatever is there in the end.
@@ -108,6 +116,12 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// What a search found.
+fn numbers(lines: &[String]) -> Vec<u32> {
+    let line = lines.iter().find(|line| line.to_ascii_uppercase().starts_with("* SEARCH"));
+    line.map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).unwrap_or_default()
 }
 
 /// The header of a message, its lines unfolded: names as written, values without the first space.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::control::trap::Door;
 use hickory_server::Server;
 use hickory_server::proto::rr::rdata::{A, MX, NS, SOA, SRV};
 use hickory_server::proto::rr::{LowerName, Name, RData, Record};
@@ -13,7 +14,7 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::cast::{OPERATORS, OUTSIDER_DOMAIN};
-use crate::{Ports, SandboxError};
+use crate::{Ports, SandboxError, traps};
 
 /// Life of every record, in seconds: short, since the ports of the SRV records change between starts.
 const TTL: u32 = 60;
@@ -123,9 +124,28 @@ fn catalog(ports: &Ports) -> Result<Catalog, SandboxError> {
         zone.mail(ports.mx(number))?;
         zones.push(zone);
     }
+    zones.push(trap_zone(ports)?);
     let mut catalog = Catalog::new();
     for zone in zones {
         catalog.upsert(LowerName::new(&zone.origin), vec![Arc::new(zone.handler)]);
     }
     Ok(catalog)
+}
+
+/// One zone for all doors of the traps; the first server of one of them does not listen.
+fn trap_zone(ports: &Ports) -> Result<Zone, SandboxError> {
+    let mut zone = Zone::new(traps::DOMAIN)?;
+    for door in Door::ALL {
+        let (domain, host) = (name(&door.domain(traps::DOMAIN))?, name(&traps::host(door))?);
+        let mut preference = 10;
+        if door == Door::Mx2 {
+            let first = name(&format!("mx1.{}", door.domain(traps::DOMAIN)))?;
+            zone.put(domain.clone(), RData::MX(MX::new(preference, first.clone())));
+            zone.address(first, ports.mx(traps::closed()));
+            preference = 20;
+        }
+        zone.put(domain, RData::MX(MX::new(preference, host.clone())));
+        zone.address(host, ports.mx(traps::number(door)));
+    }
+    Ok(zone)
 }

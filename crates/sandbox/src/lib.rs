@@ -32,6 +32,7 @@ pub mod publisher;
 pub mod self_check;
 mod space;
 mod stand;
+pub mod traps;
 
 pub use description::{
     AccountEntry, ApplicationEntry, ControlEntry, Description, DnsEntry, Endpoint, MesEntry, NegativeEntry,

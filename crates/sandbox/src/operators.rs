@@ -16,6 +16,9 @@ use crate::{Layout, Ports, SandboxError, publisher};
 /// Pause before the second attempt of the queue, in seconds: a test does not want to wait a minute.
 const FIRST_RETRY: u64 = 2;
 
+/// How long a server that cannot be trusted is waited for, in seconds: one more attempt.
+const DISTRUST: u64 = 2;
+
 /// A text of TOML. JSON's escapes are TOML's too.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -98,6 +101,7 @@ pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<St
     line("port", ports.relay.to_string());
     line("nameserver", home(ports.dns));
     line("first_retry_seconds", FIRST_RETRY.to_string());
+    line("distrust_seconds", DISTRUST.to_string());
     Ok(format!(
         "# Operator {} of a sandbox. Written anew by `vaguemestre sandbox` at each start: changes made here are lost.\n\
          # Every key is explained in docs/vaguemestre.toml.\n{text}",

@@ -22,6 +22,7 @@ use trust::pki::{Channel, Kind, LeafRequest, SignedBy, TestAuthority, Validity};
 use trust::tls::Identity;
 
 pub(crate) mod control;
+mod traps;
 
 use crate::cast::{self, OPERATORS};
 use crate::{Layout, Ports, SandboxError};
@@ -103,6 +104,8 @@ pub struct Pki {
     pub other_signer: (X509, PKey<Private>),
     /// DN of the operator that the control application plays.
     pub peer: Dn,
+    /// What each door of the traps shows, and its DN.
+    pub traps: Vec<(::control::trap::Door, ::control::trap::Presented, Dn)>,
 }
 
 impl Pki {
@@ -168,6 +171,7 @@ impl Pki {
                 read_key(&folder.join(format!("{}.key", control::OTHER_SIGNER)))?,
             ),
             peer: identity(control::PEER)?.subject().map_err(SandboxError::setup("certificates"))?,
+            traps: traps::load(folder)?,
             authority: Arc::new(authority),
         })
     }
@@ -243,6 +247,7 @@ fn leaves(ports: &Ports) -> Vec<Leaf> {
         all.push(Leaf { file: format!("negative/{name}"), request, by, revoked });
     }
     all.extend(control::leaves(ports));
+    all.extend(traps::leaves(ports));
     all
 }
 
@@ -269,7 +274,7 @@ fn note_base(path: &Path, base_url: &str) -> Result<bool, SandboxError> {
 fn key_group(file: &str) -> &str {
     match file {
         SERVICES | SIGNER | MES | EDITOR => SERVICES,
-        _ if file.starts_with("negative/") || file.starts_with("control/") => "negative",
+        _ if file.starts_with("negative/") || file.starts_with("control/") || file.starts_with("pieges/") => "negative",
         own => own,
     }
 }

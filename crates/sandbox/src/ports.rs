@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::SandboxError;
+use crate::{SandboxError, traps};
 
 /// How often another free port is tried when one is free for one use and not for the other.
 const TRIES: usize = 50;
@@ -74,7 +74,7 @@ pub struct OperatorPorts {
 
 impl Ports {
     /// The address of an operator interface: 1 and 2 are the operators', 3 Mon espace santé's, 4 nobody's (the domain that is
-    /// not on the white list).
+    /// not on the white list), from 5 on those of the traps.
     pub fn mx(&self, number: u8) -> IpAddr {
         let [x, y] = self.network;
         IpAddr::V4(Ipv4Addr::new(127, x, y, number))
@@ -102,6 +102,8 @@ pub(crate) struct Reserved {
     pub stand: TcpListener,
     pub desk: TcpListener,
     pub mes: TcpListener,
+    /// Of the doors of the traps, in their order.
+    pub traps: Vec<TcpListener>,
     /// Held so that nobody takes them before the operators do.
     pub operators: Vec<TcpListener>,
 }
@@ -147,7 +149,7 @@ impl Reserved {
                 monitoring: 0,
             }; 2],
         };
-        let [alpha, beta, mes] = relay_sockets(&ports, wished(|p| p.relay), strict)?;
+        let ([alpha, beta, mes], traps) = relay_sockets(&ports, wished(|p| p.relay), strict)?;
         ports.relay = port(&mes)?;
         let mut operators = vec![alpha, beta];
         for (index, place) in ports.operators.iter_mut().enumerate() {
@@ -167,7 +169,7 @@ impl Reserved {
                 monitoring: one(|p| p.monitoring, "monitoring")?,
             };
         }
-        Ok(Reserved { ports, dns, psc, white_list, crl, directory, stand, desk, mes, operators })
+        Ok(Reserved { ports, dns, psc, white_list, crl, directory, stand, desk, mes, traps, operators })
     }
 }
 
@@ -234,16 +236,21 @@ fn dns_sockets(wish: Option<u16>, strict: bool) -> Result<(UdpSocket, TcpListene
     Err(SandboxError::NoFreePort)
 }
 
-/// One port on the three addresses of the operator interfaces.
-fn relay_sockets(ports: &Ports, wish: Option<u16>, strict: bool) -> Result<[TcpListener; 3], SandboxError> {
+/// One port on the three addresses of the operator interfaces, and on those of the traps.
+fn relay_sockets(
+    ports: &Ports,
+    wish: Option<u16>,
+    strict: bool,
+) -> Result<([TcpListener; 3], Vec<TcpListener>), SandboxError> {
     let mut wish = wish;
     for _ in 0..TRIES {
         let first = claim(ports.mx(1), wish.take(), strict, "operator interface")?;
         let number = port(&first)?;
         let other = |n: u8| claim(ports.mx(n), Some(number), true, "operator interface");
-        match (other(2), other(3)) {
-            (Ok(second), Ok(third)) => return Ok([first, second, third]),
-            (Err(error), _) | (_, Err(error)) if strict => return Err(error),
+        let traps: Result<Vec<_>, _> = traps::numbers().map(other).collect();
+        match (other(2), other(3), traps) {
+            (Ok(second), Ok(third), Ok(traps)) => return Ok(([first, second, third], traps)),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) if strict => return Err(error),
             _ => {}
         }
     }

@@ -15,12 +15,13 @@ use control::stand::white_list::{Answer, ListStand, Material};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use trust::SharedClock;
+use trust::dn::Dn;
 use trust::white_list::{Entry, WhiteListBuilder, sign};
 
-use crate::SandboxError;
 use crate::cast::OPERATORS;
 use crate::pki::Pki;
 use crate::pki::control::PEER_DOMAIN;
+use crate::{SandboxError, traps};
 
 /// Where the real one is.
 pub const PATH: &str = "/listeblanchemssante.xml";
@@ -108,11 +109,12 @@ impl Publisher {
 }
 
 /// The usual entries.
-fn entries(pki: &Pki) -> Result<Vec<Entry>, SandboxError> {
+pub(crate) fn entries(pki: &Pki) -> Result<Vec<Entry>, SandboxError> {
     let mut all: Vec<Entry> =
         OPERATORS.iter().zip(&pki.operators).map(|(operator, dn)| Entry::new(operator.domain, dn.clone())).collect();
     all.push(Entry::new(mssante::PATIENT_DOMAIN, pki.mes_dn()?));
     all.push(Entry::new(PEER_DOMAIN, pki.peer.clone()));
+    all.extend(traps::listed(pki).map(|(domain, dn)| Entry::new(domain, dn)));
     Ok(all)
 }
 

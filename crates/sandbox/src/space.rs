@@ -26,7 +26,7 @@ use crate::ports::Reserved;
 use crate::psc::claims::ACCESS_TTL;
 use crate::psc::{Keys, Psc, Service};
 use crate::publisher::{self, Publisher};
-use crate::{Layout, Ports, SandboxError, control, desk, lps, mes, operators, stand};
+use crate::{Layout, Ports, SandboxError, control, desk, lps, mes, operators, stand, traps};
 
 /// Starts tried when a port is taken between its choice and its use.
 const TRIES: usize = 4;
@@ -213,10 +213,13 @@ impl Starting {
         };
         let realms = stub::Realms::new(psc.clone());
         let realm = realms.open(None, service);
+        let doors = reserved.traps.into_iter().map(tcp).collect::<Result<_, _>>()?;
+        let (archive, doors) = traps::open(doors, &self.layout, &ports, &pki, &self.clock, &self.shutdown)?;
+        self.tasks.spawn(async move { doors.wait().await });
         self.http(
             tcp(reserved.stand)?,
             Some(https.clone()),
-            stand::router(&self.layout, realm, leases, publisher.stand(), &revocation)?,
+            stand::router(&self.layout, realm, leases, publisher.stand(), &revocation, archive)?,
         );
         // A certificate may be shown there, as to Keycloak; browsers and programs without one pass.
         let psc_tls = Acceptor::new(ServerTls {
@@ -344,7 +347,7 @@ impl Starting {
 }
 
 /// Where the revocation lists of the space are.
-fn crl_sources(ports: &Ports) -> Vec<CrlSource> {
+pub(crate) fn crl_sources(ports: &Ports) -> Vec<CrlSource> {
     [trust::pki::INTERMEDIATE_CRL_PATH, trust::pki::ROOT_CRL_PATH]
         .map(|path| CrlSource::Url(crl_url(ports, path)))
         .into()

@@ -8,6 +8,7 @@ use axum::Router;
 use control::stand::revocation::RevocationStand;
 use control::stand::white_list::{ListStand, Nudge};
 use control::stand::{self, Key, Leases};
+use control::trap::Archive;
 use operator::Refresher;
 use stub::Realm;
 
@@ -28,11 +29,13 @@ pub(crate) fn router(
     leases: Leases,
     lists: &ListStand,
     revocation: &RevocationStand,
+    traps: Arc<Archive>,
 ) -> Result<Router, SandboxError> {
     let parts = [
         ("/psc", stand::psc::part(realm, leases)),
         ("/white-list", stand::white_list::part(lists.clone())),
         ("/revocation", stand::revocation::part(revocation.clone())),
+        ("/traps", stand::traps::part(traps, crate::traps::DOMAIN)),
     ];
     Ok(stand::router(key(layout)?, parts))
 }

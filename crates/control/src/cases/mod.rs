@@ -9,6 +9,7 @@ mod nodes;
 mod presented;
 mod receiving;
 mod revocation;
+mod sending;
 mod sessions;
 mod smtp;
 mod starttls;
@@ -41,6 +42,7 @@ pub fn implemented() -> impl Iterator<Item = &'static str> {
         headers::CASES,
         directory::CASES,
         watch::CASES,
+        sending::CASES,
     ]
     .into_iter()
     .flatten()
@@ -66,7 +68,6 @@ fn absent(id: &str) -> &'static str {
         "JWT-20" | "JWT-22" | "RES-01" | "RES-02" | "RES-03" | "RES-04" => {
             "demande que l'opérateur s'adresse au bouchon PSC de l'application, qui n'existe pas encore"
         }
-        "SMA-02" => "demande les boîtes pièges de l'application, qui n'existent pas encore",
         id if id.starts_with("ANN-") => {
             "demande que l'opérateur crée des BAL à la demande et les publie dans l'annuaire du banc"
         }
@@ -80,6 +81,10 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
     if !is_implemented(&case.id) {
         let cause = absent(&case.id).to_owned();
         findings.tell("cas", None, &case.expected, "", Verdict::NonExecute { cause }, None);
+        return findings;
+    }
+    if sending::CASES.contains(&case.id.as_str()) {
+        sending::run(case, context, &mut findings).await;
         return findings;
     }
     match case.group() {

@@ -3,7 +3,8 @@
 //!
 //! * [`router`]: the parts of one operator's stand under one bearer key; [`Client`]: the campaign's side;
 //! * [`Leases`]: whoever changes how a stand behaves holds it alone, for a time that ends by itself;
-//! * [`psc`]: the part of the PSC stub; [`white_list`], [`revocation`]: those of the lists an operator fetches.
+//! * [`psc`]: the part of the PSC stub; [`white_list`], [`revocation`]: those of the lists an operator fetches;
+//!   [`traps`]: that of the traps.
 //!
 //! Invariants: no part answers without the key; what was changed is as before at the end of the lease, whatever became of who asked.
 
@@ -11,6 +12,7 @@ mod client;
 mod lease;
 pub mod psc;
 pub mod revocation;
+pub mod traps;
 pub mod white_list;
 
 use axum::extract::{DefaultBodyLimit, Request, State};

@@ -159,9 +159,9 @@ impl Archive {
     /// Those looked for, newest first.
     #[must_use]
     pub fn list(&self, query: &Query, most: usize) -> Vec<Arc<Session>> {
+        let first = if query.batch.is_some() { 0 } else { query.since.saturating_add(1) };
         // The lock is held to copy pointers only: looking for words takes its time.
-        let all: Vec<Arc<Session>> =
-            self.lock().sessions.range(query.since.saturating_add(1)..).map(|(_, s)| s.clone()).collect();
+        let all: Vec<Arc<Session>> = self.lock().sessions.range(first..).map(|(_, s)| s.clone()).collect();
         all.into_iter().rev().filter(|session| query.takes(session)).take(most).collect()
     }
 

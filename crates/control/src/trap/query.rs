@@ -14,6 +14,9 @@ pub struct Query {
     pub since: u64,
     /// Of that run exactly.
     pub run: Option<String>,
+    /// Of the runs that begin so, in whatever session, and those since that name nobody: an operator keeps connections open, so that a
+    /// message may come in a session older than itself.
+    pub batch: Option<String>,
     /// At that door exactly.
     pub door: Option<String>,
     /// Parts of what must be found, in lower case.
@@ -58,7 +61,16 @@ impl Query {
     /// Whether a session is one of them.
     #[must_use]
     pub fn takes(&self, session: &Session) -> bool {
-        session.seq > self.since
+        let is_new = session.seq > self.since;
+        let is_asked = match &self.batch {
+            None => is_new,
+            Some(batch) => {
+                let of = |run: &String| run.starts_with(batch.as_str());
+                session.recipients().any(|to| to.run.as_ref().is_some_and(of))
+                    || (is_new && session.recipients().next().is_none())
+            }
+        };
+        is_asked
             && self.door.as_ref().is_none_or(|door| *door == session.door)
             && self.run.as_ref().is_none_or(|run| session.recipients().any(|to| to.run.as_ref() == Some(run)))
             && self.words.iter().all(|word| word.is_in(session))
@@ -183,6 +195,10 @@ pub(super) mod tests {
             assert!(!finds(text), "{text}");
         }
         assert!(!Query { since: 7, ..Query::default() }.takes(&one));
+        let batch = |batch: &str, since| Query { since, batch: Some(batch.to_owned()), ..Query::default() };
+        assert!(batch("ab", 7).takes(&one) && !batch("b", 0).takes(&one));
+        let silent = Session { transactions: Vec::new(), ..one.clone() };
+        assert!(batch("b", 6).takes(&silent) && !batch("b", 7).takes(&silent));
         assert_eq!(one.brief().subject.as_deref(), Some("Un essai"));
         assert_eq!(one.taken("ab12").count(), 1);
     }
