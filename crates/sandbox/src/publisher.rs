@@ -15,7 +15,6 @@ use control::stand::white_list::{Answer, ListStand, Material};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use trust::SharedClock;
-use trust::dn::Dn;
 use trust::white_list::{Entry, WhiteListBuilder, sign};
 
 use crate::cast::OPERATORS;

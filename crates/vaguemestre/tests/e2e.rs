@@ -149,3 +149,8 @@ fn control_run() {
 fn control_matrix() {
     python("test_control_matrix.py");
 }
+
+#[test]
+fn control_traps() {
+    python("test_control_traps.py");
+}

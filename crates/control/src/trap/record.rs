@@ -252,7 +252,7 @@ pub struct Brief {
 
 /// A recipient as the protocol has it.
 #[must_use]
-pub(super) fn recipient(address: &str) -> Recipient {
+pub(crate) fn recipient(address: &str) -> Recipient {
     let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
     let (trap, run) = boxes::read_local(local);
     Recipient { address: address.to_owned(), trap: trap.map(|trap| trap.name.to_owned()), run, answer: String::new() }

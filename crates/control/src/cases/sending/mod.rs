@@ -7,6 +7,8 @@
 mod judge;
 mod notice;
 mod post;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use serde_json::json;
