@@ -141,6 +141,11 @@ fn editor() {
 }
 
 #[test]
+fn control_peers() {
+    python("test_control_peers.py");
+}
+
+#[test]
 fn control_run() {
     python("test_control_run.py");
 }
