@@ -45,6 +45,7 @@ macro_rules! targets {
 targets! {
     "../../../fuzz/fuzz_targets/address.rs" address
     "../../../fuzz/fuzz_targets/cda_render.rs" cda_render
+    "../../../fuzz/fuzz_targets/control_trap.rs" control_trap
     "../../../fuzz/fuzz_targets/date.rs" date
     "../../../fuzz/fuzz_targets/delivery_report.rs" delivery_report
     "../../../fuzz/fuzz_targets/directory_line.rs" directory_line

@@ -1,6 +1,7 @@
 //! The traps of the control application in this space ([`control::trap`]): a domain, a host, an address and a certificate for each door;
 //! sessions are kept in `DIR/control/pieges`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use trust::dn::Dn;
 use trust::pki::Ca;
 use trust::revocation::{Revocation, RevocationSettings};
 
-use crate::cast::Structure;
+use crate::cast::{OPERATORS, Structure};
 use crate::pki::Pki;
 use crate::{Layout, Ports, SandboxError, publisher, space};
 
@@ -61,6 +62,17 @@ pub(crate) fn listed(pki: &Pki) -> impl Iterator<Item = (String, Dn)> {
     })
 }
 
+/// The operator interfaces of this space.
+fn route(ports: &Ports) -> impl Fn(&str) -> Option<(SocketAddr, String)> + Send + Sync + use<> {
+    let place = |index: usize| SocketAddr::new(ports.mx(index as u8 + 1), ports.relay);
+    let known: Vec<_> =
+        OPERATORS.iter().enumerate().map(|(index, own)| (own.domain, place(index), own.host("mx"))).collect();
+    move |domain| {
+        let (_, address, host) = known.iter().find(|(known, ..)| *known == domain)?;
+        Some((*address, host.clone()))
+    }
+}
+
 /// Opens the doors; the archive of their sessions.
 pub(crate) fn open(
     listeners: Vec<TcpListener>,
@@ -95,6 +107,7 @@ pub(crate) fn open(
         revocation,
         listed,
         clock: clock.clone(),
+        route: Arc::new(route(ports)),
         slow: SLOW,
         archive: archive.clone(),
     };

@@ -3,7 +3,7 @@
 use openssl::sha::Sha256;
 
 /// Octets of a message that are held, to be kept when it is one of ours. The messages of campaigns have a few thousand.
-pub(super) const MAX_HELD: usize = 1024 * 1024;
+pub const MAX_HELD: usize = 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -20,21 +20,26 @@ enum At {
 }
 
 /// A message coming in. It ends at CRLF `.` CRLF and nowhere else.
-pub(super) struct Body {
+pub struct Body {
     at: At,
     hash: Sha256,
-    pub(super) octets: u64,
-    pub(super) held: Vec<u8>,
-    pub(super) has_bare_lf: bool,
+    /// Octets that came, dots taken off.
+    pub octets: u64,
+    /// Its beginning.
+    pub held: Vec<u8>,
+    /// Whether a line ended by LF alone.
+    pub has_bare_lf: bool,
+}
+
+impl Default for Body {
+    fn default() -> Body {
+        Body { at: At::Start, hash: Sha256::new(), octets: 0, held: Vec::new(), has_bare_lf: false }
+    }
 }
 
 impl Body {
-    pub(super) fn new() -> Body {
-        Body { at: At::Start, hash: Sha256::new(), octets: 0, held: Vec::new(), has_bare_lf: false }
-    }
-
     /// Takes octets; how many of them belong to the message, when it ended among them.
-    pub(super) fn push(&mut self, octets: &[u8]) -> Option<usize> {
+    pub fn push(&mut self, octets: &[u8]) -> Option<usize> {
         let mut out = Vec::with_capacity(octets.len());
         let mut end = None;
         for (index, octet) in octets.iter().copied().enumerate() {
@@ -68,7 +73,8 @@ impl Body {
     }
 
     /// SHA-256 of all, hexadecimal.
-    pub(super) fn sha256(&self) -> String {
+    #[must_use]
+    pub fn sha256(&self) -> String {
         self.hash.clone().finish().iter().map(|octet| format!("{octet:02x}")).collect()
     }
 }
@@ -79,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn whole(octets: &[u8]) -> (Vec<u8>, Option<usize>, bool) {
-        let mut body = Body::new();
+        let mut body = Body::default();
         let end = body.push(octets);
         (body.held, end, body.has_bare_lf)
     }
@@ -105,7 +111,7 @@ mod tests {
                 .map(|line| if line.starts_with('.') { format!(".{line}") } else { line.to_owned() }).collect();
             let sent = format!("{stuffed}.\r\n");
             let cut = cut.min(sent.len());
-            let mut body = Body::new();
+            let mut body = Body::default();
             let mut end = body.push(&sent.as_bytes()[..cut]);
             if end.is_none() {
                 end = body.push(&sent.as_bytes()[cut..]).map(|at| at + cut);

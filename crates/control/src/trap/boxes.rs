@@ -115,6 +115,12 @@ pub enum Act {
     RefuseContent,
     /// Closes in the middle of the first message, then takes it.
     CutData,
+    /// Takes the message, and sends a read receipt.
+    Receipt,
+    /// Takes the message, and sends a delivery report.
+    Report,
+    /// Takes the message, and sends an automatic reply.
+    Reply,
 }
 
 /// One trap.
@@ -141,7 +147,7 @@ const fn door(name: &'static str, door: Door, what: &'static str, cases: &'stati
 }
 
 /// Every trap, in the order of the catalogue.
-pub const TRAPS: [Trap; 21] = [
+pub const TRAPS: [Trap; 24] = [
     usual("nominal", Act::Take, "accepte, et garde TLS, certificat, enveloppe et message", &["OPE-10", "SMA-02"]),
     door("sans-starttls", Door::SansStarttls, "n'annonce pas STARTTLS", &["OPE-11"]),
     door("expire", Door::Expire, "montre un certificat périmé", &["OPE-12"]),
@@ -173,6 +179,9 @@ pub const TRAPS: [Trap; 21] = [
         "colle une fausse réponse à EHLO derrière sa réponse à STARTTLS, en clair",
         &["OPE-18"],
     ),
+    usual("mdn", Act::Receipt, "accepte, et envoie un accusé de lecture", &["ENT-07"]),
+    usual("dsn", Act::Report, "accepte, et envoie un avis de remise", &["OPE-08"]),
+    usual("repondeur", Act::Reply, "accepte, et répond comme un répondeur automatique", &["OPE-08"]),
 ];
 
 impl Trap {

@@ -12,8 +12,9 @@
 //! * only what carries our mark is kept whole: of another message, its hash, its size and the names of its header fields;
 //! * lines, commands, messages, connections and what is kept are bounded as in any server.
 
+pub mod answer;
 pub mod archive;
-mod body;
+pub mod body;
 pub mod boxes;
 mod conn;
 pub mod query;

@@ -59,6 +59,8 @@ pub enum End {
     Limit,
     /// The trap was stopped.
     Stopped,
+    /// An answer of the trap to whoever wrote: the session is its own, towards the operator.
+    Answered,
 }
 
 /// What TLS was.

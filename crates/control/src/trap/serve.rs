@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use openssl::ssl::SslContext;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust::SharedClock;
@@ -14,10 +15,12 @@ use trust::dn::Dn;
 use trust::revocation::Revocation;
 use trust::tls::Anchors;
 
+use super::answer::{MAX_ANSWERS, Route};
 use super::archive::Archive;
 use super::boxes::Door;
 use super::talk;
 use super::tls::{self, Judge, Presented};
+use crate::wire::Shown;
 
 /// Connections at once to all doors.
 const MAX_CONNECTIONS: usize = 300;
@@ -56,6 +59,8 @@ pub struct Settings {
     pub listed: Listed,
     /// Tells the time.
     pub clock: SharedClock,
+    /// Where the answers of the traps that answer go.
+    pub route: Route,
     /// Pause of the slow trap before each answer: [`SLOW`].
     pub slow: Duration,
     /// Where sessions are kept.
@@ -81,6 +86,11 @@ pub(super) struct House {
     pub(super) clock: SharedClock,
     pub(super) slow: Duration,
     pub(super) archive: Arc<Archive>,
+    pub(super) route: Route,
+    /// Who answers: the usual door.
+    pub(super) voice: Option<Voice>,
+    /// Room for answers.
+    pub(super) answers: Arc<Semaphore>,
     counts: Mutex<Counts>,
     callers: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -90,6 +100,12 @@ pub(super) struct House {
 struct Counts {
     tried: HashMap<(&'static str, String), u32>,
     order: VecDeque<(&'static str, String)>,
+}
+
+/// Who answers.
+pub(super) struct Voice {
+    pub(super) host: String,
+    pub(super) shown: Shown,
 }
 
 /// One open door.
@@ -155,19 +171,25 @@ pub fn serve(
     settings: Settings,
     shutdown: &CancellationToken,
 ) -> Result<TaskTracker, TrapError> {
-    let mut rooms = Vec::new();
+    let (mut rooms, mut voice) = (Vec::new(), None);
     for Entrance { door, host, presented, listener } in entrances {
+        if door == Door::Usual {
+            voice = Some(Voice { host: host.clone(), shown: presented.to_show() });
+        }
         let context = tls::context(door, &presented, &settings.anchors);
         let context = context.map_err(|error| TrapError::Tls { door: door.name(), error })?;
         rooms.push((Arc::new(Room { door, host, context }), listener));
     }
-    let Settings { domain, anchors, revocation, listed, clock, slow, archive } = settings;
+    let Settings { domain, anchors, revocation, listed, clock, route, slow, archive } = settings;
     let house = Arc::new(House {
         domain: domain.to_ascii_lowercase(),
         judge: Judge { anchors, revocation, listed },
         clock,
         slow,
         archive,
+        route,
+        voice,
+        answers: Arc::new(Semaphore::new(MAX_ANSWERS)),
         counts: Mutex::default(),
         callers: Mutex::default(),
     });

@@ -3,6 +3,7 @@
 //! A command goes from [`Talk::command`] to the verb; each verb answers, and says whether the session goes on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -10,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::{self, Question};
 use super::body::Body;
 use super::boxes::{Act, Door, Trap};
 use super::conn::Conn;
@@ -44,7 +46,13 @@ const CUTS: u32 = 1;
 const INJECTED: [&str; 4] = ["220 2.0.0 Ready", "250-injecte.piege.invalid", "250-X-INJECTE", "250 SIZE 1"];
 
 /// Serves one connection to its end and keeps what it was.
-pub(super) async fn session(stream: TcpStream, peer: IpAddr, room: &Room, house: &House, shutdown: CancellationToken) {
+pub(super) async fn session(
+    stream: TcpStream,
+    peer: IpAddr,
+    room: &Room,
+    house: &Arc<House>,
+    shutdown: CancellationToken,
+) {
     // Answers are small; a failure only slows.
     let _ = stream.set_nodelay(true);
     let seq = match house.archive.number() {
@@ -86,7 +94,7 @@ struct Talk<'a> {
     conn: Conn,
     session: Session,
     room: &'a Room,
-    house: &'a House,
+    house: &'a Arc<House>,
     /// Whether EHLO or HELO was said, inside TLS once it is up.
     is_greeted: bool,
     /// Whether MAIL was said and its message not yet: the last transaction is under way.
@@ -315,7 +323,7 @@ impl Talk<'_> {
             tokio::time::sleep(self.house.slow).await;
         }
         self.conn.say(&["354 Allez-y"]).await?;
-        let mut body = Body::new();
+        let mut body = Body::default();
         loop {
             let octets = match self.conn.octets().await {
                 Ok(octets) => octets,
@@ -352,10 +360,38 @@ impl Talk<'_> {
             None
         };
         let answer = refusal.unwrap_or("250 2.0.0 Ok, gardé");
+        let fields = reading::fields(&body.held);
         if !self.finish(body, true, refusal.is_none(), answer, true).await {
             return self.conn.say(&["451 4.3.0 Plus tard"]).await;
         }
+        if refusal.is_none() {
+            self.answer(&acts, &fields);
+        }
         self.conn.say(&[&plain(answer)]).await
+    }
+
+    /// Has the traps that answer do so, once for each run.
+    fn answer(&self, acts: &[(&'static str, Act, String)], fields: &[(String, String)]) {
+        let Some(transaction) = self.session.transactions.last() else { return };
+        for (name, act, run) in acts {
+            let Some(trap) = Trap::named(name).filter(|_| matches!(act, Act::Receipt | Act::Report | Act::Reply))
+            else {
+                continue;
+            };
+            let of = |to: &&record::Recipient| to.trap.as_deref() == Some(*name);
+            let address = transaction.to.iter().find(of).map(|to| to.address.clone()).unwrap_or_default();
+            let (from, run, fields) = (transaction.from.clone(), run.clone(), fields.to_vec());
+            let question = Question { trap, address, from, run, fields };
+            if !question.may_be_answered() || self.house.count(name, &question.run) > 0 {
+                continue;
+            }
+            let Ok(room) = self.house.answers.clone().try_acquire_owned() else { continue };
+            let house = self.house.clone();
+            tokio::spawn(async move {
+                answer::answer(question, house).await;
+                drop(room);
+            });
+        }
     }
 
     /// Notes a message, and keeps it when `is_kept`: false when that could not be done.

@@ -56,6 +56,7 @@ impl Traps {
             revocation: Arc::new(revocation),
             listed: Arc::new(|_| Some(vec!["alpha.test".to_owned()])),
             clock: SystemClock::shared(),
+            route: Arc::new(|_| None),
             slow: Duration::from_millis(300),
             archive: archive.clone(),
         };

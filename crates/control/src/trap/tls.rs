@@ -27,6 +27,7 @@ use super::boxes::Door;
 use super::record::{Certificate, Sheet};
 use crate::tls::starttls::shown;
 use crate::tls::words::Suite;
+use crate::wire::Shown;
 
 /// The six suites of Référentiel #2, as a good server of the trust space has them.
 const SIX: &str = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:\
@@ -77,6 +78,11 @@ impl Presented {
     #[must_use]
     pub fn new(chain: Vec<X509>, key: PKey<Private>) -> Presented {
         Presented { chain, key }
+    }
+
+    /// The same, to be shown by a client.
+    pub(super) fn to_show(&self) -> Shown {
+        Shown::of(self.chain.clone(), self.key.clone())
     }
 
     /// Its name; none when it has no proper one.

@@ -59,6 +59,11 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// From what was read already: the certificate first.
+    pub(crate) fn of(chain: Vec<X509>, key: PKey<Private>) -> Shown {
+        Shown { chain, key }
+    }
+
     /// From the files of a job.
     ///
     /// # Errors
