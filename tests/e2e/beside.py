@@ -73,6 +73,8 @@ class Beside(Space):
         changes["listen.mx"] = f'"{entry["mx"]["host"]}:{self.relay_port}"'
         changes["monitoring.listen"] = '"127.0.0.1:0"'
         changes["relay.port"] = self.relay_port
+        # A sandbox gives up soon on servers that cannot be trusted; here the default counts, unless told.
+        changes["relay.distrust_seconds"] = None
         # The last line of the table, with what the sandbox leaves to the default.
         changes["relay.first_retry_seconds"] = "\n".join(
             [str(self.relay["first_retry_seconds"])]
