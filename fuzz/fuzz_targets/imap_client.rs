@@ -45,7 +45,10 @@ fuzz_target!(|input: &[u8]| {
 
 fn check(untagged: Untagged) {
     match untagged {
-        Untagged::List(listed) => assert!(!listed.name.contains(char::is_control), "a name never ends our command"),
+        Untagged::List(listed) | Untagged::OddList(listed) => {
+            assert!(!listed.name.contains(char::is_control), "a name never ends our command");
+            assert!(!listed.raw.contains(char::is_control), "a name never ends our command");
+        }
         Untagged::Search(mut uids) => {
             uids.retain(|uid| *uid > 0);
             uids.sort_unstable();

@@ -10,21 +10,34 @@ use super::{ClientError, Code, Command, Connection, READ};
 /// Messages up to this size are sent without asking: a refusal costs less than the wait.
 const AT_ONCE: u64 = 64 * 1024;
 
+/// A message that is put into a folder.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Appended<'a> {
+    /// Its flags.
+    pub flags: &'a [&'a str],
+    /// INTERNALDATE; now when absent.
+    pub date: Option<Moment>,
+    /// Its octets.
+    pub size: u64,
+    /// Its header holds UTF-8 outside encoded words. With UTF8=ACCEPT enabled that must be said (RFC 6855 §4); without, the server
+    /// takes the octets as they are or refuses them.
+    pub utf8_header: bool,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    /// Puts a message of `size` octets into a folder; gives its UID and the folder's UIDVALIDITY where the server tells (UIDPLUS).
-    /// `begun` is set when octets of the message may have reached the server: from then on it may be there whatever happens.
+    /// Puts a message into a folder; gives its UID and the folder's UIDVALIDITY where the server tells (UIDPLUS). `begun` is set when
+    /// octets of the message may have reached the server: from then on it may be there whatever happens.
     ///
     /// # Errors
     /// [`ClientError::Source`] when there are fewer octets, or the connection's.
     pub async fn append(
         &mut self,
         folder: &str,
-        flags: &[&str],
-        date: Option<Moment>,
-        size: u64,
+        message: &Appended<'_>,
         source: &mut (dyn AsyncRead + Unpin + Send),
         begun: &mut bool,
     ) -> Result<Option<(u32, u32)>> {
+        let Appended { flags, date, size, utf8_header } = *message;
         if let Some(limit) = self.capabilities.value("APPENDLIMIT").and_then(|limit| limit.parse().ok())
             && size > limit
         {
@@ -38,7 +51,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             command = command.text(&format!("\"{}\" ", format_imap_date_time(date)));
         }
         let at_once = size <= AT_ONCE && self.capabilities.has("LITERAL+");
-        let tag = self.begin(&command, &announce(size, at_once)).await?;
+        // literal8 of RFC 3516.
+        let (before, after) = if utf8_header && self.utf8 { ("UTF8 (~", ")") } else { ("", "") };
+        let tag = self.begin(&command.text(before), &announce(size, at_once)).await?;
         if !at_once {
             self.permission(Self::tag_number(tag), "APPEND").await?;
         }
@@ -54,6 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             self.reader.send(&buffer[..read]).await?;
             left -= read as u64;
         }
+        self.reader.send(after.as_bytes()).await?;
         self.reader.send(b"\r\n").await?;
         self.reader.flush().await?;
         let told = self.complete(tag, &mut |_| {}).await?;

@@ -1,4 +1,5 @@
-//! AUTHENTICATE: XOAUTH2 and EXTERNAL, with and without initial response (RFC 4959), and never LOGIN.
+//! AUTHENTICATE: XOAUTH2 and EXTERNAL, with and without initial response (RFC 4959). For other servers, whose mail is brought here,
+//! a password by PLAIN (RFC 4616) or LOGIN.
 //!
 //! A refusal of XOAUTH2 comes in two styles: a challenge with base64 JSON, answered by an empty line, then NO; or NO at once. Both
 //! give the same [`ClientError::Refused`].
@@ -28,6 +29,13 @@ pub enum Sasl<'s> {
         /// The mailbox asked for; empty: the one of the certificate.
         authorization: &'s str,
     },
+    /// A password. No operator of the trust space takes one.
+    Plain {
+        /// Who.
+        user: &'s str,
+        /// The password.
+        password: &'s str,
+    },
 }
 
 impl Sasl<'_> {
@@ -37,6 +45,7 @@ impl Sasl<'_> {
         match self {
             Sasl::XOAuth2 { .. } => "XOAUTH2",
             Sasl::External { .. } => "EXTERNAL",
+            Sasl::Plain { .. } => "PLAIN",
         }
     }
 
@@ -45,6 +54,7 @@ impl Sasl<'_> {
         let plain = Zeroizing::new(match self {
             Sasl::XOAuth2 { user, token } => format!("user={user}\x01auth=Bearer {token}\x01\x01"),
             Sasl::External { authorization } => (*authorization).to_owned(),
+            Sasl::Plain { user, password } => format!("\0{user}\0{password}"),
         });
         Zeroizing::new(STANDARD.encode(plain.as_bytes()))
     }
@@ -101,6 +111,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Response::Untagged(Untagged::Status(_) | Untagged::Capability(_)) => {}
                 Response::Untagged(_) => {}
             }
+        }
+        self.entered().await
+    }
+
+    /// LOGIN, for a server that has a password and no PLAIN. Only under TLS.
+    ///
+    /// # Errors
+    /// [`ClientError::NoMechanism`] where the server says that it takes none, or as [`Connection::authenticate`].
+    pub async fn login(&mut self, user: &str, password: &str) -> Result<()> {
+        if self.capabilities.has("LOGINDISABLED") {
+            return Err(ClientError::NoMechanism("LOGIN"));
+        }
+        let known = std::mem::take(&mut self.capabilities);
+        let command = Command::new("LOGIN").text(" ").string(user).text(" ").string(password);
+        if let Err(error) = self.run(&command, &mut |_| {}).await {
+            self.capabilities = known;
+            return Err(error);
         }
         self.entered().await
     }

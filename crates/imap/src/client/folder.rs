@@ -13,6 +13,8 @@ use super::{ClientError, Code, Command, Connection, MAX_FOLDERS, Take, Untagged}
 pub struct Listed {
     /// In Unicode.
     pub name: String,
+    /// As the server writes it.
+    pub raw: String,
     /// What separates levels.
     pub separator: Option<char>,
     /// `\HasNoChildren`, `\Sent`…
@@ -26,15 +28,22 @@ impl Listed {
         self.flags.iter().any(|f| f.eq_ignore_ascii_case(flag))
     }
 
-    /// After `LIST `. None for a name that cannot be asked for again: with a control character, or not in its one proper form.
-    pub(super) fn read(cursor: &mut Cursor<'_>, utf8: bool) -> Result<Option<Listed>> {
+    /// After `LIST `. None for a name that cannot be asked for again: with a control character, or not in UTF-8.
+    pub(super) fn read(cursor: &mut Cursor<'_>, utf8: bool) -> Result<Option<Untagged>> {
         let flags = cursor.flags()?;
         cursor.spaces();
         let separator = cursor.nstring()?;
         cursor.spaces();
-        let name = folder_name(&cursor.astring()?, utf8);
+        let octets = cursor.astring()?;
         let separator = separator.and_then(|s| std::str::from_utf8(&s).ok()?.chars().next());
-        Ok(name.map(|name| Listed { name, separator, flags }))
+        let raw = std::str::from_utf8(&octets).ok().filter(|raw| !raw.chars().any(char::is_control));
+        Ok(raw.map(|raw| {
+            let listed = |name: String| Listed { name, raw: raw.to_owned(), separator, flags };
+            match folder_name(&octets, utf8) {
+                Some(name) => Untagged::List(listed(name)),
+                None => Untagged::OddList(listed(raw.to_owned())),
+            }
+        }))
     }
 }
 

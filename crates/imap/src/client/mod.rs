@@ -4,13 +4,13 @@
 //! * [`ResponseReader`] cuts the stream into responses, literals inside, under hard limits; a body may stream instead;
 //! * [`parse`] gives a typed [`Response`];
 //! * [`Connection`] sends [`Command`]s, pairs them with their answers and hands over every untagged response, asked for or not;
-//! * [`open`] begins with STARTTLS; [`Connection::authenticate`] does XOAUTH2 and EXTERNAL.
+//! * [`open`] begins with STARTTLS; [`Connection::authenticate`] does XOAUTH2 and EXTERNAL, and PLAIN or LOGIN.
 //!
 //! Invariants:
 //! * memory is bounded by the limits below whatever the server sends, grows as octets come and not as they are announced, and
 //!   nothing recurses on what is read;
 //! * nothing the server said before TLS is believed after it, no octet read before it survives it, and nothing is authenticated
-//!   before it (LPS-NOPLAIN); LOGIN does not exist here;
+//!   before it (LPS-NOPLAIN); passwords are for bringing mail from other servers only, never for a BAL;
 //! * no untagged response is dropped between the socket and the caller;
 //! * no name, flag or text given by a caller or by the server can end a command and begin another;
 //! * every wait has an end: [`Patience`].
@@ -37,6 +37,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 
+pub use append::Appended;
 pub use authenticate::Sasl;
 pub use body::Wanted;
 pub use capabilities::Capabilities;
@@ -47,7 +48,7 @@ pub use error::{ClientError, Status, Told};
 pub use fetch::{Fetched, Section};
 pub use folder::{Counts, Listed, Resync, Selected};
 pub use message::uid_sets;
-pub use open::open;
+pub use open::{open, starttls};
 pub use reader::{Patience, Piece, ResponseReader};
 pub use response::{Response, Untagged, parse};
 pub use structure::Part;

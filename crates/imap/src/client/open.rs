@@ -18,6 +18,21 @@ pub async fn open<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let stream = starttls(stream, patience).await?;
+    let tls = connector.connect(host, stream).await.map_err(ClientError::Tls)?;
+    let mut connection = Connection::new(tls, patience);
+    connection.ask_capabilities().await?;
+    Ok(connection)
+}
+
+/// The same as far as the handshake, which whoever has a TLS of their own makes over what is given back. Nothing read before is left.
+///
+/// # Errors
+/// As [`open`].
+pub async fn starttls<S>(stream: S, patience: Patience) -> Result<S, ClientError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let mut plain = Connection::new(stream, patience);
     let greeting = plain.greeting().await?;
     if greeting.status == Status::PreAuth {
@@ -35,9 +50,5 @@ where
         Err(ClientError::Refused { .. }) => return Err(ClientError::NoStartTls),
         Err(error) => return Err(error),
     }
-    let stream = plain.reader.into_inner()?;
-    let tls = connector.connect(host, stream).await.map_err(ClientError::Tls)?;
-    let mut connection = Connection::new(tls, patience);
-    connection.ask_capabilities().await?;
-    Ok(connection)
+    plain.reader.into_inner()
 }

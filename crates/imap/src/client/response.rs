@@ -36,6 +36,8 @@ pub enum Untagged {
     Enabled(Vec<String>),
     /// LIST or LSUB.
     List(Listed),
+    /// The same of a name that is not in its one proper form: it can be asked for as it is written only.
+    OddList(Listed),
     /// STATUS.
     Counts(Counts),
     /// FLAGS.
@@ -96,7 +98,7 @@ fn read(response: &Bytes, utf8: bool) -> Result<Response> {
         "CAPABILITY" => Untagged::Capability(Capabilities::new(words(&mut cursor)?)),
         "ENABLED" => Untagged::Enabled(words(&mut cursor)?.into_iter().map(str::to_ascii_uppercase).collect()),
         "LIST" | "LSUB" => match Listed::read(&mut cursor, utf8)? {
-            Some(listed) => Untagged::List(listed),
+            Some(listed) => listed,
             None => Untagged::Other(word),
         },
         "STATUS" => Untagged::Counts(Counts::read(&mut cursor, utf8)?),

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use imap::client::{ClientError, Command};
+use imap::client::{Appended, ClientError, Command};
 use mail::date::Moment;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
@@ -53,7 +53,10 @@ impl Session {
         let mut head = Vec::new();
         content.reader().take(HEAD as u64).read_to_end(&mut head).map_err(SessionError::Source)?;
         let id = mail::header::find(&head, "Message-ID").filter(|id| !id.is_empty());
-        let done = self.put(folder, flags, date, content, id.as_deref()).await;
+        // RFC 6855 §4: said only where it is so.
+        let header = &head[..mail::header::end(&head).unwrap_or(head.len())];
+        let utf8_header = !header.is_ascii() && std::str::from_utf8(header).is_ok();
+        let done = self.put(folder, flags, date, (content, utf8_header), id.as_deref()).await;
         let request = format!("APPEND {folder}, {} octets", content.len());
         self.opener().trace(Action::Mark, request, done.as_ref().err(), id);
         done
@@ -64,7 +67,7 @@ impl Session {
         folder: &str,
         flags: &[&str],
         date: Option<OffsetDateTime>,
-        content: &Content,
+        (content, utf8_header): (&Content, bool),
         id: Option<&str>,
     ) -> Result<Option<u32>, SessionError> {
         let moment =
@@ -92,7 +95,8 @@ impl Session {
             }
             let mut reader = Blocking(content.reader());
             let client = &mut guard.link().client;
-            match client.append(folder, flags, moment, content.len(), &mut reader, &mut begun).await {
+            let message = Appended { flags, date: moment, size: content.len(), utf8_header };
+            match client.append(folder, &message, &mut reader, &mut begun).await {
                 Ok(put) => {
                     guard.kept();
                     let uid = put.map(|(_, uid)| uid);

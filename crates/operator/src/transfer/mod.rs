@@ -3,7 +3,7 @@
 //! * [`letter`]: a message with what is known beside its octets, and how it travels between the command and the server;
 //! * [`receive`]: letters into a mailbox; [`give`]: a mailbox as letters;
 //! * [`maildir`], [`mbox`], [`remote`]: where letters come from or go to; [`text`]: line ends;
-//! * [`tree`]: files that others may write; [`response`]: what another server says;
+//! * [`tree`]: files that others may write;
 //! * [`journal`]: what is done already, so that an import goes on where it stopped;
 //! * [`http`]: the same over the server's admin socket, for a mailbox that is in use.
 //!
@@ -20,7 +20,6 @@ pub mod maildir;
 pub mod mbox;
 pub mod receive;
 pub mod remote;
-pub mod response;
 mod text;
 mod tree;
 

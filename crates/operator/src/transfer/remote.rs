@@ -1,30 +1,29 @@
 //! Another IMAP server as a source: every folder, by UID, with flags and dates, read without marking anything.
 //!
-//! Blocking. TLS from the first octet or by STARTTLS, never without; the certificate is checked against the system's authorities or a
-//! file of one's own. What the server sends is bounded: lines, nesting, literals.
+//! Blocking, over [`imap::client`], whose limits bound what the server sends. TLS from the first octet or by STARTTLS, never without;
+//! the certificate is checked against the system's authorities or a file of one's own: such a server is outside the trust space.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
-use openssl::base64::encode_block;
-use openssl::ssl::{SslConnector, SslMethod, SslStream};
+use imap::client::{self, ClientError, Code, Command, Connection, Fetched, Listed, Patience, Sasl, Untagged, Wanted};
+use openssl::ssl::{SslConnector, SslMethod};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio_openssl::SslStream;
 use zeroize::Zeroizing;
 
 use super::letter::{Key, Letter, Post};
-use super::response::{Folder, Listed, Responses, Token, body, fetched, listed_folder, quoted, text, value_after};
 use super::{Given, MAX_MESSAGE, Result, Source, TransferError};
 
-/// Responses to one command: the folders or the messages asked for, and as many unasked.
-const MAX_RESPONSES: usize = 250_000;
-/// Folders of one mailbox: far more than anybody has.
-const MAX_FOLDERS: usize = 100_000;
-/// Silence after which a server is given up.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(30);
+/// Old servers under load are slow: they are given more than a BAL's, and an hour to answer one command.
+const PATIENCE: Patience =
+    Patience { silence: Duration::from_secs(120), answer: Duration::from_secs(3600), more: Duration::from_secs(16) };
 /// Messages whose flags are asked at once.
-const LISTED: u32 = 5000;
+const LISTED: usize = 5000;
 
 /// How TLS begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,28 +50,38 @@ pub struct Account {
     pub password: Zeroizing<String>,
 }
 
-/// A connection.
-struct Connection {
-    place: String,
-    responses: Responses<SslStream<TcpStream>>,
-    tag: u32,
-}
+type Client = Connection<SslStream<TcpStream>>;
 
 /// A mailbox elsewhere.
 pub struct Remote {
     source: String,
-    connection: Connection,
-    folders: std::vec::IntoIter<Folder>,
+    place: String,
+    /// Of this source alone: whoever reads it waits.
+    runtime: Runtime,
+    client: Client,
+    folders: std::vec::IntoIter<Listed>,
+    /// Folders that cannot be asked for: told of first.
+    unreadable: Vec<String>,
     current: Option<Current>,
     expected: u64,
 }
 
+/// The folder that is open.
 struct Current {
     name: String,
     validity: u32,
-    next: u32,
-    end: u32,
-    listed: std::vec::IntoIter<Listed>,
+    /// Sets of UIDs, and the messages of the first.
+    windows: std::vec::IntoIter<String>,
+    listed: std::vec::IntoIter<Message>,
+}
+
+/// A message as it is listed.
+struct Message {
+    uid: u32,
+    flags: Vec<String>,
+    /// INTERNALDATE, seconds since 1970.
+    date: i64,
+    size: u64,
 }
 
 impl Remote {
@@ -81,33 +90,83 @@ impl Remote {
     /// # Errors
     /// [`TransferError::Remote`] with what the server or TLS said.
     pub fn open(account: &Account) -> Result<Self> {
-        let mut connection = Connection::open(account)?;
-        let mut folders = Vec::new();
-        connection.command("LIST \"\" \"*\"", |response| folders.extend(listed_folder(&response)))?;
-        if folders.len() > MAX_FOLDERS {
-            return Err(connection.error(format!("more than {MAX_FOLDERS} folders")));
-        }
+        let place = format!("{}:{}", account.host, account.port);
+        let failed = |why: String| TransferError::Remote(place.clone(), why);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| failed(e.to_string()))?;
+        let (client, mut folders, unreadable, expected) = runtime.block_on(async {
+            let mut client = connect(account).await.map_err(&failed)?;
+            let (folders, unreadable) = folders(&mut client).await.map_err(|e| failed(e.to_string()))?;
+            let mut expected: u64 = 0;
+            for folder in &folders {
+                let command = Command::new("STATUS").text(" ").string(&folder.raw).text(" (MESSAGES)");
+                let take = &mut |untagged| {
+                    if let Untagged::Counts(counts) = untagged {
+                        expected = expected.saturating_add(u64::from(counts.messages.unwrap_or(0)));
+                    }
+                };
+                client.run(&command, take).await.map_err(|e| failed(e.to_string()))?;
+            }
+            Ok::<_, TransferError>((client, folders, unreadable, expected))
+        })?;
         folders.sort_by(|a, b| (a.name != "INBOX", &a.name).cmp(&(b.name != "INBOX", &b.name)));
-        let mut expected: u64 = 0;
-        for folder in &folders {
-            connection.command(&format!("STATUS {} (MESSAGES)", quoted(&folder.raw)), |response| {
-                expected = expected.saturating_add(value_after(&response, "MESSAGES").unwrap_or(0));
-            })?;
-        }
         let source = format!("imap://{}@{}:{}", account.user, account.host, account.port);
-        Ok(Remote { source, connection, folders: folders.into_iter(), current: None, expected })
+        let folders = folders.into_iter();
+        Ok(Remote { source, place, runtime, client, folders, unreadable, current: None, expected })
     }
 
-    fn begin(&mut self, folder: Folder) -> Result<()> {
-        let (mut validity, mut next) = (1, 1);
-        self.connection.command(&format!("EXAMINE {}", quoted(&folder.raw)), |response| {
-            let number = |word| value_after(&response, word).and_then(|n| u32::try_from(n).ok());
-            validity = number("[UIDVALIDITY").unwrap_or(validity);
-            next = number("[UIDNEXT").unwrap_or(next);
-        })?;
-        self.current =
-            Some(Current { name: folder.name, validity, next: 1, end: next, listed: Vec::new().into_iter() });
+    fn error(&self, error: &ClientError) -> TransferError {
+        TransferError::Remote(self.place.clone(), error.to_string())
+    }
+
+    fn begin(&mut self, folder: &Listed) -> Result<()> {
+        let mut validity = 1;
+        let command = Command::new("EXAMINE").text(" ").string(&folder.raw);
+        let client = &mut self.client;
+        let opened = self.runtime.block_on(async {
+            let take = &mut |untagged| {
+                if let Untagged::Status(told) = untagged
+                    && let Some(Code::UidValidity(told)) = told.code
+                {
+                    validity = told;
+                }
+            };
+            client.run(&command, take).await?;
+            client.uid_search(|command| command.text(" ALL"), false).await
+        });
+        let uids = opened.map_err(|e| self.error(&e))?;
+        let windows: Vec<String> = uids.chunks(LISTED).flat_map(|window| client::uid_sets(window, LISTED)).collect();
+        let (windows, listed) = (windows.into_iter(), Vec::new().into_iter());
+        self.current = Some(Current { name: unicode(folder), validity, windows, listed });
         Ok(())
+    }
+
+    fn list(&mut self, window: &str) -> Result<Vec<Message>> {
+        let mut listed = Vec::new();
+        let take = &mut |uid, fetched: Fetched| {
+            // No more than was asked for, however often it is said.
+            if listed.len() < LISTED {
+                let date = fetched.internal_date.map_or(0, |moment| moment.unix);
+                let (flags, size) = (fetched.flags.unwrap_or_default(), fetched.size.unwrap_or(0));
+                listed.push(Message { uid, flags, date, size });
+            }
+        };
+        let work = self.client.uid_fetch(window, "(UID FLAGS INTERNALDATE RFC822.SIZE)", "", take);
+        self.runtime.block_on(work).map_err(|e| self.error(&e))?;
+        listed.sort_by_key(|message| message.uid);
+        listed.dedup_by_key(|message| message.uid);
+        Ok(listed)
+    }
+
+    /// A message; none when it is gone.
+    fn fetch(&mut self, uid: u32) -> Result<Option<Vec<u8>>> {
+        let mut octets = Vec::new();
+        let wanted = Wanted { uid, from: 0, limit: MAX_MESSAGE };
+        match self.runtime.block_on(self.client.message(wanted, &mut octets, &mut 0)) {
+            Ok(()) => Ok(Some(octets)),
+            Err(ClientError::Missing) => Ok(None),
+            Err(error) => Err(self.error(&error)),
+        }
     }
 }
 
@@ -117,159 +176,125 @@ impl Source for Remote {
     }
 
     fn next(&mut self, known: &dyn Fn(&Key) -> bool) -> Result<Option<Given>> {
+        if let Some(name) = self.unreadable.pop() {
+            let why = "the server writes its name so that it cannot be asked for";
+            return Ok(Some(Given::Skipped(format!("folder {name}"), why.into())));
+        }
         loop {
             let Some(current) = &mut self.current else {
                 match self.folders.next() {
-                    Some(folder) => self.begin(folder)?,
+                    Some(folder) => self.begin(&folder)?,
                     None => {
-                        let _ = self.connection.command("LOGOUT", |_| {});
+                        // BYE is what is expected.
+                        let _ = self.runtime.block_on(self.client.run(&Command::new("LOGOUT"), &mut |_| {}));
                         return Ok(None);
                     }
                 }
                 continue;
             };
             let Some(message) = current.listed.next() else {
-                if current.next >= current.end {
-                    self.current = None;
-                    continue;
+                match current.windows.next() {
+                    None => self.current = None,
+                    Some(window) => {
+                        let listed = self.list(&window)?.into_iter();
+                        self.current.as_mut().expect("a folder is open").listed = listed;
+                    }
                 }
-                let last = current.next.saturating_add(LISTED - 1).min(current.end);
-                let command = format!("UID FETCH {}:{last} (UID FLAGS INTERNALDATE RFC822.SIZE)", current.next);
-                let asked = current.next..=last;
-                let mut listed: Vec<Listed> = Vec::new();
-                self.connection.command(&command, |response| {
-                    let message = fetched(&response).filter(|m| asked.contains(&m.uid));
-                    // No more than was asked for, however often it is said.
-                    listed.extend(message.filter(|_| listed.len() < LISTED as usize));
-                })?;
-                listed.sort_by_key(|l| l.uid);
-                listed.dedup_by_key(|l| l.uid);
-                current.next = last.saturating_add(1);
-                current.listed = listed.into_iter();
                 continue;
             };
-            let key = Key::of(&self.source, &current.name, &format!("{}.{}", current.validity, message.uid));
+            let (folder, validity) = (current.name.clone(), current.validity);
+            let key = Key::of(&self.source, &folder, &format!("{validity}.{}", message.uid));
             if known(&key) {
                 return Ok(Some(Given::Known));
             }
-            let place = format!("{} UID {}", current.name, message.uid);
+            let place = format!("{folder} UID {}", message.uid);
             if message.size > MAX_MESSAGE {
                 return Ok(Some(Given::Skipped(place, "larger than any mailbox takes".into())));
             }
-            let mut octets = None;
-            self.connection.command(&format!("UID FETCH {} (BODY.PEEK[])", message.uid), |response| {
-                octets = octets.take().or_else(|| body(&response));
-            })?;
-            let Some(octets) = octets else {
+            let Some(octets) = self.fetch(message.uid)? else {
                 return Ok(Some(Given::Skipped(place, "the server did not give it (expunged meanwhile?)".into())));
             };
-            let octets: Bytes = super::text::with_crlf(&octets).into_owned().into();
+            let octets: bytes::Bytes = super::text::with_crlf(&octets).into_owned().into();
             if octets.is_empty() {
                 return Ok(Some(Given::Skipped(place, "an empty message".into())));
             }
-            let letter = Letter {
-                folder: current.name.clone(),
-                flags: message.flags,
-                date: message.date,
-                key,
-                size: octets.len() as u64,
-            };
+            let size = octets.len() as u64;
+            let letter = Letter { folder, flags: message.flags, date: message.date, key, size };
             return Ok(Some(Given::Post(Box::new(Post { letter, octets }))));
         }
     }
 }
 
-impl Connection {
-    fn open(account: &Account) -> Result<Self> {
-        let place = format!("{}:{}", account.host, account.port);
-        let remote = |why: String| TransferError::Remote(place.clone(), why);
-        let io = |e: std::io::Error| remote(e.to_string());
-        let mut tcp = TcpStream::connect((account.host.as_str(), account.port)).map_err(io)?;
-        tcp.set_read_timeout(Some(PATIENCE)).map_err(io)?;
-        tcp.set_write_timeout(Some(PATIENCE)).map_err(io)?;
-        if account.tls == Tls::StartTls {
-            plain_line(&mut tcp).map_err(io)?;
-            tcp.write_all(b"s STARTTLS\r\n").map_err(io)?;
-            let answer = plain_line(&mut tcp).map_err(io)?;
-            if !answer.starts_with("s OK") {
-                return Err(remote(format!("it refuses STARTTLS: {answer}")));
+/// The folders that hold messages, and the names of those that cannot be asked for.
+async fn folders(client: &mut Client) -> std::result::Result<(Vec<Listed>, Vec<String>), ClientError> {
+    let (mut folders, mut unreadable) = (Vec::new(), Vec::new());
+    let take = &mut |untagged| match untagged {
+        Untagged::List(listed) | Untagged::OddList(listed) if folders.len() <= client::MAX_FOLDERS => {
+            if !listed.has("\\Noselect") && !listed.has("\\NonExistent") {
+                folders.push(listed);
             }
         }
-        let mut connector = SslConnector::builder(SslMethod::tls_client()).map_err(|e| remote(e.to_string()))?;
-        if let Some(file) = &account.authorities {
-            connector.set_ca_file(file).map_err(|e| remote(format!("{}: {e}", file.display())))?;
+        Untagged::Other(word) if word == "LIST" && unreadable.len() < 100 => {
+            unreadable.push(format!("number {}", folders.len() + unreadable.len() + 1));
         }
-        let stream = connector.build().connect(&account.host, tcp).map_err(|e| {
-            remote(format!("{e} (its certificate is checked; give the authority that signed it with --ca)"))
-        })?;
-        let mut connection = Connection { place: place.clone(), responses: Responses::new(stream), tag: 0 };
-        if account.tls == Tls::Implicit {
-            connection.response()?;
-        }
-        let login = Zeroizing::new(format!("\0{}\0{}", account.user, &*account.password));
-        let command = Zeroizing::new(format!("AUTHENTICATE PLAIN {}", encode_block(login.as_bytes())));
-        let mut initial = false;
-        connection.command("CAPABILITY", |response| {
-            initial |= response.iter().any(|t| matches!(t, Token::Atom(a) if a.eq_ignore_ascii_case("SASL-IR")));
-        })?;
-        if initial {
-            connection.command(&command, |_| {})?;
-        } else {
-            let command = Zeroizing::new(format!("LOGIN {} {}", quoted(&account.user), quoted(&account.password)));
-            connection.command(&command, |_| {})?;
-        }
-        Ok(connection)
-    }
+        _ => {}
+    };
+    client.run(&Command::new("LIST").text(" \"\" \"*\""), take).await?;
+    if folders.len() > client::MAX_FOLDERS { Err(ClientError::TooMuch("folders")) } else { Ok((folders, unreadable)) }
+}
 
-    fn error(&self, why: impl Into<String>) -> TransferError {
-        TransferError::Remote(self.place.clone(), why.into())
-    }
-
-    /// The next response.
-    fn response(&mut self) -> Result<Vec<Token>> {
-        self.responses.response().map_err(|e| self.error(e.to_string()))
-    }
-
-    /// Sends a command and hands over its untagged responses, each as it comes: none is kept here.
-    fn command(&mut self, command: &str, mut take: impl FnMut(Vec<Token>)) -> Result<()> {
-        self.tag += 1;
-        let tag = format!("v{}", self.tag);
-        let line = Zeroizing::new(format!("{tag} {command}\r\n"));
-        self.responses.send(line.as_bytes()).map_err(|e| self.error(e.to_string()))?;
-        for _ in 0..MAX_RESPONSES {
-            let response = self.response()?;
-            match response.first() {
-                Some(Token::Atom(first)) if *first == tag => {
-                    let ok = matches!(response.get(1), Some(Token::Atom(a)) if a.eq_ignore_ascii_case("OK"));
-                    let words: Vec<String> = response[1..].iter().map(text).collect();
-                    // Never the command itself: it may hold the password.
-                    let verb = command.split(' ').next().unwrap_or_default();
-                    return if ok { Ok(()) } else { Err(self.error(format!("{verb}: {}", words.join(" ")))) };
-                }
-                Some(Token::Atom(first)) if first == "*" => {
-                    if matches!(response.get(1), Some(Token::Atom(a)) if a.eq_ignore_ascii_case("BYE"))
-                        && command != "LOGOUT"
-                    {
-                        let words: Vec<String> = response[1..].iter().map(text).collect();
-                        return Err(self.error(words.join(" ")));
-                    }
-                    take(response);
-                }
-                _ => {}
-            }
-        }
-        Err(self.error("it answers one command without end"))
+/// In Unicode, levels separated by `/`.
+fn unicode(folder: &Listed) -> String {
+    match folder.separator {
+        Some('/') | None => folder.name.clone(),
+        // A slash in a name of a server that separates with something else.
+        Some(other) => folder.name.replace('/', "_").replace(other, "/"),
     }
 }
 
-fn plain_line(tcp: &mut TcpStream) -> std::io::Result<String> {
-    let mut line = Vec::new();
-    let mut octet = [0];
-    while line.last() != Some(&b'\n') && line.len() < 8192 {
-        if tcp.read(&mut octet)? == 0 {
-            break;
-        }
-        line.push(octet[0]);
+async fn connect(account: &Account) -> std::result::Result<Client, String> {
+    let words = |e: &dyn std::error::Error| e.to_string();
+    let dialled = TcpStream::connect((account.host.as_str(), account.port));
+    let tcp = tokio::time::timeout(CONNECT, dialled).await.map_err(|_| "it does not answer".to_owned())?;
+    let mut tcp = tcp.map_err(|e| words(&e))?;
+    if account.tls == Tls::StartTls {
+        tcp = client::starttls(tcp, PATIENCE).await.map_err(|e| words(&e))?;
     }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).map_err(|e| words(&e))?;
+    if let Some(file) = &account.authorities {
+        connector.set_ca_file(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let ssl = connector.build().configure().and_then(|c| c.into_ssl(&account.host)).map_err(|e| words(&e))?;
+    let mut tls = SslStream::new(ssl, tcp).map_err(|e| words(&e))?;
+    let shaken = tokio::time::timeout(PATIENCE.silence, Pin::new(&mut tls).connect()).await;
+    shaken
+        .map_err(|_| "it does not answer".to_owned())?
+        .map_err(|e| format!("{e} (its certificate is checked; give the authority that signed it with --ca)"))?;
+    let mut client = Connection::new(tls, PATIENCE);
+    if account.tls == Tls::Implicit {
+        client.greeting().await.map_err(|e| words(&e))?;
+    }
+    client.ask_capabilities().await.map_err(|e| words(&e))?;
+    let (user, password) = (account.user.as_str(), account.password.as_str());
+    let entered = match client.capabilities().offers("PLAIN") {
+        true => client.authenticate(&Sasl::Plain { user, password }).await,
+        false => client.login(user, password).await,
+    };
+    entered.map_err(|e| words(&e))?;
+    Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_servers() {
+        let listed =
+            |name: &str, separator| Listed { name: name.into(), raw: name.into(), separator, flags: Vec::new() };
+        assert_eq!(unicode(&listed("Archive.2026.Été", Some('.'))), "Archive/2026/Été");
+        assert_eq!(unicode(&listed("a/b.c", Some('.'))), "a_b/c");
+        assert_eq!(unicode(&listed("a/b.c", Some('/'))), "a/b.c");
+        assert_eq!(unicode(&listed("INBOX", None)), "INBOX");
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 
-use crate::client::{ClientError, Code, Command, Connection, Patience, Resync, Sasl, Untagged, Wanted};
+use crate::client::{Appended, ClientError, Code, Command, Connection, Patience, Resync, Sasl, Untagged, Wanted};
 
 pub(super) type Pipe = Connection<DuplexStream>;
 
@@ -274,12 +274,14 @@ async fn a_message_is_appended() {
     );
     client.greeting().await.expect("greeted");
     let mut begun = false;
-    let uid = client.append("Sent", &["\\Seen"], None, 5, &mut &b"hello"[..], &mut begun).await.expect("put");
+    let seen = Appended { flags: &["\\Seen"], size: 5, ..Appended::default() };
+    let uid = client.append("Sent", &seen, &mut &b"hello"[..], &mut begun).await.expect("put");
     assert_eq!((uid, begun), (Some((7, 12)), true));
     begun = false;
-    let full = client.append("Sent", &[], None, 5, &mut &b"hello"[..], &mut begun).await.expect_err("full");
+    let of = |size| Appended { size, ..Appended::default() };
+    let full = client.append("Sent", &of(5), &mut &b"hello"[..], &mut begun).await.expect_err("full");
     assert_eq!((full.code(), begun), (Some(&Code::OverQuota), false));
-    let large = client.append("Sent", &[], None, 10, &mut &b"hello"[..], &mut begun).await;
+    let large = client.append("Sent", &of(10), &mut &b"hello"[..], &mut begun).await;
     assert!(matches!(large, Err(ClientError::TooLarge { limit: 9 })));
     end(client, server).await;
 }
@@ -304,5 +306,58 @@ async fn idle_waits_longer_than_patience() {
     assert!(tokio::time::timeout(short().silence * 2, client.news()).await.is_err());
     client.idle_done(tag, &mut |untagged| seen.push(untagged)).await.expect("done");
     assert_eq!(seen, [Untagged::Exists(1), Untagged::Exists(2), Untagged::Exists(3)]);
+    end(client, server).await;
+}
+
+#[tokio::test]
+async fn a_password_for_a_server_of_elsewhere() {
+    let (mut client, server) = play(
+        "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready
+         C: v1 AUTHENTICATE PLAIN
+         S: +
+         C: AG1hcmllAHNlY3JldA==
+         S: v1 NO [AUTHENTICATIONFAILED] no
+         C: v2 LOGIN \"marie\" \"se\\\"cret\"
+         S: v2 OK [CAPABILITY IMAP4rev1 LOGINDISABLED] in",
+    );
+    client.greeting().await.expect("greeted");
+    let plain = Sasl::Plain { user: "marie", password: "secret" };
+    let error = client.authenticate(&plain).await.expect_err("refused");
+    assert_eq!(error.code(), Some(&Code::AuthenticationFailed));
+    client.login("marie", "se\"cret").await.expect("in");
+    assert!(matches!(client.login("marie", "x").await, Err(ClientError::NoMechanism("LOGIN"))));
+    end(client, server).await;
+}
+
+/// RFC 6855 §4: a header in UTF-8 is said to be one, once UTF8=ACCEPT is enabled.
+#[tokio::test]
+async fn a_message_with_utf8_in_its_header_is_appended() {
+    let (mut client, server) = play(
+        "S: * OK [CAPABILITY IMAP4rev1 ENABLE UTF8=ACCEPT LITERAL+] ready
+         C: v1 APPEND \"Sent\" {6+}
+         C: hé!
+         C: 
+         S: v1 OK done
+         C: v2 ENABLE UTF8=ACCEPT
+         S: * ENABLED UTF8=ACCEPT
+         S: v2 OK done
+         C: v3 APPEND \"Sent\" UTF8 (~{6+}
+         C: hé!
+         C: )
+         S: v3 OK done
+         C: v4 APPEND \"Sent\" {6+}
+         C: hey!
+         C: 
+         S: v4 OK done",
+    );
+    client.greeting().await.expect("greeted");
+    let mut begun = false;
+    let octets = "hé!\r\n";
+    let utf8 = Appended { size: octets.len() as u64, utf8_header: true, ..Appended::default() };
+    client.append("Sent", &utf8, &mut octets.as_bytes(), &mut begun).await.expect("put");
+    client.enable(&["UTF8=ACCEPT"]).await.expect("enabled");
+    client.append("Sent", &utf8, &mut octets.as_bytes(), &mut begun).await.expect("put");
+    let ascii = Appended { size: 6, ..Appended::default() };
+    client.append("Sent", &ascii, &mut &b"hey!\r\n"[..], &mut begun).await.expect("put");
     end(client, server).await;
 }
