@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -108,7 +109,10 @@ fn write(path: &Path, kept: &Kept) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let since = kept.fetched_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    let draft = path.with_extension(format!("part-{}", std::process::id()));
+    // Of this writer alone: several programs and tasks share the folder.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let draft = path.with_extension(format!("part-{}-{number}", std::process::id()));
     let mut file = std::fs::File::create(&draft)?;
     file.write_all(format!("{MAGIC}\n{since}\n{}\n", kept.fresh_for.as_secs()).as_bytes())?;
     file.write_all(&kept.body)?;

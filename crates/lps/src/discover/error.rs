@@ -4,7 +4,7 @@ use trust::tls::{HandshakeError, TlsError};
 
 use super::document::{DocumentError, EntryFault};
 use crate::account::Authentication;
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Language, Remedy, Told};
 use crate::space::ConnectError;
 
 /// Why an address leads to no entry point.
@@ -96,124 +96,109 @@ impl DiscoverError {
 }
 
 impl Explain for DiscoverError {
-    fn code(&self) -> &'static str {
-        match self {
-            DiscoverError::OutsideSpace { .. } => "discover.outside-space",
-            DiscoverError::Patient => "discover.patient",
-            DiscoverError::Connect(error) => error.code(),
-            DiscoverError::Tls { error, .. } => error.code(),
-            DiscoverError::Setup(_) => "discover.certificates",
-            DiscoverError::Redirected { .. } => "discover.redirected",
-            DiscoverError::Status { .. } => "discover.status",
-            DiscoverError::Http { .. } => "discover.http",
-            DiscoverError::Silent { .. } => "discover.silent",
-            DiscoverError::Document { .. } => "discover.document",
-            DiscoverError::Entry { fault, .. } => match fault {
-                EntryFault::Absent { .. } => "discover.no-entry-point",
-                EntryFault::NotStartTls { .. } => "discover.no-starttls",
-                EntryFault::NotAName { .. } => "discover.not-a-name",
-                EntryFault::OutsideSpace { .. } => "discover.server-outside-space",
-                EntryFault::BadPort { .. } => "discover.bad-port",
-                EntryFault::UserName { .. } => "discover.user-name",
-            },
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            DiscoverError::OutsideSpace { .. } | DiscoverError::Patient => Fault::User,
-            DiscoverError::Connect(error) => error.fault(),
-            DiscoverError::Tls { error, .. } => error.fault(),
-            DiscoverError::Setup(_) => Fault::Host,
-            DiscoverError::Silent { .. } => Fault::Network,
-            DiscoverError::Redirected { .. }
-            | DiscoverError::Status { .. }
-            | DiscoverError::Http { .. }
-            | DiscoverError::Document { .. }
-            | DiscoverError::Entry { .. } => Fault::Operator,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        self.is_outage()
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        match self {
-            DiscoverError::OutsideSpace { domain } => format!("le domaine {domain} est hors de l'espace de confiance"),
-            DiscoverError::Patient => "la messagerie d'un patient ne s'ouvre que dans Mon espace santé".to_owned(),
-            DiscoverError::Connect(error) => error.message(language),
-            DiscoverError::Tls { host, error } => format!("{host} : {}", error.message(language)),
-            DiscoverError::Setup(error) => format!("certificats : {error}"),
-            DiscoverError::Redirected { host } => format!("{host} renvoie ailleurs, ce qui n'est pas suivi"),
-            DiscoverError::Status { host, status } => format!("{host} répond par le statut HTTP {status}"),
-            DiscoverError::Http { host, why } => format!("{host} : {why}"),
-            DiscoverError::Silent { host } => format!("{host} ne répond pas"),
-            DiscoverError::Document { host, error } => {
-                let what = match error {
-                    DocumentError::TooLarge => "trop grande",
-                    DocumentError::Encoding => "pas en UTF-8",
-                    DocumentError::Doctype => "elle a un DOCTYPE, ce qui est refusé",
-                    DocumentError::Malformed => "pas du XML bien formé",
-                    DocumentError::NotAutoconfiguration => "pas une autoconfiguration 1.1",
-                };
-                format!("la réponse de {host} est inutilisable : {what}")
-            }
-            DiscoverError::Entry { domain, fault, .. } => match fault {
-                EntryFault::Absent { protocol } => {
-                    format!("{domain} : aucun serveur {protocol} pour cette façon de s'identifier")
-                }
-                EntryFault::NotStartTls { protocol, socket } => {
-                    format!("{domain} : le serveur {protocol} est proposé en {socket:?} et non en STARTTLS")
-                }
-                EntryFault::NotAName { host } => format!("{domain} : {host:?} n'est pas le nom DNS d'un serveur"),
-                EntryFault::OutsideSpace { host } => {
-                    format!("{domain} : le serveur {host} est hors de l'espace de confiance")
-                }
-                EntryFault::BadPort { port } => format!("{domain} : {port:?} n'est pas un port"),
-                EntryFault::UserName { username } => {
-                    format!("{domain} : l'identifiant {username:?} n'est pas l'adresse de la messagerie")
-                }
-            },
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            DiscoverError::OutsideSpace { .. } => language.pick(
-                "Vérifiez l'adresse : une messagerie sécurisée de santé finit par .mssante.fr, ou son domaine est à ajouter à network.domains.",
-                "Check the address: a secure health mailbox ends with .mssante.fr, or its domain is to be added to network.domains.",
+    fn told(&self) -> Told {
+        const OPERATOR: Remedy = (
+            "Prévenez l'opérateur : son autoconfiguration est à corriger ; en attendant, ses points d'accès peuvent être donnés à la main.",
+            "Tell the operator: the autoconfiguration must be mended; meanwhile the entry points can be given by hand.",
+        );
+        const SOON: Remedy = ("Réessayez dans un instant.", "Try again in a moment.");
+        let told = match self {
+            DiscoverError::OutsideSpace { domain } => Told::new(
+                "discover.outside-space",
+                Fault::User,
+                format!("le domaine {domain} est hors de l'espace de confiance"),
+                (
+                    "Vérifiez l'adresse : une messagerie sécurisée de santé finit par .mssante.fr, ou son domaine est à ajouter à network.domains.",
+                    "Check the address: a secure health mailbox ends with .mssante.fr, or its domain is to be added to network.domains.",
+                ),
             ),
-            DiscoverError::Patient => {
-                language.pick("Donnez l'adresse d'un professionnel.", "Give the address of a professional.")
-            }
-            DiscoverError::Connect(error) => return error.remedy(language),
-            DiscoverError::Tls { error, .. } => return error.remedy(language),
-            DiscoverError::Setup(_) => language.pick(
-                "Vérifiez les certificats donnés dans trust.anchors.",
-                "Check the certificates given in trust.anchors.",
+            DiscoverError::Patient => Told::new(
+                "discover.patient",
+                Fault::User,
+                "la messagerie d'un patient ne s'ouvre que dans Mon espace santé",
+                ("Donnez l'adresse d'un professionnel.", "Give the address of a professional."),
             ),
-            DiscoverError::Http { .. } | DiscoverError::Silent { .. } => {
-                language.pick("Réessayez dans un instant.", "Try again in a moment.")
+            DiscoverError::Connect(error) => error.told(),
+            DiscoverError::Tls { host, error } => {
+                Told { french: format!("{host} : {}", error.message(Language::French)), ..error.told() }
             }
-            DiscoverError::Status { .. } if self.is_outage() => {
-                language.pick("Réessayez dans un instant.", "Try again in a moment.")
-            }
-            DiscoverError::Entry { authentication: Authentication::Certificate, fault: EntryFault::Absent { .. }, .. } => {
-                language.pick(
-                    "L'opérateur n'annonce pas d'accès par certificat : demandez-lui le point d'accès des BAL applicatives.",
-                    "The operator announces no access by certificate: ask for the entry point of application mailboxes.",
+            DiscoverError::Setup(error) => Told::new(
+                "discover.certificates",
+                Fault::Host,
+                format!("certificats : {error}"),
+                (
+                    "Vérifiez les certificats donnés dans trust.anchors.",
+                    "Check the certificates given in trust.anchors.",
+                ),
+            ),
+            DiscoverError::Redirected { host } => Told::new(
+                "discover.redirected",
+                Fault::Operator,
+                format!("{host} renvoie ailleurs, ce qui n'est pas suivi"),
+                OPERATOR,
+            ),
+            DiscoverError::Status { host, status } => {
+                let remedy = if self.is_outage() { SOON } else { OPERATOR };
+                Told::new(
+                    "discover.status",
+                    Fault::Operator,
+                    format!("{host} répond par le statut HTTP {status}"),
+                    remedy,
                 )
             }
-            DiscoverError::Redirected { .. }
-            | DiscoverError::Status { .. }
-            | DiscoverError::Document { .. }
-            | DiscoverError::Entry { .. } => language.pick(
-                "Prévenez l'opérateur : son autoconfiguration est à corriger ; en attendant, ses points d'accès peuvent être donnés à la main.",
-                "Tell the operator: the autoconfiguration must be mended; meanwhile the entry points can be given by hand.",
+            DiscoverError::Http { host, why } => {
+                Told::new("discover.http", Fault::Operator, format!("{host} : {why}"), SOON)
+            }
+            DiscoverError::Silent { host } => {
+                Told::new("discover.silent", Fault::Network, format!("{host} ne répond pas"), SOON)
+            }
+            DiscoverError::Document { host, error } => Told::new(
+                "discover.document",
+                Fault::Operator,
+                {
+                    let what = match error {
+                        DocumentError::TooLarge => "trop grande",
+                        DocumentError::Encoding => "pas en UTF-8",
+                        DocumentError::Doctype => "elle a un DOCTYPE, ce qui est refusé",
+                        DocumentError::Malformed => "pas du XML bien formé",
+                        DocumentError::NotAutoconfiguration => "pas une autoconfiguration 1.1",
+                    };
+                    format!("la réponse de {host} est inutilisable : {what}")
+                },
+                OPERATOR,
             ),
+            DiscoverError::Entry { domain, authentication, fault } => {
+                let (code, french) = entry(fault);
+                let remedy = match (authentication, fault) {
+                    (Authentication::Certificate, EntryFault::Absent { .. }) => (
+                        "L'opérateur n'annonce pas d'accès par certificat : demandez-lui le point d'accès des BAL applicatives.",
+                        "The operator announces no access by certificate: ask for the entry point of application mailboxes.",
+                    ),
+                    _ => OPERATOR,
+                };
+                Told::new(code, Fault::Operator, format!("{domain} : {french}"), remedy)
+            }
+        };
+        told.passing_if(self.is_outage())
+    }
+}
+
+/// Code and French words of a fault of an entry point.
+fn entry(fault: &EntryFault) -> (&'static str, String) {
+    match fault {
+        EntryFault::Absent { protocol } => {
+            ("discover.no-entry-point", format!("aucun serveur {protocol} pour cette façon de s'identifier"))
         }
-        .to_owned()
+        EntryFault::NotStartTls { protocol, socket } => {
+            ("discover.no-starttls", format!("le serveur {protocol} est proposé en {socket:?} et non en STARTTLS"))
+        }
+        EntryFault::NotAName { host } => ("discover.not-a-name", format!("{host:?} n'est pas le nom DNS d'un serveur")),
+        EntryFault::OutsideSpace { host } => {
+            ("discover.server-outside-space", format!("le serveur {host} est hors de l'espace de confiance"))
+        }
+        EntryFault::BadPort { port } => ("discover.bad-port", format!("{port:?} n'est pas un port")),
+        EntryFault::UserName { username } => {
+            ("discover.user-name", format!("l'identifiant {username:?} n'est pas l'adresse de la messagerie"))
+        }
     }
 }

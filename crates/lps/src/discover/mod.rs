@@ -43,6 +43,18 @@ pub async fn discover(
     })
 }
 
+/// Reads an autoconfiguration that was fetched otherwise, for an address; `allows` tells which domains are of the trust space.
+///
+/// # Errors
+/// [`DocumentError`]; what is wrong with one profile alone is in the [`Discovery`].
+pub fn read_document(
+    octets: &[u8],
+    address: &Address,
+    allows: &dyn Fn(&mssante::Domain) -> bool,
+) -> Result<Discovery, DocumentError> {
+    document::read(octets, address, allows)
+}
+
 /// Everything the operator of an address offers.
 ///
 /// # Errors

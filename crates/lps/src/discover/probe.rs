@@ -9,7 +9,7 @@ use trust::tls::{Connector, HandshakeError, Identity, Suite, TlsError, TlsVersio
 
 use super::dialogue::{Dialogue, Protocol};
 use crate::account::{Endpoint, EntryPoints};
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 use crate::space::{ConnectError, Space};
 
 /// A server looked at.
@@ -146,78 +146,51 @@ async fn server(
 }
 
 impl Explain for ProbeError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const SOON: Remedy = ("Réessayez dans un instant.", "Try again in a moment.");
         match self {
-            ProbeError::Connect(error) => error.code(),
-            ProbeError::Setup(_) => "probe.certificates",
-            ProbeError::Tls(error) => error.code(),
-            ProbeError::NoStartTls => "probe.no-starttls",
-            ProbeError::EarlyData => "probe.early-data",
-            ProbeError::Refused { .. } => "probe.refused",
-            ProbeError::Silent => "probe.silent",
-            ProbeError::Lost(_) => "probe.lost",
-            ProbeError::Nonsense => "probe.nonsense",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            ProbeError::Connect(error) => error.fault(),
-            ProbeError::Tls(error) => error.fault(),
-            ProbeError::Setup(_) => Fault::Host,
-            ProbeError::Silent | ProbeError::Lost(_) | ProbeError::EarlyData => Fault::Network,
-            ProbeError::NoStartTls | ProbeError::Refused { .. } | ProbeError::Nonsense => Fault::Operator,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        match self {
-            ProbeError::Connect(error) => error.is_temporary(),
-            ProbeError::Tls(error) => error.is_temporary(),
-            ProbeError::Silent | ProbeError::Lost(_) | ProbeError::Refused { .. } => true,
-            ProbeError::Setup(_) | ProbeError::NoStartTls | ProbeError::EarlyData | ProbeError::Nonsense => false,
-        }
-    }
-
-    fn message(&self, language: Language) -> String {
-        match (self, language) {
-            (ProbeError::Connect(error), _) => error.message(language),
-            (ProbeError::Tls(error), _) => error.message(language),
-            (_, Language::English) => self.to_string(),
-            (ProbeError::Setup(error), _) => format!("certificats : {error}"),
-            (ProbeError::NoStartTls, _) => "le serveur n'offre pas STARTTLS".to_owned(),
-            (ProbeError::EarlyData, _) => "des données ont été injectées avant TLS".to_owned(),
-            (ProbeError::Refused { answer }, _) => format!("le serveur refuse : {answer}"),
-            (ProbeError::Silent, _) => "le serveur ne répond pas".to_owned(),
-            (ProbeError::Lost(error), _) => format!("connexion perdue : {error}"),
-            (ProbeError::Nonsense, _) => "le serveur ne parle pas le protocole".to_owned(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            ProbeError::Connect(error) => return error.remedy(language),
-            ProbeError::Tls(error) => return error.remedy(language),
-            ProbeError::Setup(_) => language.pick(
-                "Vérifiez les certificats donnés dans trust.anchors et celui de ce logiciel.",
-                "Check the certificates given in trust.anchors and that of this software.",
+            ProbeError::Connect(error) => error.told(),
+            ProbeError::Setup(error) => Told::new(
+                "probe.certificates",
+                Fault::Host,
+                format!("certificats : {error}"),
+                (
+                    "Vérifiez les certificats donnés dans trust.anchors et celui de ce logiciel.",
+                    "Check the certificates given in trust.anchors and that of this software.",
+                ),
             ),
-            ProbeError::EarlyData => language.pick(
-                "Ne vous connectez pas depuis ce réseau : un équipement entre ce poste et l'opérateur s'immisce dans la connexion.",
-                "Do not connect from this network: something between this machine and the operator meddles with the connection.",
+            ProbeError::Tls(error) => error.told(),
+            ProbeError::NoStartTls => Told::new(
+                "probe.no-starttls",
+                Fault::Operator,
+                "le serveur n'offre pas STARTTLS",
+                (
+                    "Ne vous connectez pas : un équipement du réseau retire STARTTLS, ou l'opérateur ne l'offre pas ; prévenez-le.",
+                    "Do not connect: something on the network strips STARTTLS, or the operator does not offer it; tell the operator.",
+                ),
             ),
-            ProbeError::NoStartTls => language.pick(
-                "Ne vous connectez pas : un équipement du réseau retire STARTTLS, ou l'opérateur ne l'offre pas ; prévenez-le.",
-                "Do not connect: something on the network strips STARTTLS, or the operator does not offer it; tell the operator.",
+            ProbeError::EarlyData => Told::new(
+                "probe.early-data",
+                Fault::Network,
+                "des données ont été injectées avant TLS",
+                (
+                    "Ne vous connectez pas depuis ce réseau : un équipement entre ce poste et l'opérateur s'immisce dans la connexion.",
+                    "Do not connect from this network: something between this machine and the operator meddles with the connection.",
+                ),
             ),
-            ProbeError::Refused { .. } | ProbeError::Silent | ProbeError::Lost(_) => {
-                language.pick("Réessayez dans un instant.", "Try again in a moment.")
+            ProbeError::Refused { answer } => {
+                Told::new("probe.refused", Fault::Operator, format!("le serveur refuse : {answer}"), SOON).passing()
             }
-            ProbeError::Nonsense => language.pick(
-                "Vérifiez le nom et le port du serveur.",
-                "Check the name and the port of the server.",
+            ProbeError::Silent => Told::new("probe.silent", Fault::Network, "le serveur ne répond pas", SOON).passing(),
+            ProbeError::Lost(error) => {
+                Told::new("probe.lost", Fault::Network, format!("connexion perdue : {error}"), SOON).passing()
+            }
+            ProbeError::Nonsense => Told::new(
+                "probe.nonsense",
+                Fault::Operator,
+                "le serveur ne parle pas le protocole",
+                ("Vérifiez le nom et le port du serveur.", "Check the name and the port of the server."),
             ),
         }
-        .to_owned()
     }
 }

@@ -215,3 +215,12 @@ pub(crate) fn strong_digest(certificate: &X509Ref) -> bool {
         matches!(found.digest, Nid::MD5 | Nid::SHA1 | Nid::MD5_SHA1 | Nid::MD4 | Nid::MD2 | Nid::RIPEMD160)
     })
 }
+
+/// What the fuzzers give octets to: an OCSP answer about a certificate of that issuer, read as if it were signed (how many single answers
+/// it holds), then as it is (whether it is believed).
+#[doc(hidden)]
+#[must_use]
+pub fn fuzz_ocsp(der: &[u8], certificate: &X509Ref, issuer: &X509Ref, now: SystemTime) -> (Option<usize>, bool) {
+    let Ok(id) = ocsp::CertId::of(certificate, issuer) else { return (None, false) };
+    (ocsp::explore(der, &id), ocsp::read(der, &id, issuer, None, now).is_ok())
+}

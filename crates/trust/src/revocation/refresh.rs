@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +72,10 @@ impl Revocation {
         std::fs::create_dir_all(dir).map_err(failed)?;
         for entry in std::fs::read_dir(dir).map_err(failed)?.take(MAX_CACHED) {
             let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "part") && is_old(&path) {
+                // What a kill left.
+                let _ = std::fs::remove_file(&path);
+            }
             if path.extension().is_none_or(|extension| extension != "crl") {
                 continue;
             }
@@ -88,14 +93,26 @@ impl Revocation {
             return;
         };
         let target = dir.join(format!("{}.crl", key.hex()));
-        let draft = dir.join(format!("{}.part", key.hex()));
+        // Of this writer alone: several programs and tasks share the folder.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let draft = dir.join(format!("{}.{}-{number}.part", key.hex(), std::process::id()));
         let written = std::fs::File::create(&draft)
             .and_then(|mut file| file.write_all(list.der()).and_then(|()| file.sync_all()))
             .and_then(|()| std::fs::rename(&draft, &target));
         if let Err(error) = written {
+            // What was written of it, if anything was.
+            let _ = std::fs::remove_file(&draft);
             tracing::warn!(path = %target.display(), %error, "revocation list not kept on disk");
         }
     }
+}
+
+/// Whether nobody can still be writing it.
+fn is_old(path: &Path) -> bool {
+    const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
+    let written = path.metadata().and_then(|about| about.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LONG))
 }
 
 fn read_limited(path: &Path) -> Result<Vec<u8>, CrlError> {

@@ -13,7 +13,7 @@ mod tests;
 
 pub(crate) use request::key_bits;
 pub(super) use request::{CertId, Question};
-pub(super) use response::read;
+pub(super) use response::{explore, read};
 
 use std::time::{Duration, SystemTime};
 
