@@ -195,6 +195,35 @@ impl Outbox {
         Ok(Self { folder: folder.to_owned(), _lock: lock, inner: Arc::new(Mutex::new(inner)) })
     }
 
+    /// What waits in a folder that another process may have open: changes nothing, and locks nobody out. A folder that is not there
+    /// holds nothing.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`] and [`OutboxError::Damaged`].
+    pub fn look(folder: &Path) -> Result<Vec<Entry>, OutboxError> {
+        let looking = failed("looking into its folder");
+        let files = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files.map_err(&looking)?,
+        };
+        let mut entries = BTreeMap::new();
+        for file in files {
+            let path = file.map_err(&looking)?.path();
+            let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            let (Some(id), Some("json")) = (number.map(EntryId), path.extension().and_then(|e| e.to_str())) else {
+                continue;
+            };
+            match Record::read(&path) {
+                Ok(record) => drop(entries.insert(id, describe(id, &record))),
+                // Sent meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(OutboxError::Damaged(id)),
+                Err(error) => return Err(looking(error)),
+            }
+        }
+        Ok(entries.into_values().collect())
+    }
+
     /// Keeps a message to be sent from its BAL; on disk when it returns.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -53,11 +53,15 @@ pub(crate) async fn attempt(
 ) -> Tried {
     let ended = Arc::new(AtomicBool::new(false));
     let mut once = false;
+    if let Some(progress) = &options.progress {
+        progress.store(0, Ordering::Relaxed);
+    }
     let result = match connect(space, account, options).await {
         Err(error) => Err(error),
         Ok(mut client) => {
             once = client.extensions().once.is_some();
-            let mut body = Ending { from: message.reader(), hook, ended: ended.clone() };
+            let progress = options.progress.clone();
+            let mut body = Ending { from: message.reader(), hook, ended: ended.clone(), progress };
             let result = match check(space, client.extensions(), message, doubt) {
                 Ok(()) => hand_over(&mut client, message, options, &mut body).await,
                 Err(error) => Err(error),
@@ -145,8 +149,9 @@ async fn hand_over(
     body: &mut Ending<'_>,
 ) -> Result<Sent, SendError> {
     let delivery = client.send(&envelope(message, options.notices), body).await?;
+    let results = message.recipients().iter().zip(&delivery.recipients).zip(&delivery.refused_alone);
     let outcomes: Vec<Outcome> =
-        message.recipients().iter().zip(&delivery.recipients).map(|(who, result)| Outcome::of(who, result)).collect();
+        results.map(|((who, result), alone)| Outcome::of(who, result, *alone, message.sender())).collect();
     if outcomes.iter().any(Outcome::is_accepted) {
         Ok(Sent { outcomes, notices: delivery.dsn && options.notices.is_some(), attempts: 1 })
     } else {
@@ -186,6 +191,7 @@ struct Ending<'a> {
     from: Reader,
     hook: Option<EndHook<'a>>,
     ended: Arc<AtomicBool>,
+    progress: Option<Arc<AtomicU64>>,
 }
 
 impl AsyncRead for Ending<'_> {
@@ -194,6 +200,9 @@ impl AsyncRead for Ending<'_> {
         let before = into.filled().len();
         if into.remaining() > 0 {
             ready!(Pin::new(&mut this.from).poll_read(cx, into))?;
+            if let Some(progress) = &this.progress {
+                progress.fetch_add((into.filled().len() - before) as u64, Ordering::Relaxed);
+            }
         }
         if into.filled().len() == before && into.remaining() > 0 {
             if let Some(hook) = &mut this.hook {

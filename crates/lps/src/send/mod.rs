@@ -13,6 +13,8 @@ mod copy;
 mod error;
 mod outcome;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use smtp::Reply;
@@ -67,6 +69,8 @@ pub struct SendOptions {
     pub attempts: u32,
     /// Wait before the second connection; twice that before the third.
     pub pause: Duration,
+    /// Counts the octets of the message given to the connection, for whoever shows how far it is; begins anew with each connection.
+    pub progress: Option<Arc<AtomicU64>>,
 }
 
 impl Default for SendOptions {
@@ -82,7 +86,7 @@ impl Default for SendOptions {
             data_block: seconds(120),
             data_end: seconds(600),
         };
-        Self { notices: None, timeouts, attempts: ATTEMPTS, pause: PAUSE }
+        Self { notices: None, timeouts, attempts: ATTEMPTS, pause: PAUSE, progress: None }
     }
 }
 

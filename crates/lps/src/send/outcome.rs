@@ -18,12 +18,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(address: &Address, result: &RecipientResult) -> Self {
+    /// `alone`: the answer was to this recipient, not to the message.
+    pub(super) fn of(address: &Address, result: &RecipientResult, alone: bool, sender: &Address) -> Self {
         let reply = result.reply().clone();
         let cause = match result {
             RecipientResult::Accepted(_) => None,
             RecipientResult::Temporary(_) => Some(Cause::Later),
-            RecipientResult::Permanent(_) => Some(Cause::of(address, &reply)),
+            RecipientResult::Permanent(_) => {
+                Some(Cause::of(address, &reply, alone && address.domain() != sender.domain()))
+            }
         };
         Self { address: address.clone(), reply, cause }
     }
@@ -59,16 +62,19 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// By RFC 3463, else by RFC 5321.
-    fn of(address: &Address, reply: &Reply) -> Self {
+    /// By RFC 3463, else by RFC 5321. `elsewhere`: the answer is about this recipient, whose BAL is another operator's.
+    fn of(address: &Address, reply: &Reply, elsewhere: bool) -> Self {
         match (reply.enhanced(), reply.code()) {
             (Some(Enhanced(_, 1, 1 | 2)), _) => Cause::Unknown,
             (Some(Enhanced(_, 1, 3)), _) => Cause::BadAddress,
             (Some(Enhanced(_, 1, 6) | Enhanced(_, 2, 1)), _) => Cause::Closed,
             (Some(Enhanced(_, 2, 2)), _) => Cause::Full,
             (Some(Enhanced(_, 2, 3) | Enhanced(_, 3, 4)), _) => Cause::TooLarge,
-            // What is not under mssante.fr nor one of the two other domains cannot be on the white list.
-            (Some(Enhanced(_, 7, 1)), _) if !address.domain().is_mssante() => Cause::OutsideWhiteList,
+            // "Delivery not authorized" (RFC 3463) to a domain that is another's: the operator does not relay there, and the one reason
+            // for that is the white list. To a patient it is something else. What is under no domain of the trust space cannot be on it.
+            (Some(Enhanced(_, 7, 1)), _) if (elsewhere && !address.is_patient()) || !address.domain().is_mssante() => {
+                Cause::OutsideWhiteList
+            }
             (Some(Enhanced(_, 7, _)), _) => Cause::NotAllowed,
             (None, 550) => Cause::Unknown,
             (None, 552) => Cause::TooLarge,
@@ -127,12 +133,22 @@ mod tests {
 
     #[test]
     fn causes_come_from_codes() {
-        let cause = |to: &str, code: u16, enhanced: (u8, u16, u16)| {
+        let of = |to: &str, code: u16, enhanced: (u8, u16, u16), alone| {
             let reply = Reply::new(code, Enhanced(enhanced.0, enhanced.1, enhanced.2), "whatever is said");
-            Outcome::of(&to.parse().expect("an address"), &RecipientResult::from_reply(reply)).cause
+            let (to, from) = (to.parse().expect("an address"), "moi@y.mssante.fr".parse().expect("an address"));
+            Outcome::of(&to, &RecipientResult::from_reply(reply), alone, &from).cause
         };
+        let cause = |to: &str, code: u16, enhanced: (u8, u16, u16)| of(to, code, enhanced, true);
         assert_eq!(cause("a@gmail.com", 550, (5, 7, 1)), Some(Cause::OutsideWhiteList));
-        assert_eq!(cause("a@x.mssante.fr", 550, (5, 7, 1)), Some(Cause::NotAllowed));
+        assert_eq!(cause("a@x.mssante.fr", 550, (5, 7, 1)), Some(Cause::OutsideWhiteList));
+        assert_eq!(cause("a@y.mssante.fr", 550, (5, 7, 1)), Some(Cause::NotAllowed), "the operator's own domain");
+        assert_eq!(cause("1@patient.mssante.fr", 550, (5, 7, 1)), Some(Cause::NotAllowed));
+        assert_eq!(
+            of("a@x.mssante.fr", 550, (5, 7, 1), false),
+            Some(Cause::NotAllowed),
+            "the message is what is refused"
+        );
+        assert_eq!(cause("a@x.mssante.fr", 550, (5, 7, 30)), Some(Cause::NotAllowed));
         assert_eq!(cause("a@x.mssante.fr", 550, (5, 1, 1)), Some(Cause::Unknown));
         assert_eq!(cause("1@patient.mssante.fr", 550, (5, 1, 3)), Some(Cause::BadAddress));
         assert_eq!(cause("a@x.mssante.fr", 552, (5, 3, 4)), Some(Cause::TooLarge));

@@ -62,7 +62,8 @@ impl Opener {
         let opened = client::open(stream, &endpoint.host, &self.connector, self.patience);
         let mut client = opened.await.map_err(|e| SessionError::of(e, None))?;
         self.authenticate(&mut client).await?;
-        client.enable(&["QRESYNC"]).await.map_err(|e| SessionError::of(e, None))?;
+        // Names of folders and headers in UTF-8 where they can be: a server without it writes what it must in ASCII.
+        client.enable(&["QRESYNC", "UTF8=ACCEPT"]).await.map_err(|e| SessionError::of(e, None))?;
         let now = Instant::now();
         Ok(Link { client, selected: None, used: now, login_checked: now })
     }

@@ -166,7 +166,15 @@ impl Session {
     /// # Errors
     /// [`SessionError`].
     pub async fn watch(&self, folder: &str) -> Result<Watch, SessionError> {
-        let watch = Watch::begin(Arc::clone(&self.opener), folder).await;
+        self.watch_every(folder, POLLED_AFTER).await
+    }
+
+    /// The same; a server without IDLE is asked that often.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn watch_every(&self, folder: &str, poll: std::time::Duration) -> Result<Watch, SessionError> {
+        let watch = Watch::begin(Arc::clone(&self.opener), folder, poll).await;
         self.opener.trace(Action::List, format!("WATCH {folder}"), watch.as_ref().err(), None);
         watch
     }

@@ -17,7 +17,7 @@ use super::{Event, Query, SessionError};
 /// IDLE is begun anew after so long: servers end it after 30 minutes, firewalls forget a silent connection sooner, and a dead one is
 /// found out by it.
 pub const RENEWED_AFTER: Duration = Duration::from_secs(9 * 60);
-/// How often a server without IDLE is asked.
+/// How often a server without IDLE is asked, when nobody says.
 pub const POLLED_AFTER: Duration = Duration::from_secs(30);
 /// How long a server that is away is waited for before the caller is told.
 const AWAY_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -25,6 +25,8 @@ const AWAY_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// A folder that is watched.
 pub struct Watch {
     opener: Arc<Opener>,
+    /// How often a server without IDLE is asked.
+    poll: Duration,
     folder: String,
     link: Option<Link>,
     /// IDLE is under way.
@@ -62,9 +64,10 @@ impl Heard {
 
 impl Watch {
     /// What happens from now on.
-    pub(super) async fn begin(opener: Arc<Opener>, folder: &str) -> Result<Watch, SessionError> {
+    pub(super) async fn begin(opener: Arc<Opener>, folder: &str, poll: Duration) -> Result<Watch, SessionError> {
         let mut watch = Watch {
             opener,
+            poll,
             folder: folder.to_owned(),
             link: None,
             idle: None,
@@ -174,7 +177,7 @@ impl Watch {
         let Some(mut link) = self.link.take() else { return Err(ClientError::Closed) };
         if !link.client.capabilities().can("IDLE") {
             self.link = Some(link);
-            sleep_until(self.until.min(Instant::now() + POLLED_AFTER)).await;
+            sleep_until(self.until.min(Instant::now() + self.poll)).await;
             let Some(mut link) = self.link.take() else { return Err(ClientError::Closed) };
             link.client.noop(&mut |untagged| heard.take(&untagged)).await?;
             self.link = Some(link);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lps::account::{Authentication, Credentials, Endpoint, EntryPoints};
 use lps::clean::{self, Decision, Rule, Why};
 use lps::compose::Sender;
 use lps::documents::{DocumentSet, Given, Preparation};
@@ -17,38 +16,18 @@ use lps::receipt::{MDN_SENT, Respondent};
 use lps::send::{SendOptions, send};
 use lps::session::{Listing, Session, Summary};
 use lps::thread::{self, Entry};
-use lps::{Account, Space};
+use lps::{Endpoint, Explain, Space};
 use mssante::label::Label;
 use mssante::receipt::{Code, IntegrationError};
 use mssante::xdm;
-use sandbox::Description;
 use time::OffsetDateTime;
-use trust::tls::Identity;
 
-use crate::send::{built, draft, marie, to, tokens};
-use crate::world::World;
+use crate::send::{application, built, draft, marie, to, tokens};
+use crate::world::{World, dropper};
 
 const LABO: &str = "labo@beta.formation.mssante.fr";
 const N1: &[u8] = include_bytes!("../../../../tests/fixtures/cda-n1-biologie.xml");
 const N3: &[u8] = include_bytes!("../../../../tests/fixtures/cda-n3-lettre-liaison.xml");
-
-/// The laboratory of beta, by its certificate.
-fn labo(world: &World) -> Account {
-    let description = Description::read(world.path()).expect("written");
-    let beta = description.operators.iter().find(|o| o.name == "beta").expect("beta");
-    let own = description.applications.iter().find(|a| a.operator == "beta").expect("beta has one");
-    let identity = Identity::from_files(&world.path().join(&own.certificate), &world.path().join(&own.key));
-    let endpoint = |e: &sandbox::Endpoint| Endpoint { host: e.name.clone(), port: e.port };
-    Account {
-        address: LABO.parse().expect("an address"),
-        entry: EntryPoints {
-            imap: endpoint(&beta.imap_app),
-            smtp: endpoint(&beta.submission_app),
-            authentication: Authentication::Certificate,
-        },
-        credentials: Credentials::Certificate(identity.expect("a certificate")),
-    }
-}
 
 /// Files everything but letters: their patient is not known here.
 #[derive(Default)]
@@ -103,7 +82,7 @@ async fn documents_go_out_and_what_became_of_them_comes_back() {
     }
 
     // The platform.
-    let own = labo(&world);
+    let own = application(&world, "beta");
     let session = Arc::new(Session::open(space.clone(), own.clone()).await.expect("open"));
     once(&session, "INBOX", 2).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -176,4 +155,73 @@ async fn documents_go_out_and_what_became_of_them_comes_back() {
     let threads = thread::threads(&entries);
     assert_eq!(threads.len(), 2);
     assert!(threads.iter().all(|thread| thread.nodes.len() == 2 && thread.nodes[0].keys[0].0 == "Sent"));
+}
+
+/// The loop of a platform: what is there, then what comes, through connections that break; then the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watched_until_it_is_told_to_stop() {
+    let world = World::start().await;
+    let space: Arc<Space> = world.space();
+    let account = marie(&world, tokens(&world, &[]), None);
+    let sender = xdm::Sender {
+        name: "Dr Marie MARTIN".into(),
+        organization: "Hôpital Alpha".into(),
+        postal_address: None,
+        phone: None,
+    };
+    let how = Preparation::new(&space.software, sender, OffsetDateTime::now_utc());
+    let mail = async |document: &'static [u8]| {
+        let set = DocumentSet::prepare(&[Given::bytes(document)], &how).expect("sound");
+        let message = built(draft(&space).to(to(LABO)).documents(&set).ask_receipt()).await;
+        send(&space, &account, &message, &SendOptions::default()).await.expect("sent");
+    };
+    mail(N1).await;
+
+    let mut own = application(&world, "beta");
+    let real = own.entry.imap.clone();
+    let port = dropper(("127.0.0.1".to_owned(), real.port), Duration::from_millis(700)).await;
+    own.entry.imap = Endpoint { port, ..real };
+    let session = Arc::new(Session::open(space.clone(), own.clone()).await.expect("open"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = Journal::open(&folder.path().join("journal"), OffsetDateTime::now_utc()).expect("a journal");
+    let post = OutboxPost {
+        space: space.clone(),
+        account: own.clone(),
+        outbox: Arc::new(Outbox::open(&folder.path().join("outbox")).expect("an outbox")),
+        options: SendOptions::default(),
+    };
+    let label = Label::entity("Laboratoire Beta").expect("a label");
+    let respondent = Respondent::new(&space, Sender { address: own.address.clone(), label });
+    let mut intake = Intake::new(session, post, journal, respondent, Settings::default(), space.clock.clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (passed, mut passes) = tokio::sync::mpsc::unbounded_channel();
+    let watching = tokio::spawn(async move {
+        let mut platform = Platform::default();
+        let mut stopped = Box::pin(async { drop(stopped.await) });
+        let mut seen = |pass: Result<&lps::intake::Pass, &lps::intake::IntakeError>| {
+            let _ = passed.send(pass.map(Clone::clone).map_err(|error| error.code()));
+        };
+        let ended = intake.watch(&mut platform, &mut stopped, &mut seen).await;
+        (ended.map_err(|error| error.code()), platform.filed.len())
+    });
+    let mut settled = async |filed: usize, refused: usize, sent: usize| {
+        let (mut all, mut waited) = ((0, 0, 0), Duration::from_secs(60));
+        while all != (filed, refused, sent) {
+            let begun = std::time::Instant::now();
+            let pass = tokio::time::timeout(waited, passes.recv()).await.expect("in time").expect("it goes on");
+            waited = waited.saturating_sub(begun.elapsed());
+            let pass = pass.expect("no trouble");
+            all = (all.0 + pass.filed, all.1 + pass.refused, all.2 + pass.sent);
+        }
+    };
+    settled(1, 0, 1).await;
+    // What comes while it waits; half a minute would be the pause of a poll.
+    let begun = std::time::Instant::now();
+    mail(N3).await;
+    settled(0, 1, 1).await;
+    mail(N1).await;
+    settled(1, 0, 1).await;
+    assert!(begun.elapsed() < Duration::from_secs(25), "IDLE tells at once: {:?}", begun.elapsed());
+    stop.send(()).expect("it listens");
+    assert_eq!(watching.await.expect("it ends"), (Ok(()), 2));
 }

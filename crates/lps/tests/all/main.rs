@@ -1,11 +1,15 @@
 //! The library against a whole sandbox, one module per subject.
 
 mod discover;
+mod dovecot;
 mod find;
 mod intake;
+mod less;
 mod login;
 mod outbox;
+mod pfi;
 mod postfix;
+mod proof;
 mod python;
 mod read;
 mod send;

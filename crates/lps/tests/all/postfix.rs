@@ -1,9 +1,9 @@
-//! Sending to a server that is not ours: Debian's Postfix, which asks Dovecot about XOAUTH2, which asks an introspection endpoint.
+//! Sending to a server that is not ours: Debian's Postfix, which asks Dovecot about XOAUTH2 and delivers into its mailboxes.
 //! As root, where both are installed; passed over elsewhere, and said.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,33 +14,27 @@ use lps::send::{Cause, Notices, SendOptions, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::dovecot::{Dovecot, Introspection, user};
 use crate::send::{built, bytes, draft, marie, to, tokens};
 use crate::world::{ALPHA, World, serve};
 
 /// What Postfix takes, in octets.
 const LIMIT: usize = 3_000_000;
 
-struct Postfix {
+pub struct Postfix {
     folder: PathBuf,
-    dovecot: Child,
-    port: u16,
-}
-
-/// Number of a user and of its group.
-fn user(name: &str) -> (u32, u32) {
-    let users = std::fs::read_to_string("/etc/passwd").expect("users");
-    let line = users.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).expect("the user");
-    let mut numbers = line.split(':').skip(1).map(|n| n.parse().expect("a number"));
-    (numbers.next().expect("a user"), numbers.next().expect("a group"))
-}
-
-fn present() -> bool {
-    let root = std::fs::metadata("/proc/self").is_ok_and(|about| std::os::unix::fs::MetadataExt::uid(&about) == 0);
-    root && ["/usr/sbin/postfix", "/usr/sbin/dovecot"].iter().all(|program| Path::new(program).exists())
+    pub port: u16,
 }
 
 impl Postfix {
-    async fn start(world: &World, introspection: u16) -> Self {
+    /// None where it cannot run. Marie's and Paul's mailboxes of alpha are Dovecot's.
+    pub async fn start(world: &World, dovecot: &Dovecot) -> Option<Self> {
+        let (Some(mail), Some(postfix), true) =
+            (user("mail"), user("postfix"), Path::new("/usr/sbin/postfix").exists())
+        else {
+            println!("left out: it needs postfix");
+            return None;
+        };
         let folder = world.path().join("postfix");
         let owned = |path: &str, owner: Option<(u32, u32)>| {
             let path = folder.join(path);
@@ -50,34 +44,14 @@ impl Postfix {
                 chown(&path, Some(uid), Some(gid)).expect("changed");
             }
         };
-        let mail = user("mail");
         std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o755)).expect("changed");
-        for (path, owner) in
-            [("", None), ("conf", None), ("queue", None), ("data", Some(user("postfix"))), ("mail", Some(mail))]
-        {
+        for (path, owner) in [("", None), ("conf", None), ("queue", None), ("data", Some(postfix))] {
             owned(path, owner);
         }
         let port = TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a port").port();
         let base = folder.display();
         let pki = world.path().join("pki");
         let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("written");
-        write(
-            "dovecot.conf",
-            format!(
-                "protocols = lmtp\nbase_dir = {base}/run\nstate_dir = {base}/state\nlog_path = {base}/dovecot.log\nssl = no\n\
-                 mail_location = maildir:{base}/none/%n\nfirst_valid_uid = 1\nfirst_valid_gid = 1\nauth_mechanisms = xoauth2\n\
-                 passdb {{\n  driver = oauth2\n  mechanisms = xoauth2\n  args = {base}/oauth2.conf\n}}\n\
-                 userdb {{\n  driver = static\n  args = uid={} gid={} home={base}/none\n}}\n\
-                 service auth {{\n  unix_listener {base}/auth {{\n    mode = 0666\n  }}\n}}\n",
-                mail.0, mail.1
-            ),
-        );
-        write(
-            "oauth2.conf",
-            format!(
-                "introspection_mode = post\nintrospection_url = http://127.0.0.1:{introspection}/introspect\nusername_attribute = email\nactive_attribute = active\nactive_value = true\n"
-            ),
-        );
         write(
             "conf/main.cf",
             format!(
@@ -86,16 +60,18 @@ impl Postfix {
                  inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmyhostname = lps.{ALPHA}\nmydestination =\nmynetworks =\n\
                  alias_maps =\nalias_database =\nlocal_recipient_maps =\nmessage_size_limit = {LIMIT}\nvirtual_mailbox_limit = 0\n\
                  mailbox_size_limit = 0\n\
-                 virtual_mailbox_domains = {ALPHA}\nvirtual_mailbox_base = {base}/mail\n\
-                 virtual_mailbox_maps = inline:{{ paul.durand@{ALPHA}=box/ }}\n\
+                 virtual_mailbox_domains = {ALPHA}\nvirtual_mailbox_base = {boxes}\n\
+                 virtual_mailbox_maps = inline:{{ {{ paul.durand@{ALPHA} = paul.durand/ }}, {{ marie.martin@{ALPHA} = marie.martin/ }} }}\n\
                  virtual_minimum_uid = 1\nvirtual_uid_maps = static:{}\nvirtual_gid_maps = static:{}\n\
                  smtpd_tls_cert_file = {pki}/alpha.pem\nsmtpd_tls_key_file = {pki}/alpha.key\nsmtpd_tls_security_level = encrypt\n\
-                 smtpd_tls_auth_only = yes\nsmtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {base}/auth\n\
+                 smtpd_tls_auth_only = yes\nsmtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {auth}\n\
                  smtpd_relay_restrictions = permit_sasl_authenticated, reject\n\
                  smtpd_recipient_restrictions = permit_sasl_authenticated, reject\n",
                 mail.0,
                 mail.1,
                 pki = pki.display(),
+                boxes = dovecot.folder.join("mail").display(),
+                auth = dovecot.auth().display(),
             ),
         );
         let service = |(name, limit, program): (&str, &str, &str)| format!("{name} unix - n n - {limit} {program}\n");
@@ -120,19 +96,16 @@ impl Postfix {
                 services.map(service).concat()
             ),
         );
-        let mut dovecot = Command::new("/usr/sbin/dovecot");
-        dovecot.args(["-F", "-c"]).arg(folder.join("dovecot.conf")).stdout(Stdio::null()).stderr(Stdio::null());
-        let dovecot = dovecot.spawn().expect("Dovecot");
-        let postfix = Postfix { folder, dovecot, port };
+        let postfix = Postfix { folder, port };
         postfix.control("start");
         for _ in 0..600 {
             let up = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
-            if up && postfix.folder.join("auth").exists() {
-                return postfix;
+            if up && dovecot.auth().exists() {
+                return Some(postfix);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("Postfix does not start: {}", postfix.logs());
+        panic!("Postfix does not start: {}\n{}", postfix.log(), dovecot.log());
     }
 
     fn control(&self, command: &str) {
@@ -141,31 +114,28 @@ impl Postfix {
         assert!(done.status.success() || command == "stop", "{}", String::from_utf8_lossy(&done.stderr));
     }
 
-    fn logs(&self) -> String {
-        let read = |name: &str| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
-        format!("{}\n{}", read("queue/log"), read("dovecot.log"))
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("queue/log")).unwrap_or_default()
     }
+}
 
-    /// What was delivered, once there are so many.
-    async fn delivered(&self, count: usize) -> Vec<Vec<u8>> {
-        for _ in 0..600 {
-            let files = std::fs::read_dir(self.folder.join("mail/box/new")).into_iter().flatten().flatten();
-            let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
-            if paths.len() >= count {
-                paths.sort();
-                return paths.iter().map(|path| std::fs::read(path).expect("read")).collect();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+/// What Paul's mailbox was given, once there is so much.
+async fn delivered(dovecot: &Dovecot, postfix: &Postfix, count: usize) -> Vec<Vec<u8>> {
+    for _ in 0..600 {
+        let files = std::fs::read_dir(dovecot.folder.join("mail/paul.durand/new")).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
+        if paths.len() >= count {
+            paths.sort();
+            return paths.iter().map(|path| std::fs::read(path).expect("read")).collect();
         }
-        panic!("not delivered: {}", self.logs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    panic!("not delivered: {}", postfix.log());
 }
 
 impl Drop for Postfix {
     fn drop(&mut self) {
         self.control("stop");
-        let _ = self.dovecot.kill();
-        let _ = self.dovecot.wait();
     }
 }
 
@@ -215,14 +185,11 @@ fn unchanged(delivered: &[u8], given: &[u8]) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn to_postfix() {
-    if !present() {
-        eprintln!("passed over: Postfix and Dovecot are not installed, or not root");
-        return;
-    }
     let world = World::start().await;
     let space = world.space();
     let (port, asked) = introspection().await;
-    let postfix = Postfix::start(&world, port).await;
+    let Some(dovecot) = Dovecot::start(&world, Introspection::Played(port)).await else { return };
+    let Some(postfix) = Postfix::start(&world, &dovecot).await else { return };
     let source = tokens(&world, &[]);
     let account = marie(&world, source.clone(), Some(postfix.port));
     let options = SendOptions { notices: Some(Notices::all()), ..SendOptions::default() };
@@ -238,12 +205,12 @@ async fn to_postfix() {
         draft(&space).to(paul()).cc(to(&format!("personne@{ALPHA}"))).subject("Été").text("Voilà\n.\n..x\nFrom moi\n");
     let message = built(message.attach(Attachment::new("a.bin", "application/x-a", bytes(500_000)))).await;
     let sent = send(&space, &account, &message, &options).await;
-    let sent = sent.unwrap_or_else(|error| panic!("{error}\n{}", postfix.logs()));
+    let sent = sent.unwrap_or_else(|error| panic!("{error}\n{}", postfix.log()));
     assert_eq!((source.given.load(Ordering::Relaxed), asked.load(Ordering::Relaxed)), (2, 2));
     let refused: Vec<_> = sent.refused().map(|outcome| outcome.cause).collect();
     assert_eq!((refused, sent.notices), (vec![Some(Cause::Unknown)], true));
-    let delivered = postfix.delivered(1).await;
-    assert!(unchanged(&delivered[0], &octets(&message).await));
+    let first = delivered(&dovecot, &postfix, 1).await;
+    assert!(unchanged(&first[0], &octets(&message).await));
 
     // 8 bits, which a forwarded message may have.
     let whole = "Subject: x\r\nFrom: p@x.fr\r\n\r\nDéjà lu\r\n.\r\n";
@@ -251,9 +218,9 @@ async fn to_postfix() {
     let forwarded = built(forwarded).await;
     assert!(forwarded.is_eight_bit());
     send(&space, &account, &forwarded, &options).await.expect("sent");
-    let delivered = postfix.delivered(2).await;
+    let both = delivered(&dovecot, &postfix, 2).await;
     let given = octets(&forwarded).await;
-    assert!(delivered.iter().any(|message| unchanged(message, &given)));
+    assert!(both.iter().any(|message| unchanged(message, &given)));
 
     // Its limit, from EHLO: nothing is begun.
     let large = draft(&space).to(paul()).subject("x").limits(Limits::default());

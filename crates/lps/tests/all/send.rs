@@ -19,7 +19,7 @@ use psc::Secret;
 use sandbox::psc::{Flaw, Order, mint};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use trust::tls::{Acceptor, Profile};
+use trust::tls::{Acceptor, Identity, Profile};
 
 use crate::world::{ALPHA, World, serve};
 
@@ -200,6 +200,13 @@ async fn to_the_sandbox() {
     let outside = error(built(draft(&space).to(to("x@example.com")).subject("x")).await).await;
     assert_eq!(outside.code(), "send.outside-white-list");
     assert!(!outside.is_temporary());
+    // Under mssante.fr too, and beside others who are accepted.
+    let unlisted = "quelquun@horsliste.formation.mssante.fr";
+    let outside = error(built(draft(&space).to(to(unlisted)).subject("x")).await).await;
+    assert_eq!((outside.code(), outside.outcomes()[0].reply.code()), ("send.outside-white-list", 550));
+    let both = draft(&space).to(to(unlisted)).to(to(&format!("paul.durand@{ALPHA}"))).subject("x");
+    let sent = send(&space, &account, &built(both).await, &options).await.expect("sent");
+    assert_eq!(sent.refused().map(|o| o.cause).collect::<Vec<_>>(), [Some(Cause::OutsideWhiteList)]);
 
     // To a patient, who may not answer (ECO.2.2.8, ECO-PATIENT).
     let fin = built(draft(&space).to(lea()).subject("Fin de prise en charge").end_of_exchange()).await;
@@ -227,6 +234,61 @@ async fn to_the_sandbox() {
     let too_large = error(built(large(to(&format!("paul.durand@{ALPHA}")), 31_000_000)).await).await;
     assert!(matches!(too_large, SendError::TooLarge { .. }), "{too_large}");
     assert_eq!(too_large.code(), "send.too-large");
+    world.sandbox.stop().await;
+}
+
+/// The laboratory of an operator: a BAL APP, which its certificate opens (SASL EXTERNAL).
+pub fn application(world: &World, operator: &str) -> Account {
+    let description = &world.sandbox.description;
+    let own = description.applications.iter().find(|a| a.operator == operator).expect("it has one");
+    let place = description.operators.iter().find(|o| o.name == operator).expect("an operator");
+    let identity = Identity::from_files(&world.path().join(&own.certificate), &world.path().join(&own.key));
+    let endpoint = |e: &sandbox::Endpoint| Endpoint { host: e.name.clone(), port: e.port };
+    Account {
+        address: own.mailbox.parse().expect("an address"),
+        entry: EntryPoints {
+            imap: endpoint(&place.imap_app),
+            smtp: endpoint(&place.submission_app),
+            authentication: Authentication::Certificate,
+        },
+        credentials: Credentials::Certificate(identity.expect("a certificate")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_certificate() {
+    // LPS-APP
+    let world = World::start().await;
+    let kept = Arc::new(Kept::default());
+    let space = world.space().with_tracer(kept.clone());
+    let account = application(&world, "alpha");
+    let from = |account: &Account| {
+        let label = Label::entity("Laboratoire Alpha").expect("a label");
+        Draft::new(space.software.nil.clone(), Sender { address: account.address.clone(), label }).text("Résultat.")
+    };
+    let message =
+        built(from(&account).to(to("sophie.leroy@beta.formation.mssante.fr")).to(lea()).subject("Fini")).await;
+    let sent = send(&space, &account, &message, &SendOptions::default()).await.expect("sent");
+    assert_eq!((sent.refused().count(), sent.attempts), (0, 1));
+    assert_eq!(arrived(&world, message.message_id().as_str()).await.len(), 1);
+    let traces = kept.0.lock().expect("lock").clone();
+    assert_eq!(traces[0].author, account.author());
+    assert!(!traces[0].author.is_empty() && traces[0].done);
+
+    // Another mailbox than the certificate's, another operator's certificate, a token's door, and one that is revoked.
+    let refused = async |account: &Account| {
+        let message = built(from(account).to(to(&format!("paul.durand@{ALPHA}"))).subject("x")).await;
+        send(&space, account, &message, &SendOptions::default()).await.expect_err("refused")
+    };
+    let own = &account;
+    let not_its = Account { address: format!("marie.martin@{ALPHA}").parse().expect("an address"), ..own.clone() };
+    let error = refused(&not_its).await;
+    assert_eq!((error.code(), error.is_temporary()), ("send.login-refused", false));
+    let foreign = Account { credentials: application(&world, "beta").credentials, ..own.clone() };
+    assert_eq!(refused(&foreign).await.code(), "send.login-refused");
+    let mut wrong_door = own.clone();
+    wrong_door.entry.smtp = marie(&world, tokens(&world, &[]), None).entry.smtp;
+    assert_eq!(refused(&wrong_door).await.code(), "send.no-mechanism");
     world.sandbox.stop().await;
 }
 

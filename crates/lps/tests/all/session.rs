@@ -1,12 +1,11 @@
 //! A BAL over IMAP against our operator: what a session does, and what it survives. ECO-CONN, ECO-REOPEN, ECO-ERR.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use imap::client::{self, Command, Connection, Patience, Sasl};
+use imap::client::{self, Appended, Command, Connection, Patience, Sasl};
 use lps::session::{Event, Known, Listing, Query, Session, SessionError};
 use lps::trace::{Trace, Tracer};
 use lps::{
@@ -15,7 +14,7 @@ use lps::{
 use psc::Secret;
 use sandbox::Description;
 use sandbox::psc::{Flaw, Order, mint};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use trust::tls::{Identity, TlsStream};
 
 use crate::world::World;
@@ -236,7 +235,12 @@ async fn changes_of_others_are_told() {
     assert_eq!(watch.next().await.expect("news"), Event::Changed);
     let seventh = message(7);
     other
-        .append("INBOX", &["\\Flagged"], None, seventh.len() as u64, &mut &seventh[..], &mut false)
+        .append(
+            "INBOX",
+            &Appended { flags: &["\\Flagged"], size: seventh.len() as u64, ..Appended::default() },
+            &mut &seventh[..],
+            &mut false,
+        )
         .await
         .expect("put");
     let arrived = loop {
@@ -321,109 +325,6 @@ async fn refusals_surface_at_once() {
     let labo = account("labo@alpha.formation.mssante.fr", endpoint(&world, true), app);
     let session = Session::open(space.clone(), labo).await.expect("open");
     assert_eq!(session.status("INBOX").await.expect("status").messages, 0);
-}
-
-/// Leads to a server and drops every connection now and then.
-pub async fn dropper(target: (String, u16), every: Duration) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("bound").port();
-    let (drop_all, _) = tokio::sync::broadcast::channel::<()>(1);
-    let dropping = drop_all.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(every).await;
-            let _ = dropping.send(());
-        }
-    });
-    tokio::spawn(async move {
-        while let Ok((mut ours, _)) = listener.accept().await {
-            let mut dropped = drop_all.subscribe();
-            let target = target.clone();
-            tokio::spawn(async move {
-                let Ok(mut theirs) = TcpStream::connect(target).await else { return };
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut ours, &mut theirs) => {}
-                    _ = dropped.recv() => {
-                        // As a firewall does: no farewell.
-                        let _ = ours.set_zero_linger();
-                    }
-                }
-            });
-        }
-    });
-    port
-}
-
-/// The server drops the session every few seconds while lists, messages and appends go on, with tokens of ten seconds: no error,
-/// nothing lost, nothing twice. `LPS_LONG=120` is the run of the issue (a drop every 5 seconds for two minutes).
-#[tokio::test]
-async fn dropped_again_and_again() {
-    let long = std::env::var("LPS_LONG").ok().and_then(|seconds| seconds.parse().ok());
-    let (length, every) = match long {
-        Some(seconds) => (Duration::from_secs(seconds), Duration::from_secs(5)),
-        None => (Duration::from_secs(10), Duration::from_millis(700)),
-    };
-    let world = World::start().await;
-    let space = world.space();
-    let imap = endpoint(&world, false);
-    let port = dropper(("127.0.0.1".to_owned(), imap.port), every).await;
-    let through = Endpoint { host: imap.host.clone(), port };
-    let source = Minted::of(&world, MARIE, Duration::from_secs(10), Flaw::None);
-    let session =
-        Session::open(space.clone(), account(HER_BOX, through, Credentials::Psc(source.clone()))).await.expect("open");
-
-    let mut watch = session.watch("INBOX").await.expect("watched");
-    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    let watching = tokio::spawn(async move {
-        let mut seen = BTreeSet::new();
-        loop {
-            tokio::select! {
-                event = watch.next() => if let Event::Arrived(uids) = event.expect("no error shown") {
-                    for uid in uids {
-                        assert!(seen.insert(uid), "told twice");
-                    }
-                },
-                _ = &mut stopped => return seen,
-            }
-        }
-    });
-
-    let began = Instant::now();
-    let mut number = 0;
-    let mut known = Known::default();
-    let mut seen = BTreeSet::new();
-    let large: Vec<u8> = [message(0), vec![b'x'; 3_000_000]].concat();
-    let large_uid = put(&session, "Sent", &large).await.expect("UIDPLUS");
-    while began.elapsed() < length {
-        for _ in 0..20 {
-            number += 1;
-            put(&session, "INBOX", &message(number)).await;
-        }
-        seen.extend(session.sync("INBOX", &mut known).await.expect("synchronised").arrived);
-        let listed = session.list("INBOX", &Listing::all()).await.expect("listed");
-        assert_eq!(listed.len(), number);
-        let last = listed.last().expect("not empty");
-        assert_eq!(session.fetch_bytes("INBOX", last.uid, 1 << 20).await.expect("read"), message(number));
-        assert_eq!(session.fetch_bytes("Sent", large_uid, 1 << 23).await.expect("read"), large);
-        session.mark("INBOX", &[last.uid], &["\\Seen"], &[]).await.expect("marked");
-    }
-    // Every message once, and every one that was put.
-    let listed = session.list("INBOX", &Listing::all()).await.expect("listed");
-    let ids: BTreeSet<String> = listed.iter().filter_map(|s| s.message_id()).collect();
-    assert_eq!((listed.len(), ids.len()), (number, number));
-    seen.extend(session.sync("INBOX", &mut known).await.expect("synchronised").arrived);
-    assert_eq!(seen.len(), number);
-    let opened = source.given.load(Ordering::Relaxed);
-    assert!(opened >= 4, "{opened} openings: it was not dropped");
-    // The watch tells of all of them, if given the time.
-    let patience = Instant::now();
-    let all: BTreeSet<u32> = listed.iter().map(|s| s.uid).collect();
-    tokio::time::sleep(every * 2).await;
-    let _ = stop.send(());
-    let told = watching.await.expect("no error shown");
-    assert!(told.is_subset(&all) || told.len() >= all.len(), "{:?}", patience.elapsed());
-    assert!(all.is_subset(&told), "{} of {} told", told.len(), all.len());
-    println!("{number} messages, {opened} openings in {:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lps::Space;
 use sandbox::{Options, Sandbox};
@@ -94,6 +95,37 @@ where
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             tokio::spawn(play(tcp));
+        }
+    });
+    port
+}
+
+/// Leads to a server and drops every connection now and then.
+pub async fn dropper(target: (String, u16), every: Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let (drop_all, _) = tokio::sync::broadcast::channel::<()>(1);
+    let dropping = drop_all.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            let _ = dropping.send(());
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((mut ours, _)) = listener.accept().await {
+            let mut dropped = drop_all.subscribe();
+            let target = target.clone();
+            tokio::spawn(async move {
+                let Ok(mut theirs) = TcpStream::connect(target).await else { return };
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut ours, &mut theirs) => {}
+                    _ = dropped.recv() => {
+                        // As a firewall does: no farewell.
+                        let _ = ours.set_zero_linger();
+                    }
+                }
+            });
         }
     });
     port

@@ -125,6 +125,8 @@ impl RecipientResult {
 pub struct Delivery {
     /// In the order of [`Envelope::to`].
     pub recipients: Vec<RecipientResult>,
+    /// Which of them the answer to their own RCPT refused, rather than one about the sender or the message.
+    pub refused_alone: Vec<bool>,
     /// Whether the peer announced DSN, and so took over NOTIFY, ORCPT, RET and ENVID. When not, the relay owes the sender the
     /// "relayed" notice of RFC 3461 §5.2.2.
     pub dsn: bool,

@@ -30,7 +30,11 @@ pub(super) async fn send(
         return Err(ClientError::Misuse("a message without recipient"));
     }
     let dsn = session.extensions.dsn;
-    let all = |result: RecipientResult| Delivery { recipients: vec![result; envelope.to.len()], dsn };
+    let all = |result: RecipientResult| Delivery {
+        recipients: vec![result; envelope.to.len()],
+        refused_alone: vec![false; envelope.to.len()],
+        dsn,
+    };
     if let Some(refusal) = beyond_the_peer(session, envelope) {
         return Ok(all(RecipientResult::Permanent(refusal)));
     }
@@ -42,9 +46,10 @@ pub(super) async fn send(
         Introduced::Refused(result) => return Ok(all(result)),
         Introduced::Recipients(results) => results,
     };
-    if results.iter().all(|r| !matches!(r, RecipientResult::Accepted(_))) {
+    let refused_alone: Vec<bool> = results.iter().map(|r| !matches!(r, RecipientResult::Accepted(_))).collect();
+    if refused_alone.iter().all(|refused| *refused) {
         session.dirty = true;
-        return Ok(Delivery { recipients: results, dsn });
+        return Ok(Delivery { recipients: results, refused_alone, dsn });
     }
     let end = if session.extensions.chunking { chunks(session, body).await? } else { data(session, body).await? };
     let end = RecipientResult::from_reply(end);
@@ -53,7 +58,7 @@ pub(super) async fn send(
             *result = end.clone();
         }
     }
-    Ok(Delivery { recipients: results, dsn })
+    Ok(Delivery { recipients: results, refused_alone, dsn })
 }
 
 /// What the peer could not take whatever it answered. The message is never converted nor sent as something it is not.
