@@ -8,7 +8,7 @@ use mssante::Address;
 use psc::Secret;
 use trust::tls::Identity;
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Told};
 
 /// A server of an operator's API LPS.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,45 +54,31 @@ pub enum TokenError {
 }
 
 impl Explain for TokenError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
         match self {
-            TokenError::LoginNeeded => "login.needed",
-            TokenError::Unreachable(_) => "login.unreachable",
-            TokenError::Refused(_) => "login.refused",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            TokenError::LoginNeeded => Fault::User,
-            TokenError::Unreachable(_) => Fault::Psc,
-            TokenError::Refused(_) => Fault::Host,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(self, TokenError::Unreachable(_))
-    }
-
-    fn message(&self, language: Language) -> String {
-        match (language, self) {
-            (Language::English, _) => self.to_string(),
-            (_, TokenError::LoginNeeded) => "la session Pro Santé Connect est terminée".to_owned(),
-            (_, TokenError::Unreachable(why)) => format!("Pro Santé Connect est injoignable : {why}"),
-            (_, TokenError::Refused(why)) => format!("Pro Santé Connect refuse : {why}"),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            TokenError::LoginNeeded => language.pick("Identifiez-vous de nouveau.", "Log in again."),
-            TokenError::Unreachable(_) => language.pick("Réessayez dans un instant.", "Try again in a moment."),
-            TokenError::Refused(_) => language.pick(
-                "Vérifiez l'identifiant et le secret du client déclaré à Pro Santé Connect.",
-                "Check the identifier and the secret of the client declared to Pro Santé Connect.",
+            TokenError::LoginNeeded => Told::new(
+                "login.needed",
+                Fault::User,
+                "la session Pro Santé Connect est terminée",
+                ("Identifiez-vous de nouveau.", "Log in again."),
+            ),
+            TokenError::Unreachable(why) => Told::new(
+                "login.unreachable",
+                Fault::Psc,
+                format!("Pro Santé Connect est injoignable : {why}"),
+                ("Réessayez dans un instant.", "Try again in a moment."),
+            )
+            .passing(),
+            TokenError::Refused(why) => Told::new(
+                "login.refused",
+                Fault::Host,
+                format!("Pro Santé Connect refuse : {why}"),
+                (
+                    "Vérifiez l'identifiant et le secret du client déclaré à Pro Santé Connect.",
+                    "Check the identifier and the secret of the client declared to Pro Santé Connect.",
+                ),
             ),
         }
-        .to_owned()
     }
 }
 

@@ -67,20 +67,75 @@ impl Fault {
     }
 }
 
-/// An error that can be shown. `Display` is the English message.
+/// What to do, in French and in English.
+pub type Remedy = (&'static str, &'static str);
+
+/// All that is told of an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Stable and unique in the library, e.g. `login.session-over`.
+    pub code: &'static str,
+    /// Who can do something about it.
+    pub fault: Fault,
+    /// Whether the same call may succeed later without anybody doing anything.
+    pub temporary: bool,
+    /// What happened, in French; `Display` says it in English.
+    pub french: String,
+    /// What to do, one sentence.
+    pub remedy: Remedy,
+}
+
+impl Told {
+    /// Of an error that stays until somebody does something.
+    #[must_use]
+    pub fn new(code: &'static str, fault: Fault, french: impl Into<String>, remedy: Remedy) -> Self {
+        Told { code, fault, temporary: false, french: french.into(), remedy }
+    }
+
+    /// It may pass by itself.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        Told { temporary: true, ..self }
+    }
+
+    /// It may pass by itself when that is so, or when that was told already.
+    #[must_use]
+    pub fn passing_if(self, passes: bool) -> Self {
+        Told { temporary: self.temporary || passes, ..self }
+    }
+}
+
+/// An error that can be shown. `Display` is the English message. An error has one table, [`Explain::told`]; the rest follows from it.
 pub trait Explain: Error {
+    /// All that is told of it.
+    fn told(&self) -> Told;
+
     /// Stable and unique in the library, e.g. `login.session-over`. Host programs decide by it, never by a text.
-    fn code(&self) -> &'static str;
+    fn code(&self) -> &'static str {
+        self.told().code
+    }
 
     /// Who can do something about it.
-    fn fault(&self) -> Fault;
+    fn fault(&self) -> Fault {
+        self.told().fault
+    }
 
     /// Whether the same call may succeed later without anybody doing anything.
-    fn is_temporary(&self) -> bool;
+    fn is_temporary(&self) -> bool {
+        self.told().temporary
+    }
 
     /// What happened, one sentence.
-    fn message(&self, language: Language) -> String;
+    fn message(&self, language: Language) -> String {
+        match language {
+            Language::French => self.told().french,
+            Language::English => self.to_string(),
+        }
+    }
 
     /// What to do, one sentence.
-    fn remedy(&self, language: Language) -> String;
+    fn remedy(&self, language: Language) -> String {
+        let (french, english) = self.told().remedy;
+        language.pick(french, english).to_owned()
+    }
 }

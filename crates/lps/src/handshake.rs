@@ -2,123 +2,115 @@
 
 use trust::tls::{CertificateFault, HandshakeError};
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 impl Explain for HandshakeError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const CONNECTION: Remedy = (
+            "Vérifiez la connexion de ce poste et le pare-feu, puis réessayez.",
+            "Check this machine's connection and the firewall, then try again.",
+        );
+        const OPERATOR: Remedy = (
+            "Prévenez l'opérateur : son serveur n'offre pas le TLS du référentiel.",
+            "Tell the operator: the server does not offer the TLS of the référentiel.",
+        );
         match self {
-            HandshakeError::TimedOut => "tls.timed-out",
-            HandshakeError::Certificate(fault) => match fault {
-                CertificateFault::Missing => "tls.certificate-missing",
-                CertificateFault::Expired => "tls.certificate-expired",
-                CertificateFault::NotYetValid => "tls.certificate-not-yet-valid",
-                CertificateFault::UnknownAuthority => "tls.unknown-authority",
-                CertificateFault::BadSignature => "tls.bad-signature",
-                CertificateFault::Revoked => "tls.certificate-revoked",
-                CertificateFault::CrlUnavailable => "tls.revocation-unknown",
-                CertificateFault::WrongUsage => "tls.wrong-usage",
-                CertificateFault::WrongName => "tls.wrong-name",
-                CertificateFault::Weak => "tls.weak-certificate",
-                CertificateFault::Other(_) => "tls.certificate-refused",
-            },
-            HandshakeError::PeerAlert(_) => "tls.refused-by-server",
-            HandshakeError::NothingInCommon => "tls.nothing-in-common",
-            HandshakeError::BelowProfile(_) => "tls.too-weak",
-            HandshakeError::BadHostName => "tls.not-a-name",
-            HandshakeError::Io(_) => "tls.connection-lost",
-            HandshakeError::Protocol(_) => "tls.protocol",
-            HandshakeError::OpenSsl(_) => "tls.openssl",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            HandshakeError::TimedOut | HandshakeError::Io(_) => Fault::Network,
-            HandshakeError::Certificate(CertificateFault::CrlUnavailable) => Fault::Space,
-            // An alert of the server is about our certificate, or about what we offer, which is what the text asks.
-            HandshakeError::PeerAlert(_) | HandshakeError::BadHostName | HandshakeError::OpenSsl(_) => Fault::Host,
-            HandshakeError::Certificate(_)
-            | HandshakeError::NothingInCommon
-            | HandshakeError::BelowProfile(_)
-            | HandshakeError::Protocol(_) => Fault::Operator,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(
-            self,
-            HandshakeError::TimedOut
-                | HandshakeError::Io(_)
-                | HandshakeError::Certificate(CertificateFault::CrlUnavailable)
-        )
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        let fault = |fault: &CertificateFault| match fault {
-            CertificateFault::Missing => "le serveur ne présente pas de certificat",
-            CertificateFault::Expired => "le certificat du serveur est expiré",
-            CertificateFault::NotYetValid => "le certificat du serveur n'est pas encore valable",
-            CertificateFault::UnknownAuthority => "le certificat du serveur n'est pas de l'IGC-Santé",
-            CertificateFault::BadSignature => "une signature de la chaîne de certificats est fausse",
-            CertificateFault::Revoked => "le certificat du serveur est révoqué",
-            CertificateFault::CrlUnavailable => "on ne peut pas savoir si le certificat du serveur est révoqué",
-            CertificateFault::WrongUsage => "le certificat du serveur n'est pas fait pour cet usage",
-            CertificateFault::WrongName => "le certificat est celui d'un autre serveur",
-            CertificateFault::Weak => "le certificat du serveur a une clé ou une empreinte trop faible",
-            CertificateFault::Other(_) => "le certificat du serveur n'est pas acceptable",
-        };
-        match self {
-            HandshakeError::TimedOut => "la négociation TLS n'a pas abouti à temps".to_owned(),
-            HandshakeError::Certificate(CertificateFault::Other(code)) => {
-                format!("{} (code OpenSSL {code})", fault(&CertificateFault::Other(*code)))
+            HandshakeError::TimedOut => {
+                Told::new("tls.timed-out", Fault::Network, "la négociation TLS n'a pas abouti à temps", CONNECTION)
+                    .passing()
             }
-            HandshakeError::Certificate(found) => fault(found).to_owned(),
-            HandshakeError::PeerAlert(alert) => format!("le serveur refuse la connexion (alerte TLS {alert})"),
-            HandshakeError::NothingInCommon => "aucune version ni suite TLS permise par le référentiel".to_owned(),
-            HandshakeError::BelowProfile(suite) => format!("TLS sous le niveau exigé : {suite}"),
-            HandshakeError::BadHostName => "le nom du serveur n'en est pas un".to_owned(),
-            HandshakeError::Io(error) => format!("connexion perdue pendant la négociation TLS : {error}"),
-            HandshakeError::Protocol(error) => format!("erreur de protocole TLS : {error}"),
-            HandshakeError::OpenSsl(error) => format!("OpenSSL : {error}"),
+            HandshakeError::Certificate(fault) => certificate(fault),
+            HandshakeError::PeerAlert(alert) => Told::new(
+                "tls.refused-by-server",
+                Fault::Host,
+                format!("le serveur refuse la connexion (alerte TLS {alert})"),
+                (
+                    "Vérifiez le certificat de ce logiciel : ORG AUTH_CLI, en cours de validité, non révoqué.",
+                    "Check this software's certificate: ORG AUTH_CLI, within its dates, not revoked.",
+                ),
+            ),
+            HandshakeError::NothingInCommon => Told::new(
+                "tls.nothing-in-common",
+                Fault::Operator,
+                "aucune version ni suite TLS permise par le référentiel",
+                OPERATOR,
+            ),
+            HandshakeError::BelowProfile(suite) => {
+                Told::new("tls.too-weak", Fault::Operator, format!("TLS sous le niveau exigé : {suite}"), OPERATOR)
+            }
+            HandshakeError::BadHostName => Told::new(
+                "tls.not-a-name",
+                Fault::Host,
+                "le nom du serveur n'en est pas un",
+                ("Donnez le nom DNS complet du serveur.", "Give the full DNS name of the server."),
+            ),
+            HandshakeError::Io(error) => Told::new(
+                "tls.connection-lost",
+                Fault::Network,
+                format!("connexion perdue pendant la négociation TLS : {error}"),
+                CONNECTION,
+            )
+            .passing(),
+            HandshakeError::Protocol(error) => {
+                Told::new("tls.protocol", Fault::Operator, format!("erreur de protocole TLS : {error}"), OPERATOR)
+            }
+            HandshakeError::OpenSsl(error) => Told::new(
+                "tls.openssl",
+                Fault::Host,
+                format!("OpenSSL : {error}"),
+                (
+                    "Vérifiez le certificat et la clé de ce logiciel et l'OpenSSL de ce poste.",
+                    "Check this software's certificate and key and this machine's OpenSSL.",
+                ),
+            ),
         }
     }
+}
 
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            HandshakeError::TimedOut | HandshakeError::Io(_) => language.pick(
-                "Vérifiez la connexion de ce poste et le pare-feu, puis réessayez.",
-                "Check this machine's connection and the firewall, then try again.",
-            ),
-            HandshakeError::Certificate(CertificateFault::CrlUnavailable) => language.pick(
+fn certificate(fault: &CertificateFault) -> Told {
+    const DATE: Remedy = (
+        "Vérifiez la date de ce poste ; si elle est juste, prévenez l'opérateur et ne vous connectez pas.",
+        "Check this machine's date; if it is right, tell the operator and do not connect.",
+    );
+    const STOP: Remedy = (
+        "Ne vous connectez pas : prévenez l'opérateur de la messagerie.",
+        "Do not connect: tell the operator of the mailbox.",
+    );
+    let of = |code, french: &str, remedy| Told::new(code, Fault::Operator, french, remedy);
+    match fault {
+        CertificateFault::Missing => of("tls.certificate-missing", "le serveur ne présente pas de certificat", STOP),
+        CertificateFault::Expired => of("tls.certificate-expired", "le certificat du serveur est expiré", DATE),
+        CertificateFault::NotYetValid => {
+            of("tls.certificate-not-yet-valid", "le certificat du serveur n'est pas encore valable", DATE)
+        }
+        CertificateFault::UnknownAuthority => {
+            of("tls.unknown-authority", "le certificat du serveur n'est pas de l'IGC-Santé", STOP)
+        }
+        CertificateFault::BadSignature => {
+            of("tls.bad-signature", "une signature de la chaîne de certificats est fausse", STOP)
+        }
+        CertificateFault::Revoked => of("tls.certificate-revoked", "le certificat du serveur est révoqué", STOP),
+        CertificateFault::CrlUnavailable => Told::new(
+            "tls.revocation-unknown",
+            Fault::Space,
+            "on ne peut pas savoir si le certificat du serveur est révoqué",
+            (
                 "Permettez à ce poste de joindre les listes de révocation et le service OCSP de l'IGC-Santé (HTTP, port 80), puis réessayez.",
                 "Let this machine reach the revocation lists and the OCSP service of IGC-Santé (HTTP, port 80), then try again.",
             ),
-            HandshakeError::Certificate(CertificateFault::NotYetValid | CertificateFault::Expired) => language.pick(
-                "Vérifiez la date de ce poste ; si elle est juste, prévenez l'opérateur et ne vous connectez pas.",
-                "Check this machine's date; if it is right, tell the operator and do not connect.",
-            ),
-            HandshakeError::Certificate(_) => language.pick(
-                "Ne vous connectez pas : prévenez l'opérateur de la messagerie.",
-                "Do not connect: tell the operator of the mailbox.",
-            ),
-            HandshakeError::PeerAlert(_) => language.pick(
-                "Vérifiez le certificat de ce logiciel : ORG AUTH_CLI, en cours de validité, non révoqué.",
-                "Check this software's certificate: ORG AUTH_CLI, within its dates, not revoked.",
-            ),
-            HandshakeError::NothingInCommon | HandshakeError::BelowProfile(_) | HandshakeError::Protocol(_) => language
-                .pick(
-                    "Prévenez l'opérateur : son serveur n'offre pas le TLS du référentiel.",
-                    "Tell the operator: the server does not offer the TLS of the référentiel.",
-                ),
-            HandshakeError::BadHostName => {
-                language.pick("Donnez le nom DNS complet du serveur.", "Give the full DNS name of the server.")
-            }
-            HandshakeError::OpenSsl(_) => language.pick(
-                "Vérifiez le certificat et la clé de ce logiciel et l'OpenSSL de ce poste.",
-                "Check this software's certificate and key and this machine's OpenSSL.",
-            ),
+        )
+        .passing(),
+        CertificateFault::WrongUsage => {
+            of("tls.wrong-usage", "le certificat du serveur n'est pas fait pour cet usage", STOP)
         }
-        .to_owned()
+        CertificateFault::WrongName => of("tls.wrong-name", "le certificat est celui d'un autre serveur", STOP),
+        CertificateFault::Weak => {
+            of("tls.weak-certificate", "le certificat du serveur a une clé ou une empreinte trop faible", STOP)
+        }
+        CertificateFault::Other(code) => of(
+            "tls.certificate-refused",
+            &format!("le certificat du serveur n'est pas acceptable (code OpenSSL {code})"),
+            STOP,
+        ),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 /// Why a patient cannot be written to. ECO.2.2.6. Never quotes the number nor a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,56 +25,51 @@ pub enum PatientError {
 }
 
 impl Explain for PatientError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const MATRICULE: Remedy = (
+            "Vérifiez le matricule auprès d'INSi, puis recommencez.",
+            "Check the matricule with INSi, then try again.",
+        );
+        const IDENTITY: Remedy = (
+            "Vérifiez l'identité du patient et qualifiez son INS avant de lui écrire.",
+            "Check the patient's identity and qualify the INS before writing to them.",
+        );
         match self {
-            PatientError::Form => "patient.form",
-            PatientError::Key => "patient.key",
-            PatientError::NotQualified(_) => "patient.not-qualified",
-            PatientError::Sex => "patient.sex",
-            PatientError::Birth => "patient.birth",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        Fault::Document
-    }
-
-    fn is_temporary(&self) -> bool {
-        false
-    }
-
-    fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        match self {
-            PatientError::Form => "le matricule n'est pas un INS : 15 caractères sont attendus".into(),
-            PatientError::Key => "la clé du matricule INS est fausse".into(),
-            PatientError::NotQualified(what) => {
-                let missing = match *what {
-                    "birth name" => "le nom de naissance manque",
-                    "first name" => "le prénom de naissance manque",
-                    _ => "un trait d'identité manque",
-                };
-                format!("l'INS n'est pas qualifiée : {missing}")
+            PatientError::Form => Told::new(
+                "patient.form",
+                Fault::Document,
+                "le matricule n'est pas un INS : 15 caractères sont attendus",
+                MATRICULE,
+            ),
+            PatientError::Key => {
+                Told::new("patient.key", Fault::Document, "la clé du matricule INS est fausse", MATRICULE)
             }
-            PatientError::Sex => "le sexe du patient n'est pas celui que dit le matricule".into(),
-            PatientError::Birth => "la date de naissance du patient n'est pas celle que dit le matricule".into(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            PatientError::Form | PatientError::Key => language.pick(
-                "Vérifiez le matricule auprès d'INSi, puis recommencez.",
-                "Check the matricule with INSi, then try again.",
+            PatientError::NotQualified(what) => Told::new(
+                "patient.not-qualified",
+                Fault::Document,
+                {
+                    let missing = match *what {
+                        "birth name" => "le nom de naissance manque",
+                        "first name" => "le prénom de naissance manque",
+                        _ => "un trait d'identité manque",
+                    };
+                    format!("l'INS n'est pas qualifiée : {missing}")
+                },
+                IDENTITY,
             ),
-            _ => language.pick(
-                "Vérifiez l'identité du patient et qualifiez son INS avant de lui écrire.",
-                "Check the patient's identity and qualify the INS before writing to them.",
+            PatientError::Sex => Told::new(
+                "patient.sex",
+                Fault::Document,
+                "le sexe du patient n'est pas celui que dit le matricule",
+                IDENTITY,
+            ),
+            PatientError::Birth => Told::new(
+                "patient.birth",
+                Fault::Document,
+                "la date de naissance du patient n'est pas celle que dit le matricule",
+                IDENTITY,
             ),
         }
-        .to_owned()
     }
 }
 
@@ -155,141 +150,148 @@ pub enum ComposeError {
 }
 
 impl Explain for ComposeError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const HOST: Remedy = (
+            "Le logiciel hôte doit corriger ce qu'il donne à écrire.",
+            "The host program must correct what it gives to be written.",
+        );
+        const DISK: Remedy = (
+            "Vérifiez le fichier, la place sur le disque et les droits.",
+            "Check the file, the room on the disk and the rights.",
+        );
+        const LIGHTER: Remedy = (
+            "Retirez des pièces jointes, ou envoyez-les en plusieurs messages.",
+            "Take attachments away, or send them in several messages.",
+        );
         match self {
-            ComposeError::NoRecipient => "compose.no-recipient",
-            ComposeError::TooManyRecipients => "compose.too-many-recipients",
-            ComposeError::RawPatientAddress => "compose.raw-patient-address",
-            ComposeError::SeveralPatients => "compose.several-patients",
-            ComposeError::OtherPatient => "compose.other-patient",
-            ComposeError::EndWithoutPatient => "compose.end-without-patient",
-            ComposeError::OutsideWhiteList(_) => "compose.outside-white-list",
-            ComposeError::NoSubject => "compose.no-subject",
-            ComposeError::SubjectIsComposed => "compose.subject-is-composed",
-            ComposeError::Field(_) => "compose.field",
-            ComposeError::Text => "compose.text",
-            ComposeError::HtmlAlone => "compose.html-alone",
-            ComposeError::AttachmentName(_) => "compose.attachment-name",
-            ComposeError::MediaType(_) => "compose.media-type",
-            ComposeError::ArchiveByHand => "compose.archive-by-hand",
-            ComposeError::IllFormedMessage => "compose.ill-formed-message",
-            ComposeError::Io { .. } => "compose.io",
-            ComposeError::TooLarge { .. } => "compose.too-large",
-            ComposeError::TooLargeForPatient { .. } => "compose.too-large-for-patient",
-            ComposeError::Randomness(_) => "compose.randomness",
+            ComposeError::NoRecipient => Told::new(
+                "compose.no-recipient",
+                Fault::User,
+                "le message n'a pas de destinataire",
+                ("Ajoutez un destinataire.", "Add a recipient."),
+            ),
+            ComposeError::TooManyRecipients => Told::new(
+                "compose.too-many-recipients",
+                Fault::User,
+                format!("le message a plus de {} destinataires", super::MAX_RECIPIENTS),
+                ("Envoyez plusieurs messages.", "Send several messages."),
+            ),
+            ComposeError::RawPatientAddress => Told::new(
+                "compose.raw-patient-address",
+                Fault::Host,
+                "l'adresse d'un patient se fait à partir d'une INS qualifiée, elle ne se saisit pas",
+                (
+                    "Choisissez le patient dans le logiciel, avec son INS qualifiée.",
+                    "Pick the patient in the software, with a qualified INS.",
+                ),
+            ),
+            ComposeError::SeveralPatients => Told::new(
+                "compose.several-patients",
+                Fault::User,
+                "un message ne s'écrit qu'à un patient",
+                ("Écrivez un message par patient.", "Write one message for each patient."),
+            ),
+            ComposeError::OtherPatient => Told::new(
+                "compose.other-patient",
+                Fault::Document,
+                "les documents ne concernent pas le patient à qui l'on écrit",
+                (
+                    "Vérifiez le patient et les documents : l'un des deux n'est pas le bon.",
+                    "Check the patient and the documents: one of the two is wrong.",
+                ),
+            ),
+            ComposeError::EndWithoutPatient => Told::new(
+                "compose.end-without-patient",
+                Fault::User,
+                "la fin de l'échange ne se dit qu'à un patient",
+                (
+                    "Retirez la fin d'échange, ou écrivez à un patient.",
+                    "Take the end of the exchange away, or write to a patient.",
+                ),
+            ),
+            ComposeError::OutsideWhiteList(domain) => Told::new(
+                "compose.outside-white-list",
+                Fault::Recipient,
+                format!("le domaine {domain} n'est pas dans la liste blanche de l'espace de confiance"),
+                (
+                    "Cherchez l'adresse MSSanté du destinataire dans l'Annuaire Santé.",
+                    "Look for the recipient's MSSanté address in the Annuaire Santé.",
+                ),
+            ),
+            ComposeError::NoSubject => Told::new(
+                "compose.no-subject",
+                Fault::User,
+                "le message n'a pas d'objet",
+                ("Donnez un objet.", "Give a subject."),
+            ),
+            ComposeError::SubjectIsComposed => Told::new(
+                "compose.subject-is-composed",
+                Fault::Host,
+                "l'objet d'un message qui porte des documents est composé à partir d'eux",
+                ("Ne donnez pas d'objet.", "Give no subject."),
+            ),
+            ComposeError::Field(what) => Told::new(
+                "compose.field",
+                Fault::Host,
+                {
+                    let what = match *what {
+                        "subject" => "l'objet",
+                        "message identifier" => "l'identifiant de message",
+                        _ => "une valeur",
+                    };
+                    format!("{what} ne peut pas figurer dans un en-tête : caractère de contrôle, ou trop long")
+                },
+                HOST,
+            ),
+            ComposeError::Text => Told::new("compose.text", Fault::Host, "le texte contient un caractère NUL", HOST),
+            ComposeError::HtmlAlone => Told::new(
+                "compose.html-alone",
+                Fault::Host,
+                "un texte en HTML doit être accompagné du même en texte simple",
+                HOST,
+            ),
+            ComposeError::AttachmentName(rank) => Told::new(
+                "compose.attachment-name",
+                Fault::Host,
+                format!("la pièce jointe {rank} n'a pas de nom utilisable"),
+                HOST,
+            ),
+            ComposeError::MediaType(rank) => Told::new(
+                "compose.media-type",
+                Fault::Host,
+                format!("la pièce jointe {rank} n'a pas de type utilisable"),
+                HOST,
+            ),
+            ComposeError::ArchiveByHand => Told::new(
+                "compose.archive-by-hand",
+                Fault::Host,
+                "IHE_XDM.zip vient d'un ensemble de documents, jamais d'une pièce jointe",
+                HOST,
+            ),
+            ComposeError::IllFormedMessage => Told::new(
+                "compose.ill-formed-message",
+                Fault::Document,
+                "le message transféré est mal formé et ne peut pas être envoyé tel quel",
+                ("Joignez-le comme un fichier, ou recopiez-en le texte.", "Attach it as a file, or copy its text."),
+            ),
+            ComposeError::Io { source, .. } => {
+                Told::new("compose.io", Fault::Host, format!("lecture ou écriture impossible : {source}"), DISK)
+            }
+            ComposeError::TooLarge { limit } => Told::new(
+                "compose.too-large",
+                Fault::User,
+                format!("le message dépasse la limite de {limit} octets"),
+                LIGHTER,
+            ),
+            ComposeError::TooLargeForPatient { limit } => Told::new(
+                "compose.too-large-for-patient",
+                Fault::User,
+                format!("Mon espace santé ne prend pas de message au-delà de {limit} octets"),
+                LIGHTER,
+            ),
+            ComposeError::Randomness(_) => {
+                Told::new("compose.randomness", Fault::Host, "le système ne donne pas d'aléa", DISK)
+            }
         }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            ComposeError::NoRecipient
-            | ComposeError::TooManyRecipients
-            | ComposeError::SeveralPatients
-            | ComposeError::EndWithoutPatient
-            | ComposeError::NoSubject
-            | ComposeError::TooLarge { .. }
-            | ComposeError::TooLargeForPatient { .. } => Fault::User,
-            ComposeError::OutsideWhiteList(_) => Fault::Recipient,
-            ComposeError::OtherPatient | ComposeError::IllFormedMessage => Fault::Document,
-            _ => Fault::Host,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        false
-    }
-
-    fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        match self {
-            ComposeError::NoRecipient => "le message n'a pas de destinataire".into(),
-            ComposeError::TooManyRecipients => {
-                format!("le message a plus de {} destinataires", super::MAX_RECIPIENTS)
-            }
-            ComposeError::RawPatientAddress => {
-                "l'adresse d'un patient se fait à partir d'une INS qualifiée, elle ne se saisit pas".into()
-            }
-            ComposeError::SeveralPatients => "un message ne s'écrit qu'à un patient".into(),
-            ComposeError::OtherPatient => "les documents ne concernent pas le patient à qui l'on écrit".into(),
-            ComposeError::EndWithoutPatient => "la fin de l'échange ne se dit qu'à un patient".into(),
-            ComposeError::OutsideWhiteList(domain) => {
-                format!("le domaine {domain} n'est pas dans la liste blanche de l'espace de confiance")
-            }
-            ComposeError::NoSubject => "le message n'a pas d'objet".into(),
-            ComposeError::SubjectIsComposed => {
-                "l'objet d'un message qui porte des documents est composé à partir d'eux".into()
-            }
-            ComposeError::Field(what) => {
-                let what = match *what {
-                    "subject" => "l'objet",
-                    "message identifier" => "l'identifiant de message",
-                    _ => "une valeur",
-                };
-                format!("{what} ne peut pas figurer dans un en-tête : caractère de contrôle, ou trop long")
-            }
-            ComposeError::Text => "le texte contient un caractère NUL".into(),
-            ComposeError::HtmlAlone => "un texte en HTML doit être accompagné du même en texte simple".into(),
-            ComposeError::AttachmentName(rank) => format!("la pièce jointe {rank} n'a pas de nom utilisable"),
-            ComposeError::MediaType(rank) => format!("la pièce jointe {rank} n'a pas de type utilisable"),
-            ComposeError::ArchiveByHand => {
-                "IHE_XDM.zip vient d'un ensemble de documents, jamais d'une pièce jointe".into()
-            }
-            ComposeError::IllFormedMessage => {
-                "le message transféré est mal formé et ne peut pas être envoyé tel quel".into()
-            }
-            ComposeError::Io { source, .. } => format!("lecture ou écriture impossible : {source}"),
-            ComposeError::TooLarge { limit } => format!("le message dépasse la limite de {limit} octets"),
-            ComposeError::TooLargeForPatient { limit } => {
-                format!("Mon espace santé ne prend pas de message au-delà de {limit} octets")
-            }
-            ComposeError::Randomness(_) => "le système ne donne pas d'aléa".into(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            ComposeError::NoRecipient => language.pick("Ajoutez un destinataire.", "Add a recipient."),
-            ComposeError::TooManyRecipients => language.pick("Envoyez plusieurs messages.", "Send several messages."),
-            ComposeError::RawPatientAddress => language.pick(
-                "Choisissez le patient dans le logiciel, avec son INS qualifiée.",
-                "Pick the patient in the software, with a qualified INS.",
-            ),
-            ComposeError::SeveralPatients => {
-                language.pick("Écrivez un message par patient.", "Write one message for each patient.")
-            }
-            ComposeError::OtherPatient => language.pick(
-                "Vérifiez le patient et les documents : l'un des deux n'est pas le bon.",
-                "Check the patient and the documents: one of the two is wrong.",
-            ),
-            ComposeError::EndWithoutPatient => language.pick(
-                "Retirez la fin d'échange, ou écrivez à un patient.",
-                "Take the end of the exchange away, or write to a patient.",
-            ),
-            ComposeError::OutsideWhiteList(_) => language.pick(
-                "Cherchez l'adresse MSSanté du destinataire dans l'Annuaire Santé.",
-                "Look for the recipient's MSSanté address in the Annuaire Santé.",
-            ),
-            ComposeError::NoSubject => language.pick("Donnez un objet.", "Give a subject."),
-            ComposeError::SubjectIsComposed => language.pick("Ne donnez pas d'objet.", "Give no subject."),
-            ComposeError::TooLarge { .. } | ComposeError::TooLargeForPatient { .. } => language.pick(
-                "Retirez des pièces jointes, ou envoyez-les en plusieurs messages.",
-                "Take attachments away, or send them in several messages.",
-            ),
-            ComposeError::IllFormedMessage => language.pick(
-                "Joignez-le comme un fichier, ou recopiez-en le texte.",
-                "Attach it as a file, or copy its text.",
-            ),
-            ComposeError::Io { .. } | ComposeError::Randomness(_) => language.pick(
-                "Vérifiez le fichier, la place sur le disque et les droits.",
-                "Check the file, the room on the disk and the rights.",
-            ),
-            _ => language.pick(
-                "Le logiciel hôte doit corriger ce qu'il donne à écrire.",
-                "The host program must correct what it gives to be written.",
-            ),
-        }
-        .to_owned()
     }
 }

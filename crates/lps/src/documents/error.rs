@@ -8,7 +8,7 @@ use mssante::subject::SubjectError;
 use mssante::xdm::BuildError;
 use render::RenderError;
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 /// Why documents are not sent. A number is the rank of the document, from 1; no name and no identifier of a patient is quoted.
 #[derive(Debug, thiserror::Error)]
@@ -73,166 +73,201 @@ pub enum DocumentError {
 }
 
 impl Explain for DocumentError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const PATH: Remedy = (
+            "Vérifiez le chemin du fichier et les droits de lecture.",
+            "Check the path of the file and the right to read it.",
+        );
+        const LIGHTER: Remedy = (
+            "Allégez le document (images du PDF) ou envoyez-en moins à la fois.",
+            "Make the document lighter (images of the PDF) or send fewer at once.",
+        );
+        const VERSIONS: Remedy = (
+            "Donnez l'identifiant (ClinicalDocument/id) de la dernière version envoyée, et un identifiant neuf à la nouvelle.",
+            "Give the identifier (ClinicalDocument/id) of the last version sent, and a new one to the new version.",
+        );
+        const HEADER: Remedy = (
+            "Complétez l'en-tête du document : code et libellé du type, nom, prénom, date.",
+            "Complete the header of the document: code and display name of its type, names, date.",
+        );
+        const ONE_PATIENT: Remedy = ("Envoyez un courriel par patient.", "Send one mail for each patient.");
+        const DEFECT: Remedy =
+            ("Signalez ce défaut avec la version du logiciel.", "Report this defect with the version of the software.");
+        const NO_COPY: Remedy = (
+            "Faites corriger le document par le logiciel qui le produit : son contenu ne peut pas être copié en PDF.",
+            "Have the document mended by the software that makes it: its content cannot be copied as PDF.",
+        );
+        const SOURCE_ID: Remedy = (
+            "Corrigez source_id dans [software] : l'OID du système émetteur.",
+            "Correct source_id in [software]: the OID of the sending system.",
+        );
+        const NO_LABEL: &str = "le type d'un document n'a pas de libellé (displayName)";
+        const NO_NAME: &str = "un document n'a pas le nom de naissance ou le prénom du patient";
         match self {
-            Self::None => "documents.none",
-            Self::Unreadable(..) => "documents.unreadable",
-            Self::NotAFile(_) => "documents.not-a-file",
-            Self::TooLarge(..) => "documents.too-large",
-            Self::SetTooLarge => "documents.set-too-large",
-            Self::Cda(_, CdaError::Xml(error)) => match error {
-                XmlError::Limit => "documents.xml-limit",
-                XmlError::Doctype => "documents.doctype",
-                XmlError::Encoding => "documents.encoding",
-                XmlError::Truncated => "documents.truncated",
-                XmlError::Malformed => "documents.malformed",
-            },
-            Self::Cda(_, CdaError::NotCda) => "documents.not-cda",
-            Self::Cda(_, CdaError::Missing(_)) => "documents.missing-header",
-            Self::NoIns(_) => "documents.no-ins",
-            Self::InsKey(_) => "documents.ins-key",
-            Self::NotQualified(_) => "documents.ins-not-qualified",
-            Self::SeveralPatients(_) => "documents.several-patients",
-            Self::SameDocument(_) => "documents.same-document",
-            Self::ReplacesAnother(_) => "documents.replaces-another",
-            Self::ReplacesItself(_) => "documents.replaces-itself",
-            Self::Header(_) => "documents.type-code",
-            Self::Subject(_) => "documents.subject",
-            Self::PdfName(..) => "documents.pdf-name",
-            Self::Pdf(..) => "documents.pdf",
-            Self::Archive(_) => "documents.archive",
-            Self::Io(_) => "documents.temporary-file",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            Self::None
-            | Self::Unreadable(..)
-            | Self::NotAFile(_)
-            | Self::Io(_)
-            | Self::Archive(BuildError::SourceId) => Fault::Host,
-            Self::Pdf(_, RenderError::PdfA(_)) => Fault::Host,
-            _ => Fault::Document,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(self, Self::Io(_))
-    }
-
-    fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        match self {
-            Self::None => "aucun document".to_owned(),
-            Self::Unreadable(rank, error) => format!("le document {rank} ne peut pas être lu : {error}"),
-            Self::NotAFile(rank) => format!("le document {rank} n'est pas un fichier"),
-            Self::TooLarge(rank, size) => format!("le document {rank} est trop gros pour un courriel ({size} octets)"),
-            Self::SetTooLarge => "les documents réunis sont trop gros pour un courriel".to_owned(),
-            Self::Cda(rank, error) => format!("document {rank} : {}", cda(*error)),
-            Self::NoIns(rank) => format!("le document {rank} n'a pas d'INS"),
-            Self::InsKey(rank) => format!("le document {rank} porte un matricule INS dont la clé est fausse"),
-            Self::NotQualified(rank) => {
+            Self::None => Told::new(
+                "documents.none",
+                Fault::Host,
+                "aucun document",
+                ("Donnez au moins un document CDA R2.", "Give at least one CDA R2 document."),
+            ),
+            Self::Unreadable(rank, error) => Told::new(
+                "documents.unreadable",
+                Fault::Host,
+                format!("le document {rank} ne peut pas être lu : {error}"),
+                PATH,
+            ),
+            Self::NotAFile(rank) => {
+                Told::new("documents.not-a-file", Fault::Host, format!("le document {rank} n'est pas un fichier"), PATH)
+            }
+            Self::TooLarge(rank, size) => Told::new(
+                "documents.too-large",
+                Fault::Document,
+                format!("le document {rank} est trop gros pour un courriel ({size} octets)"),
+                LIGHTER,
+            ),
+            Self::SetTooLarge => Told::new(
+                "documents.set-too-large",
+                Fault::Document,
+                "les documents réunis sont trop gros pour un courriel",
+                LIGHTER,
+            ),
+            Self::Cda(rank, error) => unreadable(*rank, *error),
+            Self::NoIns(rank) => Told::new(
+                "documents.no-ins",
+                Fault::Document,
+                format!("le document {rank} n'a pas d'INS"),
+                (
+                    "Qualifiez l'identité du patient puis reproduisez le document ; entre professionnels seulement, un envoi sans INS peut être \
+                 autorisé explicitement (X-MSS-INS: N).",
+                    "Qualify the patient's identity and make the document again; between professionals only, sending without INS can be \
+                 allowed explicitly (X-MSS-INS: N).",
+                ),
+            ),
+            Self::InsKey(rank) => Told::new(
+                "documents.ins-key",
+                Fault::Document,
+                format!("le document {rank} porte un matricule INS dont la clé est fausse"),
+                (
+                    "Corrigez le matricule dans le dossier du patient par un appel au téléservice INSi.",
+                    "Correct the matricule in the patient's record by asking the INSi service.",
+                ),
+            ),
+            Self::NotQualified(rank) => Told::new(
+                "documents.ins-not-qualified",
+                Fault::Document,
                 format!(
                     "le document {rank} porte un matricule INS sans les quatre traits : l'identité n'est pas qualifiée"
-                )
+                ),
+                (
+                    "Complétez nom de naissance, premier prénom, date de naissance et sexe, ou retirez le matricule du document.",
+                    "Complete birth name, first given name, birth date and sex, or take the matricule out of the document.",
+                ),
+            ),
+            Self::SeveralPatients(rank) => Told::new(
+                "documents.several-patients",
+                Fault::Document,
+                format!("le document {rank} concerne un autre patient que les précédents"),
+                ONE_PATIENT,
+            ),
+            Self::SameDocument(rank) => Told::new(
+                "documents.same-document",
+                Fault::Document,
+                format!("le document {rank} a le même identifiant qu'un précédent"),
+                ("Ne joignez chaque document qu'une fois.", "Attach each document once."),
+            ),
+            Self::ReplacesAnother(rank) => Told::new(
+                "documents.replaces-another",
+                Fault::Document,
+                format!("le document {rank} dit remplacer un autre document que celui demandé"),
+                VERSIONS,
+            ),
+            Self::ReplacesItself(rank) => Told::new(
+                "documents.replaces-itself",
+                Fault::Document,
+                format!("le document {rank} a l'identifiant de celui qu'il remplace"),
+                VERSIONS,
+            ),
+            Self::Header(_) => Told::new(
+                "documents.type-code",
+                Fault::Document,
+                "le code de type d'un document n'a pas la forme voulue pour X-MSS-CODECDA",
+                HEADER,
+            ),
+            Self::Subject(error) => {
+                let (french, remedy) = match error {
+                    SubjectError::NoLabel => (NO_LABEL, HEADER),
+                    SubjectError::NoName => (NO_NAME, HEADER),
+                    SubjectError::NoDocument => ("aucun document", HEADER),
+                    SubjectError::SeveralPatients => ("les documents concernent plusieurs patients", ONE_PATIENT),
+                };
+                Told::new("documents.subject", Fault::Document, french, remedy)
             }
-            Self::SeveralPatients(rank) => format!("le document {rank} concerne un autre patient que les précédents"),
-            Self::SameDocument(rank) => format!("le document {rank} a le même identifiant qu'un précédent"),
-            Self::ReplacesAnother(rank) => {
-                format!("le document {rank} dit remplacer un autre document que celui demandé")
+            Self::PdfName(rank, error) => {
+                let french = match error {
+                    PdfNameError::NoLabel => NO_LABEL.to_owned(),
+                    PdfNameError::NoName => NO_NAME.to_owned(),
+                    PdfNameError::NoDate => format!("le document {rank} n'a pas de date"),
+                };
+                Told::new("documents.pdf-name", Fault::Document, french, HEADER)
             }
-            Self::ReplacesItself(rank) => format!("le document {rank} a l'identifiant de celui qu'il remplace"),
-            Self::Header(_) => "le code de type d'un document n'a pas la forme voulue pour X-MSS-CODECDA".to_owned(),
-            Self::Subject(SubjectError::NoLabel) | Self::PdfName(_, PdfNameError::NoLabel) => {
-                "le type d'un document n'a pas de libellé (displayName)".to_owned()
+            Self::Pdf(rank, error) => {
+                let (fault, remedy) = match error {
+                    RenderError::PdfA(_) => (Fault::Host, DEFECT),
+                    _ => (Fault::Document, NO_COPY),
+                };
+                Told::new("documents.pdf", fault, format!("document {rank} : {}", render(*error)), remedy)
             }
-            Self::Subject(SubjectError::NoName) | Self::PdfName(_, PdfNameError::NoName) => {
-                "un document n'a pas le nom de naissance ou le prénom du patient".to_owned()
+            Self::Archive(error) => {
+                let (fault, remedy) = match error {
+                    BuildError::SourceId => (Fault::Host, SOURCE_ID),
+                    _ => (Fault::Document, ("Vérifiez les documents donnés.", "Check the documents given.")),
+                };
+                Told::new("documents.archive", fault, archive(error), remedy)
             }
-            Self::Subject(SubjectError::NoDocument) => "aucun document".to_owned(),
-            Self::Subject(SubjectError::SeveralPatients) => "les documents concernent plusieurs patients".to_owned(),
-            Self::PdfName(rank, PdfNameError::NoDate) => format!("le document {rank} n'a pas de date"),
-            Self::Pdf(rank, error) => format!("document {rank} : {}", render(*error)),
-            Self::Archive(error) => archive(error),
-            Self::Io(error) => format!("fichier temporaire : {error}"),
+            Self::Io(error) => Told::new(
+                "documents.temporary-file",
+                Fault::Host,
+                format!("fichier temporaire : {error}"),
+                (
+                    "Libérez de la place dans le dossier temporaire (TMPDIR).",
+                    "Make room in the temporary folder (TMPDIR).",
+                ),
+            )
+            .passing(),
         }
     }
+}
 
-    fn remedy(&self, language: Language) -> String {
-        let (french, english) = match self {
-            Self::None => ("Donnez au moins un document CDA R2.", "Give at least one CDA R2 document."),
-            Self::Unreadable(..) | Self::NotAFile(_) => (
-                "Vérifiez le chemin du fichier et les droits de lecture.",
-                "Check the path of the file and the right to read it.",
-            ),
-            Self::TooLarge(..) | Self::SetTooLarge => (
-                "Allégez le document (images du PDF) ou envoyez-en moins à la fois.",
-                "Make the document lighter (images of the PDF) or send fewer at once.",
-            ),
-            Self::Cda(_, CdaError::Xml(XmlError::Doctype)) => (
+/// A document that is not a readable CDA.
+fn unreadable(rank: usize, error: CdaError) -> Told {
+    const MEND: Remedy = (
+        "Faites corriger le document par le logiciel qui le produit (CI-SIS, structuration minimale).",
+        "Have the document mended by the software that makes it (CI-SIS, structuration minimale).",
+    );
+    let (code, remedy) = match error {
+        CdaError::Xml(XmlError::Limit) => ("documents.xml-limit", MEND),
+        CdaError::Xml(XmlError::Doctype) => (
+            "documents.doctype",
+            (
                 "Retirez la déclaration DOCTYPE et ses entités : un CDA n'en a jamais.",
                 "Take the DOCTYPE declaration and its entities out: a CDA never has one.",
             ),
-            Self::Cda(_, CdaError::Xml(XmlError::Encoding)) => {
-                ("Enregistrez le document en UTF-8.", "Save the document as UTF-8.")
-            }
-            Self::Cda(_, CdaError::Xml(XmlError::Truncated)) => (
+        ),
+        CdaError::Xml(XmlError::Encoding) => {
+            ("documents.encoding", ("Enregistrez le document en UTF-8.", "Save the document as UTF-8."))
+        }
+        CdaError::Xml(XmlError::Truncated) => (
+            "documents.truncated",
+            (
                 "Le fichier est incomplet : reprenez-le à sa source.",
                 "The file is incomplete: take it again from its source.",
             ),
-            Self::Cda(..) => (
-                "Faites corriger le document par le logiciel qui le produit (CI-SIS, structuration minimale).",
-                "Have the document mended by the software that makes it (CI-SIS, structuration minimale).",
-            ),
-            Self::NoIns(_) => (
-                "Qualifiez l'identité du patient puis reproduisez le document ; entre professionnels seulement, un envoi sans INS peut être \
-                 autorisé explicitement (X-MSS-INS: N).",
-                "Qualify the patient's identity and make the document again; between professionals only, sending without INS can be \
-                 allowed explicitly (X-MSS-INS: N).",
-            ),
-            Self::InsKey(_) => (
-                "Corrigez le matricule dans le dossier du patient par un appel au téléservice INSi.",
-                "Correct the matricule in the patient's record by asking the INSi service.",
-            ),
-            Self::NotQualified(_) => (
-                "Complétez nom de naissance, premier prénom, date de naissance et sexe, ou retirez le matricule du document.",
-                "Complete birth name, first given name, birth date and sex, or take the matricule out of the document.",
-            ),
-            Self::SeveralPatients(_) | Self::Subject(SubjectError::SeveralPatients) => {
-                ("Envoyez un courriel par patient.", "Send one mail for each patient.")
-            }
-            Self::SameDocument(_) => ("Ne joignez chaque document qu'une fois.", "Attach each document once."),
-            Self::ReplacesAnother(_) | Self::ReplacesItself(_) => (
-                "Donnez l'identifiant (ClinicalDocument/id) de la dernière version envoyée, et un identifiant neuf à la nouvelle.",
-                "Give the identifier (ClinicalDocument/id) of the last version sent, and a new one to the new version.",
-            ),
-            Self::Header(_) | Self::Subject(_) | Self::PdfName(..) => (
-                "Complétez l'en-tête du document : code et libellé du type, nom, prénom, date.",
-                "Complete the header of the document: code and display name of its type, names, date.",
-            ),
-            Self::Pdf(_, RenderError::PdfA(_)) => (
-                "Signalez ce défaut avec la version du logiciel.",
-                "Report this defect with the version of the software.",
-            ),
-            Self::Pdf(..) => (
-                "Faites corriger le document par le logiciel qui le produit : son contenu ne peut pas être copié en PDF.",
-                "Have the document mended by the software that makes it: its content cannot be copied as PDF.",
-            ),
-            Self::Archive(BuildError::SourceId) => (
-                "Corrigez source_id dans [software] : l'OID du système émetteur.",
-                "Correct source_id in [software]: the OID of the sending system.",
-            ),
-            Self::Archive(_) => ("Vérifiez les documents donnés.", "Check the documents given."),
-            Self::Io(_) => (
-                "Libérez de la place dans le dossier temporaire (TMPDIR).",
-                "Make room in the temporary folder (TMPDIR).",
-            ),
-        };
-        language.pick(french, english).to_owned()
-    }
+        ),
+        CdaError::Xml(XmlError::Malformed) => ("documents.malformed", MEND),
+        CdaError::NotCda => ("documents.not-cda", MEND),
+        CdaError::Missing(_) => ("documents.missing-header", MEND),
+    };
+    Told::new(code, Fault::Document, format!("document {rank} : {}", cda(error)), remedy)
 }
 
 fn cda(error: CdaError) -> String {

@@ -13,7 +13,7 @@ use mssante::pdf_name;
 use mssante::xdm::{Archive, Integrity};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Told};
 
 /// Longest file name, in octets: what is left of 255 with room for a number.
 const MAX_NAME: usize = 200;
@@ -35,44 +35,30 @@ pub enum SaveError {
 }
 
 impl Explain for SaveError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
         match self {
-            Self::Folder(_) => "save.folder",
-            Self::File(_) => "save.file",
-            Self::Names => "save.names",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        Fault::Host
-    }
-
-    fn is_temporary(&self) -> bool {
-        false
-    }
-
-    fn message(&self, language: Language) -> String {
-        match (language, self) {
-            (Language::English, _) => self.to_string(),
-            (_, Self::Folder(error)) => format!("le dossier ne peut pas être ouvert : {error}"),
-            (_, Self::File(error)) => format!("un fichier ne peut pas être écrit : {error}"),
-            (_, Self::Names) => "trop de fichiers du même nom sont déjà dans le dossier".to_owned(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            Self::Folder(_) => language.pick(
-                "Donnez un dossier qui existe et où vous pouvez écrire.",
-                "Give a folder that exists and that you may write to.",
+            Self::Folder(error) => Told::new(
+                "save.folder",
+                Fault::Host,
+                format!("le dossier ne peut pas être ouvert : {error}"),
+                (
+                    "Donnez un dossier qui existe et où vous pouvez écrire.",
+                    "Give a folder that exists and that you may write to.",
+                ),
             ),
-            Self::File(_) => language.pick(
-                "Vérifiez la place et les droits du dossier.",
-                "Check the room in the folder and the rights on it.",
+            Self::File(error) => Told::new(
+                "save.file",
+                Fault::Host,
+                format!("un fichier ne peut pas être écrit : {error}"),
+                ("Vérifiez la place et les droits du dossier.", "Check the room in the folder and the rights on it."),
             ),
-            Self::Names => language.pick("Choisissez un autre dossier.", "Choose another folder."),
+            Self::Names => Told::new(
+                "save.names",
+                Fault::Host,
+                "trop de fichiers du même nom sont déjà dans le dossier",
+                ("Choisissez un autre dossier.", "Choose another folder."),
+            ),
         }
-        .to_owned()
     }
 }
 

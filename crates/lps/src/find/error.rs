@@ -2,7 +2,7 @@
 
 use directory::{ApiError, ExtractionError, QueryError, SettingsError};
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 /// Why a search or an update failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,112 +54,83 @@ impl FindError {
 }
 
 impl Explain for FindError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
         match self {
-            FindError::NotConfigured => "find.not-configured",
-            FindError::Query(QueryError::Empty) => "find.empty",
-            FindError::Query(_) => "find.query",
-            FindError::Api(error) => api_code(error),
-            FindError::Extraction(error) => extraction_code(error),
-            FindError::Stopped => "find.stopped",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            FindError::NotConfigured | FindError::Stopped => Fault::Host,
-            FindError::Query(_) => Fault::User,
-            FindError::Api(error) => match error {
-                ApiError::Unreachable(_) | ApiError::TimeOut(_) => Fault::Network,
-                ApiError::Query(_)
-                | ApiError::Settings(_)
-                | ApiError::NotConfigured
-                | ApiError::Authorities(_)
-                | ApiError::Key(_)
-                | ApiError::TooMany => Fault::Host,
-                _ => Fault::Directory,
-            },
-            FindError::Extraction(error) => match error {
-                ExtractionError::Fetch(_) => Fault::Network,
-                ExtractionError::NotConfigured
-                | ExtractionError::NoIndex(_)
-                | ExtractionError::File { .. }
-                | ExtractionError::Damaged { .. } => Fault::Host,
-                _ => Fault::Directory,
-            },
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        match self {
-            FindError::Api(error) => error.is_temporary(),
-            FindError::Extraction(error) => error.is_temporary(),
-            FindError::NotConfigured | FindError::Query(_) | FindError::Stopped => false,
-        }
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        match self {
-            FindError::NotConfigured => "aucun annuaire n'est configuré".to_owned(),
-            FindError::Query(error) => query_message(error),
-            FindError::Api(error) => api_message(error),
-            FindError::Extraction(error) => extraction_message(error),
-            FindError::Stopped => "la recherche a été arrêtée".to_owned(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            FindError::NotConfigured => language.pick(
-                "Renseignez [directory] dans le fichier de réglages (docs/editor.md) : url et api_key_file, ou extraction et index.",
-                "Fill in [directory] in the settings file (docs/editor.md): url and api_key_file, or extraction and index.",
+            FindError::NotConfigured => Told::new(
+                "find.not-configured",
+                Fault::Host,
+                "aucun annuaire n'est configuré",
+                (
+                    "Renseignez [directory] dans le fichier de réglages (docs/editor.md) : url et api_key_file, ou extraction et index.",
+                    "Fill in [directory] in the settings file (docs/editor.md): url and api_key_file, or extraction and index.",
+                ),
             ),
-            FindError::Query(_) => language.pick("Corrigez la recherche.", "Correct the search."),
-            FindError::Api(error) => match error {
-                ApiError::Key(_) => language.pick(
-                    "Vérifiez la clé et l'abonnement à l'API Annuaire Santé sur portal.api.esante.gouv.fr.",
-                    "Check the key and its subscription to the API Annuaire Santé on portal.api.esante.gouv.fr.",
-                ),
-                ApiError::TooMany => language.pick(
-                    "Attendez quelques secondes ; donnez une clé à chaque application.",
-                    "Wait some seconds; give each application a key of its own.",
-                ),
-                ApiError::Unreachable(_) | ApiError::TimeOut(_) | ApiError::Broken(_) => language.pick(
-                    "Réessayez plus tard, ou cherchez dans l'extraction.",
-                    "Try again later, or search the extraction.",
-                ),
-                ApiError::NotConfigured | ApiError::Settings(_) | ApiError::Authorities(_) => language.pick(
-                    "Vérifiez url, api_key_file et anchors dans [directory].",
-                    "Check url, api_key_file and anchors in [directory].",
-                ),
-                _ => language.pick(
-                    "Cherchez autrement ou dans l'extraction ; si cela persiste, prévenez l'ANS.",
-                    "Search otherwise or in the extraction; if it goes on, tell the ANS.",
-                ),
-            },
-            FindError::Extraction(error) => match error {
-                ExtractionError::NoIndex(_) | ExtractionError::Damaged { .. } => language.pick(
-                    "Lancez la mise à jour de l'extraction.",
-                    "Run the update of the extraction.",
-                ),
-                ExtractionError::NotConfigured => language.pick(
-                    "Donnez extraction et index dans [directory].",
-                    "Give extraction and index in [directory].",
-                ),
-                ExtractionError::File { .. } => language.pick(
-                    "Vérifiez la place sur le disque et les droits sur ce fichier et son dossier.",
-                    "Check the room on the disk and the rights on this file and its folder.",
-                ),
-                _ => language.pick(
-                    "L'extraction précédente reste en usage ; réessayez plus tard.",
-                    "The extraction before stays in use; try again later.",
-                ),
-            },
-            FindError::Stopped => language.pick("Relancez la recherche.", "Search again."),
+            FindError::Query(error) => {
+                let code = if matches!(error, QueryError::Empty) { "find.empty" } else { "find.query" };
+                Told::new(code, Fault::User, query_message(error), ("Corrigez la recherche.", "Correct the search."))
+            }
+            FindError::Api(error) => api(error),
+            FindError::Extraction(error) => extraction(error),
+            FindError::Stopped => Told::new(
+                "find.stopped",
+                Fault::Host,
+                "la recherche a été arrêtée",
+                ("Relancez la recherche.", "Search again."),
+            ),
         }
-        .to_owned()
     }
+}
+
+fn api(error: &ApiError) -> Told {
+    const KEY: Remedy = (
+        "Vérifiez la clé et l'abonnement à l'API Annuaire Santé sur portal.api.esante.gouv.fr.",
+        "Check the key and its subscription to the API Annuaire Santé on portal.api.esante.gouv.fr.",
+    );
+    const SLOWER: Remedy = (
+        "Attendez quelques secondes ; donnez une clé à chaque application.",
+        "Wait some seconds; give each application a key of its own.",
+    );
+    const SETTINGS: Remedy = (
+        "Vérifiez url, api_key_file et anchors dans [directory].",
+        "Check url, api_key_file and anchors in [directory].",
+    );
+    const LATER: Remedy =
+        ("Réessayez plus tard, ou cherchez dans l'extraction.", "Try again later, or search the extraction.");
+    const OTHERWISE: Remedy = (
+        "Cherchez autrement ou dans l'extraction ; si cela persiste, prévenez l'ANS.",
+        "Search otherwise or in the extraction; if it goes on, tell the ANS.",
+    );
+    let (fault, remedy) = match error {
+        ApiError::Key(_) => (Fault::Host, KEY),
+        ApiError::TooMany => (Fault::Host, SLOWER),
+        ApiError::Unreachable(_) | ApiError::TimeOut(_) => (Fault::Network, LATER),
+        ApiError::Broken(_) => (Fault::Directory, LATER),
+        ApiError::NotConfigured | ApiError::Settings(_) | ApiError::Authorities(_) => (Fault::Host, SETTINGS),
+        ApiError::Query(_) => (Fault::Host, OTHERWISE),
+        _ => (Fault::Directory, OTHERWISE),
+    };
+    Told::new(api_code(error), fault, api_message(error), remedy).passing_if(error.is_temporary())
+}
+
+fn extraction(error: &ExtractionError) -> Told {
+    const UPDATE: Remedy = ("Lancez la mise à jour de l'extraction.", "Run the update of the extraction.");
+    const KEYS: Remedy = ("Donnez extraction et index dans [directory].", "Give extraction and index in [directory].");
+    const DISK: Remedy = (
+        "Vérifiez la place sur le disque et les droits sur ce fichier et son dossier.",
+        "Check the room on the disk and the rights on this file and its folder.",
+    );
+    const KEPT: Remedy = (
+        "L'extraction précédente reste en usage ; réessayez plus tard.",
+        "The extraction before stays in use; try again later.",
+    );
+    let (fault, remedy) = match error {
+        ExtractionError::NoIndex(_) | ExtractionError::Damaged { .. } => (Fault::Host, UPDATE),
+        ExtractionError::NotConfigured => (Fault::Host, KEYS),
+        ExtractionError::File { .. } => (Fault::Host, DISK),
+        ExtractionError::Fetch(_) => (Fault::Network, KEPT),
+        _ => (Fault::Directory, KEPT),
+    };
+    Told::new(extraction_code(error), fault, extraction_message(error), remedy).passing_if(error.is_temporary())
 }
 
 fn api_code(error: &ApiError) -> &'static str {

@@ -1,6 +1,6 @@
 //! What stops an intake.
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Told};
 use crate::journal::JournalError;
 use crate::receipt::ReceiptError;
 
@@ -24,34 +24,12 @@ pub enum IntakeError {
     Receipt(#[from] ReceiptError),
 }
 
-impl IntakeError {
-    fn inner(&self) -> &dyn Explain {
-        match self {
-            IntakeError::Mailbox(trouble) | IntakeError::Post(trouble) => trouble.as_ref(),
-            IntakeError::Journal(error) => error,
-            IntakeError::Receipt(error) => error,
-        }
-    }
-}
-
 impl Explain for IntakeError {
-    fn code(&self) -> &'static str {
-        self.inner().code()
-    }
-
-    fn fault(&self) -> Fault {
-        self.inner().fault()
-    }
-
-    fn is_temporary(&self) -> bool {
-        self.inner().is_temporary()
-    }
-
-    fn message(&self, language: Language) -> String {
-        self.inner().message(language)
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        self.inner().remedy(language)
+    fn told(&self) -> Told {
+        match self {
+            IntakeError::Mailbox(trouble) | IntakeError::Post(trouble) => trouble.told(),
+            IntakeError::Journal(error) => error.told(),
+            IntakeError::Receipt(error) => error.told(),
+        }
     }
 }

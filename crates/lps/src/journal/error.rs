@@ -1,6 +1,6 @@
 //! Why a journal cannot be used.
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,47 +25,32 @@ pub enum JournalError {
 }
 
 impl Explain for JournalError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const DISK: Remedy =
+            ("Vérifiez le disque et les droits, puis relancez.", "Check the disk and the rights, then start again.");
         match self {
-            JournalError::Io { .. } => "journal.io",
-            JournalError::InUse => "journal.in-use",
-            JournalError::Line(_) => "journal.line",
-            JournalError::Broken => "journal.broken",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        Fault::Host
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(self, JournalError::InUse)
-    }
-
-    fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        match self {
-            JournalError::Io { source, .. } => format!("le journal ne peut être lu ou écrit : {source}"),
-            JournalError::InUse => "le journal est utilisé par un autre processus".to_owned(),
-            JournalError::Line(line) => format!("la ligne {line} du journal est illisible"),
-            JournalError::Broken => "une écriture précédente du journal a échoué".to_owned(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            JournalError::Io { .. } | JournalError::Broken => language.pick(
-                "Vérifiez le disque et les droits, puis relancez.",
-                "Check the disk and the rights, then start again.",
+            JournalError::Io { source, .. } => {
+                Told::new("journal.io", Fault::Host, format!("le journal ne peut être lu ou écrit : {source}"), DISK)
+            }
+            JournalError::InUse => Told::new(
+                "journal.in-use",
+                Fault::Host,
+                "le journal est utilisé par un autre processus",
+                ("Arrêtez l'autre processus.", "Stop the other process."),
+            )
+            .passing(),
+            JournalError::Line(line) => Told::new(
+                "journal.line",
+                Fault::Host,
+                format!("la ligne {line} du journal est illisible"),
+                (
+                    "Remettez le journal depuis une sauvegarde ; ne le corrigez pas à la main.",
+                    "Restore the journal from a backup; do not mend it by hand.",
+                ),
             ),
-            JournalError::InUse => language.pick("Arrêtez l'autre processus.", "Stop the other process."),
-            JournalError::Line(_) => language.pick(
-                "Remettez le journal depuis une sauvegarde ; ne le corrigez pas à la main.",
-                "Restore the journal from a backup; do not mend it by hand.",
-            ),
+            JournalError::Broken => {
+                Told::new("journal.broken", Fault::Host, "une écriture précédente du journal a échoué", DISK)
+            }
         }
-        .to_owned()
     }
 }

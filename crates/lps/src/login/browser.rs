@@ -8,7 +8,7 @@ use psc::login::{LoginError, Provider, PscSession, RedirectLogin, Return};
 use url::Url;
 
 use super::loopback::{self, Awaited, Knock, Loopback};
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Told};
 
 /// How a browser login is made.
 #[derive(Debug, Clone, Default)]
@@ -38,43 +38,18 @@ pub enum BrowserError {
 }
 
 impl Explain for BrowserError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
         match self {
-            BrowserError::Listen { .. } => "login.port-taken",
-            BrowserError::Login(error) => error.code(),
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            BrowserError::Listen { .. } => Fault::Host,
-            BrowserError::Login(error) => error.fault(),
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(self, BrowserError::Login(error) if Explain::is_temporary(error))
-    }
-
-    fn message(&self, language: Language) -> String {
-        match (language, self) {
-            (_, BrowserError::Login(error)) => error.message(language),
-            (Language::English, _) => self.to_string(),
-            (Language::French, BrowserError::Listen { port, source }) => {
-                format!("impossible d'écouter sur 127.0.0.1:{port} : {source}")
-            }
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            BrowserError::Login(error) => error.remedy(language),
-            BrowserError::Listen { .. } => language
-                .pick(
+            BrowserError::Listen { port, source } => Told::new(
+                "login.port-taken",
+                Fault::Host,
+                format!("impossible d'écouter sur 127.0.0.1:{port} : {source}"),
+                (
                     "Fermez le programme qui utilise ce port, ou changez psc.redirect_port (déclaré à Pro Santé Connect).",
                     "Close the program that uses this port, or change psc.redirect_port (declared to Pro Santé Connect).",
-                )
-                .to_owned(),
+                ),
+            ),
+            BrowserError::Login(error) => error.told(),
         }
     }
 }

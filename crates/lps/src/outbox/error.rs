@@ -3,7 +3,7 @@
 use std::io;
 
 use super::EntryId;
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 /// Why the outbox cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,70 +40,66 @@ pub enum OutboxError {
 }
 
 impl Explain for OutboxError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const WAIT: Remedy = ("Attendez que l'autre envoi soit fini.", "Wait until the other one is done.");
         match self {
-            OutboxError::Io { .. } => "outbox.io",
-            OutboxError::InUse => "outbox.in-use",
-            OutboxError::Full => "outbox.full",
-            OutboxError::AlreadyThere => "outbox.already-there",
-            OutboxError::Unknown(_) => "outbox.unknown",
-            OutboxError::Busy(_) => "outbox.busy",
-            OutboxError::Stopped(_) => "outbox.stopped",
-            OutboxError::Damaged(_) => "outbox.damaged",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        Fault::Host
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(self, OutboxError::Busy(_) | OutboxError::InUse | OutboxError::Full)
-    }
-
-    fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        match self {
-            OutboxError::Io { source, .. } => format!("boîte d'envoi : {source}"),
-            OutboxError::InUse => "la boîte d'envoi est utilisée par un autre programme".into(),
-            OutboxError::Full => format!("la boîte d'envoi contient déjà {} messages", super::MAX_ENTRIES),
-            OutboxError::AlreadyThere => "la boîte d'envoi contient déjà ce message".into(),
-            OutboxError::Unknown(id) => format!("la boîte d'envoi n'a pas d'entrée {id}"),
-            OutboxError::Busy(id) => format!("l'entrée {id} de la boîte d'envoi est en cours d'envoi"),
-            OutboxError::Stopped(id) => format!("l'entrée {id} de la boîte d'envoi attend une décision"),
-            OutboxError::Damaged(id) => format!("l'entrée {id} de la boîte d'envoi est abîmée"),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            OutboxError::Io { .. } => language.pick(
-                "Vérifiez la place sur le disque et les droits sur le dossier.",
-                "Check the room on the disk and the rights on the folder.",
+            OutboxError::Io { source, .. } => Told::new(
+                "outbox.io",
+                Fault::Host,
+                format!("boîte d'envoi : {source}"),
+                (
+                    "Vérifiez la place sur le disque et les droits sur le dossier.",
+                    "Check the room on the disk and the rights on the folder.",
+                ),
             ),
-            OutboxError::InUse | OutboxError::Busy(_) => {
-                language.pick("Attendez que l'autre envoi soit fini.", "Wait until the other one is done.")
+            OutboxError::InUse => {
+                Told::new("outbox.in-use", Fault::Host, "la boîte d'envoi est utilisée par un autre programme", WAIT)
+                    .passing()
             }
-            OutboxError::Full => language.pick(
-                "Traitez les messages qui ne partent pas avant d'en ajouter.",
-                "See to the messages that do not go before adding some.",
+            OutboxError::Full => Told::new(
+                "outbox.full",
+                Fault::Host,
+                format!("la boîte d'envoi contient déjà {} messages", super::MAX_ENTRIES),
+                (
+                    "Traitez les messages qui ne partent pas avant d'en ajouter.",
+                    "See to the messages that do not go before adding some.",
+                ),
+            )
+            .passing(),
+            OutboxError::AlreadyThere => Told::new(
+                "outbox.already-there",
+                Fault::Host,
+                "la boîte d'envoi contient déjà ce message",
+                ("Ne le remettez pas : il partira une fois.", "Do not put it again: it will go once."),
             ),
-            OutboxError::AlreadyThere => {
-                language.pick("Ne le remettez pas : il partira une fois.", "Do not put it again: it will go once.")
-            }
-            OutboxError::Unknown(_) => {
-                language.pick("Relisez la liste des entrées.", "Read the list of entries again.")
-            }
-            OutboxError::Stopped(_) => {
-                language.pick("Décidez : l'envoyer de nouveau ou l'oublier.", "Decide: send it again or forget it.")
-            }
-            OutboxError::Damaged(_) => language.pick(
-                "Retirez l'entrée et faites le message de nouveau.",
-                "Take the entry away and make the message again.",
+            OutboxError::Unknown(id) => Told::new(
+                "outbox.unknown",
+                Fault::Host,
+                format!("la boîte d'envoi n'a pas d'entrée {id}"),
+                ("Relisez la liste des entrées.", "Read the list of entries again."),
+            ),
+            OutboxError::Busy(id) => Told::new(
+                "outbox.busy",
+                Fault::Host,
+                format!("l'entrée {id} de la boîte d'envoi est en cours d'envoi"),
+                WAIT,
+            )
+            .passing(),
+            OutboxError::Stopped(id) => Told::new(
+                "outbox.stopped",
+                Fault::Host,
+                format!("l'entrée {id} de la boîte d'envoi attend une décision"),
+                ("Décidez : l'envoyer de nouveau ou l'oublier.", "Decide: send it again or forget it."),
+            ),
+            OutboxError::Damaged(id) => Told::new(
+                "outbox.damaged",
+                Fault::Host,
+                format!("l'entrée {id} de la boîte d'envoi est abîmée"),
+                (
+                    "Retirez l'entrée et faites le message de nouveau.",
+                    "Take the entry away and make the message again.",
+                ),
             ),
         }
-        .to_owned()
     }
 }

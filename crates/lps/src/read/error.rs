@@ -1,6 +1,6 @@
 //! Why a message cannot be read.
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Told};
 
 /// Why a message is not read.
 #[derive(Debug, thiserror::Error)]
@@ -17,42 +17,23 @@ pub enum ReadError {
 }
 
 impl Explain for ReadError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
         match self {
-            ReadError::TooLarge { .. } => "read.too-large",
-            ReadError::Io(_) => "read.io",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            ReadError::TooLarge { .. } => Fault::Document,
-            ReadError::Io(_) => Fault::Host,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        false
-    }
-
-    fn message(&self, language: Language) -> String {
-        match (language, self) {
-            (Language::English, _) => self.to_string(),
-            (_, ReadError::TooLarge { limit }) => format!("le message dépasse {limit} octets"),
-            (_, ReadError::Io(why)) => format!("lecture du message : {why}"),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            ReadError::TooLarge { .. } => language.pick(
-                "Relevez la limite de lecture, ou demandez un envoi en plusieurs messages.",
-                "Raise the reading limit, or ask for several messages.",
+            ReadError::TooLarge { limit } => Told::new(
+                "read.too-large",
+                Fault::Document,
+                format!("le message dépasse {limit} octets"),
+                (
+                    "Relevez la limite de lecture, ou demandez un envoi en plusieurs messages.",
+                    "Raise the reading limit, or ask for several messages.",
+                ),
             ),
-            ReadError::Io(_) => {
-                language.pick("Vérifiez le fichier ou la connexion.", "Check the file or the connection.")
-            }
+            ReadError::Io(why) => Told::new(
+                "read.io",
+                Fault::Host,
+                format!("lecture du message : {why}"),
+                ("Vérifiez le fichier ou la connexion.", "Check the file or the connection."),
+            ),
         }
-        .to_owned()
     }
 }

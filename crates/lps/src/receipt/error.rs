@@ -3,7 +3,7 @@
 use mail::header::HeaderError;
 
 use super::{Doubt, Refusal};
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Language, Remedy, Told};
 
 /// Why no answer is made.
 #[derive(Debug, thiserror::Error)]
@@ -32,61 +32,50 @@ pub enum ReceiptError {
 }
 
 impl Explain for ReceiptError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const NOTHING: Remedy =
+            ("Rien n'est à faire : le message est lisible.", "Nothing is to be done: the message can be read.");
+        const DISK: Remedy = (
+            "Vérifiez le dossier temporaire et la place sur le disque.",
+            "Check the temporary folder and the room on the disk.",
+        );
         match self {
-            ReceiptError::Refused(_) => "receipt.refused",
-            ReceiptError::PersonNeeded(_) => "receipt.person-needed",
-            ReceiptError::NoAddress => "receipt.no-address",
-            ReceiptError::Header(_) => "receipt.header",
-            ReceiptError::TooLarge(_) => "receipt.too-large",
-            ReceiptError::Io(_) => "receipt.io",
-            ReceiptError::Randomness(_) => "receipt.randomness",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            ReceiptError::PersonNeeded(_) => Fault::User,
-            ReceiptError::Refused(_) | ReceiptError::NoAddress | ReceiptError::Header(_) => Fault::Document,
-            ReceiptError::TooLarge(_) | ReceiptError::Io(_) | ReceiptError::Randomness(_) => Fault::Host,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(self, ReceiptError::Io(_))
-    }
-
-    fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        match self {
-            ReceiptError::Refused(refusal) => format!("aucun accusé n'est envoyé : {}", refusal.message(language)),
-            ReceiptError::PersonNeeded(doubt) => {
-                format!("l'utilisateur doit confirmer l'envoi de cet accusé : {}", doubt.message(language))
+            ReceiptError::Refused(refusal) => Told::new(
+                "receipt.refused",
+                Fault::Document,
+                format!("aucun accusé n'est envoyé : {}", refusal.message(Language::French)),
+                NOTHING,
+            ),
+            ReceiptError::PersonNeeded(doubt) => Told::new(
+                "receipt.person-needed",
+                Fault::User,
+                format!("l'utilisateur doit confirmer l'envoi de cet accusé : {}", doubt.message(Language::French)),
+                ("Demandez à l'utilisateur s'il veut envoyer l'accusé.", "Ask the user whether to send it."),
+            ),
+            ReceiptError::NoAddress => Told::new(
+                "receipt.no-address",
+                Fault::Document,
+                "le message n'a pas d'adresse à laquelle répondre",
+                NOTHING,
+            ),
+            ReceiptError::Header(_) => Told::new(
+                "receipt.header",
+                Fault::Document,
+                "une valeur du message ne peut pas figurer dans la réponse",
+                NOTHING,
+            ),
+            ReceiptError::TooLarge(limit) => Told::new(
+                "receipt.too-large",
+                Fault::Host,
+                format!("la réponse dépasse {limit} octets"),
+                ("Relevez la limite.", "Raise the limit."),
+            ),
+            ReceiptError::Io(why) => {
+                Told::new("receipt.io", Fault::Host, format!("conservation de la réponse : {why}"), DISK).passing()
             }
-            ReceiptError::NoAddress => "le message n'a pas d'adresse à laquelle répondre".to_owned(),
-            ReceiptError::Header(_) => "une valeur du message ne peut pas figurer dans la réponse".to_owned(),
-            ReceiptError::TooLarge(limit) => format!("la réponse dépasse {limit} octets"),
-            ReceiptError::Io(why) => format!("conservation de la réponse : {why}"),
-            ReceiptError::Randomness(_) => "le système ne donne pas d'aléa".to_owned(),
+            ReceiptError::Randomness(_) => {
+                Told::new("receipt.randomness", Fault::Host, "le système ne donne pas d'aléa", DISK)
+            }
         }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            ReceiptError::Refused(_) | ReceiptError::NoAddress | ReceiptError::Header(_) => language.pick(
-                "Rien n'est à faire : le message est lisible.",
-                "Nothing is to be done: the message can be read.",
-            ),
-            ReceiptError::PersonNeeded(_) => language
-                .pick("Demandez à l'utilisateur s'il veut envoyer l'accusé.", "Ask the user whether to send it."),
-            ReceiptError::TooLarge(_) => language.pick("Relevez la limite.", "Raise the limit."),
-            ReceiptError::Io(_) | ReceiptError::Randomness(_) => language.pick(
-                "Vérifiez le dossier temporaire et la place sur le disque.",
-                "Check the temporary folder and the room on the disk.",
-            ),
-        }
-        .to_owned()
     }
 }

@@ -6,7 +6,7 @@ use trust::tls::{HandshakeError, TlsError};
 
 use super::{Cause, Outcome};
 use crate::account::TokenError;
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Language, Remedy, Told};
 use crate::space::ConnectError;
 
 /// Why a message was not handed over. `Display` never quotes an address.
@@ -142,141 +142,115 @@ impl SendError {
 }
 
 impl Explain for SendError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const OWN: Remedy = (
+            "Vérifiez le certificat, la clé, le disque et les droits de ce logiciel.",
+            "Check this software's certificate, key, disk and rights.",
+        );
+        const OPERATOR: Remedy = ("Prévenez l'opérateur.", "Tell the operator.");
+        const ASK: Remedy = (
+            "Demandez au destinataire, ou attendez un accusé, avant d'envoyer de nouveau.",
+            "Ask the recipient, or wait for a receipt, before sending again.",
+        );
+        const LATER: Remedy = ("Réessayez dans quelques minutes.", "Try again in a few minutes.");
         match self {
-            SendError::Token(error) => error.code(),
-            SendError::Connect(error) => error.code(),
-            SendError::Certificates(_) => "send.certificates",
-            SendError::Handshake(error) => error.code(),
-            SendError::NoStartTls => "send.no-starttls",
-            SendError::NoMechanism => "send.no-mechanism",
-            SendError::LoginRefused { .. } => "send.login-refused",
-            SendError::Answer { .. } => "send.answer",
-            SendError::Refused { .. } => match self.cause() {
-                Some(Cause::OutsideWhiteList) => "send.outside-white-list",
-                Some(Cause::Unknown) => "send.unknown-recipient",
-                Some(Cause::BadAddress) => "send.bad-address",
-                Some(Cause::Closed) => "send.closed",
-                Some(Cause::Full) => "send.full",
-                Some(Cause::TooLarge) => "send.too-large",
-                Some(Cause::NotAllowed) => "send.not-allowed",
-                Some(Cause::Later) => "send.later",
-                Some(Cause::Other) | None => "send.refused",
-            },
-            SendError::TooLarge { .. } => "send.too-large",
-            SendError::EightBit => "send.eight-bit",
-            SendError::Interrupted(_) => "send.interrupted",
-            SendError::Protocol(_) => "send.protocol",
-            SendError::Read(_) => "send.read",
-            SendError::Uncertain { .. } => "send.uncertain",
-            SendError::NotRecognised => "send.not-recognised",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            SendError::Token(error) => error.fault(),
-            SendError::Connect(error) => error.fault(),
-            SendError::Handshake(error) => error.fault(),
-            SendError::Certificates(_) | SendError::Read(_) => Fault::Host,
-            SendError::NoStartTls | SendError::NoMechanism | SendError::Protocol(_) | SendError::EightBit => {
-                Fault::Operator
+            SendError::Token(error) => error.told(),
+            SendError::Connect(error) => error.told(),
+            SendError::Certificates(error) => {
+                Told::new("send.certificates", Fault::Host, format!("certificats : {error}"), OWN)
             }
-            SendError::LoginRefused { .. } | SendError::TooLarge { .. } => Fault::User,
-            SendError::Answer { .. } => Fault::Operator,
-            SendError::Refused { .. } => match self.cause() {
-                Some(Cause::TooLarge | Cause::NotAllowed) => Fault::User,
-                Some(Cause::Later) => Fault::Operator,
-                _ => Fault::Recipient,
-            },
-            SendError::Interrupted(_) | SendError::Uncertain { .. } | SendError::NotRecognised => Fault::Network,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        match self {
-            SendError::Token(error) => error.is_temporary(),
-            SendError::Connect(error) => error.is_temporary(),
-            SendError::Handshake(error) => error.is_temporary(),
-            SendError::Answer { reply } => !reply.is_permanent(),
-            SendError::Refused { outcomes } => outcomes.iter().any(|outcome| outcome.cause == Some(Cause::Later)),
-            SendError::Interrupted(_) => true,
-            // The same call could give the message twice.
-            _ => false,
-        }
-    }
-
-    fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        match self {
-            SendError::Token(error) => error.message(language),
-            SendError::Connect(error) => error.message(language),
-            SendError::Handshake(error) => error.message(language),
-            SendError::Certificates(error) => format!("certificats : {error}"),
-            SendError::NoStartTls => "le serveur n'offre pas STARTTLS".into(),
-            SendError::NoMechanism => "le serveur n'offre pas l'authentification que demande cette boîte".into(),
-            SendError::LoginRefused { reply } => format!("l'opérateur refuse l'authentification : {reply}"),
-            SendError::Answer { reply } => format!("l'opérateur répond : {reply}"),
-            SendError::Refused { outcomes } => match self.cause() {
-                Some(cause) => format!("aucun destinataire accepté : {}", cause.text(language)),
-                None => format!("aucun destinataire accepté ({} refus)", outcomes.len()),
-            },
-            SendError::TooLarge { limit } => {
-                format!("l'opérateur ne prend pas de message au-delà de {limit} octets")
+            SendError::Handshake(error) => error.told(),
+            SendError::NoStartTls => {
+                Told::new("send.no-starttls", Fault::Operator, "le serveur n'offre pas STARTTLS", OPERATOR)
             }
-            SendError::EightBit => "l'opérateur ne prend pas les caractères à 8 bits qu'a le message transféré".into(),
-            SendError::Interrupted(why) => format!("le message n'a pas pu être remis : {why}"),
-            SendError::Protocol(why) => format!("le serveur ne parle pas SMTP : {why}"),
-            SendError::Read(why) => format!("le message ne peut pas être lu : {why}"),
-            SendError::Uncertain { .. } => {
-                "le message est parti mais la réponse de l'opérateur est perdue : il est peut-être remis, peut-être pas"
-                    .into()
-            }
-            SendError::NotRecognised => {
-                "l'opérateur ne reconnaîtrait pas le message, qu'il a peut-être déjà : il n'a pas été renvoyé".into()
-            }
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            SendError::Token(error) => return error.remedy(language),
-            SendError::Connect(error) => return error.remedy(language),
-            SendError::Handshake(error) => return error.remedy(language),
-            SendError::Refused { .. } if self.cause().is_some() => {
-                return self.cause().map(|cause| cause.text(language).to_owned()).unwrap_or_default();
-            }
-            SendError::Refused { .. } => language
-                .pick("Voyez la réponse donnée pour chaque destinataire.", "See the answer given for each recipient."),
-            SendError::LoginRefused { .. } => language.pick(
-                "Vérifiez que vous avez un droit sur cette boîte, puis identifiez-vous de nouveau.",
-                "Check that you have a right on this mailbox, then log in again.",
+            SendError::NoMechanism => Told::new(
+                "send.no-mechanism",
+                Fault::Operator,
+                "le serveur n'offre pas l'authentification que demande cette boîte",
+                OPERATOR,
             ),
-            SendError::TooLarge { .. } => language.pick(
-                "Retirez des pièces jointes, ou envoyez-les en plusieurs messages.",
-                "Take attachments away, or send them in several messages.",
+            SendError::LoginRefused { reply } => Told::new(
+                "send.login-refused",
+                Fault::User,
+                format!("l'opérateur refuse l'authentification : {reply}"),
+                (
+                    "Vérifiez que vous avez un droit sur cette boîte, puis identifiez-vous de nouveau.",
+                    "Check that you have a right on this mailbox, then log in again.",
+                ),
             ),
-            SendError::EightBit => {
-                language.pick("Joignez le message comme un fichier.", "Attach the message as a file.")
+            SendError::Answer { reply } => {
+                let remedy = if reply.is_permanent() { OPERATOR } else { LATER };
+                Told::new("send.answer", Fault::Operator, format!("l'opérateur répond : {reply}"), remedy)
+                    .passing_if(!reply.is_permanent())
             }
-            SendError::Interrupted(_) => language.pick("Réessayez dans un instant.", "Try again in a moment."),
-            SendError::Answer { reply } if !reply.is_permanent() => {
-                language.pick("Réessayez dans quelques minutes.", "Try again in a few minutes.")
-            }
-            SendError::Uncertain { .. } | SendError::NotRecognised => language.pick(
-                "Demandez au destinataire, ou attendez un accusé, avant d'envoyer de nouveau.",
-                "Ask the recipient, or wait for a receipt, before sending again.",
+            SendError::Refused { outcomes } => refused(self.cause(), outcomes),
+            SendError::TooLarge { limit } => Told::new(
+                "send.too-large",
+                Fault::User,
+                format!("l'opérateur ne prend pas de message au-delà de {limit} octets"),
+                (
+                    "Retirez des pièces jointes, ou envoyez-les en plusieurs messages.",
+                    "Take attachments away, or send them in several messages.",
+                ),
             ),
-            SendError::Certificates(_) | SendError::Read(_) => language.pick(
-                "Vérifiez le certificat, la clé, le disque et les droits de ce logiciel.",
-                "Check this software's certificate, key, disk and rights.",
+            SendError::EightBit => Told::new(
+                "send.eight-bit",
+                Fault::Operator,
+                "l'opérateur ne prend pas les caractères à 8 bits qu'a le message transféré",
+                ("Joignez le message comme un fichier.", "Attach the message as a file."),
             ),
-            SendError::NoStartTls | SendError::NoMechanism | SendError::Protocol(_) | SendError::Answer { .. } => {
-                language.pick("Prévenez l'opérateur.", "Tell the operator.")
+            SendError::Interrupted(why) => Told::new(
+                "send.interrupted",
+                Fault::Network,
+                format!("le message n'a pas pu être remis : {why}"),
+                ("Réessayez dans un instant.", "Try again in a moment."),
+            )
+            .passing(),
+            SendError::Protocol(why) => {
+                Told::new("send.protocol", Fault::Operator, format!("le serveur ne parle pas SMTP : {why}"), OPERATOR)
             }
+            SendError::Read(why) => {
+                Told::new("send.read", Fault::Host, format!("le message ne peut pas être lu : {why}"), OWN)
+            }
+            SendError::Uncertain { .. } => Told::new(
+                "send.uncertain",
+                Fault::Network,
+                "le message est parti mais la réponse de l'opérateur est perdue : il est peut-être remis, peut-être pas",
+                ASK,
+            ),
+            SendError::NotRecognised => Told::new(
+                "send.not-recognised",
+                Fault::Network,
+                "l'opérateur ne reconnaîtrait pas le message, qu'il a peut-être déjà : il n'a pas été renvoyé",
+                ASK,
+            ),
         }
-        .to_owned()
     }
+}
+
+/// By the one cause that all recipients share, when there is one.
+fn refused(cause: Option<Cause>, outcomes: &[Outcome]) -> Told {
+    let (code, fault) = match cause {
+        Some(Cause::OutsideWhiteList) => ("send.outside-white-list", Fault::Recipient),
+        Some(Cause::Unknown) => ("send.unknown-recipient", Fault::Recipient),
+        Some(Cause::BadAddress) => ("send.bad-address", Fault::Recipient),
+        Some(Cause::Closed) => ("send.closed", Fault::Recipient),
+        Some(Cause::Full) => ("send.full", Fault::Recipient),
+        Some(Cause::TooLarge) => ("send.too-large", Fault::User),
+        Some(Cause::NotAllowed) => ("send.not-allowed", Fault::User),
+        Some(Cause::Later) => ("send.later", Fault::Operator),
+        Some(Cause::Other) | None => ("send.refused", Fault::Recipient),
+    };
+    let (french, remedy) = match cause {
+        Some(cause) => {
+            let (french, english) = (cause.text(Language::French), cause.text(Language::English));
+            (format!("aucun destinataire accepté : {french}"), (french, english))
+        }
+        None => (
+            format!("aucun destinataire accepté ({} refus)", outcomes.len()),
+            ("Voyez la réponse donnée pour chaque destinataire.", "See the answer given for each recipient."),
+        ),
+    };
+    let some_later = outcomes.iter().any(|outcome| outcome.cause == Some(Cause::Later));
+    Told::new(code, fault, french, remedy).passing_if(some_later)
 }

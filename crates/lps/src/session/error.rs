@@ -1,10 +1,10 @@
 //! Why a session could not do what was asked.
 
-use imap::client::{ClientError, Code, Status, Told};
+use imap::client::{self, ClientError, Code, Status};
 use trust::tls::{HandshakeError, TlsError};
 
 use crate::account::TokenError;
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 use crate::space::ConnectError;
 
 /// Why a session could not do what was asked. It surfaces when opening again did not help, or could not.
@@ -118,7 +118,7 @@ impl SessionError {
         }
     }
 
-    fn refusal(command: &'static str, told: Told, folder: Option<&str>) -> Self {
+    fn refusal(command: &'static str, told: client::Told, folder: Option<&str>) -> Self {
         let temporary = matches!(told.code, Some(Code::Unavailable | Code::InUse | Code::ServerBug));
         match (command, told.code, folder) {
             (_, Some(Code::Unavailable | Code::InUse), _) => SessionError::Unavailable(told.text),
@@ -143,160 +143,158 @@ impl SessionError {
 }
 
 impl Explain for SessionError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const ALTERED: Remedy = (
+            "Ne vous connectez pas d'ici : prévenez l'opérateur, quelqu'un altère peut-être la connexion.",
+            "Do not connect from here: tell the operator, somebody may be altering the connection.",
+        );
+        const LATER: Remedy = ("Réessayez dans quelques minutes.", "Try again in a few minutes.");
+        const CONNECTION: Remedy =
+            ("Vérifiez la connexion de ce poste, puis réessayez.", "Check this machine's connection, then try again.");
+        const OPERATOR: Remedy = ("Prévenez l'opérateur de la messagerie.", "Tell the operator of the mailbox.");
+        const REFRESH: Remedy = ("Actualisez la liste des messages.", "Refresh the list of messages.");
+        const DISK: Remedy =
+            ("Vérifiez la place et les droits sur ce poste.", "Check room and rights on this machine.");
         match self {
-            SessionError::Connect(error) => error.code(),
-            SessionError::Identity(_) => "session.identity",
-            SessionError::Tls(error) => error.code(),
-            SessionError::Login(error) => error.code(),
-            SessionError::NoStartTls => "session.no-starttls",
-            SessionError::Injected => "session.injected",
-            SessionError::NoMechanism(_) => "session.no-mechanism",
-            SessionError::NotAllowed(_) => "session.not-allowed",
-            SessionError::Unavailable(_) => "session.unavailable",
-            SessionError::Silent => "session.silent",
-            SessionError::Cut(_) => "session.cut",
-            SessionError::Bye(_) => "session.bye",
-            SessionError::Protocol(_) => "session.protocol",
-            SessionError::NoFolder(_) => "session.no-folder",
-            SessionError::NoMessage => "session.no-message",
-            SessionError::FolderChanged(_) => "session.folder-changed",
-            SessionError::TooLarge { .. } => "session.too-large",
-            SessionError::OverQuota => "session.over-quota",
-            SessionError::NoRight => "session.no-right",
-            SessionError::NotKept(_) => "session.not-kept",
-            SessionError::Unsupported(_) => "session.unsupported",
-            SessionError::Refused { .. } => "session.refused",
-            SessionError::Uncertain => "session.uncertain",
-            SessionError::Sink(_) => "session.sink",
-            SessionError::Source(_) => "session.source",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            SessionError::Connect(error) => error.fault(),
-            SessionError::Tls(error) => error.fault(),
-            SessionError::Login(error) => error.fault(),
-            SessionError::Identity(_)
-            | SessionError::NoMechanism(_)
-            | SessionError::Sink(_)
-            | SessionError::Source(_) => Fault::Host,
-            SessionError::NotAllowed(_)
-            | SessionError::NoFolder(_)
-            | SessionError::NoMessage
-            | SessionError::FolderChanged(_)
-            | SessionError::TooLarge { .. }
-            | SessionError::OverQuota
-            | SessionError::NoRight => Fault::User,
-            SessionError::Silent | SessionError::Cut(_) | SessionError::Uncertain => Fault::Network,
-            SessionError::NoStartTls
-            | SessionError::Injected
-            | SessionError::Unavailable(_)
-            | SessionError::Bye(_)
-            | SessionError::Protocol(_)
-            | SessionError::NotKept(_)
-            | SessionError::Unsupported(_)
-            | SessionError::Refused { .. } => Fault::Operator,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        match self {
-            SessionError::Tls(error) => error.is_temporary(),
-            SessionError::FolderChanged(_) => true,
-            _ => self.is_worth_another_try(),
-        }
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        match self {
-            SessionError::Connect(error) => error.message(language),
-            SessionError::Identity(error) => format!("le certificat de ce logiciel est inutilisable : {error}"),
-            SessionError::Tls(error) => error.message(language),
-            SessionError::Login(error) => error.message(language),
-            SessionError::NoStartTls => "le serveur n'offre pas STARTTLS".into(),
-            SessionError::Injected => "le serveur a envoyé des données en clair avant TLS".into(),
-            SessionError::NoMechanism(name) => format!("le serveur n'offre pas {name}"),
-            SessionError::NotAllowed(text) => format!("l'opérateur ne vous ouvre pas cette BAL : {text}"),
-            SessionError::Unavailable(text) => format!("l'opérateur ne peut pas ouvrir la BAL maintenant : {text}"),
-            SessionError::Silent => "le serveur de l'opérateur ne répond pas".into(),
-            SessionError::Cut(why) => format!("la connexion est coupée de façon répétée : {why}"),
-            SessionError::Bye(text) => format!("le serveur de l'opérateur met fin à la session : {text}"),
-            SessionError::Protocol(what) => format!("le serveur de l'opérateur ne respecte pas IMAP : {what}"),
-            SessionError::NoFolder(folder) => format!("il n'y a pas de dossier {folder}"),
-            SessionError::NoMessage => "le message n'est plus là".into(),
-            SessionError::FolderChanged(folder) => {
-                format!("le dossier {folder} a été refait : synchronisez-le de nouveau")
+            SessionError::Connect(error) => error.told(),
+            SessionError::Identity(error) => Told::new(
+                "session.identity",
+                Fault::Host,
+                format!("le certificat de ce logiciel est inutilisable : {error}"),
+                (
+                    "Vérifiez le certificat ORG AUTH_CLI et sa clé dans les réglages.",
+                    "Check the ORG AUTH_CLI certificate and its key in the settings.",
+                ),
+            ),
+            SessionError::Tls(error) => error.told(),
+            SessionError::Login(error) => error.told(),
+            SessionError::NoStartTls => {
+                Told::new("session.no-starttls", Fault::Operator, "le serveur n'offre pas STARTTLS", ALTERED)
             }
-            SessionError::TooLarge { limit } => format!("le message dépasse {limit} octets"),
-            SessionError::OverQuota => "la BAL est pleine".into(),
-            SessionError::NoRight => "vous n'avez pas le droit de faire cela dans cette BAL".into(),
-            SessionError::NotKept(flag) => format!("le serveur ne garde pas {flag} dans ce dossier"),
-            SessionError::Unsupported(what) => format!("le serveur de l'opérateur ne connaît pas {what}"),
-            SessionError::Refused { command, text } => format!("l'opérateur refuse {command} : {text}"),
-            SessionError::Uncertain => "on ne sait pas si le message est dans le dossier".into(),
-            SessionError::Sink(error) => format!("écriture impossible : {error}"),
-            SessionError::Source(error) => format!("lecture impossible : {error}"),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        let pick = |french: &str, english: &str| language.pick(french, english).to_owned();
-        match self {
-            SessionError::Connect(error) => error.remedy(language),
-            SessionError::Tls(error) => error.remedy(language),
-            SessionError::Login(error) => error.remedy(language),
-            SessionError::Identity(_) => pick(
-                "Vérifiez le certificat ORG AUTH_CLI et sa clé dans les réglages.",
-                "Check the ORG AUTH_CLI certificate and its key in the settings.",
+            SessionError::Injected => Told::new(
+                "session.injected",
+                Fault::Operator,
+                "le serveur a envoyé des données en clair avant TLS",
+                ALTERED,
             ),
-            SessionError::NoMechanism(_) => pick(
-                "Vérifiez que ce point d'entrée est celui du profil choisi (Pro Santé Connect ou certificat).",
-                "Check that this entry point is the one of the profile chosen (Pro Santé Connect or certificate).",
+            SessionError::NoMechanism(name) => Told::new(
+                "session.no-mechanism",
+                Fault::Host,
+                format!("le serveur n'offre pas {name}"),
+                (
+                    "Vérifiez que ce point d'entrée est celui du profil choisi (Pro Santé Connect ou certificat).",
+                    "Check that this entry point is the one of the profile chosen (Pro Santé Connect or certificate).",
+                ),
             ),
-            SessionError::NoStartTls | SessionError::Injected => pick(
-                "Ne vous connectez pas d'ici : prévenez l'opérateur, quelqu'un altère peut-être la connexion.",
-                "Do not connect from here: tell the operator, somebody may be altering the connection.",
+            SessionError::NotAllowed(text) => Told::new(
+                "session.not-allowed",
+                Fault::User,
+                format!("l'opérateur ne vous ouvre pas cette BAL : {text}"),
+                (
+                    "Vérifiez l'adresse de la BAL, ou demandez à son titulaire ou à l'opérateur de vous y donner accès.",
+                    "Check the address of the mailbox, or ask its holder or the operator for access.",
+                ),
             ),
-            SessionError::NotAllowed(_) => pick(
-                "Vérifiez l'adresse de la BAL, ou demandez à son titulaire ou à l'opérateur de vous y donner accès.",
-                "Check the address of the mailbox, or ask its holder or the operator for access.",
-            ),
-            SessionError::Unavailable(_) | SessionError::Bye(_) => {
-                pick("Réessayez dans quelques minutes.", "Try again in a few minutes.")
+            SessionError::Unavailable(text) => Told::new(
+                "session.unavailable",
+                Fault::Operator,
+                format!("l'opérateur ne peut pas ouvrir la BAL maintenant : {text}"),
+                LATER,
+            )
+            .passing(),
+            SessionError::Silent => {
+                Told::new("session.silent", Fault::Network, "le serveur de l'opérateur ne répond pas", CONNECTION)
+                    .passing()
             }
-            SessionError::Silent | SessionError::Cut(_) => pick(
-                "Vérifiez la connexion de ce poste, puis réessayez.",
-                "Check this machine's connection, then try again.",
+            SessionError::Cut(why) => Told::new(
+                "session.cut",
+                Fault::Network,
+                format!("la connexion est coupée de façon répétée : {why}"),
+                CONNECTION,
+            )
+            .passing(),
+            SessionError::Bye(text) => Told::new(
+                "session.bye",
+                Fault::Operator,
+                format!("le serveur de l'opérateur met fin à la session : {text}"),
+                LATER,
+            )
+            .passing(),
+            SessionError::Protocol(what) => Told::new(
+                "session.protocol",
+                Fault::Operator,
+                format!("le serveur de l'opérateur ne respecte pas IMAP : {what}"),
+                OPERATOR,
             ),
-            SessionError::NoFolder(_) => pick("Choisissez un dossier de la liste.", "Choose a folder of the list."),
-            SessionError::NoMessage | SessionError::FolderChanged(_) => {
-                pick("Actualisez la liste des messages.", "Refresh the list of messages.")
-            }
-            SessionError::TooLarge { .. } => pick(
-                "Réduisez les pièces jointes, ou demandez une limite plus haute.",
-                "Make the attachments smaller, or ask for a higher limit.",
+            SessionError::NoFolder(folder) => Told::new(
+                "session.no-folder",
+                Fault::User,
+                format!("il n'y a pas de dossier {folder}"),
+                ("Choisissez un dossier de la liste.", "Choose a folder of the list."),
             ),
-            SessionError::OverQuota => pick(
-                "Supprimez des messages traités, ou demandez plus de place à l'opérateur.",
-                "Delete messages that are done with, or ask the operator for more room.",
+            SessionError::NoMessage => {
+                Told::new("session.no-message", Fault::User, "le message n'est plus là", REFRESH)
+            }
+            SessionError::FolderChanged(folder) => Told::new(
+                "session.folder-changed",
+                Fault::User,
+                format!("le dossier {folder} a été refait : synchronisez-le de nouveau"),
+                REFRESH,
+            )
+            .passing(),
+            SessionError::TooLarge { limit } => Told::new(
+                "session.too-large",
+                Fault::User,
+                format!("le message dépasse {limit} octets"),
+                (
+                    "Réduisez les pièces jointes, ou demandez une limite plus haute.",
+                    "Make the attachments smaller, or ask for a higher limit.",
+                ),
             ),
-            SessionError::NoRight => {
-                pick("Demandez ce droit au titulaire de la BAL.", "Ask the holder of the mailbox for that right.")
+            SessionError::OverQuota => Told::new(
+                "session.over-quota",
+                Fault::User,
+                "la BAL est pleine",
+                (
+                    "Supprimez des messages traités, ou demandez plus de place à l'opérateur.",
+                    "Delete messages that are done with, or ask the operator for more room.",
+                ),
+            ),
+            SessionError::NoRight => Told::new(
+                "session.no-right",
+                Fault::User,
+                "vous n'avez pas le droit de faire cela dans cette BAL",
+                ("Demandez ce droit au titulaire de la BAL.", "Ask the holder of the mailbox for that right."),
+            ),
+            SessionError::NotKept(flag) => Told::new(
+                "session.not-kept",
+                Fault::Operator,
+                format!("le serveur ne garde pas {flag} dans ce dossier"),
+                OPERATOR,
+            ),
+            SessionError::Unsupported(what) => Told::new(
+                "session.unsupported",
+                Fault::Operator,
+                format!("le serveur de l'opérateur ne connaît pas {what}"),
+                OPERATOR,
+            ),
+            SessionError::Refused { command, text } => Told::new(
+                "session.refused",
+                Fault::Operator,
+                format!("l'opérateur refuse {command} : {text}"),
+                OPERATOR,
+            ),
+            SessionError::Uncertain => Told::new(
+                "session.uncertain",
+                Fault::Network,
+                "on ne sait pas si le message est dans le dossier",
+                ("Regardez dans le dossier avant de recommencer.", "Look into the folder before doing it again."),
+            ),
+            SessionError::Sink(error) => {
+                Told::new("session.sink", Fault::Host, format!("écriture impossible : {error}"), DISK)
             }
-            SessionError::Uncertain => {
-                pick("Regardez dans le dossier avant de recommencer.", "Look into the folder before doing it again.")
-            }
-            SessionError::Protocol(_)
-            | SessionError::NotKept(_)
-            | SessionError::Unsupported(_)
-            | SessionError::Refused { .. } => {
-                pick("Prévenez l'opérateur de la messagerie.", "Tell the operator of the mailbox.")
-            }
-            SessionError::Sink(_) | SessionError::Source(_) => {
-                pick("Vérifiez la place et les droits sur ce poste.", "Check room and rights on this machine.")
+            SessionError::Source(error) => {
+                Told::new("session.source", Fault::Host, format!("lecture impossible : {error}"), DISK)
             }
         }
     }

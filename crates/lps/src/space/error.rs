@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use trust::revocation::RevocationError;
 use trust::tls::TlsError;
 
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,69 +54,57 @@ pub enum SpaceError {
 }
 
 impl Explain for SpaceError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const KEYS: Remedy = (
+            "Comparez avec docs/editor.md, où chaque clé est expliquée.",
+            "Compare with docs/editor.md, where every key is explained.",
+        );
         match self {
-            SpaceError::Unreadable { .. } => "space.unreadable",
-            SpaceError::Syntax { .. } => "space.syntax",
-            SpaceError::Value { .. } => "space.value",
-            SpaceError::Tls(_) => "space.certificates",
-            SpaceError::Revocation(_) => "space.revocation",
-            SpaceError::Directory(_) => "space.directory",
-            SpaceError::Psc(error) => error.code(),
-            SpaceError::Resolver(_) => "space.resolver",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        Fault::Host
-    }
-
-    fn is_temporary(&self) -> bool {
-        false
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        match self {
-            SpaceError::Unreadable { path, source } => {
-                format!("le fichier de réglages {} ne peut pas être lu : {source}", path.display())
+            SpaceError::Unreadable { path, source } => Told::new(
+                "space.unreadable",
+                Fault::Host,
+                format!("le fichier de réglages {} ne peut pas être lu : {source}", path.display()),
+                (
+                    "Donnez le chemin d'un fichier de réglages que cet utilisateur peut lire.",
+                    "Give the path of a settings file that this user may read.",
+                ),
+            ),
+            SpaceError::Syntax { path, line, what } => {
+                let line = line.map(|line| format!(", ligne {line}")).unwrap_or_default();
+                Told::new("space.syntax", Fault::Host, format!("{}{line} : {what}", path.display()), KEYS)
             }
-            SpaceError::Syntax { path, line: Some(line), what } => format!("{}, ligne {line} : {what}", path.display()),
-            SpaceError::Syntax { path, line: None, what } => format!("{} : {what}", path.display()),
-            SpaceError::Value { key, what } => format!("réglage {key} : {what}"),
-            SpaceError::Tls(error) => format!("certificats : {error}"),
-            SpaceError::Directory(error) => crate::find::settings_message(error),
-            SpaceError::Psc(error) => error.message(language),
-            SpaceError::Revocation(error) => format!("listes de révocation : {error}"),
-            SpaceError::Resolver(why) => format!("les serveurs de noms de ce poste sont introuvables : {why}"),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            SpaceError::Unreadable { .. } => language.pick(
-                "Donnez le chemin d'un fichier de réglages que cet utilisateur peut lire.",
-                "Give the path of a settings file that this user may read.",
+            SpaceError::Value { key, what } => {
+                Told::new("space.value", Fault::Host, format!("réglage {key} : {what}"), KEYS)
+            }
+            SpaceError::Tls(error) => Told::new(
+                "space.certificates",
+                Fault::Host,
+                format!("certificats : {error}"),
+                (
+                    "Donnez en PEM les certificats de l'IGC-Santé et, s'il y en a un, le certificat et sa clé sans mot de passe.",
+                    "Give the certificates of IGC-Santé in PEM and, if there is one, the certificate and its key without passphrase.",
+                ),
             ),
-            SpaceError::Syntax { .. } | SpaceError::Value { .. } | SpaceError::Directory(_) => language.pick(
-                "Comparez avec docs/editor.md, où chaque clé est expliquée.",
-                "Compare with docs/editor.md, where every key is explained.",
+            SpaceError::Revocation(error) => Told::new(
+                "space.revocation",
+                Fault::Host,
+                format!("listes de révocation : {error}"),
+                (
+                    "Donnez dans trust.cache un dossier où cet utilisateur peut écrire.",
+                    "Give in trust.cache a folder where this user may write.",
+                ),
             ),
-            SpaceError::Tls(_) => language.pick(
-                "Donnez en PEM les certificats de l'IGC-Santé et, s'il y en a un, le certificat et sa clé sans mot de passe.",
-                "Give the certificates of IGC-Santé in PEM and, if there is one, the certificate and its key without passphrase.",
-            ),
-            SpaceError::Revocation(_) => language.pick(
-                "Donnez dans trust.cache un dossier où cet utilisateur peut écrire.",
-                "Give in trust.cache a folder where this user may write.",
-            ),
-            SpaceError::Psc(error) => return error.remedy(language),
-            SpaceError::Resolver(_) => language.pick(
-                "Donnez un serveur de noms dans network.nameserver.",
-                "Give a name server in network.nameserver.",
+            SpaceError::Directory(error) => {
+                Told::new("space.directory", Fault::Host, crate::find::settings_message(error), KEYS)
+            }
+            SpaceError::Psc(error) => error.told(),
+            SpaceError::Resolver(why) => Told::new(
+                "space.resolver",
+                Fault::Host,
+                format!("les serveurs de noms de ce poste sont introuvables : {why}"),
+                ("Donnez un serveur de noms dans network.nameserver.", "Give a name server in network.nameserver."),
             ),
         }
-        .to_owned()
     }
 }
 
@@ -186,73 +174,59 @@ impl ConnectError {
 }
 
 impl Explain for ConnectError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const CONNECTION: Remedy = (
+            "Vérifiez la connexion de ce poste et le pare-feu, puis réessayez.",
+            "Check this machine's connection and the firewall, then try again.",
+        );
         match self {
-            ConnectError::NotAName { .. } => "connect.not-a-name",
-            ConnectError::OutsideSpace { .. } => "connect.outside-space",
-            ConnectError::NoSuchHost { .. } => "connect.no-such-host",
-            ConnectError::DnsSilent { .. } => "connect.dns-silent",
-            ConnectError::PrivateAddress { .. } => "connect.private-address",
-            ConnectError::Unreachable { .. } => "connect.unreachable",
-            ConnectError::TimedOut { .. } => "connect.timed-out",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            ConnectError::NotAName { .. } | ConnectError::OutsideSpace { .. } => Fault::Host,
-            ConnectError::PrivateAddress { .. } => Fault::Operator,
-            ConnectError::NoSuchHost { .. }
-            | ConnectError::DnsSilent { .. }
-            | ConnectError::Unreachable { .. }
-            | ConnectError::TimedOut { .. } => Fault::Network,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(
-            self,
-            ConnectError::DnsSilent { .. } | ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. }
-        )
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        match self {
-            ConnectError::NotAName { host } => format!("{host:?} n'est pas le nom d'un serveur"),
-            ConnectError::OutsideSpace { host } => format!("{host} est hors de l'espace de confiance"),
-            ConnectError::NoSuchHost { host } => format!("{host} n'a pas d'adresse dans le DNS"),
-            ConnectError::DnsSilent { host } => format!("le DNS ne répond pas pour {host}"),
-            ConnectError::PrivateAddress { host } => format!("{host} n'a que des adresses de réseau privé"),
-            ConnectError::Unreachable { host, source } => format!("pas de connexion à {host} : {source}"),
-            ConnectError::TimedOut { host } => format!("{host} ne répond pas"),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            ConnectError::NotAName { .. } => language.pick(
-                "Donnez le nom DNS complet du serveur.",
-                "Give the full DNS name of the server.",
+            ConnectError::NotAName { host } => Told::new(
+                "connect.not-a-name",
+                Fault::Host,
+                format!("{host:?} n'est pas le nom d'un serveur"),
+                ("Donnez le nom DNS complet du serveur.", "Give the full DNS name of the server."),
             ),
-            ConnectError::OutsideSpace { .. } => language.pick(
-                "Vérifiez le nom ; si l'opérateur a bien un domaine hors de mssante.fr, ajoutez-le à network.domains.",
-                "Check the name; if the operator does have a domain outside mssante.fr, add it to network.domains.",
-            ),
-            ConnectError::NoSuchHost { .. } => language.pick(
-                "Vérifiez l'adresse ; si elle est juste, prévenez l'opérateur de la messagerie.",
-                "Check the address; if it is right, tell the operator of the mailbox.",
-            ),
-            ConnectError::DnsSilent { .. } | ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. } => language
-                .pick(
-                    "Vérifiez la connexion de ce poste et le pare-feu, puis réessayez.",
-                    "Check this machine's connection and the firewall, then try again.",
+            ConnectError::OutsideSpace { host } => Told::new(
+                "connect.outside-space",
+                Fault::Host,
+                format!("{host} est hors de l'espace de confiance"),
+                (
+                    "Vérifiez le nom ; si l'opérateur a bien un domaine hors de mssante.fr, ajoutez-le à network.domains.",
+                    "Check the name; if the operator does have a domain outside mssante.fr, add it to network.domains.",
                 ),
-            ConnectError::PrivateAddress { .. } => language.pick(
-                "Ne continuez pas : prévenez l'opérateur ; dans un bac à sable, mettez network.private_addresses à true.",
-                "Do not go on: tell the operator; in a sandbox, set network.private_addresses to true.",
             ),
+            ConnectError::NoSuchHost { host } => Told::new(
+                "connect.no-such-host",
+                Fault::Network,
+                format!("{host} n'a pas d'adresse dans le DNS"),
+                (
+                    "Vérifiez l'adresse ; si elle est juste, prévenez l'opérateur de la messagerie.",
+                    "Check the address; if it is right, tell the operator of the mailbox.",
+                ),
+            ),
+            ConnectError::DnsSilent { host } => {
+                Told::new("connect.dns-silent", Fault::Network, format!("le DNS ne répond pas pour {host}"), CONNECTION)
+                    .passing()
+            }
+            ConnectError::PrivateAddress { host } => Told::new(
+                "connect.private-address",
+                Fault::Operator,
+                format!("{host} n'a que des adresses de réseau privé"),
+                (
+                    "Ne continuez pas : prévenez l'opérateur ; dans un bac à sable, mettez network.private_addresses à true.",
+                    "Do not go on: tell the operator; in a sandbox, set network.private_addresses to true.",
+                ),
+            ),
+            ConnectError::Unreachable { host, source } => Told::new(
+                "connect.unreachable",
+                Fault::Network,
+                format!("pas de connexion à {host} : {source}"),
+                CONNECTION,
+            )
+            .passing(),
+            ConnectError::TimedOut { host } => {
+                Told::new("connect.timed-out", Fault::Network, format!("{host} ne répond pas"), CONNECTION).passing()
+            }
         }
-        .to_owned()
     }
 }

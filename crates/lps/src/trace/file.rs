@@ -26,7 +26,7 @@ use trust::clock::SharedClock;
 
 use super::redact::redact;
 use super::{Action, MAX_ANSWER, Trace, Tracer};
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Told};
 
 /// How long traces are kept when nothing else is said: Référentiel #2 recommends six months (ECO.4.1.1); the longest six.
 pub const SIX_MONTHS: u64 = 184;
@@ -58,42 +58,24 @@ pub enum TraceError {
 }
 
 impl Explain for TraceError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
         match self {
-            TraceError::Folder { .. } => "trace.folder",
-            TraceError::Output(_) => "trace.output",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        Fault::Host
-    }
-
-    fn is_temporary(&self) -> bool {
-        false
-    }
-
-    fn message(&self, language: Language) -> String {
-        match (language, self) {
-            (Language::English, _) => self.to_string(),
-            (_, TraceError::Folder { folder, why }) => {
-                format!("les traces de {} sont inutilisables : {why}", folder.display())
-            }
-            (_, TraceError::Output(why)) => format!("l'export ne peut être écrit : {why}"),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            TraceError::Folder { .. } => language.pick(
-                "Vérifiez que le dossier existe, vous appartient et n'est pas plein, ou changez [traces] folder.",
-                "See that the folder exists, is yours and is not full, or change [traces] folder.",
+            TraceError::Folder { folder, why } => Told::new(
+                "trace.folder",
+                Fault::Host,
+                format!("les traces de {} sont inutilisables : {why}", folder.display()),
+                (
+                    "Vérifiez que le dossier existe, vous appartient et n'est pas plein, ou changez [traces] folder.",
+                    "See that the folder exists, is yours and is not full, or change [traces] folder.",
+                ),
             ),
-            TraceError::Output(_) => {
-                language.pick("Vérifiez l'espace et les droits.", "See to the space left and the rights.")
-            }
+            TraceError::Output(why) => Told::new(
+                "trace.output",
+                Fault::Host,
+                format!("l'export ne peut être écrit : {why}"),
+                ("Vérifiez l'espace et les droits.", "See to the space left and the rights."),
+            ),
         }
-        .to_owned()
     }
 }
 
@@ -340,6 +322,7 @@ pub(super) fn days(folder: &Path) -> std::io::Result<Vec<(Date, PathBuf)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::explain::Language;
     use crate::trace::query::{Filter, read};
     use trust::clock::{Clock, SystemClock};
 

@@ -6,7 +6,7 @@ use psc::login::LoginError;
 use serde::{Deserialize, Serialize};
 
 use crate::account::TokenError;
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 
 /// Why the agent does not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -101,103 +101,85 @@ impl From<AgentError> for TokenError {
 }
 
 impl Explain for AgentError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const ANEW: Remedy = (
+            "Déconnectez-vous (vaguemestre lps logout), puis identifiez-vous de nouveau.",
+            "Log out (vaguemestre lps logout), then log in again.",
+        );
+        const FOLDER: Remedy = (
+            "Vérifiez que cet utilisateur peut écrire dans ce dossier, et réessayez.",
+            "Check that this user may write in this folder, and try again.",
+        );
+        const LOG_IN: Remedy = ("Identifiez-vous : vaguemestre lps login.", "Log in: vaguemestre lps login.");
+        const SETTINGS: Remedy = (
+            "Vérifiez la section [psc] des réglages, puis identifiez-vous de nouveau.",
+            "Check the section [psc] of the settings, then log in again.",
+        );
         match self {
-            AgentError::NotRunning => "agent.not-running",
-            AgentError::Running => "agent.running",
-            AgentError::Insecure { .. } => "agent.insecure",
-            AgentError::BadPath { .. } => "agent.bad-path",
-            AgentError::Io { .. } => "agent.io",
-            AgentError::Protocol(_) => "agent.protocol",
-            AgentError::NotStarted => "agent.not-started",
-            AgentError::Session(error) => error.code(),
+            AgentError::NotRunning => {
+                Told::new("agent.not-running", Fault::User, "aucun agent ne tourne : personne n'est connecté", LOG_IN)
+            }
+            AgentError::Running => Told::new("agent.running", Fault::Host, "un agent tourne déjà", ANEW),
+            AgentError::Insecure { path } => Told::new(
+                "agent.insecure",
+                Fault::Host,
+                format!("{} n'est pas réservé à cet utilisateur", path.display()),
+                (
+                    "Ne continuez pas ; supprimez ce dossier s'il est à vous, sinon prévenez l'administrateur du poste.",
+                    "Do not go on; remove this folder if it is yours, else tell whoever administers this machine.",
+                ),
+            ),
+            AgentError::BadPath { path } => Told::new(
+                "agent.bad-path",
+                Fault::Host,
+                format!("{} ne peut pas être le chemin d'une prise", path.display()),
+                ("Donnez un chemin plus court (moins de 100 octets).", "Give a shorter path (less than 100 octets)."),
+            ),
+            AgentError::Io { path, source } => {
+                Told::new("agent.io", Fault::Host, format!("{} : {source}", path.display()), FOLDER)
+            }
+            AgentError::Protocol(error) => Told::new(
+                "agent.protocol",
+                Fault::Host,
+                format!("l'agent ne répond pas comme il le doit : {error}"),
+                ANEW,
+            ),
+            AgentError::NotStarted => Told::new("agent.not-started", Fault::Host, "l'agent n'a pas démarré", FOLDER),
+            AgentError::Session(error) => error.told(),
             AgentError::Refused(why) => match why {
-                Refusal::NobodyLoggedIn => "agent.nobody-logged-in",
-                Refusal::SeveralPeople => "agent.several-people",
-                Refusal::Unreachable(_) => "agent.psc-unreachable",
-                Refusal::Psc(_) => "agent.psc-refuses",
-                Refusal::BadSession => "agent.bad-session",
-                Refusal::Space(_) => "agent.space",
-                Refusal::Full => "agent.full",
+                Refusal::NobodyLoggedIn => {
+                    Told::new("agent.nobody-logged-in", Fault::User, "personne n'est connecté", LOG_IN)
+                }
+                Refusal::SeveralPeople => Told::new(
+                    "agent.several-people",
+                    Fault::User,
+                    "plusieurs personnes sont connectées : dites laquelle",
+                    ("Donnez l'identifiant national avec --as.", "Give the national identifier with --as."),
+                ),
+                Refusal::Unreachable(why) => Told::new(
+                    "agent.psc-unreachable",
+                    Fault::Psc,
+                    format!("Pro Santé Connect est injoignable : {why}"),
+                    ("Réessayez dans un instant.", "Try again in a moment."),
+                )
+                .passing(),
+                Refusal::Psc(why) => {
+                    Told::new("agent.psc-refuses", Fault::Host, format!("Pro Santé Connect refuse : {why}"), SETTINGS)
+                }
+                Refusal::BadSession => Told::new(
+                    "agent.bad-session",
+                    Fault::Host,
+                    "ce qui a été confié à l'agent n'est pas une session de cet espace",
+                    LOG_IN,
+                ),
+                Refusal::Space(why) => Told::new(
+                    "agent.space",
+                    Fault::Host,
+                    format!("l'agent ne peut pas utiliser les réglages de l'espace : {why}"),
+                    SETTINGS,
+                ),
+                Refusal::Full => Told::new("agent.full", Fault::Host, "l'agent garde déjà trop de sessions", ANEW),
             },
         }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            AgentError::NotRunning | AgentError::Refused(Refusal::NobodyLoggedIn | Refusal::SeveralPeople) => {
-                Fault::User
-            }
-            AgentError::Refused(Refusal::Unreachable(_)) => Fault::Psc,
-            AgentError::Session(error) => error.fault(),
-            _ => Fault::Host,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        match self {
-            AgentError::Refused(Refusal::Unreachable(_)) => true,
-            AgentError::Session(error) => Explain::is_temporary(error),
-            _ => false,
-        }
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        match self {
-            AgentError::NotRunning => "aucun agent ne tourne : personne n'est connecté".to_owned(),
-            AgentError::Running => "un agent tourne déjà".to_owned(),
-            AgentError::Insecure { path } => format!("{} n'est pas réservé à cet utilisateur", path.display()),
-            AgentError::BadPath { path } => format!("{} ne peut pas être le chemin d'une prise", path.display()),
-            AgentError::Io { path, source } => format!("{} : {source}", path.display()),
-            AgentError::Protocol(error) => format!("l'agent ne répond pas comme il le doit : {error}"),
-            AgentError::NotStarted => "l'agent n'a pas démarré".to_owned(),
-            AgentError::Session(error) => error.message(language),
-            AgentError::Refused(why) => match why {
-                Refusal::NobodyLoggedIn => "personne n'est connecté".to_owned(),
-                Refusal::SeveralPeople => "plusieurs personnes sont connectées : dites laquelle".to_owned(),
-                Refusal::Unreachable(why) => format!("Pro Santé Connect est injoignable : {why}"),
-                Refusal::Psc(why) => format!("Pro Santé Connect refuse : {why}"),
-                Refusal::BadSession => "ce qui a été confié à l'agent n'est pas une session de cet espace".to_owned(),
-                Refusal::Space(why) => format!("l'agent ne peut pas utiliser les réglages de l'espace : {why}"),
-                Refusal::Full => "l'agent garde déjà trop de sessions".to_owned(),
-            },
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            AgentError::Session(error) => return error.remedy(language),
-            AgentError::NotRunning | AgentError::Refused(Refusal::NobodyLoggedIn | Refusal::BadSession) => {
-                language.pick("Identifiez-vous : vaguemestre lps login.", "Log in: vaguemestre lps login.")
-            }
-            AgentError::Refused(Refusal::SeveralPeople) => {
-                language.pick("Donnez l'identifiant national avec --as.", "Give the national identifier with --as.")
-            }
-            AgentError::Refused(Refusal::Unreachable(_)) => {
-                language.pick("Réessayez dans un instant.", "Try again in a moment.")
-            }
-            AgentError::Refused(Refusal::Psc(_) | Refusal::Space(_)) => language.pick(
-                "Vérifiez la section [psc] des réglages, puis identifiez-vous de nouveau.",
-                "Check the section [psc] of the settings, then log in again.",
-            ),
-            AgentError::Insecure { .. } => language.pick(
-                "Ne continuez pas ; supprimez ce dossier s'il est à vous, sinon prévenez l'administrateur du poste.",
-                "Do not go on; remove this folder if it is yours, else tell whoever administers this machine.",
-            ),
-            AgentError::BadPath { .. } => language.pick(
-                "Donnez un chemin plus court (moins de 100 octets).",
-                "Give a shorter path (less than 100 octets).",
-            ),
-            AgentError::Running | AgentError::Protocol(_) | AgentError::Refused(Refusal::Full) => language.pick(
-                "Déconnectez-vous (vaguemestre lps logout), puis identifiez-vous de nouveau.",
-                "Log out (vaguemestre lps logout), then log in again.",
-            ),
-            AgentError::Io { .. } | AgentError::NotStarted => language.pick(
-                "Vérifiez que cet utilisateur peut écrire dans ce dossier, et réessayez.",
-                "Check that this user may write in this folder, and try again.",
-            ),
-        }
-        .to_owned()
     }
 }

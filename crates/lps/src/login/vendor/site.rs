@@ -12,7 +12,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::account::{TokenError, TokenSource};
-use crate::explain::{Explain, Fault, Language};
+use crate::explain::{Explain, Fault, Remedy, Told};
 use crate::login::browser::Browser;
 use crate::login::loopback::{self, Awaited, Knock, Loopback};
 
@@ -56,67 +56,66 @@ pub enum SiteError {
 }
 
 impl Explain for SiteError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
+        const ADDRESS: Remedy = (
+            "Vérifiez l'adresse du serveur de l'éditeur et ses autorités.",
+            "Check the address of the vendor's server and its authorities.",
+        );
+        const LOG_IN: Remedy = ("Identifiez-vous de nouveau.", "Log in again.");
         match self {
-            SiteError::Settings => "vendor.settings",
-            SiteError::Listen(_) => "vendor.port-taken",
-            SiteError::Unreachable => "vendor.unreachable",
-            SiteError::BadAnswer => "vendor.bad-answer",
-            SiteError::WrongState => "vendor.wrong-state",
-            SiteError::Failed(_) => "vendor.login-failed",
-            SiteError::Expired => "vendor.expired",
-            SiteError::Over => "vendor.session-over",
-            SiteError::Random => "vendor.no-randomness",
-        }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            SiteError::Settings | SiteError::Listen(_) | SiteError::BadAnswer | SiteError::Random => Fault::Host,
-            SiteError::Unreachable => Fault::Network,
-            SiteError::WrongState | SiteError::Failed(_) | SiteError::Expired | SiteError::Over => Fault::User,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        matches!(self, SiteError::Unreachable)
-    }
-
-    fn message(&self, language: Language) -> String {
-        let Language::French = language else { return self.to_string() };
-        match self {
-            SiteError::Settings => "l'adresse ou les autorités du serveur de l'éditeur sont inutilisables".to_owned(),
-            SiteError::Listen(error) => format!("impossible d'écouter sur 127.0.0.1 : {error}"),
-            SiteError::Unreachable => "le serveur de l'éditeur ne répond pas".to_owned(),
-            SiteError::BadAnswer => "le serveur de l'éditeur a donné une réponse inutilisable".to_owned(),
-            SiteError::WrongState => "ce retour est celui d'une autre connexion".to_owned(),
-            SiteError::Failed(code) => format!("la connexion a échoué ({code})"),
-            SiteError::Expired => "personne n'a répondu à temps à la demande de connexion".to_owned(),
-            SiteError::Over => "la session Pro Santé Connect est terminée".to_owned(),
-            SiteError::Random => "ce poste ne donne pas de nombres aléatoires".to_owned(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        match self {
-            SiteError::Settings | SiteError::BadAnswer => language.pick(
-                "Vérifiez l'adresse du serveur de l'éditeur et ses autorités.",
-                "Check the address of the vendor's server and its authorities.",
+            SiteError::Settings => Told::new(
+                "vendor.settings",
+                Fault::Host,
+                "l'adresse ou les autorités du serveur de l'éditeur sont inutilisables",
+                ADDRESS,
             ),
-            SiteError::Listen(_) => {
-                language.pick("Fermez le programme qui utilise ce port.", "Close the program that uses this port.")
-            }
-            SiteError::Unreachable => language.pick("Réessayez dans un instant.", "Try again in a moment."),
-            SiteError::WrongState => language.pick(
-                "Recommencez depuis ce logiciel, et n'ouvrez pas d'adresse reçue d'ailleurs.",
-                "Try again from this program, and open no address received from elsewhere.",
+            SiteError::Listen(error) => Told::new(
+                "vendor.port-taken",
+                Fault::Host,
+                format!("impossible d'écouter sur 127.0.0.1 : {error}"),
+                ("Fermez le programme qui utilise ce port.", "Close the program that uses this port."),
             ),
-            SiteError::Failed(_) | SiteError::Expired | SiteError::Over => {
-                language.pick("Identifiez-vous de nouveau.", "Log in again.")
+            SiteError::Unreachable => Told::new(
+                "vendor.unreachable",
+                Fault::Network,
+                "le serveur de l'éditeur ne répond pas",
+                ("Réessayez dans un instant.", "Try again in a moment."),
+            )
+            .passing(),
+            SiteError::BadAnswer => Told::new(
+                "vendor.bad-answer",
+                Fault::Host,
+                "le serveur de l'éditeur a donné une réponse inutilisable",
+                ADDRESS,
+            ),
+            SiteError::WrongState => Told::new(
+                "vendor.wrong-state",
+                Fault::User,
+                "ce retour est celui d'une autre connexion",
+                (
+                    "Recommencez depuis ce logiciel, et n'ouvrez pas d'adresse reçue d'ailleurs.",
+                    "Try again from this program, and open no address received from elsewhere.",
+                ),
+            ),
+            SiteError::Failed(code) => {
+                Told::new("vendor.login-failed", Fault::User, format!("la connexion a échoué ({code})"), LOG_IN)
             }
-            SiteError::Random => language.pick("Redémarrez ce poste.", "Restart this machine."),
+            SiteError::Expired => Told::new(
+                "vendor.expired",
+                Fault::User,
+                "personne n'a répondu à temps à la demande de connexion",
+                LOG_IN,
+            ),
+            SiteError::Over => {
+                Told::new("vendor.session-over", Fault::User, "la session Pro Santé Connect est terminée", LOG_IN)
+            }
+            SiteError::Random => Told::new(
+                "vendor.no-randomness",
+                Fault::Host,
+                "ce poste ne donne pas de nombres aléatoires",
+                ("Redémarrez ce poste.", "Restart this machine."),
+            ),
         }
-        .to_owned()
     }
 }
 
