@@ -131,6 +131,11 @@ fn lps() {
 }
 
 #[test]
+fn lps_kills() {
+    python("test_lps_kills.py");
+}
+
+#[test]
 fn story() {
     python("test_story.py");
 }

@@ -1,7 +1,11 @@
 //! What every `lps` subcommand has in common: the options, the trust space, the mailbox, the traces.
 
+use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -13,6 +17,7 @@ use lps::session::Session;
 use lps::space::Space;
 use lps::trace::{TraceFolder, Tracer};
 use mssante::{Address, NationalId};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use trust::tls::Identity;
 
 use super::error::{CommandError, Stop};
@@ -21,6 +26,8 @@ use super::places::{self, Boxes};
 
 /// Work that takes less shows no sign of life.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// What has so many octets is shown as it moves: less is gone before anybody could look.
+const LARGE: u64 = 512 * 1024;
 /// Between two signs.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -201,8 +208,7 @@ impl Frame {
 
     /// Waits for long work with a sign of life on a terminal.
     pub async fn busy<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
-        use std::io::IsTerminal;
-        if !std::io::stderr().is_terminal() {
+        if !self.is_watched() {
             return work.await;
         }
         tokio::pin!(work);
@@ -217,6 +223,39 @@ impl Frame {
         done
     }
 
+    /// Whether somebody sees how far work is.
+    pub fn is_watched(&self) -> bool {
+        use std::io::IsTerminal;
+        std::io::stderr().is_terminal()
+    }
+
+    /// Waits for octets to come or go, with a bar on a terminal; `moved` counts them, `total` is how many there are, 0 when nobody knows.
+    pub async fn transfer<T>(&self, what: &str, total: u64, moved: &AtomicU64, work: impl Future<Output = T>) -> T {
+        if total < LARGE || !self.is_watched() {
+            return self.busy(what, work).await;
+        }
+        tokio::pin!(work);
+        if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+            return done;
+        }
+        let bar = indicatif::ProgressBar::new(total).with_message(what.to_owned());
+        // A template of this program's.
+        if let Ok(style) =
+            indicatif::ProgressStyle::with_template("{msg}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}")
+        {
+            bar.set_style(style);
+        }
+        let mut tick = tokio::time::interval(TICK);
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                _ = tick.tick() => bar.set_position(moved.load(Ordering::Relaxed).min(total)),
+            }
+        };
+        bar.finish_and_clear();
+        done
+    }
+
     /// The end: traces are brought to the disk, and told of when they could not be kept.
     pub fn finish(&self) {
         if let Some(traces) = self.traces.get() {
@@ -227,6 +266,41 @@ impl Frame {
                 self.out.note(&format!("vaguemestre: {lost} {what}"));
             }
         }
+    }
+}
+
+/// Counts the octets that pass.
+pub struct Counted<I> {
+    /// Where they come from or go to.
+    pub inner: I,
+    /// How many passed.
+    pub moved: Arc<AtomicU64>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let done = Pin::new(&mut self.inner).poll_read(cx, into);
+        self.moved.fetch_add((into.filled().len() - before) as u64, Ordering::Relaxed);
+        done
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for Counted<W> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.inner).poll_write(cx, octets);
+        if let Poll::Ready(Ok(count)) = &done {
+            self.moved.fetch_add(*count as u64, Ordering::Relaxed);
+        }
+        done
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lps::explain::{Explain, Fault, Language};
+use lps::explain::{Explain, Fault, Language, Told};
 
 pub use exit::{DOCUMENT, LOGIN, REFUSED};
 
@@ -151,103 +151,108 @@ pub enum CommandError {
 }
 
 impl Explain for CommandError {
-    fn code(&self) -> &'static str {
+    fn told(&self) -> Told {
         match self {
-            CommandError::NoSettings { .. } => "command.no-settings",
-            CommandError::NoMailbox => "command.no-mailbox",
-            CommandError::Boxes { .. } => "command.boxes",
-            CommandError::NotRemembered(_) => "command.not-remembered",
-            CommandError::File { .. } => "command.file",
-            CommandError::Stream(_) => "command.stream",
-            CommandError::Certificate(_) => "command.certificate",
-            CommandError::NoMessage { .. } => "command.no-message",
-            CommandError::WhoLogsIn => "command.who-logs-in",
-            CommandError::NoPsc => "command.no-psc",
-            CommandError::NoLabel => "command.no-label",
-            CommandError::NotConfirmed => "command.not-confirmed",
-            CommandError::Value(..) => "command.value",
+            CommandError::NoSettings { home, sandbox } => Told::new(
+                "command.no-settings",
+                Fault::Host,
+                format!("aucun fichier de réglages : ni {} ni {} n'existe", home.display(), sandbox.display()),
+                (
+                    "Donnez --space FICHIER, ou démarrez un espace d'essai ici : vaguemestre sandbox.",
+                    "Give --space FILE, or start a test space here: vaguemestre sandbox.",
+                ),
+            ),
+            CommandError::NoMailbox => Told::new(
+                "command.no-mailbox",
+                Fault::Host,
+                "quelle BAL ?",
+                (
+                    "Donnez --mailbox ADRESSE, ou retenez-en une : vaguemestre lps boxes add ADRESSE.",
+                    "Give --mailbox ADDRESS, or have one remembered: vaguemestre lps boxes add ADDRESS.",
+                ),
+            ),
+            CommandError::Boxes { file, why } => Told::new(
+                "command.boxes",
+                Fault::Host,
+                format!("{} n'est pas compris : {why}", file.display()),
+                ("Corrigez-le ou supprimez-le.", "Mend it or remove it."),
+            ),
+            CommandError::NotRemembered(address) => Told::new(
+                "command.not-remembered",
+                Fault::Host,
+                format!("{address} n'est pas parmi les BAL retenues"),
+                ("vaguemestre lps boxes les montre.", "vaguemestre lps boxes shows them."),
+            ),
+            CommandError::File { .. } => Told::new(
+                "command.file",
+                Fault::Host,
+                self.to_string(),
+                ("Vérifiez le nom, les droits et la place.", "See to its name, its rights and the space left."),
+            ),
+            CommandError::Stream(_) => Told::new(
+                "command.stream",
+                Fault::Host,
+                self.to_string(),
+                ("Vérifiez d'où cela vient et où cela va.", "See where it comes from and goes to."),
+            ),
+            CommandError::Certificate(why) => Told::new(
+                "command.certificate",
+                Fault::Host,
+                format!("le certificat est inutilisable : {why}"),
+                (
+                    "Donnez un certificat ORG AUTH_CLI et sa clé, en PEM : --certificate FICHIER --key FICHIER.",
+                    "Give an ORG AUTH_CLI certificate and its key, as PEM: --certificate FILE --key FILE.",
+                ),
+            ),
+            CommandError::NoMessage { uid, folder } => Told::new(
+                "command.no-message",
+                Fault::Document,
+                format!("il n'y a pas de message {uid} dans {folder}"),
+                (
+                    "vaguemestre lps list montre les numéros ; --folder choisit le dossier.",
+                    "vaguemestre lps list shows the numbers; --folder chooses the folder.",
+                ),
+            ),
+            CommandError::WhoLogsIn => Told::new(
+                "command.who-logs-in",
+                Fault::Host,
+                "qui s'identifie ?",
+                ("Donnez --as IDNAT : 8 suivi du numéro RPPS.", "Give --as IDNAT: 8 and the RPPS number."),
+            ),
+            CommandError::NoPsc => Told::new(
+                "command.no-psc",
+                Fault::Host,
+                "les réglages ne disent rien de Pro Santé Connect",
+                (
+                    "Ajoutez une section [psc] (docs/editor.md), ou ouvrez une BAL APP avec --certificate.",
+                    "Add a section [psc] (docs/editor.md), or open a BAL APP with --certificate.",
+                ),
+            ),
+            CommandError::NoLabel => Told::new(
+                "command.no-label",
+                Fault::Host,
+                "il faut au message un libellé : ce que les destinataires voient à côté de l'adresse",
+                (
+                    "Donnez --label Dr_Prénom_NOM_Entité, ou retenez-le : vaguemestre lps boxes add ADRESSE --label ….",
+                    "Give --label Dr_First_NAME_Entity, or have it remembered: vaguemestre lps boxes add ADDRESS --label ….",
+                ),
+            ),
+            CommandError::NotConfirmed => Told::new(
+                "command.not-confirmed",
+                Fault::Document,
+                "le patient n'a pas été confirmé ; rien n'a été envoyé",
+                (
+                    "Vérifiez l'identité, puis confirmez ou donnez --yes.",
+                    "Check the identity, then confirm or give --yes.",
+                ),
+            ),
+            CommandError::Value(french, _) => Told::new(
+                "command.value",
+                Fault::Document,
+                french.clone(),
+                ("Corrigez la ligne de commande.", "Mend the command line."),
+            ),
         }
-    }
-
-    fn fault(&self) -> Fault {
-        match self {
-            CommandError::NoMessage { .. } | CommandError::NotConfirmed | CommandError::Value(..) => Fault::Document,
-            _ => Fault::Host,
-        }
-    }
-
-    fn is_temporary(&self) -> bool {
-        false
-    }
-
-    fn message(&self, language: Language) -> String {
-        match (language, self) {
-            (Language::English, _) => self.to_string(),
-            (_, CommandError::NoSettings { home, sandbox }) => {
-                format!("aucun fichier de réglages : ni {} ni {} n'existe", home.display(), sandbox.display())
-            }
-            (_, CommandError::NoMailbox) => "quelle BAL ?".into(),
-            (_, CommandError::Boxes { file, why }) => format!("{} n'est pas compris : {why}", file.display()),
-            (_, CommandError::NotRemembered(address)) => format!("{address} n'est pas parmi les BAL retenues"),
-            (_, CommandError::File { .. } | CommandError::Stream(_)) => self.to_string(),
-            (_, CommandError::Certificate(why)) => format!("le certificat est inutilisable : {why}"),
-            (_, CommandError::NoMessage { uid, folder }) => format!("il n'y a pas de message {uid} dans {folder}"),
-            (_, CommandError::WhoLogsIn) => "qui s'identifie ?".into(),
-            (_, CommandError::NoPsc) => "les réglages ne disent rien de Pro Santé Connect".into(),
-            (_, CommandError::NoLabel) => {
-                "il faut au message un libellé : ce que les destinataires voient à côté de l'adresse".into()
-            }
-            (_, CommandError::NotConfirmed) => "le patient n'a pas été confirmé ; rien n'a été envoyé".into(),
-            (_, CommandError::Value(french, _)) => french.clone(),
-        }
-    }
-
-    fn remedy(&self, language: Language) -> String {
-        let (french, english) = match self {
-            CommandError::NoSettings { .. } => (
-                "Donnez --space FICHIER, ou démarrez un espace d'essai ici : vaguemestre sandbox.",
-                "Give --space FILE, or start a test space here: vaguemestre sandbox.",
-            ),
-            CommandError::NoMailbox => (
-                "Donnez --mailbox ADRESSE, ou retenez-en une : vaguemestre lps boxes add ADRESSE.",
-                "Give --mailbox ADDRESS, or have one remembered: vaguemestre lps boxes add ADDRESS.",
-            ),
-            CommandError::Boxes { .. } => ("Corrigez-le ou supprimez-le.", "Mend it or remove it."),
-            CommandError::NotRemembered(_) => {
-                ("vaguemestre lps boxes les montre.", "vaguemestre lps boxes shows them.")
-            }
-            CommandError::File { .. } => {
-                ("Vérifiez le nom, les droits et la place.", "See to its name, its rights and the space left.")
-            }
-            CommandError::Stream(_) => {
-                ("Vérifiez d'où cela vient et où cela va.", "See where it comes from and goes to.")
-            }
-            CommandError::Certificate(_) => (
-                "Donnez un certificat ORG AUTH_CLI et sa clé, en PEM : --certificate FICHIER --key FICHIER.",
-                "Give an ORG AUTH_CLI certificate and its key, as PEM: --certificate FILE --key FILE.",
-            ),
-            CommandError::NoMessage { .. } => (
-                "vaguemestre lps list montre les numéros ; --folder choisit le dossier.",
-                "vaguemestre lps list shows the numbers; --folder chooses the folder.",
-            ),
-            CommandError::WhoLogsIn => {
-                ("Donnez --as IDNAT : 8 suivi du numéro RPPS.", "Give --as IDNAT: 8 and the RPPS number.")
-            }
-            CommandError::NoPsc => (
-                "Ajoutez une section [psc] (docs/editor.md), ou ouvrez une BAL APP avec --certificate.",
-                "Add a section [psc] (docs/editor.md), or open a BAL APP with --certificate.",
-            ),
-            CommandError::NoLabel => (
-                "Donnez --label Dr_Prénom_NOM_Entité, ou retenez-le : vaguemestre lps boxes add ADRESSE --label ….",
-                "Give --label Dr_First_NAME_Entity, or have it remembered: vaguemestre lps boxes add ADDRESS --label ….",
-            ),
-            CommandError::NotConfirmed => (
-                "Vérifiez l'identité, puis confirmez ou donnez --yes.",
-                "Check the identity, then confirm or give --yes.",
-            ),
-            CommandError::Value(..) => ("Corrigez la ligne de commande.", "Mend the command line."),
-        };
-        language.pick(french, english).to_owned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A message handed to the operator, with a copy in the folder of sent mail; what came of it for each recipient.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use lps::Account;
 use lps::compose::Outgoing;
@@ -10,7 +11,7 @@ use lps::session::Session;
 use lps::space::Space;
 use serde_json::json;
 
-use super::common::Frame;
+use super::common::{Counted, Frame};
 use super::error::{self, Stop};
 use super::out::{Cell, Style};
 use super::{folders, outbox};
@@ -39,9 +40,10 @@ pub async fn run(
     let outbox = outbox::open(space, frame).await?;
     let notices = args.request_dsn.then(Notices::all);
     let id = outbox.put(message, notices, space.clock.now()).await?;
-    let options = SendOptions::default();
+    let moved = Arc::new(AtomicU64::new(0));
+    let options = SendOptions { progress: Some(moved.clone()), ..SendOptions::default() };
     let work = outbox.attempt(space, &account, id, &options);
-    let progress = frame.busy(frame.out.pick("Envoi", "Sending"), work).await?;
+    let progress = frame.transfer(frame.out.pick("Envoi", "Sending"), message.size(), &moved, work).await?;
     let (outcomes, waits) = match progress {
         Progress::Sent(outcomes) => (outcomes, false),
         Progress::Waiting(Setback::Partly(outcomes)) => (outcomes, true),
@@ -81,7 +83,10 @@ async fn keep_copy(message: &Outgoing, space: &Arc<Space>, account: Account, fra
     let kept = async {
         let session = Session::open(space.clone(), account).await?;
         let Some(folder) = folders::sent(&session).await? else { return Ok::<_, Stop>(None) };
-        session.append(&folder, &["\\Seen"], None, message.size(), &mut message.reader()).await?;
+        let moved = Arc::new(AtomicU64::new(0));
+        let mut reader = Counted { inner: message.reader(), moved: moved.clone() };
+        let work = session.append(&folder, &["\\Seen"], None, message.size(), &mut reader);
+        frame.transfer(frame.out.pick("Copie", "Copy"), message.size(), &moved, work).await?;
         session.close().await;
         Ok(Some(folder))
     };

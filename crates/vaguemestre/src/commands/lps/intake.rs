@@ -19,10 +19,13 @@ use time::OffsetDateTime;
 use super::common::{Frame, trace_folder};
 use super::error::Stop;
 use super::out::{Cell, Style};
-use super::{filing, outbox, write};
+use super::outbox::open_at;
+use super::{filing, write};
 
 /// The journal, beside the traces: one for each mailbox.
 const JOURNAL: &str = "intake";
+/// Its notices that are not sent yet, inside.
+const OUTBOX: &str = "outbox";
 /// Characters of a key that name a folder: 64 bits, enough for what one mailbox receives.
 const SHORT: usize = 16;
 
@@ -50,6 +53,23 @@ pub struct Args {
     label: Option<String>,
 }
 
+/// Where the notices of a mailbox wait.
+pub fn outbox(space: &lps::Space, address: &mssante::Address) -> Result<PathBuf, Stop> {
+    Ok(kept(space, address)?.join(OUTBOX))
+}
+
+/// The same of every mailbox.
+pub fn outboxes(space: &lps::Space) -> Result<Vec<PathBuf>, Stop> {
+    let folder = trace_folder(space).with_file_name(JOURNAL);
+    let listed = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(super::error::file(&folder))?,
+    };
+    let mut found: Vec<PathBuf> = listed.flatten().map(|kept| kept.path().join(OUTBOX)).collect();
+    found.sort();
+    Ok(found)
+}
+
 /// What is kept of a mailbox: a folder of its own.
 fn kept(space: &lps::Space, address: &mssante::Address) -> Result<PathBuf, Stop> {
     let folder = trace_folder(space).with_file_name(JOURNAL).join(address.lookup_key());
@@ -71,7 +91,7 @@ pub async fn run(args: Args, frame: &Frame) -> Result<(), Stop> {
     let sender = write::sender(account.address.clone(), args.label.as_deref(), frame)?;
     let journal = journal(&space, &account.address)?;
     // Of its own: this runs for days, and whoever writes by hand must not wait for it.
-    let outbox = Arc::new(outbox::open_at(&kept(&space, &account.address)?.join("outbox"), frame).await?);
+    let outbox = Arc::new(open_at(&outbox(&space, &account.address)?, frame).await?);
     let session = Arc::new(frame.open_as(&space, &account).await?);
     let post = OutboxPost { space: space.clone(), account, outbox, options: SendOptions::default() };
     let settings = Settings { folder: args.folder, ..Settings::default() };
@@ -85,6 +105,8 @@ pub async fn run(args: Args, frame: &Frame) -> Result<(), Stop> {
         tell(Ok(&pass), frame);
         return Ok(());
     }
+    let what = frame.out.pick("En attente de messages ; Ctrl-C arrête.", "Waiting for messages; Ctrl-C stops.");
+    frame.out.note(&format!("{}  {what}", intake.mailbox().account().address));
     // Ended from outside: the future is dropped, and the journal knows where.
     let mut never = Box::pin(std::future::pending());
     Ok(intake.watch(&mut filer, &mut never, &mut |seen| tell(seen, frame)).await?)

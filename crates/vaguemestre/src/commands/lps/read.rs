@@ -1,17 +1,18 @@
 //! `vaguemestre lps read`: one message, its text, what it is, its documents (ECO.3.1.x, ECO.2.1.2).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lps::explain::Language;
 use lps::read::{Bounce, Correspondent, Kind, Limits, Message, Outcome, ReceivedDocument};
 use lps::read::{Integration, MAX_MESSAGE};
-use lps::session::{Session, SessionError};
+use lps::session::{Listing, Session, SessionError};
 use mail::disposition::Fate;
 use mssante::xdm::{Asked, Integrity};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::common::Frame;
+use super::common::{Counted, Frame};
 use super::error::{CommandError, Stop};
 use super::out::{Cell, Style};
 use super::{document, local, rows};
@@ -45,13 +46,22 @@ pub struct Args {
 
 /// Fetches and opens a message.
 pub async fn fetch(session: &Session, folder: &str, uid: u32, frame: &Frame) -> Result<Message, Stop> {
-    let work = session.fetch_bytes(folder, uid, MAX_MESSAGE);
-    let octets = match frame.busy(frame.out.pick("Lecture du message", "Reading the message"), work).await {
+    let what = frame.out.pick("Lecture du message", "Reading the message");
+    // How large it is matters to who looks at a terminal.
+    let size = if frame.is_watched() {
+        session.list(folder, &Listing::uids(&[uid])).await?.first().map_or(0, |s| s.size)
+    } else {
+        0
+    };
+    let mut octets = Counted { inner: Vec::new(), moved: Arc::default() };
+    let moved = octets.moved.clone();
+    match frame.transfer(what, size, &moved, session.fetch(folder, uid, &mut octets, MAX_MESSAGE)).await {
         Err(SessionError::NoMessage) => {
             return Err(CommandError::NoMessage { uid, folder: folder.to_owned() }.into());
         }
-        other => other?,
-    };
+        other => drop(other?),
+    }
+    let octets = octets.inner;
     Ok(Message::read(&mut octets.as_slice(), Limits::default()).await?)
 }
 

@@ -336,6 +336,19 @@ fn text(content: &Content) -> Result<Option<String>, Stop> {
 /// Prints the message and sends nothing.
 pub async fn dry_run(message: &Outgoing, frame: &Frame) -> Result<(), Stop> {
     use tokio::io::AsyncReadExt;
+    if frame.out.json {
+        let mut octets = Vec::new();
+        message.write_to(&mut octets).await.map_err(CommandError::Stream)?;
+        return frame.out.document(&serde_json::json!({
+            "message_id": message.message_id().to_string(),
+            "from": message.sender().to_string(),
+            "subject": message.subject(),
+            "size": message.size(),
+            "documents": message.documents().map_or(0, |facts| facts.codes.iter().count()),
+            "recipients": message.recipients().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "message": String::from_utf8_lossy(&octets),
+        }));
+    }
     if frame.out.is_terminal() {
         frame.out.line([Cell(
             Style::Faint,
