@@ -44,6 +44,7 @@ macro_rules! targets {
 
 targets! {
     "../../../fuzz/fuzz_targets/address.rs" address
+    "../../../fuzz/fuzz_targets/autoconfiguration.rs" autoconfiguration
     "../../../fuzz/fuzz_targets/cda_render.rs" cda_render
     "../../../fuzz/fuzz_targets/control_trap.rs" control_trap
     "../../../fuzz/fuzz_targets/date.rs" date
@@ -61,6 +62,7 @@ targets! {
     "../../../fuzz/fuzz_targets/lps_message.rs" lps_message
     "../../../fuzz/fuzz_targets/mime_record.rs" mime_record
     "../../../fuzz/fuzz_targets/mime_structure.rs" mime_structure
+    "../../../fuzz/fuzz_targets/ocsp_answer.rs" ocsp_answer
     "../../../fuzz/fuzz_targets/rights.rs" rights
     "../../../fuzz/fuzz_targets/search_segment.rs" search_segment
     "../../../fuzz/fuzz_targets/search_text.rs" search_text
@@ -73,7 +75,6 @@ targets! {
     "../../../fuzz/fuzz_targets/transfer_frames.rs" transfer_frames
     "../../../fuzz/fuzz_targets/transfer_maildir.rs" transfer_maildir
     "../../../fuzz/fuzz_targets/transfer_mbox.rs" transfer_mbox
-    "../../../fuzz/fuzz_targets/transfer_response.rs" transfer_response
     "../../../fuzz/fuzz_targets/white_list.rs" white_list
     "../../../fuzz/fuzz_targets/xdm_open.rs" xdm_open
     "../../../fuzz/fuzz_targets/xoauth2.rs" xoauth2
