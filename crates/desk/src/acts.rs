@@ -3,7 +3,6 @@
 use control::catalogue::Catalogue;
 use control::engine::{self, Depth, Preflight};
 use control::job::Plan;
-use control::verdict::Verdict;
 use tokio::time::{Duration, timeout};
 
 use crate::Desk;
@@ -13,6 +12,7 @@ use crate::db::{
     Bearer, Campaign, CampaignId, Job, JobId, NewCampaign, NewJob, Organisation, OrganisationId, Scope, Session,
 };
 use crate::error::{Broken, Mistake, Refusal};
+use crate::web::verdicts::is_open;
 
 /// Longest wait for a pre-flight: four connections, each as patient as a job may be.
 const PREFLIGHT: Duration = Duration::from_secs(120);
@@ -209,7 +209,7 @@ impl Desk {
                 let results = self.db().results(who.scope()?, &before.id, 0).await?;
                 let failed: Vec<String> = results
                     .into_iter()
-                    .filter(|(_, result)| !matches!(result.verdict, Verdict::Conforme | Verdict::NonApplicable { .. }))
+                    .filter(|(_, result)| is_open(&result.verdict))
                     .map(|(_, result)| result.id)
                     .collect();
                 if failed.is_empty() {

@@ -5,20 +5,20 @@ use axum::response::{IntoResponse, Redirect, Response};
 use control::catalogue::advice;
 use control::context::VariantResult;
 use control::engine::CaseResult;
-use control::verdict::{Severity, Verdict};
+use control::verdict::Severity;
 
 use super::form;
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
 use super::{reports, stream, verdicts};
-use crate::acts::{Again};
-use control::job::Plan;
+use crate::acts::Again;
 use crate::db::{Campaign, CampaignId, State};
 use crate::error::Refusal;
 use crate::html;
 use crate::html::{Html, link};
 use crate::running::in_order;
 use crate::words::{duration, instant, plural};
+use control::job::Plan;
 
 pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): Asked) -> Result<Response, Failure> {
     let who = signed.who();
@@ -102,11 +102,9 @@ fn is_shown(result: &CaseResult, asked: &Input) -> bool {
     let (level, group, verdict) = (asked.get("niveau"), asked.get("groupe"), asked.get("verdict"));
     (level.is_empty() || result.gravite.to_string() == level)
         && (group.is_empty() || result.id.split('-').next() == Some(group))
-        && (verdict.is_empty() || result.verdict.code() == verdict || (verdict == "ouvert" && is_open(&result.verdict)))
-}
-
-fn is_open(verdict: &Verdict) -> bool {
-    !matches!(verdict, Verdict::Conforme | Verdict::NonApplicable { .. })
+        && (verdict.is_empty()
+            || result.verdict.code() == verdict
+            || (verdict == "ouvert" && verdicts::is_open(&result.verdict)))
 }
 
 fn over(signed: &Signed, campaign: &Campaign, results: Vec<CaseResult>, asked: &Input) -> Html {
@@ -149,7 +147,7 @@ fn over(signed: &Signed, campaign: &Campaign, results: Vec<CaseResult>, asked: &
                 label
             )
         };
-        let failures = if results.iter().any(|result| is_open(&result.verdict)) {
+        let failures = if results.iter().any(|result| verdicts::is_open(&result.verdict)) {
             one("echecs", "Relancer les échecs et inconclusifs")
         } else {
             Html::empty()
@@ -161,7 +159,7 @@ fn over(signed: &Signed, campaign: &Campaign, results: Vec<CaseResult>, asked: &
     let shown: Vec<&CaseResult> = results.iter().filter(|result| is_shown(result, asked)).collect();
     // What is wrong or open first, in full; the rest folded.
     let (wrong, right): (Vec<&CaseResult>, Vec<&CaseResult>) =
-        shown.iter().partition(|result| is_open(&result.verdict));
+        shown.iter().partition(|result| verdicts::is_open(&result.verdict));
     let wrong_articles: Html = wrong.iter().map(|result| article(signed, campaign, result)).collect();
     let right_articles: Html = right.iter().map(|result| article(signed, campaign, result)).collect();
     html!(
@@ -228,11 +226,11 @@ fn filters(id: &str, results: &[CaseResult], asked: &Input) -> Html {
 
 /// One case: *Attendu / Observé / Pourquoi / Que faire*, and the way to its proof.
 fn article(signed: &Signed, campaign: &Campaign, result: &CaseResult) -> Html {
-    let is_wrong = is_open(&result.verdict);
+    let is_wrong = verdicts::is_open(&result.verdict);
     let variants: Html = result
         .variantes
         .iter()
-        .filter(|variant| !is_wrong || is_open(&variant.verdict))
+        .filter(|variant| !is_wrong || verdicts::is_open(&variant.verdict))
         .map(|variant| row(campaign, result, variant))
         .collect();
     let table = html!(

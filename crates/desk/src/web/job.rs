@@ -10,13 +10,13 @@ use super::campaigns;
 use super::form::summary;
 use super::guard::{Asked, Failure, Posted, Signed};
 use super::layout::{self, Page};
-use crate::acts::{Launch};
-use control::job::Plan;
+use crate::acts::Launch;
 use crate::db::{Filter, Job};
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::Html;
 use crate::words::instant;
+use control::job::Plan;
 
 /// Campaigns shown.
 const LAST: u32 = 20;

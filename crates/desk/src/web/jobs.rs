@@ -5,10 +5,10 @@ use control::catalogue::Catalogue;
 
 use super::guard::{Asked, Failure, Signed};
 use super::layout::{self, Page};
-use control::job::Plan;
 use crate::html;
 use crate::html::{Html, link};
 use crate::words::{instant, plural};
+use control::job::Plan;
 
 pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
     let who = signed.who();

@@ -26,7 +26,7 @@ pub(crate) mod reports;
 mod sign_in;
 pub(crate) mod stream;
 mod tokens;
-mod verdicts;
+pub(crate) mod verdicts;
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};

@@ -12,13 +12,13 @@ use super::form::{Field, Kind, field, select, summary};
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
 use crate::account::role::Role;
-use crate::acts::{Taken};
-use control::job::Plan;
+use crate::acts::Taken;
 use crate::compose;
 use crate::db::{Organisation, Reach};
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::{Html, link};
+use control::job::Plan;
 
 /// Longest wait for the name service.
 const LOOKUP: Duration = Duration::from_secs(5);

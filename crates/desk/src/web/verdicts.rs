@@ -16,6 +16,15 @@ pub(crate) fn look(verdict: &Verdict) -> (&'static str, &'static str) {
     }
 }
 
+/// Whether something is to be done about it: not conforming with effect, or open.
+pub(crate) fn is_open(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Conforme | Verdict::NonApplicable { .. } => false,
+        Verdict::NonConforme { niveau } => *niveau > Severity::Information,
+        _ => true,
+    }
+}
+
 /// A verdict.
 pub(crate) fn mark(verdict: &Verdict) -> Html {
     let (class, sign) = look(verdict);
