@@ -10,7 +10,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use control::job::{Job, JobError};
+use control::job::{Job, JobError, Stand};
+use control::stand;
 use toml::{Table, Value};
 
 use crate::db::Reach;
@@ -39,6 +40,8 @@ const ALLOWED: &[&str] = &[
 ];
 /// Ports of the trust space (control.md §5.8).
 const PORTS: [u16; 6] = [25, 143, 443, 465, 587, 993];
+/// The same of any other limit, in its unit: an hour, or some seconds.
+const CEILING: i64 = 3600;
 /// What a user may ask of the limits: above, one campaign would hold its place for days.
 const CEILINGS: [(&str, i64); 4] =
     [("patience_seconds", 60), ("pause_milliseconds", 10_000), ("budget", 400), ("parallel", 16)];
@@ -57,6 +60,21 @@ pub struct Template {
 }
 
 impl Template {
+    /// The stand that its campaigns drive, when it has one.
+    ///
+    /// # Errors
+    /// [`Broken`]: the template, or its section `[stand]`.
+    pub fn stand(&self) -> Result<Option<stand::Client>, Broken> {
+        let Some(section) = self.table()?.remove("stand") else { return Ok(None) };
+        let wrong = |text: String| Broken::File(self.path.clone(), std::io::Error::other(text));
+        let mut section: Stand =
+            section.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        section.key_file = folder.join(&section.key_file);
+        section.anchors = section.anchors.map(|anchors| folder.join(anchors));
+        stand::Client::open(&section).map(Some).map_err(|error| wrong(error.to_string()))
+    }
+
     /// Its text, parsed.
     ///
     /// # Errors
@@ -163,8 +181,9 @@ pub fn job(base: Table, template: &Path, written: &Table, reach: &Reach) -> Resu
 
 fn check_limits(written: &Table, mistakes: &mut Vec<Mistake>) {
     let Some(Value::Table(limits)) = written.get("limits") else { return };
-    for (key, most) in CEILINGS {
-        if limits.get(key).and_then(Value::as_integer).is_some_and(|asked| asked > most || asked < 0) {
+    for (key, value) in limits {
+        let most = CEILINGS.iter().find(|(known, _)| known == key).map_or(CEILING, |(_, most)| *most);
+        if value.as_integer().is_some_and(|asked| asked > most || asked < 0) {
             mistakes.push(Mistake::of(format!("limits.{key}"), format!("De 0 à {most}.")));
         }
     }

@@ -112,6 +112,14 @@ impl Client {
         self.json(self.exchange(Method::GET, path, None::<&()>).await?)
     }
 
+    /// Asks for something that is not JSON.
+    ///
+    /// # Errors
+    /// [`StandError`].
+    pub async fn octets(&self, path: &str) -> Result<Vec<u8>, StandError> {
+        self.exchange(Method::GET, path, None::<&()>).await
+    }
+
     /// Puts something that is answered.
     ///
     /// # Errors

@@ -28,10 +28,12 @@ pub(crate) struct Page<'a> {
 }
 
 /// Entries of the navigation, and who sees them.
-const ENTRIES: [(&str, &str, fn(Option<Role>) -> bool); 8] = [
+const ENTRIES: [(&str, &str, fn(Option<Role>) -> bool); 10] = [
     ("/", "Accueil", |_| true),
     ("/tests", "Lancer un test", |role| role.is_some_and(Role::sees_results)),
     ("/campagnes", "Campagnes", |role| role.is_some_and(Role::sees_results)),
+    ("/pieges", "Boîtes pièges", |role| role.is_some_and(Role::sees_results)),
+    ("/bouchon", "Bouchon PSC", |role| role.is_some_and(Role::sees_results)),
     ("/catalogue", "Catalogue", |_| true),
     ("/jetons", "Jetons d’API", |role| role.is_some_and(Role::may_write)),
     ("/comptes", "Comptes", |role| role.is_some_and(Role::may_manage)),

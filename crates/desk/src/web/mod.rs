@@ -24,8 +24,11 @@ mod new_job;
 mod operators;
 pub(crate) mod reports;
 mod sign_in;
+mod stands;
 pub(crate) mod stream;
+mod stub;
 mod tokens;
+mod traps;
 pub(crate) mod verdicts;
 
 use axum::extract::Request;
@@ -75,6 +78,10 @@ impl Desk {
             .route("/campagnes/{campaign}/comparaison", get(compare::show))
             .route("/campagnes/{campaign}/cas/{case}", get(case::show))
             .route("/campagnes/{campaign}/{file}", get(campaign::report))
+            .route("/pieges", get(traps::list))
+            .route("/pieges/{session}", get(traps::one))
+            .route("/pieges/{session}/messages/{index}", get(traps::message))
+            .route("/bouchon", get(stub::show))
             .route("/compte", get(account::show))
             .route("/compte/mot-de-passe", post(account::password))
             .route("/compte/facteur", get(account::factor).post(account::set_factor))
