@@ -7,15 +7,12 @@ import base64
 import datetime
 import email.policy
 import fcntl
-import hashlib
 import json
 import os
 import pty
 import re
 import select
-import shutil
 import subprocess
-import tempfile
 import termios
 import struct
 import time
@@ -23,6 +20,7 @@ import unittest
 from email.message import EmailMessage
 from pathlib import Path
 
+from npm import modules
 from space import BINARY, ROOT, SpaceTest, main, run
 
 DATE = datetime.datetime(2026, 6, 15, 12, 0, tzinfo=datetime.timezone.utc)
@@ -366,31 +364,11 @@ set tmpdir="{folder}" debug_level=3 debug_file="{folder}/debug"
 
     # --- ImapFlow ----------------------------------------------------------------------------------------------------
 
-    @classmethod
-    def modules(cls):
-        """The npm packages of the lock file, installed once for each state of it."""
-        source = ROOT / "tests/e2e/node"
-        lock = (source / "package-lock.json").read_bytes()
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vaguemestre-e2e"
-        folder = base / hashlib.sha256(lock).hexdigest()[:16]
-        if not folder.exists():
-            base.mkdir(parents=True, exist_ok=True)
-            making = Path(tempfile.mkdtemp(dir=base))
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(source / name, making)
-            run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=making, timeout=300)
-            try:
-                making.rename(folder)
-            except OSError:
-                # another run was faster
-                shutil.rmtree(making)
-        return folder / "node_modules"
-
     def imapflow(self, person, folder, octets, **options):
         where = self.space.operator(person["operator"])["imap"]
         asked = {"host": where["host"], "port": where["port"], "user": person["mailbox"], "token": self.space.token(person["id"]), "ca": str(self.space.ca),
                  "folder": folder, "message": base64.b64encode(octets).decode(), "options": options}
-        done = run("node", ROOT / "tests/e2e/node/session.js", input=json.dumps(asked), timeout=SESSION, env={**os.environ, "NODE_PATH": str(self.modules())})
+        done = run("node", ROOT / "tests/e2e/node/session.js", input=json.dumps(asked), timeout=SESSION, env={**os.environ, "NODE_PATH": str(modules("node"))})
         return json.loads(done.stdout)
 
     def test_imapflow_session(self):

@@ -24,6 +24,7 @@ pub mod html;
 pub mod reach;
 mod running;
 mod schedule;
+mod stands;
 pub mod web;
 pub mod words;
 

@@ -164,3 +164,8 @@ fn control_matrix() {
 fn control_traps() {
     python("test_control_traps.py");
 }
+
+#[test]
+fn control_desk() {
+    python("test_control_desk.py");
+}

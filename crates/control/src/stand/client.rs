@@ -170,8 +170,15 @@ impl Client {
     /// # Errors
     /// [`StandError`].
     pub async fn give_back(&self, held: Held) -> Result<(), StandError> {
-        let path = format!("{}/scenario/{}", held.part, held.id);
-        self.exchange(Method::DELETE, &path, None::<&()>).await.map(drop)
+        self.release(&held.part, &held.id).await
+    }
+
+    /// Ends a scenario by the number of its lease.
+    ///
+    /// # Errors
+    /// [`StandError`].
+    pub async fn release(&self, part: &str, lease: &str) -> Result<(), StandError> {
+        self.exchange(Method::DELETE, &format!("{part}/scenario/{lease}"), None::<&()>).await.map(drop)
     }
 
     fn json<T: DeserializeOwned>(&self, body: Vec<u8>) -> Result<T, StandError> {

@@ -4,12 +4,13 @@
 //! (`{"erreur":{"code","message","champs"}}`); nothing here is done by a cookie, so no other site can have a browser do it.
 
 mod answers;
+mod stand;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use control::catalogue::{Case, Catalogue, advice};
 use control::engine::Depth;
@@ -47,6 +48,11 @@ pub(crate) fn routes() -> Router<Desk> {
         .route("/api/v1/campagnes/{campaign}/arret", post(stop))
         .route("/api/v1/campagnes/{campaign}/relance", post(rerun))
         .route("/api/v1/campagnes/{campaign}/comparaison/{other}", get(comparison))
+        .route("/api/v1/pieges", get(stand::sessions))
+        .route("/api/v1/pieges/{session}", get(stand::session))
+        .route("/api/v1/bouchon", get(stand::stub))
+        .route("/api/v1/bouchon/scenario", put(stand::play))
+        .route("/api/v1/bouchon/scenario/{lease}", delete(stand::behave))
         .route("/api/v1/campagnes/{campaign}/{file}", get(report))
 }
 

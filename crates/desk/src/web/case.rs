@@ -111,16 +111,20 @@ fn section(hash: &str, proof: &Value, variant: &VariantResult) -> Html {
     html!("<div class=\"preuve\" id=\"p-{}\"><h3>Preuve <code>{}</code></h3>\n{}</div>\n", short(hash), hash, inside)
 }
 
-/// The last line that holds what was observed is the one that decides.
+/// The line that decides: the one that was observed, whole or without its tag; of several the longest, then the last.
 fn decides(lines: &[(u64, &str, &str)], observed: &str) -> Option<usize> {
+    /// Shorter texts (`OK`) stand in too many lines.
+    const TELLING: usize = 6;
     let observed = observed.trim();
-    if observed.is_empty() {
-        return None;
-    }
-    lines.iter().rposition(|(_, _, text)| {
+    let shared = |text: &str| {
         let text = text.trim();
-        !text.is_empty() && (text.contains(observed) || (text.len() > 3 && observed.contains(text)))
-    })
+        let untagged = text.split_once(' ').map_or("", |(_, rest)| rest);
+        let parts = [text, untagged].into_iter().filter(|part| part.len() >= TELLING && observed.contains(part));
+        let longest = parts.map(str::len).max();
+        longest.or_else(|| (observed.len() >= TELLING && text.contains(observed)).then_some(observed.len()))
+    };
+    let found = lines.iter().enumerate().filter_map(|(index, (_, _, text))| Some((shared(text)?, index)));
+    found.max().map(|(_, index)| index)
 }
 
 fn dialogue(hash: &str, lines: &[(u64, &str, &str)], variant: &VariantResult) -> Html {
@@ -146,7 +150,7 @@ fn dialogue(hash: &str, lines: &[(u64, &str, &str)], variant: &VariantResult) ->
     let jump = decisive
         .map(|index| html!("<p><a href=\"#p-{}-{}\">Aller à la ligne qui décide</a></p>\n", short(hash), index + 1));
     html!(
-        "{}<div class=\"defile\" tabindex=\"0\" role=\"region\" aria-label=\"Dialogue\"><table class=\"dialogue\">\n<caption>Dialogue : « C » est l’application, « S » le serveur</caption>\n<thead><tr><th scope=\"col\">Temps</th>\
+        "{}<div class=\"defile\" tabindex=\"0\" role=\"region\" aria-label=\"Dialogue\"><table class=\"dialogue\">\n<caption>Dialogue : « &gt; » l’application, « &lt; » le serveur, « = » une remarque</caption>\n<thead><tr><th scope=\"col\">Temps</th>\
          <th scope=\"col\">Qui</th><th scope=\"col\">Texte</th></tr></thead>\n<tbody>\n{}</tbody></table></div>\n",
         jump,
         rows
@@ -160,12 +164,13 @@ mod tests {
     #[test]
     fn the_line_that_decides() {
         let lines = [
-            (1, "S", "* OK ready"),
-            (2, "C", "a AUTHENTICATE"),
-            (3, "S", "a NO [AUTHENTICATIONFAILED] no"),
-            (4, "S", "* BYE"),
+            (1, "<", "* OK ready"),
+            (2, ">", "a AUTHENTICATE"),
+            (3, "<", "a NO [AUTHENTICATIONFAILED] no"),
+            (4, "<", "* BYE"),
         ];
-        assert_eq!(decides(&lines, "NO [AUTHENTICATIONFAILED] no"), Some(2));
+        assert_eq!(decides(&lines, "NO [AUTHENTICATIONFAILED] no ; défi : x"), Some(2));
+        assert_eq!(decides(&lines, "[AUTHENTICATIONFAILED]"), Some(2));
         assert_eq!(decides(&lines, ""), None);
         assert_eq!(decides(&lines, "something else"), None);
     }

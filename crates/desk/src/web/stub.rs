@@ -23,7 +23,7 @@ const ADDRESSES: [(&str, &str); 6] = [
 ];
 
 pub(super) async fn show(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
-    let Seen { stand, template, choice, .. } = seen(&signed, "/bouchon", asked.get("modele")).await?;
+    let (Seen { stand, template, .. }, choice) = seen(&signed, "/bouchon", asked.get("modele")).await?;
     let inside = match stand {
         None => absent("Cet espace n’a pas de banc : ses campagnes ne pilotent aucun bouchon Pro Santé Connect."),
         Some(stand) => match stand.psc().await {

@@ -13,10 +13,10 @@ use serde::Deserialize;
 use super::guard::{Asked, Failure, Input, Signed};
 use super::layout::{self, Page};
 use super::stands::{Seen, absent, seen};
-use crate::db::Organisation;
 use crate::error::Refusal;
 use crate::html;
 use crate::html::{Html, link};
+use crate::stands::is_of;
 use crate::words::plural;
 
 /// What the stand answers.
@@ -25,17 +25,8 @@ struct Answer {
     sessions: Vec<Session>,
 }
 
-/// Whether a session speaks in the name of an operator; whoever has none sees all.
-fn is_of(session: &Session, operator: Option<&Organisation>) -> bool {
-    let Some(operator) = operator else { return true };
-    let has = |domain: &str| operator.reach.domains.contains(&domain.to_ascii_lowercase());
-    let senders = session.transactions.iter().filter_map(|one| one.from.rsplit_once('@'));
-    let shown = session.tls.as_ref().and_then(|tls| tls.certificate.as_ref()).and_then(|shown| shown.domains.as_ref());
-    senders.map(|(_, domain)| domain).any(has) || shown.into_iter().flatten().any(|domain| has(domain))
-}
-
 pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
-    let Seen { stand, template, operator, choice } = seen(&signed, "/pieges", asked.get("modele")).await?;
+    let (Seen { stand, template, operator, .. }, choice) = seen(&signed, "/pieges", asked.get("modele")).await?;
     let sought = asked.get("q");
     let found = match &stand {
         None => absent("Cet espace n’a pas de banc : ses campagnes n’ont pas de boîtes pièges."),
@@ -124,7 +115,7 @@ fn table(sessions: &[Session], template: &str) -> Html {
 
 /// A session that may be seen, and the stand it is on.
 async fn found(signed: &Signed, seq: u64, asked: &Input) -> Result<(stand::Client, Session, String), Failure> {
-    let Seen { stand, template, operator, .. } = seen(signed, "/pieges", asked.get("modele")).await?;
+    let (Seen { stand, template, operator, .. }, _) = seen(signed, "/pieges", asked.get("modele")).await?;
     let Some(stand) = stand else { return Err(signed.fails(Refusal::NotFound)) };
     match stand.get::<Session>(&format!("traps/sessions/{seq}")).await {
         Ok(session) if is_of(&session, operator.as_ref()) => Ok((stand, session, template.name)),
@@ -267,57 +258,5 @@ pub(super) async fn message(
             Ok((headers, octets).into_response())
         }
         Err(_) => Err(signed.fails(Refusal::NotFound)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use control::trap::record::Certificate;
-
-    use super::*;
-    use crate::db::{OrganisationId, Reach};
-
-    fn session(from: &str, domains: &[&str]) -> Session {
-        let shown = Certificate {
-            subject: String::new(),
-            issuer: String::new(),
-            serial: String::new(),
-            sha256: String::new(),
-            not_before: String::new(),
-            not_after: String::new(),
-            chain: Vec::new(),
-            fault: None,
-            is_unclear: false,
-            domains: Some(domains.iter().map(|domain| (*domain).to_owned()).collect()),
-        };
-        let transaction = Transaction { ms: 0, from: from.to_owned(), to: Vec::new(), message: None };
-        Session {
-            seq: 1,
-            at: String::new(),
-            at_ms: 0,
-            door: "usuelle".to_owned(),
-            peer: String::new(),
-            hello: None,
-            tls: Some(Sheet { certificate: Some(shown), ..Sheet::default() }),
-            taken_in: None,
-            transactions: vec![transaction],
-            end: None,
-            ms: 0,
-            dialogue: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn an_operator_sees_what_speaks_in_its_name() {
-        let alpha = Organisation {
-            id: OrganisationId(1),
-            name: "alpha".to_owned(),
-            reach: Reach { domains: vec!["alpha.test".to_owned()], ..Reach::default() },
-        };
-        assert!(is_of(&session("a@Alpha.test", &[]), Some(&alpha)));
-        assert!(is_of(&session("", &["alpha.test"]), Some(&alpha)));
-        assert!(!is_of(&session("a@beta.test", &["beta.test"]), Some(&alpha)));
-        assert!(!is_of(&session("", &[]), Some(&alpha)));
-        assert!(is_of(&session("a@beta.test", &[]), None));
     }
 }

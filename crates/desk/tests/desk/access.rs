@@ -44,6 +44,9 @@ async fn nobody_sees_what_is_another_operators() {
         ("file", "rapport.json"),
         ("token", "1"),
         ("account", "1"),
+        ("session", "1"),
+        ("index", "0"),
+        ("lease", "1-a"),
     ];
     let pages = routes(include_str!("../../src/web/mod.rs"));
     assert!(pages.len() > 30);

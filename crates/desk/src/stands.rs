@@ -1,0 +1,99 @@
+//! The stand (PSC stub, traps) of an operator: by the templates it is offered. An operator drives its own, and sees of the traps what speaks in its name.
+
+use control::stand;
+use control::trap::record::Session;
+
+use crate::Desk;
+use crate::acts::Who;
+use crate::compose::Template;
+use crate::db::Organisation;
+use crate::error::{Broken, Refusal};
+
+/// A stand, and whose eyes look at it.
+pub(crate) struct Seen {
+    pub stand: Option<stand::Client>,
+    pub template: Template,
+    /// None: somebody who sees every operator.
+    pub operator: Option<Organisation>,
+    /// Every template that may be chosen.
+    pub templates: Vec<Template>,
+}
+
+impl Desk {
+    /// The stand of the template of that name, or of the first one.
+    pub(crate) async fn stand_of(&self, who: &Who, asked: &str) -> Result<Seen, Refusal> {
+        who.scope()?;
+        let operator = self.operator_of(who).await?;
+        let templates: Vec<Template> = match &operator {
+            Some(operator) => self.templates(&operator.name).cloned().collect(),
+            None => self.settings().templates.clone(),
+        };
+        let found = templates.iter().find(|one| asked.is_empty() || one.name == asked);
+        let template = found.cloned().ok_or(Refusal::NotFound)?;
+        let inside = template.clone();
+        // It reads a key and authorities.
+        let opened = tokio::task::spawn_blocking(move || inside.stand()).await.map_err(|_| Broken::Task)?;
+        Ok(Seen { stand: opened?, template, operator, templates })
+    }
+}
+
+/// Whether a session speaks in the name of an operator; whoever has none sees all.
+pub(crate) fn is_of(session: &Session, operator: Option<&Organisation>) -> bool {
+    let Some(operator) = operator else { return true };
+    let has = |domain: &str| operator.reach.domains.contains(&domain.to_ascii_lowercase());
+    let senders = session.transactions.iter().filter_map(|one| one.from.rsplit_once('@'));
+    let shown = session.tls.as_ref().and_then(|tls| tls.certificate.as_ref()).and_then(|shown| shown.domains.as_ref());
+    senders.map(|(_, domain)| domain).any(has) || shown.into_iter().flatten().any(|domain| has(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use control::trap::record::{Certificate, Sheet, Transaction};
+
+    use super::*;
+    use crate::db::{OrganisationId, Reach};
+
+    fn session(from: &str, domains: &[&str]) -> Session {
+        let shown = Certificate {
+            subject: String::new(),
+            issuer: String::new(),
+            serial: String::new(),
+            sha256: String::new(),
+            not_before: String::new(),
+            not_after: String::new(),
+            chain: Vec::new(),
+            fault: None,
+            is_unclear: false,
+            domains: Some(domains.iter().map(|domain| (*domain).to_owned()).collect()),
+        };
+        let transaction = Transaction { ms: 0, from: from.to_owned(), to: Vec::new(), message: None };
+        Session {
+            seq: 1,
+            at: String::new(),
+            at_ms: 0,
+            door: "usuelle".to_owned(),
+            peer: String::new(),
+            hello: None,
+            tls: Some(Sheet { certificate: Some(shown), ..Sheet::default() }),
+            taken_in: None,
+            transactions: vec![transaction],
+            end: None,
+            ms: 0,
+            dialogue: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_operator_sees_what_speaks_in_its_name() {
+        let alpha = Organisation {
+            id: OrganisationId(1),
+            name: "alpha".to_owned(),
+            reach: Reach { domains: vec!["alpha.test".to_owned()], ..Reach::default() },
+        };
+        assert!(is_of(&session("a@Alpha.test", &[]), Some(&alpha)));
+        assert!(is_of(&session("", &["alpha.test"]), Some(&alpha)));
+        assert!(!is_of(&session("a@beta.test", &["beta.test"]), Some(&alpha)));
+        assert!(!is_of(&session("", &[]), Some(&alpha)));
+        assert!(is_of(&session("a@beta.test", &[]), None));
+    }
+}

@@ -1,0 +1,131 @@
+"""A small WebDriver client: Debian's Chromium by its chromedriver, nothing but the standard library."""
+
+import base64
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+TAB, ENTER, SPACE = "\ue004", "\ue007", " "
+
+
+class Driver:
+    """chromedriver on a port of its own."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for line in self.process.stdout:
+            if "started successfully on port" in line:
+                self.url = "http://127.0.0.1:" + line.split("port ")[1].split(".")[0].strip()
+                return
+        raise AssertionError("chromedriver does not start")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Browser:
+    """A window."""
+
+    def __init__(self, driver, script=True, dark=False):
+        self.url = driver.url
+        self.profile = tempfile.mkdtemp(prefix="vaguemestre-chromium-")
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,900",
+                     "--no-first-run", "--disable-extensions", "--lang=fr", f"--user-data-dir={self.profile}"]
+        if dark:
+            arguments.append("--blink-settings=preferredColorScheme=0")
+        options = {"binary": shutil.which("chromium"), "args": arguments}
+        if not script:
+            options["prefs"] = {"profile.managed_default_content_settings.javascript": 2}
+        asked = {"capabilities": {"alwaysMatch": {
+            "browserName": "chrome", "acceptInsecureCerts": True, "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"}, "timeouts": {"pageLoad": 60000, "script": 60000}}}}
+        self.session = self.call("POST", "/session", asked, whole="")["sessionId"]
+
+    def call(self, method, path, body=None, whole=None):
+        where = self.url + (path if whole is not None else f"/session/{self.session}{path}")
+        data = None if body is None and method != "POST" else json.dumps(body or {}).encode()
+        request = urllib.request.Request(where, data=data, method=method, headers={"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(json.load(error)["value"]["message"]) from None
+
+    def close(self):
+        self.call("DELETE", "")
+        shutil.rmtree(self.profile, ignore_errors=True)
+
+    def go(self, url):
+        self.call("POST", "/url", {"url": url})
+
+    @property
+    def address(self):
+        return self.call("GET", "/url")
+
+    @property
+    def title(self):
+        return self.call("GET", "/title")
+
+    @property
+    def source(self):
+        return self.call("GET", "/source")
+
+    def find(self, selector):
+        return self.call("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
+
+    def find_all(self, selector):
+        return [e[ELEMENT] for e in self.call("POST", "/elements", {"using": "css selector", "value": selector})]
+
+    def text(self, selector="main"):
+        return self.call("GET", f"/element/{self.find(selector)}/text")
+
+    def click(self, selector):
+        self.call("POST", f"/element/{self.find(selector)}/click")
+
+    def click_text(self, text, tag="a"):
+        using = {"using": "xpath", "value": f"//{tag}[contains(normalize-space(.), \"{text}\")]"}
+        self.call("POST", f"/element/{self.call('POST', '/element', using)[ELEMENT]}/click")
+
+    def type(self, selector, text):
+        element = self.find(selector)
+        self.call("POST", f"/element/{element}/clear")
+        self.call("POST", f"/element/{element}/value", {"text": text})
+
+    def keys(self, *keys):
+        """Types on the keyboard, wherever the focus is."""
+        actions = [a for key in keys for a in ({"type": "keyDown", "value": key}, {"type": "keyUp", "value": key})]
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+
+    def active(self):
+        """What has the focus: its name, id, or text."""
+        element = self.call("GET", "/element/active")[ELEMENT]
+        name = self.call("GET", f"/element/{element}/property/name") or self.call("GET", f"/element/{element}/property/id")
+        return name or self.call("GET", f"/element/{element}/text").strip()
+
+    def run(self, script, *arguments):
+        return self.call("POST", "/execute/async", {"script": script, "args": list(arguments)})
+
+    def messages(self):
+        """What the browser complained of: scripts, styles, policy."""
+        return [m["message"] for m in self.call("POST", "/se/log", {"type": "browser"}) if m["level"] == "SEVERE"]
+
+    def picture(self, path):
+        path.write_bytes(base64.b64decode(self.call("GET", "/screenshot")))
+
+    def wait(self, what, condition, seconds=60):
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if condition():
+                    return
+            except AssertionError:
+                pass  # the page is changing
+            if time.monotonic() > end:
+                raise AssertionError(f"{what}: not within {seconds} s; at {self.address}:\n{self.text('body')[:2000]}")
+            time.sleep(0.1)
