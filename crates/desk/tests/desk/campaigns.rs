@@ -52,7 +52,13 @@ async fn from_a_form_to_a_report() {
     );
     let campaign = stage.campaign(&mut alpha, &job).await;
     let page = alpha.get(&format!("/campagnes/{campaign}")).await.text;
-    assert!(page.contains("Verdict non établi") && page.contains("8 non exécuté") && page.contains("ANN-08"), "{page}");
+    assert!(
+        page.contains("Verdict non établi")
+            && page.contains("8 cas : ")
+            && page.contains("non exécuté")
+            && page.contains("ANN-08"),
+        "{page}"
+    );
     let only = alpha.get(&format!("/campagnes/{campaign}?niveau=mineure")).await.text;
     assert!(only.contains("id=\"ANN-05\"") && !only.contains("id=\"ANN-01\""));
     let case = alpha.get(&format!("/campagnes/{campaign}/cas/ANN-01")).await;
