@@ -76,6 +76,7 @@ fn end(end: Option<End>) -> &'static str {
         Some(End::ClosedByTrap) => "fermée par le piège, comme prévu",
         Some(End::Handshake) => "poignée de main TLS échouée",
         Some(End::Silence) => "silence",
+        Some(End::Answered) => "réponse du piège, menée à bien",
         Some(End::Limit) => "une limite du piège",
         Some(End::Stopped) => "piège arrêté",
     }

@@ -133,6 +133,11 @@ fn table(sandbox: &Sandbox) -> String {
     lines.push(format!("White list:  {}", description.white_list));
     lines.push(format!("DNS:         {}:{} (UDP and TCP)", description.dns.host, description.dns.port));
     lines.push(format!("Patients:    <INS>@{} arrives in {root}/{}", description.mes.domain, description.mes.folder));
+    if let Some(account) = description.control.accounts.first() {
+        let logins: Vec<&str> = description.control.accounts.iter().map(|one| one.login.as_str()).collect();
+        let url = &description.control.url;
+        lines.push(format!("Control:     {url} (sign in as {}; password {})", logins.join(", "), account.password));
+    }
     lines.push(format!("Data:        {root} (sandbox.json tells programs all this)"));
     lines.join("\n")
 }
