@@ -1,6 +1,7 @@
 //! What every case has at hand: the job, the authorities, the forge, what was already seen; and where it puts what it sees.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
@@ -118,7 +119,7 @@ impl Context {
     pub async fn look(&self, server: &Server, starttls: Starttls) -> Survey {
         let limits = &self.job.limits;
         let target = Target { address: server.address, server_name: Some(server.name.clone()), starttls };
-        let pause = std::time::Duration::from_millis(limits.pause_milliseconds);
+        let pause = Duration::from_millis(limits.pause_milliseconds);
         let settings = Settings { patience: limits.patience(), pause, budget: limits.budget };
         survey(target, settings, self.anchors.as_ref(), &|_| {}).await
     }
@@ -166,10 +167,23 @@ impl Context {
 
     /// Logs in with a SASL response, by an initial one or without.
     pub async fn login(&self, protocol: Protocol, response: &[u8], initial: bool, log: &Log) -> Login {
+        self.login_within(self.job.limits.patience(), protocol, response, initial, log).await
+    }
+
+    /// The same, waiting so long for the answer.
+    pub async fn login_within(
+        &self,
+        patience: Duration,
+        protocol: Protocol,
+        response: &[u8],
+        initial: bool,
+        log: &Log,
+    ) -> Login {
         let mut wire = match self.open(protocol, log).await {
             Ok(wire) => wire,
             Err(error) => return Login::failed(error),
         };
+        wire.set_patience(patience);
         let done = match protocol {
             Protocol::Imap => wire.imap_xoauth2(response, initial).await.map(|(answer, challenge)| {
                 let outcome = match answer.status.as_str() {

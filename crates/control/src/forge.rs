@@ -193,6 +193,19 @@ impl Forge {
         self.make(idnat, idnat, &[])
     }
 
+    /// The public key of nobody: what [`With::CleEtrangere`] signs with, under a name, as a JWK. For baits and for a key that PSC
+    /// publishes anew.
+    ///
+    /// # Errors
+    /// Only if OpenSSL cannot work.
+    pub fn strange_jwk(&self, kid: &str) -> Result<Value, ForgeError> {
+        let mut key = jwk(&self.stranger)?;
+        for (name, value) in [("kid", kid), ("alg", "RS256"), ("use", "sig")] {
+            key[name] = json!(value);
+        }
+        Ok(key)
+    }
+
     /// A good token with `octets` more of a claim that nobody reads.
     ///
     /// # Errors

@@ -170,6 +170,9 @@ pub struct Psc {
     /// What tokens say of the client they were issued to (`azp`).
     #[serde(default = "azp")]
     pub azp: String,
+    /// Whether the profile imposes that the operator asks PSC about each token (JWT-20).
+    #[serde(default)]
+    pub introspection: bool,
 }
 
 fn azp() -> String {
@@ -211,6 +214,9 @@ pub struct Limits {
     pub fetch_seconds: u64,
     /// Milliseconds it may take to put in force what it fetched.
     pub settle_milliseconds: u64,
+    /// Whether there is a night for it: what takes hours is watched to its end (SES-03, SES-04), and what the operator does at most once
+    /// a minute is waited for (RES-03).
+    pub night: bool,
 }
 
 impl Default for Limits {
@@ -223,6 +229,7 @@ impl Default for Limits {
             delivery_seconds: 300,
             fetch_seconds: 20,
             settle_milliseconds: 1000,
+            night: false,
         }
     }
 }

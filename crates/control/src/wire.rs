@@ -171,6 +171,17 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Waits longer, or less long, for what comes from now on.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// The last line of the server that the log kept.
+    #[must_use]
+    pub fn last_said(&self) -> Option<String> {
+        self.log.lines().into_iter().rev().find(|line| line.from == '<').map(|line| line.text)
+    }
+
     /// Notes something that is no line of the dialogue.
     pub fn remark(&mut self, text: impl Into<String>) {
         self.note('=', text.into());

@@ -36,6 +36,7 @@ pub use address::{Alias, Psc, REALM};
 pub use calls::{Call, Endpoint, Expectation, MAX_ANSWERED};
 pub use error::StubError;
 pub use keys::Keys;
+pub use mishap::REDIRECTED;
 pub use mint::{Flaw, Order};
 pub use people::{Person, Structure};
 pub use realm::{Realm, Service};

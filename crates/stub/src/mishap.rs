@@ -24,7 +24,7 @@ const HUGE: usize = 10 * 1024 * 1024;
 /// Longest answer of our own that is changed.
 const MAX_OWN: usize = 1024 * 1024;
 /// Name of the trap that redirections lead to.
-const REDIRECTED: &str = "redirection";
+pub const REDIRECTED: &str = "redirection";
 
 /// Of which token a call is, found by the endpoint that read it. Travels as an extension of the response.
 #[derive(Debug, Clone, Default)]

@@ -5,10 +5,15 @@ mod certificates;
 mod directory;
 mod headers;
 mod imap;
+mod lifetime;
 mod nodes;
+mod observed;
 mod presented;
 mod receiving;
+mod resilience;
 mod revocation;
+mod revoked;
+mod rotation;
 mod sending;
 mod sessions;
 mod smtp;
@@ -35,7 +40,10 @@ pub fn implemented() -> impl Iterator<Item = &'static str> {
         imap::CASES,
         smtp::CASES,
         tokens::CASES,
+        &["JWT-20", "JWT-22"],
         sessions::CASES,
+        lifetime::CASES,
+        resilience::CASES,
         certificates::CASES,
         receiving::CASES,
         white_list::CASES,
@@ -65,9 +73,6 @@ pub fn is_exclusive(id: &str) -> bool {
 /// Why a case is not run.
 fn absent(id: &str) -> &'static str {
     match id {
-        "JWT-20" | "JWT-22" | "RES-01" | "RES-02" | "RES-03" | "RES-04" => {
-            "demande que l'opérateur s'adresse au bouchon PSC de l'application, qui n'existe pas encore"
-        }
         id if id.starts_with("ANN-") => {
             "demande que l'opérateur crée des BAL à la demande et les publie dans l'annuaire du banc"
         }
@@ -93,6 +98,9 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
         "ACF" => autoconfig::run(case, context, &mut findings).await,
         "IMA" => imap::run(case, context, &mut findings).await,
         "SMA" => smtp::run(case, context, &mut findings).await,
+        _ if case.id == "JWT-20" => revoked::run(case, context, &mut findings).await,
+        _ if case.id == "JWT-22" => rotation::run(case, context, &mut findings).await,
+        _ if lifetime::CASES.contains(&case.id.as_str()) => lifetime::run(case, context, &mut findings).await,
         "JWT" => tokens::run(case, context, &mut findings).await,
         "OPE" => receiving::run(case, context, &mut findings).await,
         "LBL" => white_list::run(case, context, &mut findings).await,
@@ -101,6 +109,7 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
         "RES" if watch::CASES.contains(&&*case.id) => watch::run(case, context, &mut findings).await,
         "CER" => certificates::run(case, context, &mut findings).await,
         "SES" => sessions::run(case, context, &mut findings).await,
+        "RES" => resilience::run(case, context, &mut findings).await,
         // `is_implemented` knows these groups only.
         _ => {}
     }

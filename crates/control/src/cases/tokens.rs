@@ -1,7 +1,11 @@
 //! Tokens: one mutation at a time, by IMAP and by SMTP. Each is a sandwich: a good login, the mutated one, a good login (control.md §5.6).
 
+use std::time::{Duration, Instant};
+
+use super::observed;
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, LoginOutcome, Protocol, VariantResult};
+use crate::engine::waiting;
 use crate::forge::{Expected, Variant, variants, xoauth2};
 use crate::verdict::{Severity, Verdict};
 use crate::wire::Log;
@@ -12,11 +16,17 @@ pub(super) const CASES: &[&str] = &[
     "JWT-12", "JWT-13", "JWT-14", "JWT-15", "JWT-16", "JWT-17", "JWT-18", "JWT-19", "JWT-21",
 ];
 
+/// How long an answer « not now » is asked again: an operator that could not read PSC's keys just before asks for them once a minute.
+const LATER: Duration = Duration::from_secs(75);
+/// Between two of those.
+const LATER_PAUSE: Duration = Duration::from_secs(5);
+
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
     if let Err(verdict) = context.tokens() {
         return findings.tell("cas", None, &case.expected, "", verdict, None);
     }
-    let variants: Vec<Variant> = variants().into_iter().filter(|variant| variant.cas == case.id).collect();
+    let mut variants: Vec<Variant> = variants().into_iter().filter(|variant| variant.cas == case.id).collect();
+    let watch = observed::begin(case, context, &mut variants).await;
     // The two servers side by side, each one connection at a time.
     let (imap, smtp) =
         tokio::join!(track(case, context, Protocol::Imap, &variants), track(case, context, Protocol::Smtp, &variants));
@@ -24,6 +34,7 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
         let proof = findings.keep(&log.lines());
         findings.add(VariantResult { preuves: vec![proof], ..variant });
     }
+    observed::end(case, context, watch, findings).await;
 }
 
 /// All variants by one protocol. The control after one is the control before the next.
@@ -31,8 +42,15 @@ async fn track(case: &Case, context: &Context, protocol: Protocol, variants: &[V
     let mut results = Vec::new();
     let mut log = Log::default();
     let mut before = is_good(context, protocol, &log).await;
+    // One for the whole case: a server that never says more is not waited for at each variant.
+    let until = Instant::now() + LATER;
     for variant in variants {
-        let (observed, outcome) = try_one(context, protocol, variant, &log).await;
+        let (mut observed, mut outcome) = try_one(context, protocol, variant, &log).await;
+        while before && outcome == Some(LoginOutcome::Temporary) && Instant::now() < until {
+            waiting("une réponse définitive de l'opérateur, qui remet à plus tard");
+            tokio::time::sleep(LATER_PAUSE).await;
+            (observed, outcome) = try_one(context, protocol, variant, &log).await;
+        }
         let after = is_good(context, protocol, &log).await;
         let verdict = match (before, after, outcome) {
             (true, true, Some(outcome)) => verdict(case, variant, &outcome, &observed),

@@ -1,0 +1,262 @@
+//! How long a session lives: past the end of its token (SES-03), and when nothing is said (SES-04).
+//!
+//! By day SES-03 watches for less than a minute and only tells what it saw; the four hours of a session and the half hour of silence are
+//! for a campaign by night (`limits.night`). RFC 3501 §5.4 forbids an IMAP server to close before thirty minutes: the fifteen minutes of
+//! PSC concern mail software, not servers.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::catalogue::Case;
+use crate::context::{Context, Findings, LoginOutcome, Protocol};
+use crate::engine::waiting;
+use crate::forge::{Mutation, xoauth2};
+use crate::verdict::{Severity, Verdict};
+use crate::wire::{Log, Wire, WireError};
+
+/// What is run.
+pub(super) const CASES: &[&str] = &["SES-03", "SES-04"];
+
+/// How a session is watched.
+#[derive(Debug, Clone, Copy)]
+struct Watch {
+    /// From one NOOP to the next.
+    every: Duration,
+    /// For how long.
+    length: Duration,
+    /// Whether that is long enough to say that it lives too long.
+    is_whole: bool,
+}
+
+/// The token of SES-03 has a minute to live, of which so many seconds are left when the session begins.
+const LEFT: i64 = 10;
+const LIFE: i64 = 60;
+/// By day: half a minute past the end of the token, which is what clocks may differ by.
+const BY_DAY: Watch = Watch { every: Duration::from_secs(5), length: Duration::from_secs(45), is_whole: false };
+/// By night: PSC's own sessions end after four hours.
+const BY_NIGHT: Watch =
+    Watch { every: Duration::from_secs(30), length: Duration::from_secs(4 * 3600 + 300), is_whole: true };
+/// Least silence an IMAP server must bear.
+const LEAST_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Longest silence waited through.
+const MOST_IDLE: Duration = Duration::from_secs(65 * 60);
+
+pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
+    if let Err(verdict) = context.tokens() {
+        return findings.tell("cas", None, &case.expected, "", verdict, None);
+    }
+    let night = context.job.limits.night;
+    if case.id == "SES-04" && !night {
+        let cause = "demande plus d'une demi-heure de silence : limits.night = true".to_owned();
+        return findings.tell("cas", None, &case.expected, "", Verdict::NonExecute { cause }, None);
+    }
+    let logs = [Log::default(), Log::default()];
+    let one = |protocol, log| one(case, context, protocol, log);
+    let (imap, smtp) = tokio::join!(one(Protocol::Imap, &logs[0]), one(Protocol::Smtp, &logs[1]));
+    for ((protocol, (observed, verdict, curve)), log) in Protocol::BOTH.into_iter().zip([imap, smtp]).zip(&logs) {
+        let proof = findings.keep(&json!({ "activite": curve, "dialogue": log.lines() }));
+        findings.tell(&context.server(protocol).name, Some(protocol), &case.expected, observed, verdict, Some(proof));
+    }
+}
+
+async fn one(case: &Case, context: &Context, protocol: Protocol, log: &Log) -> (String, Verdict, Vec<Value>) {
+    let (forge, mailbox) = match context.tokens() {
+        Ok(both) => both,
+        Err(verdict) => return (String::new(), verdict, Vec::new()),
+    };
+    let life = [("exp", LEFT), ("iat", LEFT - LIFE)]
+        .map(|(nom, at)| Mutation::PoserCharge { nom: nom.to_owned(), valeur: json!(format!("T{at:+}")) });
+    let life: &[Mutation] = if case.id == "SES-03" { &life } else { &[] };
+    let token = match forge.make(&mailbox.idnat, &mailbox.other_idnat, life) {
+        Ok(token) => token,
+        Err(error) => return (String::new(), Verdict::unclear(error), Vec::new()),
+    };
+    let login = context.login(protocol, &xoauth2(&mailbox.address, &token), true, log).await;
+    let (LoginOutcome::Accepted, Some(wire)) = (login.outcome, login.wire) else {
+        return (login.line, Verdict::unclear("le jeton n'a pas été accepté d'abord"), Vec::new());
+    };
+    if case.id == "SES-03" {
+        let watch = if context.job.limits.night { BY_NIGHT } else { BY_DAY };
+        let (curve, end) = active(wire, protocol, watch).await;
+        let (observed, verdict) = outlived(&end, watch, case.severity);
+        (observed, verdict, curve)
+    } else {
+        waiting("que le serveur ferme une session qui ne dit rien (plus d'une demi-heure)");
+        let end = silent(wire, protocol, MOST_IDLE).await;
+        let (observed, verdict) = left(&end, protocol, LEAST_IDLE, case.severity);
+        (observed, verdict, vec![json!({ "s": end.after.as_secs(), "fin": end.line })])
+    }
+}
+
+/// How a session ended, or did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct End {
+    /// After how long; the whole watch when it lives on.
+    after: Duration,
+    /// Whether it still lives.
+    lives: bool,
+    /// Whether the server said why: `* BYE`, 421.
+    is_polite: bool,
+    /// The last line.
+    line: String,
+}
+
+/// NOOP after NOOP; what was seen, and the end.
+async fn active(mut wire: Wire, protocol: Protocol, watch: Watch) -> (Vec<Value>, End) {
+    let began = Instant::now();
+    let mut curve = Vec::new();
+    let mut line = String::new();
+    while began.elapsed() < watch.length {
+        tokio::time::sleep(watch.every.min(watch.length.saturating_sub(began.elapsed()))).await;
+        let after = began.elapsed();
+        let said = match protocol {
+            Protocol::Imap => wire.imap("NOOP").await.map(|answer| {
+                let bye = answer.untagged.into_iter().find(|line| is_bye(line));
+                (answer.line, bye)
+            }),
+            Protocol::Smtp => wire.smtp("NOOP").await.map(|answer| (answer.line().to_owned(), None)),
+        };
+        let ended = match said {
+            Ok((last, None)) => {
+                line = last;
+                None
+            }
+            Ok((_, Some(bye))) => Some((true, bye)),
+            // The line of a BYE that came alone is in the error or was the last before the close.
+            Err(WireError::Busy(last)) => Some((true, last)),
+            Err(error) => Some((said_goodbye(&wire), error.to_string())),
+        };
+        curve.push(json!({ "s": after.as_secs(), "vivante": ended.is_none() }));
+        if let Some((is_polite, line)) = ended {
+            return (curve, End { after, lives: false, is_polite, line });
+        }
+    }
+    (curve, End { after: began.elapsed(), lives: true, is_polite: false, line })
+}
+
+/// Waits without a word.
+async fn silent(mut wire: Wire, protocol: Protocol, longest: Duration) -> End {
+    let began = Instant::now();
+    let (mut is_polite, mut line) = (false, String::new());
+    loop {
+        let left = longest.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return End { after: began.elapsed(), lives: true, is_polite, line };
+        }
+        wire.set_patience(left);
+        match wire.line().await {
+            Ok(last) => {
+                is_polite |= match protocol {
+                    Protocol::Imap => is_bye(&last),
+                    Protocol::Smtp => last.starts_with("421"),
+                };
+                line = last;
+            }
+            Err(WireError::Silent) => return End { after: began.elapsed(), lives: true, is_polite, line },
+            Err(error) => {
+                let line = if line.is_empty() { error.to_string() } else { line };
+                return End { after: began.elapsed(), lives: false, is_polite, line };
+            }
+        }
+    }
+}
+
+fn is_bye(line: &str) -> bool {
+    line.to_ascii_uppercase().starts_with("* BYE")
+}
+
+/// Whether the last thing the server said was BYE or 421, before it closed.
+fn said_goodbye(wire: &Wire) -> bool {
+    wire.last_said().is_some_and(|line| is_bye(&line) || line.starts_with("421"))
+}
+
+/// SES-03.
+fn outlived(end: &End, watch: Watch, severity: Severity) -> (String, Verdict) {
+    let past = i64::try_from(end.after.as_secs()).unwrap_or(i64::MAX) - LEFT;
+    match end.lives {
+        true if watch.is_whole => (format!("vivante après {} min", end.after.as_secs() / 60), Verdict::fault(severity)),
+        true => (
+            format!(
+                "vivante {past} s après la fin de son jeton ; la borne de 4 h ne se voit que de nuit (limits.night = true)"
+            ),
+            Verdict::fault(Severity::Information),
+        ),
+        false => {
+            let how = if end.is_polite { "avec un mot" } else { "sans un mot" };
+            (format!("fermée {past} s après la fin de son jeton, {how} : {}", end.line), Verdict::Conforme)
+        }
+    }
+}
+
+/// SES-04.
+fn left(end: &End, protocol: Protocol, least: Duration, severity: Severity) -> (String, Verdict) {
+    let after = format!("{} min {} s", end.after.as_secs() / 60, end.after.as_secs() % 60);
+    if end.lives {
+        return (format!("toujours ouverte après {after} de silence"), Verdict::fault(Severity::Information));
+    }
+    let is_early = protocol == Protocol::Imap && end.after < least;
+    let observed = format!("fermée après {after} de silence : {}", end.line);
+    match end.is_polite && !is_early {
+        true => (observed, Verdict::Conforme),
+        false => (observed, Verdict::fault(severity)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const QUICK: Watch =
+        Watch { every: Duration::from_millis(20), length: Duration::from_millis(200), is_whole: false };
+
+    /// A server that says this and closes when told to.
+    async fn server(said: &'static str, closes: bool) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.write_all(said.as_bytes()).await;
+            if !closes {
+                std::future::pending::<()>().await;
+            }
+        });
+        Wire::connect(address, Duration::from_secs(5), &Log::default()).await.expect("listening")
+    }
+
+    #[tokio::test]
+    async fn sessions_that_end_politely_rudely_or_not_at_all() {
+        let end = silent(server("* BYE idle\r\n", true).await, Protocol::Imap, QUICK.length).await;
+        assert!(!end.lives && end.is_polite, "{end:?}");
+        assert_eq!(left(&end, Protocol::Imap, Duration::ZERO, Severity::Minor).1, Verdict::Conforme);
+        assert_eq!(
+            left(&end, Protocol::Imap, LEAST_IDLE, Severity::Minor).1,
+            Verdict::fault(Severity::Minor),
+            "too early"
+        );
+        let end = silent(server("421 4.4.2 idle\r\n", true).await, Protocol::Smtp, QUICK.length).await;
+        assert_eq!(left(&end, Protocol::Smtp, LEAST_IDLE, Severity::Minor).1, Verdict::Conforme);
+        let end = silent(server("", true).await, Protocol::Smtp, QUICK.length).await;
+        assert_eq!(left(&end, Protocol::Smtp, LEAST_IDLE, Severity::Minor).1, Verdict::fault(Severity::Minor));
+        let end = silent(server("* OK still here\r\n", false).await, Protocol::Imap, QUICK.length).await;
+        assert_eq!(left(&end, Protocol::Imap, LEAST_IDLE, Severity::Minor).1, Verdict::fault(Severity::Information));
+    }
+
+    #[tokio::test]
+    async fn what_becomes_of_an_active_session_is_told() {
+        let (curve, end) = active(server("* BYE the token is over\r\n", true).await, Protocol::Imap, QUICK).await;
+        assert!(!end.lives && end.is_polite, "{end:?}");
+        assert_eq!(curve.len(), 1);
+        assert_eq!(outlived(&end, QUICK, Severity::Major).1, Verdict::Conforme);
+        let answers = "250 2.0.0 ok\r\n".repeat(20);
+        let (curve, end) =
+            active(server(Box::leak(answers.into_boxed_str()), false).await, Protocol::Smtp, QUICK).await;
+        assert!(end.lives && curve.len() > 3, "{curve:?}");
+        assert_eq!(outlived(&end, QUICK, Severity::Major).1, Verdict::fault(Severity::Information));
+        let night = Watch { is_whole: true, ..QUICK };
+        assert_eq!(outlived(&end, night, Severity::Major).1, Verdict::fault(Severity::Major));
+    }
+}

@@ -1,0 +1,441 @@
+//! PSC is down, slow or wrong (RES-01 to RES-03), and a holder who was refused often (RES-04). The stub plays a scenario under a lease;
+//! good and bad tokens are shown to both servers meanwhile; before and after it, a good one must get in.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::catalogue::Case;
+use crate::context::{Context, Findings, LoginOutcome, Protocol, VariantResult};
+use crate::engine::waiting;
+use crate::forge::{Mutation, Spoil, With, id, xoauth2};
+use crate::stand::psc::{Bait, Behaviour, Call, Endpoint, PART, Scenario};
+use crate::stand::{Client, StandError};
+use crate::verdict::{Severity, Verdict};
+use crate::wire::{Log, WireError};
+
+/// What is run.
+pub(super) const CASES: &[&str] = &["RES-01", "RES-02", "RES-03", "RES-04"];
+
+/// Longest time before an answer (RES-02).
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// What is waited for one, so that a late answer is seen.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Within which good tokens are taken again once PSC is back.
+const RECOVERY: Duration = Duration::from_secs(120);
+/// Between two tries meanwhile.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The lease of one scenario: its tokens one after the other, each at its slowest.
+const LEASE: Duration = Duration::from_secs(5 * 60);
+/// By night: between two scenarios of the JWKS, since an operator reads it once a minute at most for an unknown key.
+const NIGHT_PAUSE: Duration = Duration::from_secs(61);
+
+/// What must become of a token while a scenario is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Must {
+    /// A good one: in, or refused for now; never for good.
+    NotBeRefused,
+    /// A bad one: never in.
+    NotGetIn,
+    /// A good one about which PSC says nothing sensible: in only when PSC was not asked.
+    NotGetInWhenAsked,
+}
+
+/// A token shown while a scenario is played.
+struct Probe {
+    nom: &'static str,
+    mutations: Vec<Mutation>,
+    must: Must,
+}
+
+/// A scenario, and what is shown meanwhile.
+struct Play {
+    nom: &'static str,
+    scenario: Scenario,
+    probes: Vec<Probe>,
+}
+
+pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
+    if let Err(verdict) = context.tokens() {
+        return findings.tell("cas", None, &case.expected, "", verdict, None);
+    }
+    if case.id == "RES-04" {
+        return lockout(case, context, findings).await;
+    }
+    let stand = match context.stand() {
+        Ok(stand) => stand,
+        Err(verdict) => return findings.tell("cas", None, &case.expected, "", verdict, None),
+    };
+    let plays = match plays(case, context, stand).await {
+        Ok(plays) => plays,
+        Err(error) => {
+            return findings.tell("bouchon PSC", None, &case.expected, error.to_string(), error.into(), None);
+        }
+    };
+    let mut is_first = true;
+    for play in plays {
+        if context.job.limits.night && !is_first && play.scenario.jwks != Behaviour::Normal {
+            waiting("la prochaine lecture du JWKS que l'opérateur s'autorise (1 min)");
+            tokio::time::sleep(NIGHT_PAUSE).await;
+        }
+        is_first = false;
+        if let Err(error) = perform(case, context, stand, &play, findings).await {
+            findings.tell(play.nom, None, &case.expected, error.to_string(), error.into(), None);
+        }
+    }
+}
+
+// --- what is played ------------------------------------------------------------------------------------------------------------------
+
+fn put_header(nom: &str, valeur: impl Into<Value>) -> Mutation {
+    Mutation::PoserEntete { nom: nom.to_owned(), valeur: valeur.into() }
+}
+
+fn put_claim(nom: &str, valeur: impl Into<Value>) -> Mutation {
+    Mutation::PoserCharge { nom: nom.to_owned(), valeur: valeur.into() }
+}
+
+fn good(must: Must) -> Probe {
+    Probe { nom: "jeton valide", mutations: Vec::new(), must }
+}
+
+fn bad(nom: &'static str, mutations: Vec<Mutation>) -> Probe {
+    Probe { nom, mutations, must: Must::NotGetIn }
+}
+
+/// A token of a key nobody published: whoever reads the JWKS for it reads it now.
+fn unknown_key() -> Probe {
+    let kid = format!("inconnue-{}", id());
+    bad("clé inconnue", vec![put_header("kid", kid), Mutation::Signer { avec: With::CleEtrangere }])
+}
+
+async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Play>, StandError> {
+    let scenario = |text: Value| serde_json::from_value::<Scenario>(text).unwrap_or_default();
+    let slow = |seconds| Behaviour::Slow(Duration::from_secs(seconds));
+    Ok(match case.id.as_str() {
+        "RES-01" => {
+            let outage = |nom, behaviour: &Behaviour| Play {
+                nom,
+                scenario: Scenario::all(behaviour),
+                probes: vec![
+                    good(Must::NotBeRefused),
+                    bad("signature altérée", vec![Mutation::Alterer { comment: Spoil::UnBit }]),
+                    bad("expiré", vec![put_claim("exp", "T-3600"), put_claim("iat", "T-3720")]),
+                    unknown_key(),
+                ],
+            };
+            vec![
+                outage("PSC répond 503", &Behaviour::Status(503)),
+                outage("PSC ferme la connexion", &Behaviour::Refused),
+                outage("PSC ne répond pas à temps", &slow(45)),
+            ]
+        }
+        "RES-02" => {
+            let late = |nom, seconds| Play {
+                nom,
+                scenario: Scenario::all(&slow(seconds)),
+                probes: vec![good(Must::NotBeRefused), unknown_key()],
+            };
+            vec![late("réponses à 2 s", 2), late("réponses à 10 s", 10), late("réponses à 60 s", 60)]
+        }
+        _ => {
+            let keys = |nom, behaviour: &str| Play {
+                nom,
+                scenario: scenario(json!({ "jwks": behaviour })),
+                probes: vec![unknown_key(), good(Must::NotBeRefused)],
+            };
+            let kid = format!("redirigee-{}", id());
+            if let Ok((forge, _)) = context.tokens()
+                && let Ok(key) = forge.strange_jwk(&kid)
+            {
+                // Whoever follows the redirection finds the key of the token shown.
+                let body = json!({ "keys": [key] }).to_string();
+                stand.lay_bait(stub::REDIRECTED, &Bait { body, ..Bait::default() }).await?;
+            }
+            let redirected = Play {
+                nom: "JWKS redirigé vers d'autres clés",
+                scenario: scenario(json!({ "jwks": "redirect" })),
+                probes: vec![
+                    bad(
+                        "clé servie par la redirection",
+                        vec![put_header("kid", kid), Mutation::Signer { avec: With::CleEtrangere }],
+                    ),
+                    good(Must::NotBeRefused),
+                ],
+            };
+            let asked = |nom, said: Value, must| Play { nom, scenario: scenario(said), probes: vec![good(must)] };
+            vec![
+                redirected,
+                keys("JWKS vide", "empty"),
+                keys("JWKS qui n'est pas du JSON", "invalid"),
+                keys("JWKS de 10 Mo", "huge"),
+                asked(
+                    "introspection et UserInfo en 500",
+                    json!({ "introspection": "500", "userinfo": "500" }),
+                    Must::NotBeRefused,
+                ),
+                asked("introspection sans active", json!({ "introspection": "no_active" }), Must::NotGetInWhenAsked),
+                asked("introspection qui n'est pas du JSON", json!({ "introspection": "invalid" }), Must::NotBeRefused),
+                Play {
+                    nom: "découverte d'un autre émetteur",
+                    scenario: scenario(json!({ "discovery": "other_issuer" })),
+                    probes: vec![
+                        bad("jeton de cet autre émetteur", vec![put_claim("iss", stub::keys::FOREIGN_ISSUER)]),
+                        good(Must::NotBeRefused),
+                    ],
+                },
+            ]
+        }
+    })
+}
+
+// --- playing it ----------------------------------------------------------------------------------------------------------------------
+
+/// What one token became.
+struct Shown<'p> {
+    probe: &'p Probe,
+    outcome: LoginOutcome,
+    line: String,
+    took: Duration,
+}
+
+async fn show<'p>(context: &Context, protocol: Protocol, probe: &'p Probe, log: &Log) -> Result<Shown<'p>, Verdict> {
+    let (forge, mailbox) = context.tokens()?;
+    let token = forge.make(&mailbox.idnat, &mailbox.other_idnat, &probe.mutations).map_err(Verdict::unclear)?;
+    let began = Instant::now();
+    let login = context.login_within(PATIENCE, protocol, &xoauth2(&mailbox.address, &token), true, log).await;
+    Ok(Shown { probe, outcome: login.outcome, line: login.line, took: began.elapsed() })
+}
+
+/// All tokens to one server, one after the other; then the session is left.
+async fn show_all<'p>(
+    context: &Context,
+    protocol: Protocol,
+    play: &'p Play,
+    log: &Log,
+) -> Result<Vec<Shown<'p>>, Verdict> {
+    let mut shown = Vec::new();
+    for probe in &play.probes {
+        shown.push(show(context, protocol, probe, log).await?);
+    }
+    Ok(shown)
+}
+
+/// Until a good token is taken again: nothing, or the last answer.
+async fn recovery(context: &Context, protocol: Protocol, log: &Log) -> Result<Duration, (LoginOutcome, String)> {
+    let began = Instant::now();
+    loop {
+        let Some(login) = context.nominal(protocol, log).await else {
+            return Err((LoginOutcome::Temporary, "aucun jeton ne peut être fait".to_owned()));
+        };
+        match login.outcome {
+            LoginOutcome::Accepted => return Ok(began.elapsed()),
+            outcome if began.elapsed() >= RECOVERY => return Err((outcome, login.line)),
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn perform(
+    case: &Case,
+    context: &Context,
+    stand: &Client,
+    play: &Play,
+    findings: &mut Findings,
+) -> Result<(), StandError> {
+    let logs = [Log::default(), Log::default()];
+    let before = tokio::join!(context.nominal(Protocol::Imap, &logs[0]), context.nominal(Protocol::Smtp, &logs[1]));
+    let from = stand.psc().await?.last;
+    let held = stand.play(PART, &play.scenario, LEASE).await?;
+    let (imap, smtp) = tokio::join!(
+        show_all(context, Protocol::Imap, play, &logs[0]),
+        show_all(context, Protocol::Smtp, play, &logs[1])
+    );
+    // One that ended by itself was no outage any more.
+    stand.give_back(held).await?;
+    let calls = stand.psc_calls(from).await?;
+    let after = tokio::join!(recovery(context, Protocol::Imap, &logs[0]), recovery(context, Protocol::Smtp, &logs[1]));
+    let both = [(Protocol::Imap, imap, before.0, after.0), (Protocol::Smtp, smtp, before.1, after.1)];
+    for ((protocol, shown, before, after), log) in both.into_iter().zip(&logs) {
+        let is_good = before.is_some_and(|login| login.is_accepted());
+        let (observed, verdict) = match shown {
+            Err(verdict) => (String::new(), verdict),
+            Ok(shown) => {
+                let verdict = match is_good {
+                    true => verdict(case, play, &shown, &calls, &after),
+                    false => Verdict::unclear("le contrôle positif d'avant est refusé"),
+                };
+                (observed(&shown, &calls, &after), verdict)
+            }
+        };
+        let proof = findings.keep(&json!({ "scenario": play.scenario, "dialogue": log.lines(), "appels": calls }));
+        findings.add(VariantResult {
+            nom: play.nom.to_owned(),
+            protocole: Some(protocol),
+            attendu: expected(case, play).to_owned(),
+            observe: observed,
+            verdict,
+            controle_avant: Some(is_good),
+            controle_apres: Some(after.is_ok()),
+            preuves: vec![proof],
+        });
+    }
+    Ok(())
+}
+
+fn expected(case: &Case, play: &Play) -> &'static str {
+    let when_asked = play.probes.iter().any(|probe| probe.must == Must::NotGetInWhenAsked);
+    match case.id.as_str() {
+        "RES-02" => "réponse au client en moins de 30 s",
+        _ if when_asked => "refus si l'opérateur a interrogé PSC",
+        _ => "jeton valide accepté ou refusé pour un temps (UNAVAILABLE, 454) ; jamais d'accord à un mauvais",
+    }
+}
+
+/// In words: what became of each token, what PSC was asked, and how long the operator took to come back.
+fn observed(shown: &[Shown<'_>], calls: &[Call], after: &Result<Duration, (LoginOutcome, String)>) -> String {
+    let mut parts: Vec<String> = shown
+        .iter()
+        .map(|shown| format!("{} : {} ({} ms)", shown.probe.nom, shown.line, shown.took.as_millis()))
+        .collect();
+    let count = |endpoint| calls.iter().filter(|call| call.endpoint == endpoint).count();
+    let asked: Vec<String> = [
+        (Endpoint::Jwks, "JWKS"),
+        (Endpoint::Introspection, "introspection"),
+        (Endpoint::Userinfo, "UserInfo"),
+        (Endpoint::Discovery, "découverte"),
+        (Endpoint::Trap, "adresse de la redirection"),
+    ]
+    .into_iter()
+    .map(|(endpoint, name)| (count(endpoint), name))
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, name)| format!("{count} × {name}"))
+    .collect();
+    parts.push(match asked.is_empty() {
+        true => "PSC n'a pas été interrogé".to_owned(),
+        false => format!("appels : {}", asked.join(", ")),
+    });
+    if let Err((_, line)) = after {
+        parts.push(format!("PSC rétabli depuis {} s, jeton valide toujours refusé : {line}", RECOVERY.as_secs()));
+    }
+    parts.join(" ; ")
+}
+
+fn verdict(
+    case: &Case,
+    play: &Play,
+    shown: &[Shown<'_>],
+    calls: &[Call],
+    after: &Result<Duration, (LoginOutcome, String)>,
+) -> Verdict {
+    let has_asked = calls.iter().any(|call| matches!(call.endpoint, Endpoint::Introspection | Endpoint::Userinfo));
+    let of = |shown: &Shown<'_>| one(case, shown, has_asked);
+    let mut verdicts: Vec<Verdict> = shown.iter().map(of).collect();
+    // Followed, and not believed: worth knowing.
+    let has_followed =
+        play.scenario.jwks == Behaviour::Redirect && calls.iter().any(|call| call.endpoint == Endpoint::Trap);
+    if has_followed {
+        verdicts.push(Verdict::fault(Severity::Information));
+    }
+    match after {
+        Ok(_) => {}
+        Err((LoginOutcome::Refused | LoginOutcome::Cut | LoginOutcome::Temporary, _)) => {
+            verdicts.push(Verdict::fault(Severity::Major));
+        }
+        Err((_, line)) => verdicts.push(Verdict::unclear(line)),
+    }
+    Verdict::of(&verdicts)
+}
+
+/// Of one token.
+fn one(case: &Case, shown: &Shown<'_>, has_asked: bool) -> Verdict {
+    let is_slow_case = case.id == "RES-02";
+    match (&shown.outcome, shown.probe.must) {
+        (LoginOutcome::Failed(WireError::Silent), _) if is_slow_case => Verdict::fault(case.severity),
+        (LoginOutcome::Failed(_), _) => Verdict::unclear(&shown.line),
+        (LoginOutcome::Accepted, Must::NotGetIn) => Verdict::fault(case.severity),
+        (LoginOutcome::Accepted, Must::NotGetInWhenAsked) if has_asked => Verdict::fault(case.severity),
+        _ if is_slow_case && shown.took >= ANSWER_WITHIN => Verdict::fault(case.severity),
+        // Told that its token is bad, mail software asks its user to log in again, for nothing.
+        (LoginOutcome::Refused | LoginOutcome::Cut, Must::NotBeRefused) => {
+            Verdict::fault(if is_slow_case { Severity::Minor } else { Severity::Major })
+        }
+        _ => Verdict::Conforme,
+    }
+}
+
+// --- RES-04 --------------------------------------------------------------------------------------------------------------------------
+
+/// Refused logins before the good one.
+const REFUSALS: usize = 20;
+/// Between two of them.
+const SPACED: Duration = Duration::from_millis(300);
+/// Longest time the holder may have to wait then.
+const LOCKED_AT_MOST: Duration = Duration::from_secs(5 * 60);
+
+/// RES-04: refused twenty times, then right.
+async fn lockout(case: &Case, context: &Context, findings: &mut Findings) {
+    let logs = [Log::default(), Log::default()];
+    let one = |protocol, log| locked(case, context, protocol, log);
+    let (imap, smtp) = tokio::join!(one(Protocol::Imap, &logs[0]), one(Protocol::Smtp, &logs[1]));
+    for ((protocol, (observed, verdict)), log) in Protocol::BOTH.into_iter().zip([imap, smtp]).zip(&logs) {
+        let proof = findings.keep(&log.lines());
+        findings.tell("20 refus, puis un jeton valide", Some(protocol), &case.expected, observed, verdict, Some(proof));
+    }
+}
+
+async fn locked(case: &Case, context: &Context, protocol: Protocol, log: &Log) -> (String, Verdict) {
+    let (forge, mailbox) = match context.tokens() {
+        Ok(both) => both,
+        Err(verdict) => return (String::new(), verdict),
+    };
+    if !context.nominal(protocol, log).await.is_some_and(|login| login.is_accepted()) {
+        return (String::new(), Verdict::unclear("le contrôle positif d'avant est refusé"));
+    }
+    let over = [put_claim("exp", "T-3600"), put_claim("iat", "T-3720")];
+    let mut refused = 0;
+    for _ in 0..REFUSALS {
+        let Ok(token) = forge.make(&mailbox.idnat, &mailbox.other_idnat, &over) else { break };
+        let login = context.login(protocol, &xoauth2(&mailbox.address, &token), true, log).await;
+        match login.outcome {
+            LoginOutcome::Accepted => {
+                return (login.line.clone(), Verdict::unclear("un jeton expiré est accepté : voyez JWT-02"));
+            }
+            LoginOutcome::Refused | LoginOutcome::Cut => refused += 1,
+            // It slows us down, in words or by silence: that is what is measured.
+            LoginOutcome::Temporary | LoginOutcome::Failed(_) => {}
+        }
+        tokio::time::sleep(SPACED).await;
+    }
+    if refused == 0 {
+        return (String::new(), Verdict::unclear("aucun des 20 mauvais jetons n'a été refusé pour lui-même"));
+    }
+    let began = Instant::now();
+    let mut is_announced = true;
+    loop {
+        let Some(login) = context.nominal(protocol, log).await else {
+            return (String::new(), Verdict::unclear("aucun jeton ne peut être fait"));
+        };
+        let waited = began.elapsed();
+        match login.outcome {
+            LoginOutcome::Accepted => {
+                let observed = format!("{refused} refus ; jeton valide accepté après {} s", waited.as_secs());
+                return match is_announced {
+                    true => (observed, Verdict::Conforme),
+                    false => (format!("{observed}, sans que l'attente soit annoncée"), Verdict::fault(case.severity)),
+                };
+            }
+            _ if waited >= LOCKED_AT_MOST => {
+                let verdict = match login.outcome {
+                    LoginOutcome::Failed(WireError::Unreachable(_)) => Verdict::unclear(&login.line),
+                    _ => Verdict::fault(case.severity),
+                };
+                return (format!("toujours refusé après {} s : {}", waited.as_secs(), login.line), verdict);
+            }
+            LoginOutcome::Refused | LoginOutcome::Cut => is_announced = false,
+            LoginOutcome::Temporary | LoginOutcome::Failed(_) => {}
+        }
+        waiting("la fin de la temporisation de l'opérateur (au plus 5 min)");
+        tokio::time::sleep(PAUSE * 5).await;
+    }
+}
