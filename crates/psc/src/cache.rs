@@ -2,7 +2,8 @@
 //!
 //! * younger than [`REFRESH_AFTER`]: used as it is;
 //! * older: used, and renewed in the background; older than [`RENEW_FIRST`]: renewed before use when PSC answers;
-//! * a `kid` it does not hold: fetched again, at most once per [`RETRY_AFTER`] whatever tokens come;
+//! * a `kid` it does not hold: fetched again, at most once per `kid` and [`RETRY_AFTER`], and every [`RETRY_EMPTY_AFTER`] whatever
+//!   tokens come: a key published anew is believed within seconds, even just after somebody tried a name at random (JWT-22);
 //! * nothing held and PSC silent: asked again every [`RETRY_EMPTY_AFTER`];
 //! * older than [`MAX_STALE`] and PSC silent: nothing is verified any more.
 //!
@@ -10,6 +11,7 @@
 
 use crate::keys::{KeySet, MAX_JWKS};
 use crate::{Outage, fetch};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use trust::SharedClock;
@@ -21,14 +23,18 @@ pub const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Age from which a set is renewed before it is used: a withdrawn key is not accepted on a quiet server hours later.
 pub(crate) const RENEW_FIRST: Duration = Duration::from_secs(3600);
 
-/// Shortest time between two fetches for the same motive: a `kid` that is not held (JWT-12: at most one per minute), or age.
+/// Shortest time between two fetches for the same motive: one `kid` that PSC did not have (JWT-12: at most one per minute), or age.
 pub const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Shortest time between two fetches while no usable set is held: nobody can log in, so PSC's return must be seen soon.
+/// Shortest time between two fetches while no usable set is held: nobody can log in, so PSC's return must be seen soon. Also between two
+/// for any names that are not held: twelve small documents a minute are the most that made-up names can cost PSC.
 pub const RETRY_EMPTY_AFTER: Duration = Duration::from_secs(5);
 
 /// Longest time a set serves without having been confirmed by PSC (JWT-22: a withdrawn key dies within 24 h).
 pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// Names remembered that PSC did not have: more than can be asked for within [`RETRY_AFTER`].
+const MAX_ABSENT: usize = 16;
 
 pub(crate) struct JwksCache {
     url: Url,
@@ -46,16 +52,18 @@ struct State {
     tried: Option<SystemTime>,
     /// When the last fetch for an unknown `kid` was begun: apart, so that a key published right after the first fetch is found.
     tried_unknown: Option<SystemTime>,
+    /// The names that PSC answered not to have, and when; the latest at the end.
+    absent: VecDeque<(String, SystemTime)>,
     /// Whether the last fetch gave nothing.
     failed: bool,
 }
 
 /// Why a fetch is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Motive {
+enum Motive<'k> {
     NothingHeld,
     Age,
-    UnknownKey,
+    UnknownKey(&'k str),
 }
 
 #[derive(Clone)]
@@ -73,7 +81,7 @@ impl JwksCache {
     pub async fn keys_for(self: &Arc<Self>, key_id: &str) -> Result<Arc<KeySet>, Outage> {
         let motive = match self.usable() {
             None => Motive::NothingHeld,
-            Some((keys, _)) if !keys.contains(key_id) => Motive::UnknownKey,
+            Some((keys, _)) if !keys.contains(key_id) => Motive::UnknownKey(key_id),
             Some((_, age)) if age >= RENEW_FIRST => Motive::Age,
             Some((keys, age)) => {
                 if age >= REFRESH_AFTER && self.may_try(Motive::Age) {
@@ -104,16 +112,17 @@ impl JwksCache {
         (age < MAX_STALE).then_some((held.keys, age))
     }
 
-    fn may_try(&self, motive: Motive) -> bool {
-        let (tried, pause) = {
-            let state = self.state();
-            match motive {
-                Motive::NothingHeld => (state.tried, RETRY_EMPTY_AFTER),
-                Motive::Age => (state.tried, RETRY_AFTER),
-                Motive::UnknownKey => (state.tried_unknown, RETRY_AFTER),
+    fn may_try(&self, motive: Motive<'_>) -> bool {
+        let state = self.state();
+        let is_over = |tried: Option<SystemTime>, pause| tried.is_none_or(|tried| self.since(tried) >= pause);
+        match motive {
+            Motive::NothingHeld => is_over(state.tried, RETRY_EMPTY_AFTER),
+            Motive::Age => is_over(state.tried, RETRY_AFTER),
+            Motive::UnknownKey(key_id) => {
+                let said = state.absent.iter().rev().find(|(absent, _)| absent == key_id).map(|(_, at)| *at);
+                is_over(said, RETRY_AFTER) && is_over(state.tried_unknown, RETRY_EMPTY_AFTER)
             }
-        };
-        tried.is_none_or(|tried| self.since(tried) >= pause)
+        }
     }
 
     /// Zero when the clock went back.
@@ -122,7 +131,7 @@ impl JwksCache {
     }
 
     /// Fetches, unless that was done lately. Whoever comes meanwhile waits here for the fetch under way, then finds it was.
-    async fn renew(&self, motive: Motive) {
+    async fn renew(&self, motive: Motive<'_>) {
         let _one_at_a_time = self.fetching.lock().await;
         if !self.may_try(motive) {
             return;
@@ -131,7 +140,7 @@ impl JwksCache {
         {
             let mut state = self.state();
             state.tried = Some(begun);
-            if motive == Motive::UnknownKey {
+            if let Motive::UnknownKey(_) = motive {
                 state.tried_unknown = Some(begun);
             }
         }
@@ -141,6 +150,14 @@ impl JwksCache {
             // An empty set is what a broken PSC serves, not a withdrawal of all keys: keep what is held.
             Some(keys) if !keys.is_empty() => {
                 let mut state = self.state();
+                if let Motive::UnknownKey(key_id) = motive
+                    && !keys.contains(key_id)
+                {
+                    state.absent.push_back((key_id.to_owned(), begun));
+                    while state.absent.len() > MAX_ABSENT {
+                        state.absent.pop_front();
+                    }
+                }
                 state.held = Some(Held { keys: Arc::new(keys), fetched: begun });
                 state.failed = false;
             }

@@ -102,4 +102,7 @@ pub enum Outage {
     /// Userinfo cannot be reached.
     #[error("userinfo unavailable")]
     Userinfo,
+    /// PSC answers, but too slowly for somebody who waits.
+    #[error("PSC is too slow")]
+    Slow,
 }

@@ -2,12 +2,15 @@
 
 use crate::cache::JwksCache;
 use crate::defects;
-use crate::{ConfigError, Identity, TokenError, VerifierConfig, answers, claims, identity, jws};
+use crate::{ConfigError, Identity, Outage, TokenError, VerifierConfig, answers, claims, identity, jws};
 use faults::Fault;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use trust::SharedClock;
+
+/// Longest check of a token, all questions to PSC together: each has ten seconds, and whoever logs in is answered within thirty (RES-02).
+const LONGEST_CHECK: Duration = Duration::from_secs(20);
 
 /// Checks access tokens of one issuer. Share it (`Arc`) between all sessions: it holds the JWKS.
 pub struct Verifier {
@@ -49,18 +52,8 @@ impl Verifier {
         let jws = jws::parse(token, &self.config.algorithms)?;
         let claims = claims::check(jws.header_type.as_deref(), &jws.payload, &self.config, now)?;
         let claimed = identity::read(&jws.payload)?;
-        if !jws.is_believed {
-            self.keys.keys_for(&jws.key_id).await?.verify(&jws)?;
-        }
-
-        // Signed by PSC. From here on the question is only whether PSC still stands by it, and who it is.
-        let mut said = Vec::with_capacity(2);
-        if let Some(endpoint) = &self.config.introspection {
-            said.push(answers::introspect(&self.http, endpoint, token, &jws.payload).await?);
-        }
-        if let Some(url) = &self.config.userinfo {
-            said.push(answers::userinfo(&self.http, url, token, &jws.payload, &self.config, &self.keys).await?);
-        }
+        let asked = self.ask(token, &jws);
+        let said = tokio::time::timeout(LONGEST_CHECK, asked).await.unwrap_or(Err(Outage::Slow.into()))?;
         let national_id = match identity::join(claimed, said) {
             Err(_) if faults::is_on(Fault::LastIdentity) => defects::last().ok_or(crate::Refusal::NoIdentity)?,
             joined => joined?,
@@ -77,6 +70,23 @@ impl Verifier {
             defects::keep(token, &identity);
         }
         Ok(identity)
+    }
+
+    /// What needs PSC: its keys, whether it still stands by the token, whose it is.
+    async fn ask(&self, token: &str, jws: &jws::Jws<'_>) -> Result<Vec<identity::Claimed>, TokenError> {
+        if !jws.is_believed {
+            self.keys.keys_for(&jws.key_id).await?.verify(jws)?;
+        }
+
+        // Signed by PSC. From here on the question is only whether PSC still stands by it, and who it is.
+        let mut said = Vec::with_capacity(2);
+        if let Some(endpoint) = &self.config.introspection {
+            said.push(answers::introspect(&self.http, endpoint, token, &jws.payload).await?);
+        }
+        if let Some(url) = &self.config.userinfo {
+            said.push(answers::userinfo(&self.http, url, token, &jws.payload, &self.config, &self.keys).await?);
+        }
+        Ok(said)
     }
 }
 

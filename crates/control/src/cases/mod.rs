@@ -6,6 +6,7 @@ mod directory;
 mod headers;
 mod imap;
 mod lifetime;
+mod lockout;
 mod nodes;
 mod observed;
 mod presented;
@@ -44,6 +45,7 @@ pub fn implemented() -> impl Iterator<Item = &'static str> {
         sessions::CASES,
         lifetime::CASES,
         resilience::CASES,
+        lockout::CASES,
         certificates::CASES,
         receiving::CASES,
         white_list::CASES,
@@ -109,6 +111,7 @@ pub async fn run(case: &Case, context: &Context) -> Findings {
         "RES" if watch::CASES.contains(&&*case.id) => watch::run(case, context, &mut findings).await,
         "CER" => certificates::run(case, context, &mut findings).await,
         "SES" => sessions::run(case, context, &mut findings).await,
+        _ if lockout::CASES.contains(&case.id.as_str()) => lockout::run(case, context, &mut findings).await,
         "RES" => resilience::run(case, context, &mut findings).await,
         // `is_implemented` knows these groups only.
         _ => {}

@@ -17,6 +17,8 @@ const BURST: usize = 10;
 const READ_ALONE: usize = 3;
 /// At most when other cases with unknown keys may run beside (their own kids, two servers).
 const READ_BESIDE: usize = 10;
+/// Longest text of an answer told in a summary; the dialogue has all of it.
+const MAX_SAID: usize = 90;
 /// Where a bait is when no stand can serve it.
 const NOWHERE: &str = "https://piege.invalid/cle";
 
@@ -202,7 +204,8 @@ async fn elsewhere(case: &Case, context: &Context, stand: &Client, findings: &mu
                 true => "refus, ou accord après avoir demandé à PSC (constat)",
                 false => "refus",
             };
-            findings.tell(name, Some(protocol), expected, format!("{} ; {asked}", login.line), verdict, Some(proof));
+            let line: String = login.line.chars().take(MAX_SAID).collect();
+            findings.tell(name, Some(protocol), expected, format!("{line} ; {asked}"), verdict, Some(proof));
         }
     }
     Ok(())

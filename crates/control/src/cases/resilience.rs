@@ -1,4 +1,4 @@
-//! PSC is down, slow or wrong (RES-01 to RES-03), and a holder who was refused often (RES-04). The stub plays a scenario under a lease;
+//! PSC is down, slow or wrong (RES-01 to RES-03). The stub plays a scenario under a lease;
 //! good and bad tokens are shown to both servers meanwhile; before and after it, a good one must get in.
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::verdict::{Severity, Verdict};
 use crate::wire::{Log, WireError};
 
 /// What is run.
-pub(super) const CASES: &[&str] = &["RES-01", "RES-02", "RES-03", "RES-04"];
+pub(super) const CASES: &[&str] = &["RES-01", "RES-02", "RES-03"];
 
 /// Longest time before an answer (RES-02).
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -27,8 +27,12 @@ const RECOVERY: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_secs(2);
 /// The lease of one scenario: its tokens one after the other, each at its slowest.
 const LEASE: Duration = Duration::from_secs(5 * 60);
-/// By night: between two scenarios of the JWKS, since an operator reads it once a minute at most for an unknown key.
-const NIGHT_PAUSE: Duration = Duration::from_secs(61);
+/// How long tokens of unknown keys are shown so that the operator reads the JWKS while it is wrong; by night as long as an operator waits
+/// that reads it once a minute at most.
+const PROVOKED_WITHIN: Duration = Duration::from_secs(12);
+const PROVOKED_BY_NIGHT: Duration = Duration::from_secs(70);
+/// Longest text of an answer told in a summary; the dialogue has all of it.
+const MAX_SAID: usize = 90;
 
 /// What must become of a token while a scenario is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,19 +52,36 @@ struct Probe {
     must: Must,
 }
 
+/// Of which key a token is that makes an operator read the JWKS.
+enum Key {
+    /// Of one that nobody publishes, another each time.
+    Unknown,
+    /// Of the one that the redirection serves.
+    Served(String),
+}
+
+impl Key {
+    fn probe(&self) -> Probe {
+        let (nom, kid) = match self {
+            Key::Unknown => ("clé inconnue", format!("inconnue-{}", id())),
+            Key::Served(kid) => ("clé servie par la redirection", kid.clone()),
+        };
+        bad(nom, vec![put_header("kid", kid), Mutation::Signer { avec: With::CleEtrangere }])
+    }
+}
+
 /// A scenario, and what is shown meanwhile.
 struct Play {
     nom: &'static str,
     scenario: Scenario,
+    /// What provokes a reading of the JWKS, when it is part of what is wrong.
+    key: Option<Key>,
     probes: Vec<Probe>,
 }
 
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
     if let Err(verdict) = context.tokens() {
         return findings.tell("cas", None, &case.expected, "", verdict, None);
-    }
-    if case.id == "RES-04" {
-        return lockout(case, context, findings).await;
     }
     let stand = match context.stand() {
         Ok(stand) => stand,
@@ -72,13 +93,7 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
             return findings.tell("bouchon PSC", None, &case.expected, error.to_string(), error.into(), None);
         }
     };
-    let mut is_first = true;
     for play in plays {
-        if context.job.limits.night && !is_first && play.scenario.jwks != Behaviour::Normal {
-            waiting("la prochaine lecture du JWKS que l'opérateur s'autorise (1 min)");
-            tokio::time::sleep(NIGHT_PAUSE).await;
-        }
-        is_first = false;
         if let Err(error) = perform(case, context, stand, &play, findings).await {
             findings.tell(play.nom, None, &case.expected, error.to_string(), error.into(), None);
         }
@@ -103,12 +118,6 @@ fn bad(nom: &'static str, mutations: Vec<Mutation>) -> Probe {
     Probe { nom, mutations, must: Must::NotGetIn }
 }
 
-/// A token of a key nobody published: whoever reads the JWKS for it reads it now.
-fn unknown_key() -> Probe {
-    let kid = format!("inconnue-{}", id());
-    bad("clé inconnue", vec![put_header("kid", kid), Mutation::Signer { avec: With::CleEtrangere }])
-}
-
 async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Play>, StandError> {
     let scenario = |text: Value| serde_json::from_value::<Scenario>(text).unwrap_or_default();
     let slow = |seconds| Behaviour::Slow(Duration::from_secs(seconds));
@@ -117,11 +126,12 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
             let outage = |nom, behaviour: &Behaviour| Play {
                 nom,
                 scenario: Scenario::all(behaviour),
+                key: Some(Key::Unknown),
                 probes: vec![
                     good(Must::NotBeRefused),
                     bad("signature altérée", vec![Mutation::Alterer { comment: Spoil::UnBit }]),
                     bad("expiré", vec![put_claim("exp", "T-3600"), put_claim("iat", "T-3720")]),
-                    unknown_key(),
+                    Key::Unknown.probe(),
                 ],
             };
             vec![
@@ -134,7 +144,8 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
             let late = |nom, seconds| Play {
                 nom,
                 scenario: Scenario::all(&slow(seconds)),
-                probes: vec![good(Must::NotBeRefused), unknown_key()],
+                key: Some(Key::Unknown),
+                probes: vec![good(Must::NotBeRefused), Key::Unknown.probe()],
             };
             vec![late("réponses à 2 s", 2), late("réponses à 10 s", 10), late("réponses à 60 s", 60)]
         }
@@ -142,7 +153,8 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
             let keys = |nom, behaviour: &str| Play {
                 nom,
                 scenario: scenario(json!({ "jwks": behaviour })),
-                probes: vec![unknown_key(), good(Must::NotBeRefused)],
+                key: Some(Key::Unknown),
+                probes: vec![good(Must::NotBeRefused), Key::Unknown.probe()],
             };
             let kid = format!("redirigee-{}", id());
             if let Ok((forge, _)) = context.tokens()
@@ -155,15 +167,11 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
             let redirected = Play {
                 nom: "JWKS redirigé vers d'autres clés",
                 scenario: scenario(json!({ "jwks": "redirect" })),
-                probes: vec![
-                    bad(
-                        "clé servie par la redirection",
-                        vec![put_header("kid", kid), Mutation::Signer { avec: With::CleEtrangere }],
-                    ),
-                    good(Must::NotBeRefused),
-                ],
+                probes: vec![good(Must::NotBeRefused), Key::Served(kid.clone()).probe()],
+                key: Some(Key::Served(kid)),
             };
-            let asked = |nom, said: Value, must| Play { nom, scenario: scenario(said), probes: vec![good(must)] };
+            let asked =
+                |nom, said: Value, must| Play { nom, scenario: scenario(said), key: None, probes: vec![good(must)] };
             vec![
                 redirected,
                 keys("JWKS vide", "empty"),
@@ -179,6 +187,7 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
                 Play {
                     nom: "découverte d'un autre émetteur",
                     scenario: scenario(json!({ "discovery": "other_issuer" })),
+                    key: None,
                     probes: vec![
                         bad("jeton de cet autre émetteur", vec![put_claim("iss", stub::keys::FOREIGN_ISSUER)]),
                         good(Must::NotBeRefused),
@@ -192,28 +201,25 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
 // --- playing it ----------------------------------------------------------------------------------------------------------------------
 
 /// What one token became.
-struct Shown<'p> {
-    probe: &'p Probe,
+struct Shown {
+    nom: &'static str,
+    must: Must,
     outcome: LoginOutcome,
     line: String,
     took: Duration,
 }
 
-async fn show<'p>(context: &Context, protocol: Protocol, probe: &'p Probe, log: &Log) -> Result<Shown<'p>, Verdict> {
+async fn show(context: &Context, protocol: Protocol, probe: &Probe, log: &Log) -> Result<Shown, Verdict> {
     let (forge, mailbox) = context.tokens()?;
     let token = forge.make(&mailbox.idnat, &mailbox.other_idnat, &probe.mutations).map_err(Verdict::unclear)?;
     let began = Instant::now();
     let login = context.login_within(PATIENCE, protocol, &xoauth2(&mailbox.address, &token), true, log).await;
-    Ok(Shown { probe, outcome: login.outcome, line: login.line, took: began.elapsed() })
+    let (nom, must) = (probe.nom, probe.must);
+    Ok(Shown { nom, must, outcome: login.outcome, line: login.line, took: began.elapsed() })
 }
 
-/// All tokens to one server, one after the other; then the session is left.
-async fn show_all<'p>(
-    context: &Context,
-    protocol: Protocol,
-    play: &'p Play,
-    log: &Log,
-) -> Result<Vec<Shown<'p>>, Verdict> {
+/// All tokens to one server, one after the other.
+async fn show_all(context: &Context, protocol: Protocol, play: &Play, log: &Log) -> Result<Vec<Shown>, Verdict> {
     let mut shown = Vec::new();
     for probe in &play.probes {
         shown.push(show(context, protocol, probe, log).await?);
@@ -236,6 +242,33 @@ async fn recovery(context: &Context, protocol: Protocol, log: &Log) -> Result<Du
     }
 }
 
+/// Shows tokens of keys that the operator cannot know until it reads the JWKS, or long enough: without that, what it does with a wrong
+/// JWKS would not be seen. What became of the worst of them.
+async fn provoke(
+    context: &Context,
+    stand: &Client,
+    play: &Play,
+    from: u64,
+    log: &Log,
+) -> Result<Option<Shown>, Verdict> {
+    let Some(key) = &play.key else { return Ok(None) };
+    let within = if context.job.limits.night { PROVOKED_BY_NIGHT } else { PROVOKED_WITHIN };
+    let began = Instant::now();
+    let mut worst: Option<Shown> = None;
+    loop {
+        let shown = show(context, Protocol::Imap, &key.probe(), log).await?;
+        let is_in = shown.outcome == LoginOutcome::Accepted;
+        if is_in || worst.as_ref().is_none_or(|worst| worst.took < shown.took) {
+            worst = Some(shown);
+        }
+        let has_read = stand.psc_calls(from).await?.iter().any(|call| call.endpoint == Endpoint::Jwks);
+        if is_in || has_read || began.elapsed() >= within {
+            return Ok(worst);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 async fn perform(
     case: &Case,
     context: &Context,
@@ -243,14 +276,20 @@ async fn perform(
     play: &Play,
     findings: &mut Findings,
 ) -> Result<(), StandError> {
-    let logs = [Log::default(), Log::default()];
+    // Of IMAP, of SMTP, and of what provokes a reading.
+    let logs = [Log::default(), Log::default(), Log::default()];
     let before = tokio::join!(context.nominal(Protocol::Imap, &logs[0]), context.nominal(Protocol::Smtp, &logs[1]));
     let from = stand.psc().await?.last;
     let held = stand.play(PART, &play.scenario, LEASE).await?;
-    let (imap, smtp) = tokio::join!(
+    let (imap, smtp, provoked) = tokio::join!(
         show_all(context, Protocol::Imap, play, &logs[0]),
-        show_all(context, Protocol::Smtp, play, &logs[1])
+        show_all(context, Protocol::Smtp, play, &logs[1]),
+        provoke(context, stand, play, from, &logs[2])
     );
+    let imap = imap.and_then(|mut shown| {
+        shown.extend(provoked?);
+        Ok(shown)
+    });
     // One that ended by itself was no outage any more.
     stand.give_back(held).await?;
     let calls = stand.psc_calls(from).await?;
@@ -268,7 +307,9 @@ async fn perform(
                 (observed(&shown, &calls, &after), verdict)
             }
         };
-        let proof = findings.keep(&json!({ "scenario": play.scenario, "dialogue": log.lines(), "appels": calls }));
+        let provoked = if protocol == Protocol::Imap { logs[2].lines() } else { Vec::new() };
+        let said = json!({ "scenario": play.scenario, "dialogue": log.lines(), "cles": provoked, "appels": calls });
+        let proof = findings.keep(&said);
         findings.add(VariantResult {
             nom: play.nom.to_owned(),
             protocole: Some(protocol),
@@ -293,10 +334,13 @@ fn expected(case: &Case, play: &Play) -> &'static str {
 }
 
 /// In words: what became of each token, what PSC was asked, and how long the operator took to come back.
-fn observed(shown: &[Shown<'_>], calls: &[Call], after: &Result<Duration, (LoginOutcome, String)>) -> String {
+fn observed(shown: &[Shown], calls: &[Call], after: &Result<Duration, (LoginOutcome, String)>) -> String {
     let mut parts: Vec<String> = shown
         .iter()
-        .map(|shown| format!("{} : {} ({} ms)", shown.probe.nom, shown.line, shown.took.as_millis()))
+        .map(|shown| {
+            let line: String = shown.line.chars().take(MAX_SAID).collect();
+            format!("{} : {line} ({} ms)", shown.nom, shown.took.as_millis())
+        })
         .collect();
     let count = |endpoint| calls.iter().filter(|call| call.endpoint == endpoint).count();
     let asked: Vec<String> = [
@@ -324,12 +368,12 @@ fn observed(shown: &[Shown<'_>], calls: &[Call], after: &Result<Duration, (Login
 fn verdict(
     case: &Case,
     play: &Play,
-    shown: &[Shown<'_>],
+    shown: &[Shown],
     calls: &[Call],
     after: &Result<Duration, (LoginOutcome, String)>,
 ) -> Verdict {
     let has_asked = calls.iter().any(|call| matches!(call.endpoint, Endpoint::Introspection | Endpoint::Userinfo));
-    let of = |shown: &Shown<'_>| one(case, shown, has_asked);
+    let of = |shown: &Shown| one(case, shown, has_asked);
     let mut verdicts: Vec<Verdict> = shown.iter().map(of).collect();
     // Followed, and not believed: worth knowing.
     let has_followed =
@@ -348,9 +392,9 @@ fn verdict(
 }
 
 /// Of one token.
-fn one(case: &Case, shown: &Shown<'_>, has_asked: bool) -> Verdict {
+fn one(case: &Case, shown: &Shown, has_asked: bool) -> Verdict {
     let is_slow_case = case.id == "RES-02";
-    match (&shown.outcome, shown.probe.must) {
+    match (&shown.outcome, shown.must) {
         (LoginOutcome::Failed(WireError::Silent), _) if is_slow_case => Verdict::fault(case.severity),
         (LoginOutcome::Failed(_), _) => Verdict::unclear(&shown.line),
         (LoginOutcome::Accepted, Must::NotGetIn) => Verdict::fault(case.severity),
@@ -361,81 +405,5 @@ fn one(case: &Case, shown: &Shown<'_>, has_asked: bool) -> Verdict {
             Verdict::fault(if is_slow_case { Severity::Minor } else { Severity::Major })
         }
         _ => Verdict::Conforme,
-    }
-}
-
-// --- RES-04 --------------------------------------------------------------------------------------------------------------------------
-
-/// Refused logins before the good one.
-const REFUSALS: usize = 20;
-/// Between two of them.
-const SPACED: Duration = Duration::from_millis(300);
-/// Longest time the holder may have to wait then.
-const LOCKED_AT_MOST: Duration = Duration::from_secs(5 * 60);
-
-/// RES-04: refused twenty times, then right.
-async fn lockout(case: &Case, context: &Context, findings: &mut Findings) {
-    let logs = [Log::default(), Log::default()];
-    let one = |protocol, log| locked(case, context, protocol, log);
-    let (imap, smtp) = tokio::join!(one(Protocol::Imap, &logs[0]), one(Protocol::Smtp, &logs[1]));
-    for ((protocol, (observed, verdict)), log) in Protocol::BOTH.into_iter().zip([imap, smtp]).zip(&logs) {
-        let proof = findings.keep(&log.lines());
-        findings.tell("20 refus, puis un jeton valide", Some(protocol), &case.expected, observed, verdict, Some(proof));
-    }
-}
-
-async fn locked(case: &Case, context: &Context, protocol: Protocol, log: &Log) -> (String, Verdict) {
-    let (forge, mailbox) = match context.tokens() {
-        Ok(both) => both,
-        Err(verdict) => return (String::new(), verdict),
-    };
-    if !context.nominal(protocol, log).await.is_some_and(|login| login.is_accepted()) {
-        return (String::new(), Verdict::unclear("le contrôle positif d'avant est refusé"));
-    }
-    let over = [put_claim("exp", "T-3600"), put_claim("iat", "T-3720")];
-    let mut refused = 0;
-    for _ in 0..REFUSALS {
-        let Ok(token) = forge.make(&mailbox.idnat, &mailbox.other_idnat, &over) else { break };
-        let login = context.login(protocol, &xoauth2(&mailbox.address, &token), true, log).await;
-        match login.outcome {
-            LoginOutcome::Accepted => {
-                return (login.line.clone(), Verdict::unclear("un jeton expiré est accepté : voyez JWT-02"));
-            }
-            LoginOutcome::Refused | LoginOutcome::Cut => refused += 1,
-            // It slows us down, in words or by silence: that is what is measured.
-            LoginOutcome::Temporary | LoginOutcome::Failed(_) => {}
-        }
-        tokio::time::sleep(SPACED).await;
-    }
-    if refused == 0 {
-        return (String::new(), Verdict::unclear("aucun des 20 mauvais jetons n'a été refusé pour lui-même"));
-    }
-    let began = Instant::now();
-    let mut is_announced = true;
-    loop {
-        let Some(login) = context.nominal(protocol, log).await else {
-            return (String::new(), Verdict::unclear("aucun jeton ne peut être fait"));
-        };
-        let waited = began.elapsed();
-        match login.outcome {
-            LoginOutcome::Accepted => {
-                let observed = format!("{refused} refus ; jeton valide accepté après {} s", waited.as_secs());
-                return match is_announced {
-                    true => (observed, Verdict::Conforme),
-                    false => (format!("{observed}, sans que l'attente soit annoncée"), Verdict::fault(case.severity)),
-                };
-            }
-            _ if waited >= LOCKED_AT_MOST => {
-                let verdict = match login.outcome {
-                    LoginOutcome::Failed(WireError::Unreachable(_)) => Verdict::unclear(&login.line),
-                    _ => Verdict::fault(case.severity),
-                };
-                return (format!("toujours refusé après {} s : {}", waited.as_secs(), login.line), verdict);
-            }
-            LoginOutcome::Refused | LoginOutcome::Cut => is_announced = false,
-            LoginOutcome::Temporary | LoginOutcome::Failed(_) => {}
-        }
-        waiting("la fin de la temporisation de l'opérateur (au plus 5 min)");
-        tokio::time::sleep(PAUSE * 5).await;
     }
 }

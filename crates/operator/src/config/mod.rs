@@ -348,8 +348,8 @@ impl Default for Limits {
 pub struct Sessions {
     /// Minutes of silence after which an IMAP session ends; RFC 3501 forbids less than 30.
     pub imap_idle_minutes: Spanned<u64>,
-    /// Hours after which an IMAP session ends whatever it does; absent: never.
-    pub imap_max_hours: Option<u64>,
+    /// Hours after which an IMAP session ends whatever it does, as PSC's own sessions do (SES-03); 0: never.
+    pub imap_max_hours: u64,
     /// Seconds within which a right that ended ends the IMAP sessions opened by it.
     pub imap_recheck_seconds: Spanned<u64>,
     /// Whether a client certificate alone opens the BAL APP of its structure (PREAUTH), when there is exactly one.
@@ -362,7 +362,7 @@ impl Default for Sessions {
     fn default() -> Self {
         Sessions {
             imap_idle_minutes: Spanned::new(0..0, 30),
-            imap_max_hours: None,
+            imap_max_hours: 4,
             imap_recheck_seconds: Spanned::new(0..0, 60),
             app_preauth: false,
             app_server_certificates: false,

@@ -162,7 +162,8 @@ impl Making<'_> {
         let config = imap::Config {
             idle_timeout: Duration::from_secs(60 * sessions.imap_idle_minutes.get_ref()),
             recheck: Duration::from_secs(*sessions.imap_recheck_seconds.get_ref()),
-            max_session: sessions.imap_max_hours.map(|hours| Duration::from_secs(3600 * hours)),
+            max_session: (sessions.imap_max_hours > 0)
+                .then(|| Duration::from_secs(sessions.imap_max_hours.saturating_mul(3600))),
             entrance: entrance.clone(),
             drain: running.drain.clone(),
             ..imap::Config::new(self.setup.acceptor(Profile::ApiLps, clients, entrance)?, self.config.hostname())

@@ -25,7 +25,7 @@ async fn fetched_lazily_and_once() {
 
 // JWT-12
 #[tokio::test]
-async fn unknown_keys_cost_one_call_a_minute() {
+async fn an_unknown_key_costs_one_call_a_minute_and_many_cost_few() {
     let psc = Psc::start().await;
     let verifier = psc.verifier();
     assert!(verifier.verify(&token(&psc.claims())).await.is_ok());
@@ -41,6 +41,25 @@ async fn unknown_keys_cost_one_call_a_minute() {
         let _ = verifier.verify(&signed_with(&psc, "encore", &keys().foreign)).await;
     }
     assert_eq!(psc.jwks_calls(), 3);
+    // Another name some seconds later is looked for; the same one is not.
+    psc.clock.advance(RETRY_EMPTY_AFTER);
+    for (kid, calls) in [("encore", 3), ("autre", 4), ("encore", 4), ("troisieme", 4)] {
+        let _ = verifier.verify(&signed_with(&psc, kid, &keys().foreign)).await;
+        assert_eq!(psc.jwks_calls(), calls, "{kid}");
+    }
+}
+
+// JWT-22
+#[tokio::test]
+async fn a_name_that_psc_did_not_have_does_not_delay_another() {
+    let psc = Psc::start().await;
+    let verifier = psc.verifier();
+    assert!(verifier.verify(&token(&psc.claims())).await.is_ok());
+    let early = signed_with(&psc, "inventee", &keys().foreign);
+    assert_eq!(refusal(verifier.verify(&early).await), Some(Refusal::UnknownKey));
+    psc.set_jwks(Some(jwks(&[jwk("main", &keys().main), jwk("second", &keys().second)])));
+    psc.clock.advance(RETRY_EMPTY_AFTER);
+    assert!(verifier.verify(&signed_with(&psc, "second", &keys().second)).await.is_ok());
 }
 
 // JWT-22
