@@ -237,7 +237,7 @@ class Matrix(unittest.TestCase):
 
 
 # What is not run against each operator of the sandbox, by this version.
-NOT_RUN = {name: {"JWT-20", "JWT-22", "SES-03", "SES-04"} | {f"RES-0{n}" for n in range(1, 5)} for name in ("alpha", "beta")}
+NOT_RUN = {name: {"SES-04"} for name in ("alpha", "beta")}
 
 if __name__ == "__main__":
     if HOW == "write":

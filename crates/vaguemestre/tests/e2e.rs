@@ -169,3 +169,8 @@ fn control_traps() {
 fn control_desk() {
     python("test_control_desk.py");
 }
+
+#[test]
+fn control_stub() {
+    python("test_control_stub.py");
+}

@@ -25,8 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const RECOVERY: Duration = Duration::from_secs(120);
 /// Between two tries meanwhile.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The lease of one scenario: its tokens one after the other, each at its slowest.
-const LEASE: Duration = Duration::from_secs(5 * 60);
+/// The lease of one scenario, which an operator has to bear when the campaign is killed: its tokens one after the other…
+const LEASE: Duration = Duration::from_secs(90);
+/// …and when each of them is answered late.
+const LEASE_OF_SLOW: Duration = Duration::from_secs(4 * 60);
 /// How long tokens of unknown keys are shown so that the operator reads the JWKS while it is wrong; by night as long as an operator waits
 /// that reads it once a minute at most.
 const PROVOKED_WITHIN: Duration = Duration::from_secs(12);
@@ -280,7 +282,8 @@ async fn perform(
     let logs = [Log::default(), Log::default(), Log::default()];
     let before = tokio::join!(context.nominal(Protocol::Imap, &logs[0]), context.nominal(Protocol::Smtp, &logs[1]));
     let from = stand.psc().await?.last;
-    let held = stand.play(PART, &play.scenario, LEASE).await?;
+    let lease = if matches!(play.scenario.userinfo, Behaviour::Slow(_)) { LEASE_OF_SLOW } else { LEASE };
+    let held = stand.play(PART, &play.scenario, lease).await?;
     let (imap, smtp, provoked) = tokio::join!(
         show_all(context, Protocol::Imap, play, &logs[0]),
         show_all(context, Protocol::Smtp, play, &logs[1]),
