@@ -53,13 +53,13 @@ async fn serve() -> Served {
     Served { realm, stand, key, folder, _stop: stop.drop_guard() }
 }
 
+fn settings(url: &str, folder: &std::path::Path) -> job::Stand {
+    serde_json::from_value(json!({ "url": url, "key_file": folder.join("key") })).expect("a section")
+}
+
 impl Served {
     fn client(&self) -> Client {
-        let settings = job::Stand {
-            url: self.stand.parse().expect("a URL"),
-            key_file: self.folder.path().join("key"),
-            anchors: None,
-        };
+        let settings = settings(&self.stand, self.folder.path());
         Client::open(&settings).expect("a client")
     }
 
@@ -151,10 +151,6 @@ async fn nobody_without_the_key_and_nothing_that_makes_no_sense() {
     assert_eq!(stranger.psc().await, Err(StandError::Key));
     assert_eq!(Verdict::from(StandError::Key).code(), "inconclusif");
     assert!(!format!("{stranger:?}").contains(key), "keys are not printed");
-    let far = job::Stand {
-        url: "http://192.0.2.1:1".parse().expect("a URL"),
-        key_file: served.folder.path().join("key"),
-        anchors: None,
-    };
+    let far = settings("http://192.0.2.1:1", served.folder.path());
     assert!(matches!(Client::open(&far), Err(StandError::Settings(_))), "the key would travel in clear");
 }
