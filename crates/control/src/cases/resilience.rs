@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, LoginOutcome, Protocol, VariantResult};
-use crate::engine::waiting;
 use crate::forge::{Mutation, Spoil, With, id, xoauth2};
 use crate::stand::psc::{Bait, Behaviour, Call, Endpoint, PART, Scenario};
 use crate::stand::{Client, StandError};
