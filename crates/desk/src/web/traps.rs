@@ -72,7 +72,6 @@ fn end(end: Option<End>) -> &'static str {
     match end {
         None => "en cours",
         Some(End::Quit) => "QUIT",
-        Some(End::Answered) => "réponse du piège remise",
         Some(End::ClosedByPeer) => "fermée par l’opérateur",
         Some(End::ClosedByTrap) => "fermée par le piège, comme prévu",
         Some(End::Handshake) => "poignée de main TLS échouée",
