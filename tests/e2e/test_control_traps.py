@@ -2,6 +2,7 @@
 sends. CTL-TRAP, OPE-10 to OPE-18, SMA-02"""
 
 import contextlib
+import email
 import json
 import re
 import smtplib
@@ -247,6 +248,33 @@ class Traps(SpaceTest):
             stream.write(b"STARTTLS\r\n")
             stream.flush()
             self.assertEqual([stream.readline()[:4] for _ in range(4)], [b"220 ", b"250-", b"250-", b"250 "])
+
+    def test_traps_that_answer_do_so_once_through_the_operators_own_interface(self):
+        person = next(p for p in self.space.json["people"] if p["mailbox"] == self.job["mailbox"]["address"])
+        kinds = {"mdn": "multipart/report", "dsn": "multipart/report", "repondeur": "text/plain"}
+        with self.space.smtp(person) as smtp:
+            for trap in kinds:
+                smtp.sendmail(person["mailbox"], [f"{trap}+rep-{trap}@{DOMAIN}"],
+                              f"From: {person['mailbox']}\r\nTo: {trap}+rep-{trap}@{DOMAIN}\r\nDate: Sun, 22 Nov 2026 10:00:00 +0100\r\n"
+                              f"Message-ID: <rep-{trap}@essai.test>\r\nSubject: [controle rep-{trap}]\r\n\r\nx\r\n")
+        for trap, kind in kinds.items():
+            with self.subTest(trap):
+                answered = wait_for("the answer", lambda: [s for s in self.sessions(f"run=rep-{trap}") if s["end"] == "answered"])
+                message = answered[0]["transactions"][0]["message"]
+                self.assertTrue(message["is_taken"], message["answer"])
+                connection = self.space.imap(person)
+                connection.select("INBOX")
+                _, found = connection.search(None, "HEADER", "X-Vaguemestre-Controle", f"rep-{trap}")
+                numbers = found[0].split()
+                self.assertEqual(len(numbers), 1)
+                _, data = connection.fetch(numbers[0].decode(), "(BODY.PEEK[HEADER])")
+                header = email.message_from_bytes(data[0][1])
+                self.assertEqual((header.get_content_type(), header["Auto-Submitted"], header["Return-Path"]), (kind, "auto-replied", "<>"))
+                connection.store(numbers[0].decode(), "+FLAGS", "\\Deleted")
+                connection.expunge()
+                connection.logout()
+                # The message, the answer, and nothing that answers it.
+                self.assertEqual(len(self.sessions(f"run=rep-{trap}")), 2)
 
     def test_zz_what_was_acknowledged_outlives_a_crash(self):
         host, port = self.door("nominal")
