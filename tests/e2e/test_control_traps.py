@@ -4,15 +4,20 @@ sends. CTL-TRAP, OPE-10 to OPE-18, SMA-02"""
 import contextlib
 import email
 import json
+import os
 import re
+import shutil
 import smtplib
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import tomllib
+import unittest
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from space import BINARY, SpaceTest, main, run, wait_for
 
@@ -275,6 +280,76 @@ class Traps(SpaceTest):
                 connection.logout()
                 # The message, the answer, and nothing that answers it.
                 self.assertEqual(len(self.sessions(f"run=rep-{trap}")), 2)
+
+    # --- an operator nobody here wrote ------------------------------------------------------------------------------
+
+    @unittest.skipUnless(os.geteuid() == 0 and Path("/usr/sbin/postfix").exists(), "Postfix runs as root only")
+    def test_postfix_as_the_operator_that_sends(self):
+        """Postfix, which encrypts and verifies nobody (`encrypt`): good where it is, caught where it is not."""
+        address = f"marie.martin@{self.alpha['domain']}"
+        with tempfile.TemporaryDirectory(prefix="vaguemestre-postfix-") as place:
+            place = Path(place)
+            place.chmod(0o755)
+            etc = place / "etc"
+            for folder in (etc, place / "queue", place / "data"):
+                folder.mkdir(mode=0o755)
+            shutil.chown(place / "data", "postfix")
+            for name, source in (("own.pem", self.alpha["certificate"]), ("own.key", self.alpha["key"]), ("ca.pem", self.ca_name())):
+                shutil.copy(self.space.folder / source, etc / name)
+            hosts = {name: (DOMAIN if name == "nominal" else f"{name}.{DOMAIN}", self.door(name)) for name in DOORS}
+            (etc / "transport").write_text("".join(f"{domain} smtp:[{host}]:{port}\n" for domain, (host, port) in hosts.values()))
+            settings = {
+                "compatibility_level": "3.6", "queue_directory": place / "queue", "data_directory": place / "data",
+                "command_directory": "/usr/sbin", "daemon_directory": "/usr/lib/postfix/sbin", "mail_owner": "postfix",
+                "setgid_group": "postdrop", "myhostname": self.alpha["mx"]["name"], "mydestination": "", "inet_interfaces": "loopback-only",
+                "inet_protocols": "ipv4", "transport_maps": f"texthash:{etc}/transport", "smtp_tls_security_level": "encrypt",
+                "smtp_tls_CAfile": etc / "ca.pem", "smtp_tls_cert_file": etc / "own.pem", "smtp_tls_key_file": etc / "own.key",
+                "smtp_host_lookup": "native", "minimal_backoff_time": "2s", "maximal_backoff_time": "4s", "queue_run_delay": "2s",
+                "maillog_file": place / "maillog", "maillog_file_prefixes": place, "multi_instance_name": "postfix-pieges",
+                "alternate_config_directories": ""}
+            (etc / "main.cf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+            services = ["pickup unix n - n 2 1 pickup", "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 2 1 qmgr",
+                        "tlsmgr unix - - n 1000? 1 tlsmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
+                        "defer unix - - n - 0 bounce", "trace unix - - n - 0 bounce", "smtp unix - - n - - smtp", "error unix - - n - - error",
+                        "retry unix - - n - - error", "scache unix - - n - 1 scache", "postlog unix-dgram n - n - 1 postlogd",
+                        "proxymap unix - - n - - proxymap"]
+            (etc / "master.cf").write_text("\n".join(services) + "\n")
+            run("postfix", "-c", etc, "start")
+            try:
+                usual = ("nominal", "liste-grise", "421", "lent", "refus", "plein", "contenu", "coupure-data")
+                for trap in (*usual, "sans-starttls", "expire", "autosigne", "tls10", "suites-hors-liste", "dh1024", "injection", "mx2"):
+                    domain = DOMAIN if trap in usual else f"{trap}.{DOMAIN}"
+                    run("sendmail", "-C", etc, "-f", address, f"{trap}+pf-{trap}@{domain}",
+                        input=f"From: {address}\nTo: {trap}@{domain}\nSubject: [controle pf-{trap}]\n\nx\n")
+
+                def seen(trap):
+                    """The answers to RCPT, and whether each message was taken, in order."""
+                    sessions = sorted(self.sessions(f"run=pf-{trap}"), key=lambda s: s["seq"])
+                    ours = [t for s in sessions for t in s["transactions"] if t["to"] and t["to"][0]["run"] == f"pf-{trap}"]
+                    return [t["to"][0]["answer"][:3] for t in ours], [t["message"]["is_taken"] for t in ours if t["message"]]
+
+                for trap, answers, taken in (
+                        ("nominal", ["250"], [True]), ("liste-grise", ["250", "451", "451"], [True]), ("421", ["250", "421"], [True]),
+                        ("lent", ["250"], [True]), ("refus", ["550"], []), ("plein", ["552"], []), ("contenu", ["250"], [False]),
+                        ("coupure-data", ["250", "250"], [False, True]), ("mx2", ["250"], [True]), ("injection", ["250"], [True]),
+                        # It verifies nobody and knows no list of suites: that is what these are there to see.
+                        ("expire", ["250"], [True]), ("autosigne", ["250"], [True]), ("tls10", ["250"], [True]),
+                        ("suites-hors-liste", ["250"], [True]), ("dh1024", ["250"], [True])):
+                    with self.subTest(trap):
+                        wait_for(trap, lambda: tuple(map(sorted, seen(trap))) == (sorted(answers), sorted(taken)))
+                injected = self.sessions("run=pf-injection")[0]
+                self.assertIs(injected["taken_in"], False)
+                self.assertEqual(injected["tls"]["certificate"]["subject"], self.alpha["dn"])
+                self.assertEqual(seen("sans-starttls"), ([], []))
+                log = (place / "maillog").read_text()
+                self.assertIn("TLS is required, but was not offered", log)
+                for status in ("dsn=5.1.1", "dsn=5.2.2", "dsn=5.6.0"):
+                    self.assertIn(status, log)
+            finally:
+                run("postfix", "-c", etc, "stop", ok=None)
+
+    def ca_name(self):
+        return self.space.json["pki"]["ca"]
 
     def test_zz_what_was_acknowledged_outlives_a_crash(self):
         host, port = self.door("nominal")
