@@ -229,10 +229,10 @@ impl Source for Remote {
 async fn folders(client: &mut Client) -> std::result::Result<(Vec<Listed>, Vec<String>), ClientError> {
     let (mut folders, mut unreadable) = (Vec::new(), Vec::new());
     let take = &mut |untagged| match untagged {
-        Untagged::List(listed) | Untagged::OddList(listed) if folders.len() <= client::MAX_FOLDERS => {
-            if !listed.has("\\Noselect") && !listed.has("\\NonExistent") {
-                folders.push(listed);
-            }
+        Untagged::List(listed) | Untagged::OddList(listed)
+            if folders.len() <= client::MAX_FOLDERS && !listed.has("\\Noselect") && !listed.has("\\NonExistent") =>
+        {
+            folders.push(listed);
         }
         Untagged::Other(word) if word == "LIST" && unreadable.len() < 100 => {
             unreadable.push(format!("number {}", folders.len() + unreadable.len() + 1));

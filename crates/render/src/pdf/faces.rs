@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use krilla::text::Font;
 use skrifa::instance::{LocationRef, Size};
 use skrifa::{FontRef, MetadataProvider};
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::model::Style;
 
@@ -33,7 +33,12 @@ struct Face {
     font: Font,
     /// Glyph and advance (in parts of the size) of each letter.
     glyphs: HashMap<char, (u32, f32)>,
+    /// The same of the first letters, which nearly all text is made of.
+    first: Vec<Option<(u32, f32)>>,
 }
+
+/// Latin with all its accents.
+const FIRST: u32 = 0x250;
 
 impl Face {
     fn of(file: &'static [u8]) -> Self {
@@ -44,7 +49,16 @@ impl Face {
             let advance = metrics.advance_width(glyph)? / units;
             Some((char::from_u32(letter)?, (glyph.to_u32(), advance)))
         });
-        Self { glyphs: glyphs.collect(), font: Font::new(file.into(), 0).expect("a font of this crate") }
+        let glyphs: HashMap<char, (u32, f32)> = glyphs.collect();
+        let first = (0..FIRST).map(|code| glyphs.get(&char::from_u32(code)?).copied()).collect();
+        Self { glyphs, first, font: Font::new(file.into(), 0).expect("a font of this crate") }
+    }
+
+    fn glyph(&self, letter: char) -> Option<(u32, f32)> {
+        match self.first.get(letter as usize) {
+            Some(known) => *known,
+            None => self.glyphs.get(&letter).copied(),
+        }
     }
 }
 
@@ -75,12 +89,12 @@ impl FaceId {
 
     /// Glyph and advance of a letter that this face has.
     pub(super) fn glyph(self, letter: char) -> Option<(u32, f32)> {
-        FACES[self.0].glyphs.get(&letter).copied()
+        FACES[self.0].glyph(letter)
     }
 
     /// The face, this one or one of signs, that has the letter.
     fn having(self, letter: char) -> Option<(Self, f32)> {
-        let found = |rank: usize| FACES[rank].glyphs.get(&letter).map(|(_, advance)| (Self(rank), *advance));
+        let found = |rank: usize| FACES[rank].glyph(letter).map(|(_, advance)| (Self(rank), advance));
         found(self.0).or_else(|| SIGNS.iter().find_map(|rank| found(*rank)))
     }
 }
@@ -97,26 +111,33 @@ pub(super) struct Letter {
 /// The letters of a text as they can be drawn: composed; what no face has is taken apart (`㎎` gives `mg`), or replaced and counted.
 pub(super) fn letters(text: &str, face: FaceId, missing: &mut usize) -> Vec<Letter> {
     let mut drawn = Vec::with_capacity(text.len());
-    for letter in text.nfc() {
-        if let Some((face, advance)) = face.having(letter) {
-            drawn.push(Letter { letter, face, advance });
-            continue;
-        }
-        let apart: Option<Vec<Letter>> = std::iter::once(letter)
-            .nfkd()
-            .filter(|c| *c != letter)
-            .map(|letter| face.having(letter).map(|(face, advance)| Letter { letter, face, advance }))
-            .collect();
-        match apart {
-            Some(apart) if !apart.is_empty() => drawn.extend(apart),
-            _ => {
-                *missing += 1;
-                let (face, advance) = face.having(MISSING).expect("a letter of every style of this crate");
-                drawn.push(Letter { letter: MISSING, face, advance });
-            }
-        }
+    // Most text is composed already.
+    if is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        text.chars().for_each(|letter| draw(letter, face, &mut drawn, missing));
+    } else {
+        text.nfc().for_each(|letter| draw(letter, face, &mut drawn, missing));
     }
     drawn
+}
+
+fn draw(letter: char, face: FaceId, drawn: &mut Vec<Letter>, missing: &mut usize) {
+    if let Some((face, advance)) = face.having(letter) {
+        drawn.push(Letter { letter, face, advance });
+        return;
+    }
+    let apart: Option<Vec<Letter>> = std::iter::once(letter)
+        .nfkd()
+        .filter(|c| *c != letter)
+        .map(|letter| face.having(letter).map(|(face, advance)| Letter { letter, face, advance }))
+        .collect();
+    match apart {
+        Some(apart) if !apart.is_empty() => drawn.extend(apart),
+        _ => {
+            *missing += 1;
+            let (face, advance) = face.having(MISSING).expect("a letter of every style of this crate");
+            drawn.push(Letter { letter: MISSING, face, advance });
+        }
+    }
 }
 
 #[cfg(test)]

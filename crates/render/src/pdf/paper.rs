@@ -19,6 +19,9 @@ const MAX_PAGES: usize = 1000;
 /// Most marks on all pages: a page of dense table has some thousand. Bounds the memory of a document made of empty cells.
 const MAX_MARKS: usize = 2_000_000;
 
+/// Rules that are looked at for one that goes on: those of a row of the widest table.
+const MOST_RULES: usize = 300;
+
 /// Ink of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
@@ -66,11 +69,13 @@ pub(super) struct Paper {
     /// Where the next thing goes, from the top of the page.
     pub y: f32,
     marks: usize,
+    /// Rules of this page that may go on: their places among its marks, since something was painted over.
+    rules: Vec<usize>,
 }
 
 impl Paper {
     pub(super) fn new() -> Self {
-        Self { pages: vec![Vec::new()], y: TOP, marks: 0 }
+        Self { pages: vec![Vec::new()], y: TOP, marks: 0, rules: Vec::new() }
     }
 
     /// What is left of this page.
@@ -87,6 +92,7 @@ impl Paper {
             return Err(RenderError::Limit);
         }
         self.pages.push(Vec::new());
+        self.rules.clear();
         self.y = TOP;
         Ok(())
     }
@@ -114,7 +120,34 @@ impl Paper {
         Ok(())
     }
 
+    /// A filled rectangle. A rule that goes on where another of its kind ends makes that one longer: a table's frame is some long rules,
+    /// not a dozen short ones for each row, which were half of the file and of the time to write it.
     pub(super) fn fill(&mut self, x: f32, y: f32, width: f32, height: f32, ink: Ink) -> Result<(), RenderError> {
+        if ink != Ink::Line {
+            // What lies under it must not come out above.
+            self.rules.clear();
+            return self.mark(Mark::Box { x, y, width, height, ink });
+        }
+        let page = self.pages.last_mut().map_or(&mut [][..], Vec::as_mut_slice);
+        for place in self.rules.iter().rev() {
+            let Some(Mark::Box { x: left, y: top, width: wide, height: high, .. }) = page.get_mut(*place) else {
+                continue;
+            };
+            let near = |a: f32, b: f32| (a - b).abs() < 0.01;
+            if near(*left, x) && near(*wide, width) && near(*top + *high, y) {
+                *high = y + height - *top;
+                return Ok(());
+            }
+            if near(*top, y) && near(*high, height) && near(*left + *wide, x) {
+                *wide = x + width - *left;
+                return Ok(());
+            }
+        }
+        self.rules.push(page.len());
+        // Columns and the last row's rules: more are never near.
+        if self.rules.len() > 2 * MOST_RULES {
+            self.rules.drain(..MOST_RULES);
+        }
         self.mark(Mark::Box { x, y, width, height, ink })
     }
 
