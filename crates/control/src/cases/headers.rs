@@ -1,7 +1,8 @@
-//! What is kept of a message on its way: fields of MSSanté, of RFC 5322, what somebody smuggles into them. Two ways: from another
-//! operator to the BAL, and from the BAL to itself by the API LPS. The variants are data (`catalogue/entetes.json`).
+//! What is kept of a message on its way: fields of MSSanté, of RFC 5322, what somebody smuggles into them. Three ways: from another
+//! operator to the BAL, from the BAL to itself by the API LPS, and from the BAL to a trap of the stand. The variants are data (`catalogue/entetes.json`).
 
 use std::io::{Cursor, Read, Write};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use crate::context::{Context, Findings, LoginOutcome, Protocol};
 use crate::peer::{self, Message};
 use crate::reader::{Reader, values};
 use crate::tls::starttls::shown;
+use crate::trap::record::Transaction;
 use crate::verdict::{Severity, Verdict};
 use crate::wire::{Log, SmtpAnswer};
 
@@ -18,6 +20,8 @@ use crate::wire::{Log, SmtpAnswer};
 pub(crate) const DATA: &str = include_str!("../../catalogue/entetes.json");
 /// What is run.
 pub(super) const CASES: &[&str] = &["ENT-01", "ENT-02", "ENT-03", "ENT-04", "ENT-05", "ENT-06", "ENT-07"];
+/// How long the stand is asked to wait for a change.
+const POLL: Duration = Duration::from_secs(2);
 /// A field that must not appear.
 const INJECTED: &str = "X-Injecte:";
 
@@ -43,6 +47,8 @@ enum Way {
     Peer,
     /// By the API LPS.
     Lps,
+    /// By the API LPS, to another operator: a trap of the stand.
+    Trap,
 }
 
 impl Way {
@@ -50,6 +56,7 @@ impl Way {
         match self {
             Way::Peer => "reçu d'un opérateur",
             Way::Lps => "soumis par l'API LPS",
+            Way::Trap => "soumis par l'API LPS, lu au piège",
         }
     }
 }
@@ -63,11 +70,12 @@ struct Passed {
 
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
     match case.id.as_str() {
-        "ENT-01" => each(case, context, &[Way::Lps], kept, findings).await,
-        "ENT-02" | "ENT-04" => each(case, context, &[Way::Peer, Way::Lps], kept, findings).await,
+        "ENT-01" => each(case, context, &[Way::Lps, Way::Trap], kept, findings).await,
+        "ENT-02" => each(case, context, &[Way::Peer, Way::Lps, Way::Trap], kept, findings).await,
+        "ENT-04" => each(case, context, &[Way::Peer, Way::Lps], kept, findings).await,
         "ENT-03" => documents(case, context, findings).await,
         "ENT-05" => {
-            each(case, context, &[Way::Lps, Way::Peer], ordinary, findings).await;
+            each(case, context, &[Way::Lps, Way::Peer, Way::Trap], ordinary, findings).await;
             blind(case, context, findings).await;
         }
         "ENT-06" => each(case, context, &[Way::Peer, Way::Lps], neutral, findings).await,
@@ -80,7 +88,8 @@ type Judge = fn(&Case, &Variant, &Message, &Passed) -> (String, Verdict);
 
 async fn each(case: &Case, context: &Context, ways: &[Way], judge: Judge, findings: &mut Findings) {
     for variant in variants(&case.id) {
-        for way in ways {
+        // Without a stand there is nobody to send to; the other ways tell as much as they can.
+        for way in ways.iter().filter(|way| **way != Way::Trap || context.stand.is_some()) {
             let log = Log::default();
             let (observed, verdict) = match sent(context, *way, &variant.champs, b"essai\r\n", &log).await {
                 Ok((message, passed)) => judge(case, &variant, &message, &passed),
@@ -115,15 +124,19 @@ async fn sent(
             let mut wire = wire.map_err(|end| Verdict::unclear(end.to_string()))?;
             (stage.from.clone(), peer::post(&mut wire, &stage.from, "", bal, &message.octets).await, message)
         }
-        Way::Lps => {
+        Way::Lps | Way::Trap => {
             let message = Message::new(bal, bal, &given, content);
+            let to = match way {
+                Way::Trap => format!("nominal+{}@{}", message.mark, context.stand()?.traps().await?.domain),
+                _ => bal.to_owned(),
+            };
             let Some(login) = context.nominal(Protocol::Smtp, log).await else {
                 return Err(Verdict::unclear("aucun jeton n'a pu être fait"));
             };
             let Some(mut wire) = login.wire.filter(|_| login.outcome == LoginOutcome::Accepted) else {
                 return Err(Verdict::unclear(format!("la BAL ne s'ouvre pas en SMTP : {}", login.line)));
             };
-            (bal.to_owned(), peer::post(&mut wire, bal, "", bal, &message.octets).await, message)
+            (bal.to_owned(), peer::post(&mut wire, bal, "", &to, &message.octets).await, message)
         }
     };
     let answer = match answer {
@@ -135,6 +148,7 @@ async fn sent(
         other => other.map_err(Verdict::unclear)?,
     };
     let read = match answer.code {
+        200..300 if way == Way::Trap => Some(trapped(context, &message).await?),
         200..300 => arrived(context, &message, log).await?,
         _ => None,
     };
@@ -148,6 +162,28 @@ async fn arrived(context: &Context, message: &Message, log: &Log) -> Result<Opti
     let read = reader.fetch(*uid).await.map_err(Verdict::unclear)?;
     reader.remove(&uids).await.map_err(Verdict::unclear)?;
     Ok(Some(read))
+}
+
+/// The message as another operator got it. What does not come concludes nothing here: OPE-10 is about that.
+async fn trapped(context: &Context, message: &Message) -> Result<Vec<u8>, Verdict> {
+    let stand = context.stand()?;
+    let (began, most) = (Instant::now(), context.job.limits.delivery());
+    let mut version = 0;
+    while began.elapsed() < most {
+        let page = stand.trap_sessions(&message.mark, 0, version, POLL).await?;
+        version = page.version;
+        for session in &page.sessions {
+            // One session may bring other messages too.
+            let taken = |one: &Transaction| {
+                let is_ours = one.to.iter().any(|to| to.run.as_deref() == Some(message.mark.as_str()));
+                is_ours && one.message.as_ref().is_some_and(|message| message.is_taken)
+            };
+            if let Some(at) = session.transactions.iter().position(taken) {
+                return Ok(stand.octets(&format!("traps/sessions/{}/messages/{at}", session.seq)).await?);
+            }
+        }
+    }
+    Err(Verdict::unclear(format!("accepté, pas arrivé au piège en {} s", most.as_secs())))
 }
 
 /// The message that had to arrive, or the verdict.
