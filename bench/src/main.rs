@@ -3,6 +3,7 @@
 //! `cargo run --release -p bench -- delivery` prints durable messages per second by SMTP over TLS with 1, 8 and 32
 //! connections, spread over mailboxes and into one, for Vaguemestre and for Postfix with Dovecot behind it.
 
+mod control;
 mod cpu;
 mod growth;
 mod hot;
@@ -32,6 +33,8 @@ enum What {
     Imap(imap::Options),
     /// How cost grows with the messages of a mailbox and with the mailboxes.
     Growth(growth::Options),
+    /// The control application: a campaign against the sandbox, the TLS of a server beside testssl.sh and sslyze.
+    Control(control::Options),
     /// Does each hot path once, for `bench/instructions`.
     Hot(hot::Options),
     /// The client library.
@@ -109,6 +112,7 @@ fn main() -> Result<(), String> {
         What::Delivery(options) => options,
         What::Imap(options) => return imap::run(&options),
         What::Growth(options) => return growth::run(&options),
+        What::Control(options) => return control::run(&options),
         What::Hot(options) => return hot::run(&options),
         What::Lps(options) => return lps::run(&options),
     };

@@ -332,9 +332,13 @@ impl Findings {
         key
     }
 
-    /// Adds a variant.
+    /// Adds a variant. What a server said in it acts neither on a terminal nor in a page.
     pub fn add(&mut self, variant: VariantResult) {
-        self.variants.push(variant);
+        self.variants.push(VariantResult {
+            observe: harmless(variant.observe),
+            verdict: variant.verdict.with_reason(harmless),
+            ..variant
+        });
     }
 
     /// Adds a variant in short.
@@ -358,6 +362,18 @@ impl Findings {
             preuves: proof.into_iter().collect(),
         });
     }
+}
+
+/// A text without what moves a terminal or turns around what is read.
+fn harmless(text: String) -> String {
+    let acts = |c: char| {
+        c.is_control() && c != '\n'
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(acts) {
+        return text;
+    }
+    text.chars().flat_map(|c| if acts(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 /// The verdict for something seen: conforming, or the case's severity.

@@ -81,6 +81,18 @@ impl Verdict {
         Verdict::Inconclusif { raison: raison.to_string() }
     }
 
+    /// The same, its reason changed when it has one.
+    #[must_use]
+    pub fn with_reason(self, change: impl Fn(String) -> String) -> Verdict {
+        match self {
+            Verdict::Conforme | Verdict::NonConforme { .. } => self,
+            Verdict::NonApplicable { raison } => Verdict::NonApplicable { raison: change(raison) },
+            Verdict::NonExecute { cause } => Verdict::NonExecute { cause: change(cause) },
+            Verdict::Inconclusif { raison } => Verdict::Inconclusif { raison: change(raison) },
+            Verdict::AExaminer { raison } => Verdict::AExaminer { raison: change(raison) },
+        }
+    }
+
     /// Stable, for JSON, exit codes and filters.
     #[must_use]
     pub fn code(&self) -> &'static str {

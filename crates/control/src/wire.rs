@@ -12,7 +12,7 @@ use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_openssl::SslStream;
 
 use crate::tls::starttls::shown;
@@ -27,6 +27,8 @@ const MAX_OCTETS: usize = 64 * 1024 * 1024;
 const MAX_LINE: usize = 64 * 1024;
 /// Most lines of one answer.
 const MAX_LINES: usize = 1000;
+/// So many times the patience for an answer of several lines: a server that drips them must not keep us.
+const WHOLE: u32 = 3;
 /// Most lines of a transcript; a dialogue of a test has some tens.
 const MAX_TRANSCRIPT: usize = 2000;
 
@@ -222,6 +224,8 @@ impl Wire {
     /// # Errors
     /// [`WireError`].
     pub async fn line(&mut self) -> Result<String, WireError> {
+        // For the whole line: a server that drips octets is silent too.
+        let until = tokio::time::Instant::now() + self.patience;
         loop {
             if let Some(end) = self.pending.iter().position(|octet| *octet == b'\n') {
                 let octets: Vec<u8> = self.pending.drain(..=end).collect();
@@ -233,7 +237,7 @@ impl Wire {
                 return Err(WireError::Protocol("ligne sans fin".to_owned()));
             }
             let mut octets = [0; 8192];
-            match timeout(self.patience, self.stream.read(&mut octets)).await {
+            match timeout_at(until, self.stream.read(&mut octets)).await {
                 Err(_) => {
                     self.remark("silence");
                     return Err(WireError::Silent);
@@ -255,9 +259,10 @@ impl Wire {
         if count > MAX_OCTETS {
             return Err(WireError::Protocol(format!("{count} octets annoncés")));
         }
+        let until = self.until();
         while self.pending.len() < count {
             let mut octets = [0; 8192];
-            match timeout(self.patience, self.stream.read(&mut octets)).await {
+            match timeout_at(until.into(), self.stream.read(&mut octets)).await {
                 Err(_) => return Err(WireError::Silent),
                 Ok(Ok(0) | Err(_)) => return Err(WireError::Closed),
                 Ok(Ok(read)) => self.pending.extend_from_slice(&octets[..read]),
@@ -265,6 +270,11 @@ impl Wire {
         }
         self.remark(format!("{count} octets reçus"));
         Ok(self.pending.drain(..count).collect())
+    }
+
+    /// When an answer of several lines, which began now, has taken too long.
+    fn until(&self) -> Instant {
+        Instant::now() + self.patience * WHOLE
     }
 
     /// Whether nothing comes for so long; false too when the server closes.
@@ -347,7 +357,8 @@ impl Wire {
     /// [`WireError`].
     pub async fn imap_answer(&mut self, tag: &str) -> Result<ImapAnswer, WireError> {
         let mut untagged = Vec::new();
-        while untagged.len() < MAX_LINES {
+        let until = self.until();
+        while untagged.len() < MAX_LINES && Instant::now() < until {
             let line = self.line().await?;
             if let Some(rest) = line.strip_prefix(tag).and_then(|rest| rest.strip_prefix(' ')) {
                 let status = rest.split(' ').next().unwrap_or_default().to_ascii_uppercase();
@@ -389,7 +400,11 @@ impl Wire {
         }
         let mut untagged = Vec::new();
         let mut challenge = None;
+        let until = self.until();
         for _ in 0..MAX_LINES {
+            if Instant::now() >= until {
+                break;
+            }
             let line = self.line().await?;
             if let Some(text) = line.strip_prefix('+') {
                 challenge = Some(decoded(text.trim()));
@@ -412,7 +427,8 @@ impl Wire {
     /// [`WireError`].
     pub async fn smtp_answer(&mut self) -> Result<SmtpAnswer, WireError> {
         let mut lines = Vec::new();
-        while lines.len() < MAX_LINES {
+        let until = self.until();
+        while lines.len() < MAX_LINES && Instant::now() < until {
             let line = self.line().await?;
             let code: u16 =
                 line.get(..3).and_then(|code| code.parse().ok()).ok_or_else(|| WireError::Protocol(shown(&line)))?;

@@ -174,6 +174,72 @@ faults! {
     SingleUse = "jeton-usage-unique";
     /// A token that was good once stays good.
     RememberedToken = "jeton-retenu";
+
+    // --- Pro Santé Connect fails ---
+    /// Introspection that says no is not listened to.
+    InactiveTaken = "introspection-ignoree";
+    /// The keys are read once and never again.
+    FrozenKeys = "cles-figees";
+    /// Without keys at hand, tokens are believed.
+    BelievedWithoutKeys = "psc-absent-accepte";
+    /// An empty set of keys replaces the good one.
+    EmptyKeysTaken = "jeu-de-cles-vide";
+    /// Whoever logs in while PSC is silent waits too long.
+    WaitsForPsc = "attente-de-psc";
+    /// A BAL is locked after fifteen refusals.
+    LockedOut = "verrouillage";
+
+    // --- certificates of clients ---
+    /// The authorities are not named when a certificate is asked for.
+    NoAuthorityNames = "autorites-tues";
+    /// A BAL APP is closed to its own structure.
+    ClosedApp = "bal-app-fermee";
+    /// A BAL APP is open without a certificate.
+    OpenApp = "bal-app-ouverte";
+    /// The dates of a client's certificate are not looked at.
+    AnyDate = "certificat-client-perime";
+    /// Revocation of a client's certificate is not looked at.
+    RevokedTaken = "certificat-client-revoque";
+    /// Any authority issues clients' certificates.
+    AnyAuthority = "toute-autorite";
+    /// A client's certificate may be made for anything.
+    AnyUsage = "tout-usage";
+    /// Any structure opens a BAL APP.
+    AnyStructure = "toute-structure";
+    /// The signature of a client's certificate is not looked at.
+    AnySignature = "signature-de-certificat";
+    /// Without a revocation list that counts, nobody is revoked.
+    WithoutList = "sans-liste-de-revocation";
+
+    // --- the operator interface ---
+    /// MAIL is taken in clear.
+    MailInClear = "mail-en-clair";
+    /// A peer of the white list is refused.
+    PeerRefused = "pair-refuse";
+    /// A peer that the white list does not know is let in.
+    UnlistedPeer = "pair-hors-liste";
+    /// A peer may write in any domain's name.
+    AnyDomain = "domaine-d-autrui";
+    /// Recipients of other domains are taken.
+    OpenRelay = "relais-ouvert";
+    /// Octets above 127 are lost.
+    SevenBits = "sept-bits";
+    /// Notices, which have no sender, are refused.
+    NoNullSender = "avis-refuses";
+    /// Commands that do not exist are answered 250.
+    AnyCommand = "commande-inconnue";
+    /// Who was on the white list once stays.
+    KeptDomain = "retrait-ignore";
+    /// The white list is read with all that is below its domains.
+    Subdomains = "sous-domaines";
+    /// X-MSS-NIL is taken out.
+    NilLost = "x-mss-nil-perdu";
+    /// X-MSS-MES is corrected.
+    MesChanged = "x-mss-mes-corrige";
+    /// In-Reply-To is taken out.
+    ThreadLost = "fil-perdu";
+    /// Line ends of encoded words are decoded inside the header.
+    EncodedInjection = "injection-encodee";
 }
 
 /// Whether the defect is switched on now: `false` without the feature.

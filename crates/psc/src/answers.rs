@@ -30,6 +30,7 @@ pub(crate) async fn introspect(
     let said = json::object(&answer.body).ok_or(Outage::Introspection)?;
     match said.get("active") {
         Some(Value::Bool(true)) => {}
+        Some(Value::Bool(false)) if faults::is_on(faults::Fault::InactiveTaken) => {}
         Some(Value::Bool(false)) => return Err(Refusal::Inactive.into()),
         _ => return Err(Refusal::BadAnswer.into()),
     }

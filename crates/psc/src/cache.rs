@@ -11,6 +11,7 @@
 
 use crate::keys::{KeySet, MAX_JWKS};
 use crate::{Outage, fetch};
+use faults::Fault;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -81,6 +82,7 @@ impl JwksCache {
     pub async fn keys_for(self: &Arc<Self>, key_id: &str) -> Result<Arc<KeySet>, Outage> {
         let motive = match self.usable() {
             None => Motive::NothingHeld,
+            Some((keys, _)) if faults::is_on(Fault::FrozenKeys) => return Ok(keys),
             Some((keys, _)) if !keys.contains(key_id) => Motive::UnknownKey(key_id),
             Some((_, age)) if age >= RENEW_FIRST => Motive::Age,
             Some((keys, age)) => {
@@ -148,7 +150,7 @@ impl JwksCache {
         let keys = answer.filter(|answer| answer.status.is_success()).and_then(|answer| KeySet::parse(&answer.body));
         match keys {
             // An empty set is what a broken PSC serves, not a withdrawal of all keys: keep what is held.
-            Some(keys) if !keys.is_empty() => {
+            Some(keys) if !keys.is_empty() || faults::is_on(Fault::EmptyKeysTaken) => {
                 let mut state = self.state();
                 if let Motive::UnknownKey(key_id) = motive
                     && !keys.contains(key_id)

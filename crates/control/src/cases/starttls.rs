@@ -162,6 +162,9 @@ async fn injected(case: &Case, context: &Context, protocol: Protocol, log: &Log)
         Protocol::Smtp => {
             wire.send(b"STARTTLS\r\nNOOP\r\n", "STARTTLS, NOOP, en un seul envoi").await?;
             let answer = wire.smtp_answer().await?;
+            if answer.code == 421 {
+                return Err(WireError::Busy(shown(answer.line())));
+            }
             (answer.code != 220).then(|| shown(answer.line()))
         }
     };

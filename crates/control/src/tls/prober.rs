@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::flight::{Alert, Broken, Flight, Progress, read};
 use super::hello::{Hello, ssl2};
@@ -169,8 +169,10 @@ impl<'a> Prober<'a> {
         }
         let mut received = Vec::new();
         let mut octets = [0; 16 * 1024];
+        // For the whole flight: a server that drips octets is silent too.
+        let until = tokio::time::Instant::now() + self.settings.patience;
         loop {
-            let count = match timeout(self.settings.patience, stream.read(&mut octets)).await {
+            let count = match timeout_at(until, stream.read(&mut octets)).await {
                 Err(_) => return Outcome::Inconclusive(Doubt::Silent),
                 Ok(Ok(0) | Err(_)) => return Outcome::Refused(Refusal::Closed),
                 Ok(Ok(count)) => count,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 /// Longest line of a server. RFC 5321 says 512, capabilities of IMAP are longer.
 const MAX_LINE: usize = 8 * 1024;
@@ -161,6 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     }
 
     async fn line(&mut self) -> Result<String, StarttlsError> {
+        // For the whole line: a server that drips octets is silent too.
+        let until = tokio::time::Instant::now() + self.patience;
         loop {
             if let Some(end) = self.pending.iter().position(|octet| *octet == b'\n') {
                 let octets: Vec<u8> = self.pending.drain(..=end).collect();
@@ -172,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 return Err(StarttlsError::Protocol("an endless line".to_owned()));
             }
             let mut octets = [0; 2048];
-            match timeout(self.patience, self.stream.read(&mut octets)).await {
+            match timeout_at(until, self.stream.read(&mut octets)).await {
                 Ok(Ok(0) | Err(_)) => return Err(StarttlsError::Closed),
                 Ok(Ok(count)) => self.pending.extend_from_slice(&octets[..count]),
                 Err(_) => return Err(StarttlsError::Silent),

@@ -157,6 +157,14 @@ impl<G: Gate> Incoming<G> {
             return Err(LOOP);
         }
         let front = self.gate.pass(&held[..end])?;
+        let (held, end) = match faults::ARMED {
+            false => (held, end),
+            true => {
+                let changed = super::defects::changed(held, end);
+                let end = header::end(&changed).unwrap_or(changed.len());
+                (changed, end)
+            }
+        };
         self.streamed.write(&front).await.map_err(|e| reply(&e))?;
         let named = self.gate.taken_out().iter().filter(|name| header::count(&held[..end], name) > 0);
         let lean = named.fold(None, |lean: Option<Vec<u8>>, name| {

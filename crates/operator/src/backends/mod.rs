@@ -7,6 +7,7 @@
 //! * [`incoming`]: what the two last share: a message that streams into the store;
 //! * [`links`]: what ties it to its conversation.
 
+pub(crate) mod defects;
 pub mod imap;
 mod imap_append;
 pub mod incoming;

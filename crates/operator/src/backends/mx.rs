@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use faults::Fault;
 use mail::header;
 use mail::header::{Address as MailAddress, Fields, parse_addresses};
 use mssante::Domain;
@@ -93,6 +94,8 @@ impl Backend for MxBackend {
         let outcome = match (peer.tls.client(), service.site.white_list.current()) {
             (Err(fault), _) => Err(fault_reply(fault)),
             (Ok(_), None) => Err(NO_LIST),
+            (Ok(_), Some(_)) if faults::is_on(Fault::PeerRefused) => Err(UNLISTED),
+            (Ok(certificate), Some(_)) if faults::is_on(Fault::UnlistedPeer) => Ok(certificate.subject.clone()),
             (Ok(certificate), Some(list)) if list.domains_of(&certificate.subject).next().is_none() => Err(UNLISTED),
             (Ok(certificate), Some(_)) => Ok(certificate.subject.clone()),
         };
@@ -155,13 +158,25 @@ impl Mx {
     }
 }
 
+impl OtherOperator {
+    /// Whether a defect has the sender's domain taken.
+    fn is_spoiled(&self, list: &WhiteList, domain: &str) -> bool {
+        let parent = domain.split_once('.').map_or("", |(_, parent)| parent);
+        let is_below = faults::is_on(Fault::Subdomains) && list.allows(parent, &self.subject);
+        is_below || super::defects::is_kept(domain, list.allows(domain, &self.subject))
+    }
+}
+
 #[async_trait]
 impl Sender for OtherOperator {
     async fn mail_from(&self, peer: &Peer, from: &MailFrom) -> Result<Box<dyn Transaction>, Reply> {
         let allowed = match &from.path {
             // A notice has no sender: the certificate is listed, and that is all there is to check.
+            ReversePath::Null if faults::is_on(Fault::NoNullSender) => Err(NOT_YOUR_DOMAIN),
             ReversePath::Null => Ok(()),
+            ReversePath::Address(_) | ReversePath::Other(_) if faults::is_on(Fault::AnyDomain) => Ok(()),
             ReversePath::Address(address) => match self.service.list() {
+                Ok(list) if faults::ARMED && self.is_spoiled(&list, address.domain().as_str()) => Ok(()),
                 Ok(list) if list.allows(address.domain().as_str(), &self.subject) => Ok(()),
                 Ok(_) => Err(NOT_YOUR_DOMAIN),
                 Err(answer) => Err(answer),
@@ -235,6 +250,7 @@ impl Transaction for Delivery {
                 }
                 Ok(())
             }
+            Err(_) if faults::is_on(Fault::OpenRelay) => Ok(()),
             Err(answer) => {
                 self.service.refused(&self.subject, &self.peer, &self.from.path, Some(&to.path.to_string()), &answer);
                 Err(answer)

@@ -166,6 +166,10 @@ impl Session {
                 }
                 flow
             }
+            Err(command::CommandError::Unknown) if faults::is_on(faults::Fault::AnyCommand) => {
+                self.reply(&Reply::SENDER_OK);
+                Ok(())
+            }
             Err(error) => self.error(&error.reply()).await,
         }
     }

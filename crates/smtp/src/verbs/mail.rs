@@ -11,6 +11,10 @@ use crate::server::{Flow, Open, Role, Session};
 
 pub(crate) async fn mail(session: &mut Session, from: MailFrom) -> Flow {
     if session.tls.is_none() {
+        if faults::is_on(Fault::MailInClear) {
+            session.reply(&Reply::SENDER_OK);
+            return Ok(());
+        }
         return session.error(&Reply::STARTTLS_FIRST).await;
     }
     let Some(peer) = session.peer() else {

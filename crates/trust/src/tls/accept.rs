@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use faults::Fault;
 use openssl::ssl::{Ssl, SslContext, SslVerifyMode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -88,11 +89,13 @@ impl Acceptor {
         // Switches change from one connection to the next.
         let defective = if faults::ARMED { profile::server(settings).ok() } else { None };
         let mut ssl = Ssl::new(defective.as_ref().unwrap_or(&current.context))?;
-        let examination = match settings.client_certificates {
+        let is_open = faults::is_on(Fault::OpenApp) && settings.client_certificates == ClientCertificates::Required;
+        let client_certificates = if is_open { ClientCertificates::Recorded } else { settings.client_certificates };
+        let examination = match client_certificates {
             ClientCertificates::NotAsked => None,
             ClientCertificates::Required | ClientCertificates::Recorded => {
                 let now = settings.clock.now();
-                let tolerate = settings.client_certificates == ClientCertificates::Recorded;
+                let tolerate = client_certificates == ClientCertificates::Recorded;
                 let examination = Examination::new(Usage::ClientAuth, now, Arc::clone(&settings.revocation), tolerate);
                 let mode = if tolerate {
                     SslVerifyMode::PEER
@@ -122,7 +125,7 @@ impl Acceptor {
             examination.settle(None).await;
         }
         let info = TlsInfo::of(&tls, examination.as_ref())?;
-        if settings.client_certificates == ClientCertificates::Required {
+        if client_certificates == ClientCertificates::Required {
             // OpenSSL has refused them already, but for what had to be asked over the network
             info.client().map_err(HandshakeError::Certificate)?;
         }

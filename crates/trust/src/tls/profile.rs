@@ -239,7 +239,9 @@ pub(super) fn server(settings: &ServerTls) -> Result<SslContext, TlsError> {
             return Err(TlsError::NoAnchor);
         }
         context.set_cert_store(settings.anchors.store()?);
-        context.set_client_ca_list(settings.anchors.names()?);
+        if !faults::is_on(faults::Fault::NoAuthorityNames) {
+            context.set_client_ca_list(settings.anchors.names()?);
+        }
         // no resumption: a resumed session has no chain to check again
         context.set_session_cache_mode(SslSessionCacheMode::OFF);
         context.set_options(SslOptions::NO_TICKET);
