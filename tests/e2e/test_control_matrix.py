@@ -234,7 +234,11 @@ class Matrix(unittest.TestCase):
         learnt[name] = dict(sorted(red.items()))
         if HOW == "learn":
             print(name, red, {case: found for case, (found, _) in seen.items() if found and case not in red})
-        elif red != declared:
+            return
+        for case in [case for case in declared if seen[case][0] == "non exécuté" and case in NOT_RUN[job]]:
+            print(f"{name}: {case} is not run by this version", flush=True)
+            del declared[case]
+        if red != declared:
             told = {case: shown(result) for case, (found, result) in seen.items() if red.get(case) != declared.get(case)}
             wrong.append(f"{name}: red {red}, declared {declared}: {told}")
 

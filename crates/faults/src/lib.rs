@@ -206,8 +206,6 @@ faults! {
     AnyUsage = "tout-usage";
     /// Any structure opens a BAL APP.
     AnyStructure = "toute-structure";
-    /// The signature of a client's certificate is not looked at.
-    AnySignature = "signature-de-certificat";
     /// Without a revocation list that counts, nobody is revoked.
     WithoutList = "sans-liste-de-revocation";
 
@@ -240,6 +238,16 @@ faults! {
     ThreadLost = "fil-perdu";
     /// Line ends of encoded words are decoded inside the header.
     EncodedInjection = "injection-encodee";
+
+    // --- the operator sends ---
+    /// A message for another operator is answered 250 and lost.
+    MessageLost = "message-perdu";
+    /// The dates of a server's certificate are not looked at.
+    AnyServerDate = "certificat-de-serveur-perime";
+    /// A temporary refusal is final.
+    NoRetry = "sans-reprise";
+    /// A final refusal is tried again and again.
+    RetryForEver = "refus-repris";
 }
 
 /// Whether the defect is switched on now: `false` without the feature.

@@ -174,3 +174,8 @@ fn control_desk() {
 fn control_stub() {
     python("test_control_stub.py");
 }
+
+#[test]
+fn control_hostile() {
+    python("test_control_hostile.py");
+}

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 /// Longest line of a server. RFC 5321 says 512, capabilities of IMAP are longer.
 const MAX_LINE: usize = 8 * 1024;

@@ -163,7 +163,8 @@ impl OtherOperator {
     fn is_spoiled(&self, list: &WhiteList, domain: &str) -> bool {
         let parent = domain.split_once('.').map_or("", |(_, parent)| parent);
         let is_below = faults::is_on(Fault::Subdomains) && list.allows(parent, &self.subject);
-        is_below || super::defects::is_kept(domain, list.allows(domain, &self.subject))
+        let is_unlisted = faults::is_on(Fault::UnlistedPeer) && list.is_listed(domain);
+        is_below || is_unlisted || super::defects::is_kept(domain, list.allows(domain, &self.subject))
     }
 }
 

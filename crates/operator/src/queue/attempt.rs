@@ -1,6 +1,7 @@
 //! One attempt: the recipients of one entry in one domain, over one connection; then one commit that tells what became of
 //! them, with the notice to the sender in the same commit, so that a crash makes neither two notices nor none.
 
+use faults::Fault;
 use std::time::Duration;
 
 use mssante::Domain;
@@ -166,6 +167,12 @@ async fn send(
 fn verdict(result: RecipientResult, reports: bool) -> Verdict {
     match result {
         RecipientResult::Accepted(reply) => Verdict::Relayed { reply, reports },
+        RecipientResult::Temporary(reply) if faults::is_on(Fault::NoRetry) => {
+            Verdict::Failed { status: Enhanced(5, 0, 0), why: reply.to_string() }
+        }
+        RecipientResult::Permanent(reply) if faults::is_on(Fault::RetryForEver) => {
+            Verdict::Later { status: Enhanced(4, 0, 0), why: reply.to_string(), distrust: false }
+        }
         RecipientResult::Temporary(reply) => Verdict::Later {
             status: reply.enhanced().unwrap_or(Enhanced(4, 0, 0)),
             why: reply.to_string(),

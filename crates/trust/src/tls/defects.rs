@@ -8,7 +8,7 @@ use openssl::dh::Dh;
 use openssl::ssl::{SslContextBuilder, SslVersion};
 
 use super::profile::{GROUPS, SIGNATURES, SIX, tolerate_until};
-use super::{CertificateFault, Identity, Profile, ServerTls, TlsError};
+use super::{CertificateFault, Identity, Profile, ServerTls, TlsError, Usage};
 
 /// Suites that none of the six is: with forward secrecy, and without.
 const ANOTHER: &str = "ECDHE-RSA-CHACHA20-POLY1305";
@@ -71,14 +71,17 @@ pub(super) fn identity(settings: &ServerTls) -> Option<Identity> {
     Identity::from_files(&file("pem")?, &file("key")?).ok()
 }
 
-/// Whether a fault of a client's certificate is let pass.
-pub(super) fn is_tolerated(fault: CertificateFault) -> bool {
+/// Whether a fault of a certificate is let pass.
+pub(super) fn is_tolerated(usage: Usage, fault: CertificateFault) -> bool {
+    if usage != Usage::ClientAuth {
+        return usage == Usage::ServerAuth && fault == CertificateFault::Expired && faults::is_on(Fault::AnyServerDate);
+    }
     match fault {
         CertificateFault::Expired | CertificateFault::NotYetValid => faults::is_on(Fault::AnyDate),
         CertificateFault::Revoked => faults::is_on(Fault::RevokedTaken),
         CertificateFault::UnknownAuthority => faults::is_on(Fault::AnyAuthority),
         // An impostor of the same name is found by its signature.
-        CertificateFault::BadSignature => faults::is_on(Fault::AnySignature) || faults::is_on(Fault::AnyAuthority),
+        CertificateFault::BadSignature => faults::is_on(Fault::AnyAuthority),
         CertificateFault::WrongUsage => faults::is_on(Fault::AnyUsage),
         CertificateFault::CrlUnavailable => faults::is_on(Fault::AnyAuthority),
         _ => false,

@@ -65,7 +65,7 @@ impl Examination {
         } else {
             None
         };
-        match fault.filter(|fault| !(self.usage == Usage::ClientAuth && defects::is_tolerated(*fault))) {
+        match fault.filter(|fault| !defects::is_tolerated(self.usage, *fault)) {
             None if faults::ARMED && fault.is_some() && context.error_depth() == 0 => {
                 *verdict = Some(Ok(()));
                 true
