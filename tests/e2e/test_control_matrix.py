@@ -222,7 +222,8 @@ class Matrix(unittest.TestCase):
     def one(self, lane, data, name, job, wrong, learnt):
         if name is None:
             # Every case that a switch of this run turns red.
-            named = {case for key, switch in data["switches"].items() if HOW == "whole" or key not in data["slow"] for case in switch["red"]}
+            named = {case for key, switch in data["switches"].items()
+                     if switch["job"] == job and (HOW == "whole" or key not in data["slow"]) for case in switch["red"]}
             seen = lane.campaign(job, *sorted(named))
             for case, (found, result) in seen.items():
                 if found:
