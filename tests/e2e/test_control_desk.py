@@ -92,7 +92,6 @@ class Pages(SpaceTest):
         browser.go(self.desk.url + "/")
         self.accessible(browser)
         self.desk.enter(browser, "alpha")
-        self.picture(browser, "controle-accueil")
         browser.click_text("Lancer un test")
         self.accessible(browser)
         browser.click("ul.cartes li:first-child a")
@@ -106,7 +105,6 @@ class Pages(SpaceTest):
         self.describe(browser, "recette <b>de novembre</b>")
         browser.click_text("Vérifier la configuration", "button")
         browser.wait("the pre-flight", lambda: "La configuration est bonne" in browser.text())
-        self.picture(browser, "controle-test")
         self.accessible(browser)
         browser.click("details summary")
         for group in QUICK:
@@ -118,7 +116,6 @@ class Pages(SpaceTest):
         browser.wait("a line", lambda: browser.find_all("#faits li") or "verdict" in browser.source)
         if browser.find_all("#faits"):
             self.accessible(browser)
-            self.picture(browser, "controle-avancement")
         browser.wait("the end", lambda: browser.find_all("p.verdict"), 180)
         self.assertIn("Conforme", browser.text("p.verdict"))
         self.assertIn("recette <b>de novembre</b>", browser.text("h1"))
@@ -142,7 +139,6 @@ class Pages(SpaceTest):
             self.assertIn(name, browser.text("h1"))
             self.accessible(browser)
         browser.go(self.desk.url + "/bouchon")
-        self.picture(browser, "controle-bouchon")
         self.assertIn("/auth/realms/esante-wallet", browser.text())
         # The browser had nothing to complain of: no script or style but ours (404 is the page that was asked for).
         self.assertEqual([m for m in browser.messages() if "nulle-part" not in m], [])
@@ -217,7 +213,6 @@ class Pages(SpaceTest):
         browser.wait("the end", lambda: browser.find_all("p.verdict"), 180)
         self.assertIn("Conforme", browser.text("p.verdict"))
         self.accessible(browser)
-        self.picture(browser, "controle-sombre")
         to("Rapport HTML (se lit hors ligne)")
 
     def test_without_script(self):

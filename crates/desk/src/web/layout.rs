@@ -27,8 +27,11 @@ pub(crate) struct Page<'a> {
     pub body: Html,
 }
 
+/// Whether somebody of that role, or nobody in particular, sees an entry.
+type SeenBy = fn(Option<Role>) -> bool;
+
 /// Entries of the navigation, and who sees them.
-const ENTRIES: [(&str, &str, fn(Option<Role>) -> bool); 10] = [
+const ENTRIES: [(&str, &str, SeenBy); 9] = [
     ("/", "Accueil", |_| true),
     ("/tests", "Lancer un test", |role| role.is_some_and(Role::sees_results)),
     ("/campagnes", "Campagnes", |role| role.is_some_and(Role::sees_results)),
@@ -38,7 +41,6 @@ const ENTRIES: [(&str, &str, fn(Option<Role>) -> bool); 10] = [
     ("/jetons", "Jetons d’API", |role| role.is_some_and(Role::may_write)),
     ("/comptes", "Comptes", |role| role.is_some_and(Role::may_manage)),
     ("/operateurs", "Opérateurs", |role| role == Some(Role::Administrateur)),
-    ("/accessibilite", "Accessibilité", |_| false),
 ];
 
 /// The whole document.

@@ -31,12 +31,12 @@ mod tokens;
 mod traps;
 pub(crate) mod verdicts;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Router, http::Uri};
 
 use crate::Desk;
 use crate::error::Refusal;
@@ -52,7 +52,6 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 
 impl Desk {
     /// The pages and the API.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", get(home::show))
@@ -105,8 +104,7 @@ async fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=600")], text).into_response()
 }
 
-async fn absent(visitor: Visitor, uri: Uri) -> Failure {
-    let _ = uri;
+async fn absent(visitor: Visitor) -> Failure {
     visitor.fails(Refusal::NotFound)
 }
 
