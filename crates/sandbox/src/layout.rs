@@ -20,7 +20,8 @@ impl Layout {
     pub(crate) fn make(&self) -> Result<(), SandboxError> {
         use std::os::unix::fs::DirBuilderExt;
         let (peers, traps) = (self.pki().join("control"), self.pki().join("pieges"));
-        let folders = [self.root.clone(), self.pki(), self.negative(), peers, traps, self.psc(), self.mes(), self.control()];
+        let folders =
+            [self.root.clone(), self.pki(), self.negative(), peers, traps, self.psc(), self.mes(), self.control()];
         for folder in folders {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
             made.map_err(SandboxError::file(&folder))?;
