@@ -7,8 +7,12 @@
 //! Invariants: UIDs strictly grow with the position; every UID is below `uid_next`; no entry's MODSEQ is above
 //! `highest_modseq`; the counters agree with the entries.
 
+mod follow;
+
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+
+pub use follow::Follow;
 
 use crate::flags::{Flags, Keywords};
 

@@ -186,8 +186,17 @@ impl Selected {
     /// Whether what the store has beyond what the client knows is a change of these messages (ascending) and nothing else.
     pub(super) fn only(&self, latest: &View, uids: &[Uid]) -> bool {
         let since = latest.difference(&self.told);
-        let ours = |p: &usize| latest.get(*p).is_some_and(|e| uids.binary_search(&e.uid).is_ok());
-        since.expunged.is_empty() && since.added == 0 && since.changed.iter().all(ours)
+        if !since.expunged.is_empty() || since.added > 0 || since.changed.len() > uids.len() {
+            return false;
+        }
+        // Both ascend, and neighbours are next to each other in both: most often the next UID is it.
+        let mut rest = uids;
+        since.changed.iter().filter_map(|p| latest.get(*p)).all(|entry| {
+            if rest.first().is_some_and(|uid| *uid < entry.uid) {
+                rest = &rest[rest.partition_point(|uid| *uid < entry.uid)..];
+            }
+            rest.split_off_first().is_some_and(|uid| *uid == entry.uid)
+        })
     }
 
     /// The client has been told of everything in this picture by other means.
@@ -254,8 +263,9 @@ impl Selected {
         let whole = Arc::ptr_eq(&latest, &self.told);
         let mut gone = false;
         let mut uids = Vec::with_capacity(positions.count());
-        for entry in positions.iter().filter_map(|p| self.told.get(p)) {
-            if whole || latest.find(entry.uid).is_some() {
+        let mut there = latest.follow();
+        for entry in positions.ranges().iter().flat_map(|range| self.told.range(range.clone())) {
+            if whole || there.find(entry.uid).is_some() {
                 uids.push(entry.uid);
             } else {
                 gone = true;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mail::sequence::SequenceSet;
-use mail::{Flags, Keywords, Uid, View};
+use mail::{Flags, Keywords, Uid};
 
 use super::super::enabled::Enabled;
 use super::super::output::Output;
@@ -59,15 +59,23 @@ pub(in super::super) async fn run(
         let limit = selected.limit(&latest);
         // The whole picture at once, where the messages one by one would be copied.
         let only_ours = held_back.is_empty() && selected.only(&latest, &uids);
+        // UIDs ascend: three pictures and the list of those held back are walked beside them. What is marked on the way are
+        // messages that were passed, which moves no position.
+        let told = Arc::clone(&selected.told);
+        let (mut now, mut known, mut known_before) = (latest.follow(), told.follow(), before.follow());
+        let same = Arc::ptr_eq(&before, &told);
+        let mut held = held_back.iter().peekable();
         for uid in uids {
-            if held_back.binary_search(&uid).is_ok() {
+            while held.next_if(|held| **held < uid).is_some() {}
+            if held.peek() == Some(&&uid) {
                 continue;
             }
-            let (Some(entry), Ok(known)) = (latest.find(uid).copied(), selected.told.position(uid)) else { continue };
-            let unexpected = || {
-                let flags = |view: &View| view.find(uid).map(|e| e.flags);
-                let reckoned = flags(&before).map(|old| apply(old, change.how, named));
-                reckoned != Some(entry.flags) || flags(&before) != flags(&selected.told)
+            let (Some((_, entry)), Some((known, old))) = (now.find(uid), known.find(uid)) else { continue };
+            let entry = *entry;
+            let mut unexpected = || {
+                let old = old.flags;
+                let before = if same { Some(old) } else { known_before.find(uid).map(|(_, e)| e.flags) };
+                before != Some(old) || apply(old, change.how, named) != entry.flags
             };
             if !change.silent || unexpected() {
                 selected.tell_flags(out, known, &entry, Some(&latest.keywords), numbers, limit);
