@@ -75,6 +75,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every folder of a mailbox, by name.
     async fn folders(&self, mailbox: MailboxId) -> Result<Vec<Folder>>;
+    /// One folder of a mailbox, if there is one of that name: what every APPEND asks.
+    async fn folder(&self, mailbox: MailboxId, name: &FolderName) -> Result<Option<Folder>> {
+        Ok(self.folders(mailbox).await?.into_iter().find(|folder| folder.name == *name))
+    }
     /// Makes a folder and the missing ones above it.
     async fn create_folder(
         &self,

@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub(super) preauthenticated: bool,
     /// The client was told that the mailbox is nearly full.
     pub(super) quota_warned: bool,
+    /// When it was last seen that much more would have to come before that is due.
+    pub(super) quota_far: Option<Instant>,
     /// BAD answers in a row.
     bad: u32,
     /// Counts the connection as open.
@@ -84,6 +86,7 @@ impl Session {
             looked: now,
             preauthenticated: false,
             quota_warned: false,
+            quota_far: None,
             bad: 0,
             stay,
             config,
@@ -127,6 +130,7 @@ impl Session {
         self.out.names = Names::Utf7;
         self.notify = None;
         self.quota_warned = false;
+        self.quota_far = None;
         self.login_deadline = Instant::now() + self.config.login_timeout;
         self.stay.reach(meter::Stage::Secure);
         self.reader.set_phase(Phase::NotAuthenticated);

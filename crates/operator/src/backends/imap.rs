@@ -172,8 +172,8 @@ impl StoreAccount {
     /// A folder that holds messages, and what the session may do there.
     async fn folder(&self, name: &FolderName) -> Result<(store::Folder, Rights)> {
         let seen = self.guard.fresh().await?;
-        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
-        let (folder, rights) = seen.find(&folders, name)?;
+        let found = self.store.folder(self.mailbox, name).await.map_err(failure)?;
+        let (folder, rights) = seen.find(found.as_slice(), name)?;
         if folder.selectable {
             Ok((folder.clone(), rights))
         } else {
@@ -356,8 +356,8 @@ impl StoreFolder {
 
     /// Where messages are to go, and what the session may do there.
     async fn target(&self, seen: &guard::Seen, to: &FolderName) -> Result<(FolderId, Rights)> {
-        let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
-        let (folder, rights) = seen.find(&folders, to)?;
+        let found = self.store.folder(self.mailbox, to).await.map_err(failure)?;
+        let (folder, rights) = seen.find(found.as_slice(), to)?;
         allowed(rights, Rights::INSERT)?;
         if folder.selectable { Ok((folder.id, rights)) } else { Err(Failure::NonExistent) }
     }

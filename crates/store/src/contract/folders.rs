@@ -29,6 +29,22 @@ mod rules {
         assert_eq!(found.len(), 9);
     }
 
+    pub async fn a_folder_is_found_by_its_name(store: &Tested) {
+        let id = made(store, 1).await;
+        store.create_folder(id, &name("Projets/Été"), None).await.expect("created");
+        for folder in store.folders(id).await.expect("listed") {
+            assert_eq!(store.folder(id, &folder.name).await.expect("read"), Some(folder));
+        }
+        for none in ["Projets/", "projets", "Projets/Été/x"] {
+            if let Ok(none) = FolderName::new(none) {
+                assert_eq!(store.folder(id, &none).await.expect("read"), None);
+            }
+        }
+        store.delete_folder(id, &name("Projets/Été")).await.expect("deleted");
+        assert_eq!(store.folder(id, &name("Projets/Été")).await.expect("read"), None);
+        assert!(same(&store.folder(MailboxId(99), &name("INBOX")).await, &StoreError::NoSuchMailbox));
+    }
+
     pub async fn missing_folders_above_are_made(store: &Tested) {
         let id = made(store, 1).await;
         let made = create(store, id, "a/b/c").await;

@@ -35,7 +35,7 @@ macro_rules! contract {
                 unknown_mailboxes_are_told authentications_are_noted closing_ends_everything
             }
             folders {
-                folders_are_listed_by_name missing_folders_above_are_made a_name_is_taken_once one_folder_for_a_use
+                folders_are_listed_by_name a_folder_is_found_by_its_name missing_folders_above_are_made a_name_is_taken_once one_folder_for_a_use
                 a_deleted_folder_is_gone inbox_stays a_parent_stays_as_a_name a_folder_made_anew_has_another_epoch
                 renaming_moves_the_tree renaming_inbox_gives_its_messages refused_renamings subscriptions
                 only_so_many_folders

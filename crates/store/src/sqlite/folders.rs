@@ -3,12 +3,12 @@
 //! Invariants: the folder above every folder exists (perhaps as a `\NoSelect` name); a UIDVALIDITY is given once in the
 //! whole store; a folder made where one was has another id and another UIDVALIDITY.
 
-use mail::{Entry, FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
+use mail::{FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::register::{corrupt, must_exist};
 use super::writer::Tx;
-use super::{changing, messages, sharing};
+use super::{changing, load, messages, sharing};
 use crate::limits::MAX_FOLDERS;
 use crate::views::{Change, Key};
 use crate::{Folder, FolderId, MailboxId, Result, StoreError};
@@ -40,6 +40,15 @@ pub(super) fn list(conn: &Connection, mailbox: MailboxId) -> Result<Vec<Folder>>
         must_exist(conn, mailbox)?;
     }
     Ok(all)
+}
+
+/// The folder of a name; an unknown mailbox is told.
+pub(super) fn named(conn: &Connection, mailbox: MailboxId, name: &FolderName) -> Result<Option<Folder>> {
+    let found = find(conn, mailbox, name)?;
+    if found.is_none() {
+        must_exist(conn, mailbox)?;
+    }
+    Ok(found)
 }
 
 fn find(conn: &Connection, mailbox: MailboxId, name: &FolderName) -> Result<Option<Folder>> {
@@ -256,21 +265,7 @@ pub(super) fn load_view(conn: &Connection, key: Key) -> Result<Option<View>> {
     // Both statements must see one moment; inside the writer's transaction they do anyway.
     let own = if conn.is_autocommit() { Some(conn.unchecked_transaction()?) } else { None };
     let Some(mut view) = empty_view(conn, key)? else { return Ok(None) };
-    let mut select = conn.prepare_cached(
-        "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message WHERE mailbox = ?1 AND folder = ?2 ORDER BY uid",
-    )?;
-    let mut rows = select.query(params![key.0.0 as i64, key.1.0])?;
-    let mut entries: Vec<Entry> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let entry = messages::entry(row)?;
-        if entries.last().is_some_and(|last| last.uid >= entry.uid) {
-            return Err(corrupt("folder"));
-        }
-        entries.push(entry);
-    }
-    view.extend(entries);
-    drop(rows);
-    drop(select);
+    view.extend(load::rows(conn, key, 0, u32::MAX)?);
     if let Some(own) = own {
         own.commit()?;
     }

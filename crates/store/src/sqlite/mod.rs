@@ -24,6 +24,7 @@ mod fsck;
 pub mod fuzzing;
 mod hold;
 mod keyring;
+mod load;
 mod messages;
 mod queue;
 mod reads;

@@ -15,9 +15,10 @@ use crate::keys::Keys;
 use crate::{Body, MailboxId, QueueId, Result, StoreError};
 
 /// Reads at the same time: more would wait for the same cores and disk.
-const READERS: usize = 8;
+pub(super) const READERS: usize = 8;
 
 /// Read-only connections, opened as they are needed.
+#[derive(Clone)]
 pub(super) struct Readers {
     path: Arc<Path>,
     idle: Arc<Mutex<Vec<Connection>>>,

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::writer::{Kind, Message};
 use super::{
-    LOADS_BESIDE, Sqlite, changing, deliver, expunged, folders, hold, messages, queue, reads, register, sharing, upkeep,
+    LOADS_BESIDE, Sqlite, changing, deliver, expunged, folders, hold, load, messages, queue, reads, register, sharing,
+    upkeep,
 };
 use crate::limits::BULK;
 use crate::*;
@@ -73,6 +74,12 @@ impl Store for Sqlite {
     async fn folders(&self, mailbox: MailboxId) -> Result<Vec<Folder>> {
         self.served()?;
         self.readers.read(move |conn| folders::list(conn, mailbox)).await
+    }
+
+    async fn folder(&self, mailbox: MailboxId, name: &FolderName) -> Result<Option<Folder>> {
+        self.served()?;
+        let name = name.clone();
+        self.readers.look(move |conn| folders::named(conn, mailbox, &name)).await
     }
 
     async fn create_folder(
@@ -138,14 +145,11 @@ impl Store for Sqlite {
             if let Some(receiver) = self.views.subscribe(key) {
                 return Ok(receiver);
             }
-            let loaded = self.readers.read(move |conn| match folders::load_view(conn, key)? {
-                Some(view) => Ok(view),
-                None => {
-                    register::must_exist(conn, mailbox)?;
-                    Err(StoreError::NoSuchFolder)
-                }
-            });
-            if let Some(receiver) = self.open_view(key, Some(loaded.await?)).await? {
+            let Some(loaded) = load::load(&self.readers, key).await? else {
+                self.readers.read(move |conn| register::must_exist(conn, mailbox)).await?;
+                return Err(StoreError::NoSuchFolder);
+            };
+            if let Some(receiver) = self.open_view(key, Some(loaded)).await? {
                 return Ok(receiver);
             }
         }

@@ -1,15 +1,27 @@
 //! GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208): one root for the whole mailbox, changed by the operator only.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply};
 use super::super::session::Session;
 use super::existing;
+use crate::administration::QuotaStatus;
 use crate::backend::Account;
 use crate::command::Name;
 use crate::response;
 
 /// From how much of a limit on the client is warned, in percent.
 const NEARLY: u64 = 90;
+/// So much more than there is does not come within [`FAR_FOR`]: a mailbox that would not be nearly full then needs no look at each
+/// message.
+const FAR_OCTETS: u64 = 256 * 1024 * 1024;
+/// The same in messages.
+const FAR_MESSAGES: u64 = 20_000;
+/// How long that is taken to be so.
+const FAR_FOR: Duration = Duration::from_secs(1);
 
 pub(in super::super) async fn get(out: &mut Output, account: &dyn Account, root: &[u8]) -> Outcome {
     if root != response::QUOTA_ROOT.as_bytes() {
@@ -40,12 +52,14 @@ pub(in super::super) fn set() -> Reply {
 
 /// After something was put into the mailbox: says once in a session that it is nearly full (RFC 9208 §4.3.1).
 pub(in super::super) async fn warn(session: &mut Session, account: &dyn Account) {
-    if session.quota_warned {
+    if session.quota_warned || session.quota_far.is_some_and(|at| at.elapsed() < FAR_FOR) {
         return;
     }
-    if let Ok(quota) = account.quota().await
-        && quota.is_used(NEARLY)
-    {
+    let Ok(quota) = account.quota().await else { return };
+    let (octets, messages) = (quota.octets.saturating_add(FAR_OCTETS), quota.messages.saturating_add(FAR_MESSAGES));
+    let later = QuotaStatus { octets, messages, ..quota };
+    session.quota_far = (!later.is_used(NEARLY)).then(Instant::now);
+    if quota.is_used(NEARLY) {
         session.quota_warned = true;
         session.out.line(format_args!("* NO [OVERQUOTA] The mailbox is more than {NEARLY} % full"));
     }

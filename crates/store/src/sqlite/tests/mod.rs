@@ -5,7 +5,7 @@ mod crash;
 mod durable;
 mod full;
 mod many;
-mod model;
+pub(super) mod model;
 mod operations;
 mod power;
 mod restart;

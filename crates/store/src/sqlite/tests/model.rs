@@ -213,7 +213,7 @@ pub(super) async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
     all
 }
 
-pub(super) fn runtime() -> tokio::runtime::Runtime {
+pub(in crate::sqlite) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
