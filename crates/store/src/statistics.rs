@@ -21,6 +21,8 @@ pub struct Statistics {
     pub committed: Counter,
     /// Batches that did not get there.
     pub failed: Counter,
+    /// Slices of upkeep (garbage, compaction) done although somebody waited.
+    pub upkeep_between: Counter,
     failing: AtomicBool,
 }
 
@@ -31,6 +33,7 @@ impl Default for Statistics {
             batch_requests: Histogram::new(BATCH_REQUESTS),
             committed: Counter::default(),
             failed: Counter::default(),
+            upkeep_between: Counter::default(),
             failing: AtomicBool::new(false),
         }
     }

@@ -25,6 +25,7 @@ mod resync_model;
 mod rev2;
 mod search;
 mod searching;
+mod sort_model;
 mod sorting;
 mod starttls;
 mod uidonly;

@@ -222,6 +222,9 @@ impl Writer {
                         break;
                     }
                     if due.upkeep_at.elapsed() >= BUSY_UPKEEP {
+                        if due.garbage || due.compact {
+                            self.statistics.upkeep_between.one();
+                        }
                         self.upkeep(&mut due, compact::SMALL_SLICE);
                     }
                 }

@@ -288,15 +288,16 @@ impl Check<'_> {
         Ok(select.exists((segment, place as i64))?)
     }
 
-    /// A record of a message the database has: whether it is where the database says, or where else it is.
+    /// A record of a message the database has: whether it is where the database says, or where else it is. A copy has the structure
+    /// sealed under the same random octets; another record with that number is of another message (a folder put back in parts, by hand).
     fn place(&mut self, owner: (i64, i64), whole: &Whole, spot: Spot) -> Result<()> {
-        let row: Option<(Option<u32>, Option<i64>)> = self
+        let row: Option<(Option<u32>, Option<i64>, Vec<u8>)> = self
             .conn
-            .prepare_cached("SELECT segment, place FROM body WHERE mailbox = ?1 AND id = ?2")?
-            .query_row([owner.0, owner.1], |row| Ok((row.get(0)?, row.get(1)?)))
+            .prepare_cached("SELECT segment, place, structure FROM body WHERE mailbox = ?1 AND id = ?2")?
+            .query_row([owner.0, owner.1], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((Some(segment), Some(place))) = row else { return Ok(()) };
-        if (segment, place as u64) == (spot.segment, spot.offset) {
+        let Some((Some(segment), Some(place), structure)) = row else { return Ok(()) };
+        if (segment, place as u64) == (spot.segment, spot.offset) || structure != whole.structure() {
             return Ok(());
         }
         let there = match Walk::start(&self.segments, segment, place as u64)? {
@@ -311,17 +312,8 @@ impl Check<'_> {
         self.report.moved += 1;
         if self.repair {
             self.conn
-                .prepare_cached(
-                    "UPDATE body SET segment = ?3, place = ?4, stored = ?5, structure = ?6 WHERE mailbox = ?1 AND id = ?2",
-                )?
-                .execute(params![
-                    owner.0,
-                    owner.1,
-                    spot.segment,
-                    spot.offset as i64,
-                    spot.stored as i64,
-                    whole.structure()
-                ])?;
+                .prepare_cached("UPDATE body SET segment = ?3, place = ?4, stored = ?5 WHERE mailbox = ?1 AND id = ?2")?
+                .execute(params![owner.0, owner.1, spot.segment, spot.offset as i64, spot.stored as i64])?;
         }
         Ok(())
     }
