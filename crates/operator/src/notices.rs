@@ -105,7 +105,8 @@ impl Notices<'_> {
         self.commit(subject, recipients, to, spool, now).await
     }
 
-    /// A notice that recipients of ours have their mail.
+    /// A notice that recipients of ours have their mail. `message`: what recognises the mail if it comes again: a mailbox here that was
+    /// told the same of it is not told twice.
     ///
     /// # Errors
     /// The store's.
@@ -113,6 +114,7 @@ impl Notices<'_> {
         &self,
         subject: &Subject<'_>,
         told: &[NewQueueRecipient],
+        message: Option<[u8; 16]>,
         to: Destination<'_>,
         spool: Spool,
         now: i64,
@@ -127,7 +129,8 @@ impl Notices<'_> {
             last_attempt: Some(Moment::utc(now)),
             will_retry_until: None,
         });
-        self.commit(subject, delivered.collect(), to, spool, now).await
+        let commit = self.commit(subject, delivered.collect(), to, spool, now).await?;
+        Ok(Commit { duplicate_key: message.map(|message| notice_key(message, told)), ..commit })
     }
 
     async fn commit(
@@ -193,6 +196,20 @@ impl Notices<'_> {
             }
         })
     }
+}
+
+/// What recognises a notice that these recipients have this message.
+fn notice_key(message: [u8; 16], told: &[NewQueueRecipient]) -> [u8; 16] {
+    let mut digest = openssl::sha::Sha256::new();
+    digest.update(b"delivered");
+    digest.update(&message);
+    for recipient in told {
+        digest.update(recipient.address.lookup_key().as_bytes());
+        digest.update(b"\0");
+    }
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest.finish()[..16]);
+    key
 }
 
 fn of_told(told: &Told, now: i64) -> Recipient {

@@ -15,6 +15,8 @@ use crate::backends::links::Header;
 
 /// The longest header block taken: mail in use has a few KiB; the structure scanner keeps no more of it either.
 pub const MAX_HEADER: usize = 64 * 1024;
+/// The field that tells whom to answer when delivery fails, written first of all by the server that delivers (RFC 5321 §4.4).
+pub const RETURN_PATH: &str = "Return-Path: ";
 /// RFC 5321 §6.3 wants a large number, at least 100 Received fields, before calling it a loop.
 pub const MAX_HOPS: usize = 100;
 

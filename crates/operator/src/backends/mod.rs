@@ -18,7 +18,7 @@ pub mod submission;
 
 use std::sync::Arc;
 
-use mssante::Domain;
+use mssante::{Address, Domain};
 use store::Store;
 use tokio_util::sync::DropGuard;
 use trust::clock::Clock;
@@ -35,6 +35,8 @@ pub struct Site {
     pub white_list: Arc<Keeper>,
     /// The domains that are ours; at least one.
     pub domains: Vec<Domain>,
+    /// Who gets what is for the postmaster of a domain where that address has no mailbox.
+    pub postmaster: Option<Address>,
     /// The name in Received.
     pub hostname: String,
     /// The largest message, in octets.
@@ -49,4 +51,19 @@ pub struct Site {
     pub tracer: Tracer,
     /// Ends the refreshing of the list when nobody goes by it any more.
     pub trusted: Arc<DropGuard>,
+}
+
+/// The local part every domain that receives mail must take (RFC 5321 §4.5.1).
+const POSTMASTER: &str = "postmaster";
+
+impl Site {
+    /// `<postmaster>` without domain, as an address.
+    fn postmaster(&self) -> Option<Address> {
+        format!("{POSTMASTER}@{}", self.domains[0]).parse().ok()
+    }
+
+    /// Whose mailbox an address stands for that has none of its own.
+    fn in_place_of(&self, address: &Address) -> Option<&Address> {
+        self.postmaster.as_ref().filter(|_| address.local().eq_ignore_ascii_case(POSTMASTER))
+    }
 }

@@ -21,7 +21,7 @@ use trust::tls::CertificateFault;
 use trust::white_list::WhiteList;
 
 use super::Site;
-use super::incoming::{Gate, Incoming, NO_FIELD, NO_LIST, message_number, received_field, reply};
+use super::incoming::{Gate, Incoming, NO_FIELD, NO_LIST, RETURN_PATH, message_number, received_field, reply};
 use super::recipients::Recipients;
 use super::submission::notify;
 use crate::access::seconds;
@@ -218,16 +218,19 @@ impl Delivery {
         let service = &self.service;
         let address = match &to.path {
             smtp::ForwardPath::Address(address) => address.clone(),
-            smtp::ForwardPath::Postmaster => {
-                format!("postmaster@{}", service.site.domains[0]).parse().map_err(|_| Reply::NO_SUCH_MAILBOX)?
-            }
+            smtp::ForwardPath::Postmaster => service.site.postmaster().ok_or(Reply::NO_SUCH_MAILBOX)?,
             smtp::ForwardPath::Other(_) => return Err(NO_RELAY),
         };
         if !service.site.domains.contains(address.domain()) {
             return Err(NO_RELAY);
         }
-        let found = service.recipients.find(service.site.store.as_ref(), &address).await.map_err(|e| reply(&e))?;
-        let mailbox = found.ok_or(Reply::NO_SUCH_MAILBOX)?;
+        let find =
+            async |address| service.recipients.find(service.site.store.as_ref(), address).await.map_err(|e| reply(&e));
+        let mailbox = match (find(&address).await?, service.site.in_place_of(&address)) {
+            (None, Some(postmaster)) => find(postmaster).await?,
+            (found, _) => found,
+        };
+        let mailbox = mailbox.ok_or(Reply::NO_SUCH_MAILBOX)?;
         let (quota, usage) = (mailbox.quota, mailbox.usage);
         let coming = self.from.size.unwrap_or(0);
         let full = quota.octets.is_some_and(|most| usage.octets + coming > most)
@@ -273,7 +276,7 @@ impl Transaction for Delivery {
         let gate = TraceGate {
             service: service.clone(),
             subject: self.subject.clone(),
-            front: format!("Return-Path: <{}>\r\n{trace}", self.from.path),
+            front: format!("{RETURN_PATH}<{}>\r\n{trace}", self.from.path),
             message_id: None,
             relayed: false,
         };
@@ -374,7 +377,7 @@ impl Delivery {
             original: None,
         };
         let to = Destination::Away { domain: &service.site.domains[0], expires_at: now + service.site.expire };
-        let commit = match notices.delivered(&subject, &told, to, service.site.store.spool(), now).await {
+        let commit = match notices.delivered(&subject, &told, None, to, service.site.store.spool(), now).await {
             Ok(commit) => commit,
             Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
         };

@@ -14,11 +14,11 @@ use mssante::Address;
 use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
-use smtp::{BodyType, Enhanced, MailFrom, Notify, Rcpt, Reply, Ret, ReversePath};
+use smtp::{BodyType, Enhanced, ForwardPath, MailFrom, Notify, Rcpt, Reply, Ret, ReversePath};
 use store::{Commit, Delivered, MailParameters, MailboxId, NewQueueEntry, NewQueueRecipient, Target};
 
 use super::Site;
-use super::incoming::{Arrived, Gate, Incoming, NO_FIELD, NO_LIST, message_number, received_field, reply};
+use super::incoming::{Arrived, Gate, Incoming, NO_FIELD, NO_LIST, RETURN_PATH, message_number, received_field, reply};
 use crate::access::{Access, Denied, From, Opened, seconds};
 use crate::notices::{Destination, Notices, Subject};
 use crate::traces::{Action, Trace};
@@ -113,8 +113,12 @@ impl Submission {
     /// Where a recipient is, or why it cannot be written to.
     async fn route(&self, address: &Address, announced: Option<u64>) -> Result<Route, Reply> {
         if self.site.domains.contains(address.domain()) {
-            let found = self.site.store.mailbox(address).await.map_err(|e| reply(&e))?;
-            return found.map(|m| Route::Local(m.id)).ok_or(Reply::NO_SUCH_MAILBOX);
+            let find = async |address| self.site.store.mailbox(address).await.map_err(|e| reply(&e));
+            let mailbox = match (find(address).await?, self.site.in_place_of(address)) {
+                (None, Some(postmaster)) => find(postmaster).await?,
+                (found, _) => found,
+            };
+            return mailbox.map(|m| Route::Local(m.id)).ok_or(Reply::NO_SUCH_MAILBOX);
         }
         let Some(list) = self.site.white_list.current() else { return Err(NO_LIST) };
         if !list.is_listed(address.domain().as_str()) && !faults::is_on(faults::Fault::Outside) {
@@ -171,7 +175,11 @@ struct Draft {
 #[async_trait]
 impl Transaction for Draft {
     async fn rcpt(&mut self, to: &Rcpt) -> Result<(), Reply> {
-        let Some(address) = to.path.address() else {
+        let postmaster = match to.path {
+            ForwardPath::Postmaster => self.service.site.postmaster(),
+            _ => None,
+        };
+        let Some(address) = to.path.address().or(postmaster.as_ref()) else {
             self.service.refused(&self.opened, &self.peer, &OUTSIDE, Some(&to.path.to_string()));
             return Err(OUTSIDE);
         };
@@ -185,6 +193,8 @@ impl Transaction for Draft {
             original: to.orcpt.as_ref().map(ToString::to_string),
         };
         match self.service.route(address, self.from.size).await {
+            // Two addresses may lead to one mailbox (the postmaster's): it gets one.
+            Ok(Route::Local(mailbox)) if self.local.iter().any(|l| l.mailbox == mailbox) => {}
             Ok(Route::Local(mailbox)) => self.local.push(Local { mailbox, rcpt }),
             Ok(Route::Remote) => self.remote.push(rcpt),
             Err(answer) => {
@@ -218,9 +228,12 @@ impl Transaction for Draft {
             only_for.as_deref(),
             now,
         );
+        // RFC 5321 §4.4: who delivers writes it first. The relay leaves it out ([`BodyReader`](crate::queue)).
+        let return_path =
+            if self.local.is_empty() { String::new() } else { format!("{RETURN_PATH}<{}>\r\n", self.from.path) };
         let gate = AuthorGate {
             own: self.opened.mailbox.address.clone(),
-            trace_field,
+            trace_field: return_path + &trace_field,
             number: number.clone(),
             hostname: service.site.hostname.clone(),
             now,
@@ -363,12 +376,13 @@ impl Draft {
             accepted_at: now,
             expires_at: now + service.site.expire,
         });
+        let duplicate_key = arrived.gate.identified.then_some(arrived.digest);
         let commit = Commit {
             content: Some(arrived.content),
             deliver: self.local.iter().map(target).collect(),
             enqueue,
             // A client that lost our 250 may send again what it sent: the same people do not get it twice (ADR 3).
-            duplicate_key: arrived.gate.identified.then_some(arrived.digest),
+            duplicate_key,
             saved_at: now,
             ..Commit::default()
         };
@@ -388,16 +402,27 @@ impl Draft {
                 .mailbox(&self.opened.mailbox.address)
                 .answer(number)
         });
-        let new = |(local, delivered): (&Local, &Delivered)| {
-            (*delivered != Delivered::Duplicate && local.rcpt.notify.success).then(|| local.rcpt.clone())
-        };
-        let told: Vec<NewQueueRecipient> = self.local.iter().zip(&done.delivered).filter_map(new).collect();
-        self.tell_of_success(&told, arrived.gate.message_id.as_deref(), now).await;
+        // Those who had it already are told of apart: the notice of then may be what was lost. If it was not, the same about the same
+        // recipients is recognised; for others of a message sent again it may be told twice, which costs less than never.
+        for again in [false, true] {
+            let wanted = |(local, delivered): (&Local, &Delivered)| {
+                let had = *delivered == Delivered::Duplicate;
+                (had == again && local.rcpt.notify.success).then(|| local.rcpt.clone())
+            };
+            let told: Vec<NewQueueRecipient> = self.local.iter().zip(&done.delivered).filter_map(wanted).collect();
+            self.tell_of_success(&told, duplicate_key, arrived.gate.message_id.as_deref(), now).await;
+        }
         Ok(Accepted { id: number.to_owned() })
     }
 
     /// DSN for our own recipients whose delivery was to be told (RFC 3461). The mail is delivered: trouble here is only logged.
-    async fn tell_of_success(&self, told: &[NewQueueRecipient], message_id: Option<&str>, now: i64) {
+    async fn tell_of_success(
+        &self,
+        told: &[NewQueueRecipient],
+        message: Option<[u8; 16]>,
+        message_id: Option<&str>,
+        now: i64,
+    ) {
         let Some(return_path) = self.from.path.address().filter(|_| !told.is_empty()) else { return };
         let notices = Notices { hostname: &self.service.site.hostname, tracer: &self.service.site.tracer };
         let subject = Subject {
@@ -408,7 +433,7 @@ impl Draft {
             original: None,
         };
         let to = Destination::Mailbox(self.opened.mailbox.id);
-        let commit = match notices.delivered(&subject, told, to, self.service.site.store.spool(), now).await {
+        let commit = match notices.delivered(&subject, told, message, to, self.service.site.store.spool(), now).await {
             Ok(commit) => commit,
             Err(error) => return tracing::warn!("a delivery notice could not be made: {error}"),
         };

@@ -89,6 +89,15 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
     if config.domains().is_empty() {
         c.say(&config.operator.domains, "no domain", "list at least one mail domain of the operator");
     }
+    if let Some(postmaster) = &config.operator.postmaster
+        && !config.domains().contains(postmaster.get_ref().domain())
+    {
+        c.say(
+            postmaster,
+            "not an address of this operator",
+            "give the address of a mailbox in one of the domains above",
+        );
+    }
     let chain = c.pem_certificates(&config.tls.certificate);
     let key = c.secret_file(&config.tls.key).and_then(|pem| match PKey::private_key_from_pem(&pem) {
         Ok(key) => Some(key),

@@ -11,7 +11,7 @@ mod problem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use mssante::Domain;
+use mssante::{Address, Domain};
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
@@ -119,6 +119,9 @@ pub struct Identity {
     pub hostname: Spanned<Domain>,
     /// Folder for the store, the queue, the traces and the last good white list.
     pub data: PathBuf,
+    /// The mailbox here that gets what is written to `<postmaster>`, or to `postmaster@` one of the domains where that has no mailbox of
+    /// its own (RFC 5321 §4.5.1).
+    pub postmaster: Option<Spanned<Address>>,
 }
 
 /// `[tls]`.

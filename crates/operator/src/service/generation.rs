@@ -111,6 +111,7 @@ impl Generation {
             store: running.store.clone(),
             white_list: white_list.clone(),
             domains: config.domains().to_vec(),
+            postmaster: config.operator.postmaster.as_ref().map(|address| address.get_ref().clone()),
             hostname: config.hostname().to_owned(),
             limit: *config.limits.message_octets.get_ref(),
             expire: seconds_of_hours(*relay.expire_hours.get_ref()),

@@ -17,6 +17,7 @@ const APPLIED: &[&str] = &[
     "operator.name",
     "operator.domains",
     "operator.hostname",
+    "operator.postmaster",
     "tls",
     "trust",
     "white_list",

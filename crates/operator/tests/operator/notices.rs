@@ -225,3 +225,38 @@ async fn a_sender_without_room_does_not_hold_the_queue_up() {
     .await;
     alpha.stop().await;
 }
+
+/// A notice of success is there, and once for the same recipients, however often its message comes: also when only the notice was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn success_is_told_once() {
+    let space = Space::new().await;
+    let alpha = space.operator("alpha").await;
+    let labo = Labo::open(&space, &alpha, "alpha").await;
+    let (one, two) =
+        (Labo::named(&space, &alpha, "alpha", "un").await, Labo::named(&space, &alpha, "alpha", "deux").await);
+    let success = Notify::When { success: true, failure: false, delay: false };
+    let letter = |to: &[&str]| Letter::new(&labo, "told", to).notify(success);
+    let (first, second) = (one.address.to_string(), two.address.to_string());
+    let told = async |count| {
+        let mut told = Vec::new();
+        for notice in labo.notices(&alpha, count).await {
+            told.push(notice.recipients.iter().map(|r| r.address.clone()).collect::<Vec<_>>());
+        }
+        told
+    };
+    for _ in 0..2 {
+        labo.send(&space, &alpha, &letter(&[&first])).await;
+        assert_eq!(told(1).await, [[first.clone()]]);
+    }
+    labo.send(&space, &alpha, &letter(&[&first, &second])).await;
+    assert_eq!(told(2).await, [[first.clone()], [second.clone()]]);
+    assert_eq!((one.messages(&alpha).await.len(), two.messages(&alpha).await.len()), (1, 1));
+    // The mail was delivered and the server killed before the notice: to the store that is as if none had been asked for.
+    labo.send(&space, &alpha, &Letter::new(&labo, "lost", &[&first])).await;
+    assert_eq!(told(2).await.len(), 2);
+    for _ in 0..2 {
+        labo.send(&space, &alpha, &Letter::new(&labo, "lost", &[&first]).notify(success)).await;
+        assert_eq!(told(3).await[2], [first.clone()]);
+    }
+    alpha.stop().await;
+}
