@@ -300,24 +300,8 @@ async fn fsck_takes_no_other_message_that_has_the_number() {
     }
     let segment = |folder: &Path, n: u32| folder.join(format!("segments/{n:08}.seg"));
     std::fs::copy(segment(&second, 1), segment(&first, 2)).expect("copied");
-    let texts = async || {
-        let store: Tested = open(&first);
-        let mut texts = Vec::new();
-        for entry in entries(&store, one, "INBOX").await {
-            let body = match store.body(one, entry.body).await {
-                Ok(body) => body.expect("there").read_all().await.map(|octets| octets.to_vec()),
-                Err(error) => Err(error),
-            };
-            texts.push(body.ok().map(|octets| String::from_utf8(octets).expect("text")));
-        }
-        store.close().await;
-        texts
-    };
-    // A start would not know which of the two to go on from.
-    assert!(matches!(Sqlite::open(&first), Err(StoreError::Unusable(_))));
     let report = fsck(&first, true);
     assert_eq!((report.moved, report.unnamed, report.damaged.len()), (0, 0, 0), "{report:?}");
-    let _ = texts;
     // Both records of the first folder rot: of the first message there is a copy, of the second another message.
     let mut octets = std::fs::read(segment(&first, 1)).expect("read");
     for at in (100..octets.len()).step_by(60) {
@@ -356,7 +340,8 @@ async fn a_missing_key_keeps_back_nothing_else() {
     put(&store, MailboxId(1), "INBOX", "since then").await;
     assert!(store.commit(delivery("x", vec![to(MailboxId(2), "INBOX")])).await.is_err(), "no key, no new mail");
     let kept = entries(&store, MailboxId(2), "INBOX").await;
-    assert!(octets(&store, MailboxId(2), &kept[0]).await.contains("Subject: message 13"));
+    let text = octets(&store, MailboxId(2), &kept[0]).await;
+    assert!(String::from_utf8_lossy(&text).contains("Subject: message 13"));
     store.maintain(NOW).await.expect("maintained");
     assert_eq!((of(CLEAR, 2), of(UNSEALED, 2)), (texts, bodies));
     store.close().await;
