@@ -139,7 +139,7 @@ fn sync_parent(path: &Path) -> Result<()> {
 }
 
 /// Octets of a slot: less than a sector, so that it is written whole or not at all.
-const SLOT: usize = 256;
+pub(crate) const SLOT: usize = 256;
 /// Before the wrapped key: state, its length, the slot's number.
 const SLOT_HEAD: usize = 16;
 const KEY: [u8; 4] = *b"VKY1";
