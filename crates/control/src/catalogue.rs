@@ -105,7 +105,9 @@ impl Catalogue {
     #[must_use]
     pub fn sha256() -> String {
         let mut all = openssl::sha::Sha256::new();
-        for part in [CASES, ADVICE, crate::forge::VARIANTS, crate::cases::CERTIFICATES, crate::cases::SMTP_VARIANTS, crate::cases::HEADERS, crate::stand::white_list::DATA] {
+        let of_clients = [crate::client::data::CASES, crate::client::data::SCENARIOS];
+        let of_operators = [CASES, ADVICE, crate::forge::VARIANTS, crate::cases::CERTIFICATES, crate::cases::SMTP_VARIANTS, crate::cases::HEADERS, crate::stand::white_list::DATA];
+        for part in of_operators.into_iter().chain(of_clients) {
             all.update(part.as_bytes());
         }
         all.finish().iter().map(|octet| format!("{octet:02x}")).collect()
@@ -123,7 +125,21 @@ impl Catalogue {
 pub fn advice(id: &str) -> Option<&'static Advice> {
     static EMBEDDED: OnceLock<BTreeMap<String, Advice>> = OnceLock::new();
     // Tested, as the catalogue.
-    EMBEDDED.get_or_init(|| serde_json::from_str(ADVICE).expect("the advice is tested")).get(id)
+    let of_operators = EMBEDDED.get_or_init(|| serde_json::from_str(ADVICE).expect("the advice is tested")).get(id);
+    of_operators.or_else(|| crate::client::ClientCatalogue::embedded().case(id).map(|case| &case.advice))
+}
+
+/// What each group is about, mail software's included.
+#[must_use]
+pub fn groups() -> Vec<(&'static str, &'static str)> {
+    let of_operators = Catalogue::embedded().groups.iter().map(|(name, about)| (name.as_str(), about.as_str()));
+    of_operators.chain([("CLI", crate::client::ClientCatalogue::embedded().group.as_str())]).collect()
+}
+
+/// Every case: operators', then mail software's.
+pub fn all_cases() -> impl Iterator<Item = &'static Case> {
+    let of_clients = crate::client::ClientCatalogue::embedded().cases.iter().map(|case| &case.case);
+    Catalogue::embedded().cases.iter().chain(of_clients)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 
 pub mod cases;
 pub mod catalogue;
+pub mod client;
 pub mod context;
 pub mod engine;
 pub mod forge;

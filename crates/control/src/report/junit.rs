@@ -2,7 +2,7 @@
 //! failure; what is minor or information passes, with its words.
 
 use super::escaped;
-use crate::catalogue::Catalogue;
+use crate::catalogue::groups;
 use crate::engine::{Campaign, CaseResult};
 use crate::verdict::{Severity, Verdict};
 
@@ -18,7 +18,7 @@ pub fn junit(campaign: &Campaign) -> String {
         all.len(),
         seconds(&all)
     );
-    for (group, about) in &Catalogue::embedded().groups {
+    for (group, about) in groups() {
         let cases: Vec<&CaseResult> =
             all.iter().copied().filter(|case| case.id.starts_with(&format!("{group}-"))).collect();
         if cases.is_empty() {
