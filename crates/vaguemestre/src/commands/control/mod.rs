@@ -1,6 +1,7 @@
 //! `vaguemestre control …`: one file per subcommand.
 
 mod catalogue;
+mod client;
 mod reports;
 mod run;
 mod serve;
@@ -19,6 +20,8 @@ pub struct Args {
 enum Command {
     /// Runs a campaign: one file defines everything.
     Run(run::Args),
+    /// Controls mail software with a scripted operator; or only plays it, for somebody to try.
+    Client(client::Args),
     /// Lists the cases of the catalogue.
     List(catalogue::ListArgs),
     /// Explains a case: what is done, what is expected, why, what to do.
@@ -39,6 +42,7 @@ enum Command {
 pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Run(args) => run::run(args),
+        Command::Client(args) => client::command(args),
         Command::List(args) => catalogue::list(args),
         Command::Explain(args) => catalogue::explain(args),
         Command::Report(args) => reports::report(args),

@@ -1,6 +1,7 @@
 //! `vaguemestre control run`: a campaign from a file, with progress on standard error and an exit code by verdict.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use control::context::Context;
 use control::engine::{self, Asked, Depth, Progress};
@@ -62,6 +63,9 @@ fn plan(code: &str) -> Result<Plan, String> {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<(), Failure> {
+    if control::client::is_client(&args.job) {
+        return super::client::run(&args.job, &args.only, &args.forms);
+    }
     let mut job = Job::load(&args.job)?;
     job.plan = args.plan.unwrap_or(job.plan);
     let context = Context::new(job)?;
@@ -89,23 +93,41 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let campaign = runtime::block_on(async {
         let stop = asked.stop.clone();
         tokio::spawn(interrupted(stop));
-        let done = std::sync::atomic::AtomicUsize::new(0);
-        let planned = std::sync::atomic::AtomicUsize::new(0);
-        let told = |progress: Progress<'_>| match progress {
-            Progress::Planned(count) => planned.store(count, std::sync::atomic::Ordering::Relaxed),
+        let teller = Teller::default();
+        let told = |progress: Progress<'_>| teller.tell(progress);
+        Ok::<_, Failure>(engine::run(&context, asked, &told).await)
+    })?;
+    finish(&campaign, &args.forms)
+}
+
+/// Tells how a campaign goes on, on standard error.
+#[derive(Debug, Default)]
+pub(super) struct Teller {
+    done: AtomicUsize,
+    planned: AtomicUsize,
+}
+
+impl Teller {
+    /// Tells.
+    pub(super) fn tell(&self, progress: Progress<'_>) {
+        match progress {
+            Progress::Planned(count) => self.planned.store(count, Ordering::Relaxed),
             Progress::Begun(_) => {}
             Progress::Waiting { case, what } => eprintln!("        {} attend : {what}", case.id),
             Progress::Done { result: case, .. } => {
-                let at = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                let of = planned.load(std::sync::atomic::Ordering::Relaxed);
+                let at = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+                let of = self.planned.load(Ordering::Relaxed);
                 let reason = case.verdict.reason().map(|reason| format!(" : {reason}")).unwrap_or_default();
                 eprintln!("{at:>3}/{of} {} {} — {}{reason}", case.id, case.titre, case.verdict.label());
             }
-        };
-        Ok::<_, Failure>(engine::run(&context, asked, &told).await)
-    })?;
-    args.forms.write(&campaign)?;
-    if args.forms.is_empty() {
+        }
+    }
+}
+
+/// The report, the verdict in a line, the exit code.
+pub(super) fn finish(campaign: &engine::Campaign, forms: &Forms) -> Result<(), Failure> {
+    forms.write(campaign)?;
+    if forms.is_empty() {
         for case in campaign.cas.iter().filter(|case| case.verdict != Verdict::Conforme) {
             for variant in case.variantes.iter().filter(|variant| variant.verdict != Verdict::Conforme) {
                 let by = variant.protocole.map(|protocol| format!(" ({})", protocol.label())).unwrap_or_default();
@@ -126,7 +148,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// Ends the campaign at the first Ctrl-C: its report is written, and `--resume` goes on from it.
-async fn interrupted(stop: CancellationToken) {
+pub(super) async fn interrupted(stop: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
         stop.cancel();
     }
