@@ -1,4 +1,5 @@
-//! Health documents for people: CDA R2 shown as HTML, as text and as PDF/A. ECO.2.1.5, ECO-DOC; `client.md` §2.4.
+//! Health documents for people: CDA R2 shown as HTML, as text and as PDF/A. ECO.2.1.5, ECO-DOC; `client.md` §2.4. And [`sheet`]: what a
+//! program has to say, on the same paper.
 //!
 //! A level 1 document wraps a file: its PDF comes out octet for octet. A level 3 document has a narrative in each section: the
 //! header's facts and the narrative are shown, never the coded entries, which the narrative must already tell (CDA R2 §4.3.5).
@@ -20,6 +21,7 @@ mod model;
 mod pdf;
 mod picture;
 mod read;
+pub mod sheet;
 mod text;
 
 pub use error::RenderError;

@@ -37,7 +37,35 @@ fn copies(folder: &Path) -> Vec<PathBuf> {
         std::fs::write(&path, render::pdf(&bytes).expect("drawn")).expect("written");
         path
     };
-    documents.into_iter().map(write).collect()
+    let mut copies: Vec<PathBuf> = documents.into_iter().map(write).collect();
+    let path = folder.join("sheet.pdf");
+    std::fs::write(&path, sheet().pdf().expect("drawn")).expect("written");
+    copies.push(path);
+    copies
+}
+
+/// What a program has to say: several pages of it.
+fn sheet() -> render::sheet::Sheet {
+    use render::sheet::{Piece, Sheet};
+    let row = |at: usize| vec![format!("TLS-{at:02}"), "conforme ✓ ≥ 2048".to_owned(), "Observé\nsur deux lignes".to_owned()];
+    Sheet {
+        title: "Rapport de contrôle".to_owned(),
+        subject: "Opérateur d'essai".to_owned(),
+        foot: "Établi par un programme".to_owned(),
+        author: "Vaguemestre".to_owned(),
+        date: None,
+        pieces: vec![
+            Piece::Strong("Non conforme (majeure)".to_owned()),
+            Piece::Heading(1, "Périmètre".to_owned()),
+            Piece::Facts(vec![("Plan".to_owned(), "api-lps".to_owned()), ("Cibles".to_owned(), "une\ndeux".to_owned())]),
+            Piece::Paragraph("Des mots.".to_owned()),
+            Piece::Table {
+                caption: "Variantes".to_owned(),
+                head: vec!["Cas".to_owned(), "Verdict".to_owned(), "Observé".to_owned()],
+                rows: (0..120).map(row).collect(),
+            },
+        ],
+    }
 }
 
 #[test]
@@ -52,6 +80,13 @@ fn others_read_the_copies() {
             assert_eq!(about[2..5], ["yes", "yes", "yes"], "{font}");
         }
     }
+    let file = folder.path().join("sheet.pdf");
+    let text = run("pdftotext", &["-layout", file.to_str().expect("UTF-8"), "-"]);
+    for expected in ["Rapport de contrôle", "Non conforme (majeure)", "api-lps", "TLS-119", "sur deux lignes", "Opérateur d'essai", "Page 2 /"] {
+        assert!(text.contains(expected), "{expected} not in:\n{text}");
+    }
+    // The head of the table stands on each page.
+    assert!(text.matches("Verdict").count() >= 3, "{text}");
     let file = folder.path().join("consultation.pdf");
     let text = run("pdftotext", &["-layout", file.to_str().expect("UTF-8"), "-"]);
     // ECO.2.1.5: title, type, date, author, organisation, and the narrative.

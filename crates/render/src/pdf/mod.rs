@@ -7,6 +7,7 @@
 mod faces;
 mod line;
 mod paper;
+pub(crate) mod sheet;
 mod table;
 mod write;
 
@@ -39,15 +40,8 @@ pub(crate) fn document(header: &CdaHeader, body: &Body) -> Result<Vec<u8>, Rende
         layout.section(section)?;
     }
     layout.notes()?;
-    if layout.missing > 0 {
-        let sentence =
-            "Certains caractères n'ont pas de forme dans cette copie (\u{FFFD}) : voir le document d'origine.";
-        let style = Style { italic: true, ..Style::default() };
-        layout.paper.space(TEXT);
-        let lines = layout.setter(INNER_WIDTH, NOTE).lines(&[Inline::Text(sentence.to_owned(), style)]);
-        layout.paper.flow(lines, SIDE, Ink::Grey)?;
-    }
-    write::file(header, &body.pictures, layout.paper)
+    layout.confess()?;
+    write::file(&write::About::of(header), &body.pictures, layout.paper)
 }
 
 struct Layout<'a> {
@@ -57,6 +51,19 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
+    /// Says that letters are missing, when some are.
+    fn confess(&mut self) -> Result<(), RenderError> {
+        if self.missing == 0 {
+            return Ok(());
+        }
+        let sentence =
+            "Certains caractères n'ont pas de forme dans cette copie (\u{FFFD}) : voir le document d'origine.";
+        let style = Style { italic: true, ..Style::default() };
+        self.paper.space(TEXT);
+        let lines = self.setter(INNER_WIDTH, NOTE).lines(&[Inline::Text(sentence.to_owned(), style)]);
+        self.paper.flow(lines, SIDE, Ink::Grey)
+    }
+
     fn setter(&mut self, width: f32, size: f32) -> Setter<'_> {
         Setter { width, height: INNER_HEIGHT / 2.0, size, pictures: &self.body.pictures, missing: &mut self.missing }
     }

@@ -29,8 +29,37 @@ use crate::read::clean;
 /// Size of heads and feet of pages.
 const SMALL: f32 = 8.0;
 
+/// What heads and feet of pages and the metadata say.
+#[derive(Debug)]
+pub(super) struct About {
+    pub title: String,
+    /// Who or what it is about: the head of pages from the second on.
+    pub subject: String,
+    pub foot: String,
+    pub authors: Vec<String>,
+    pub date: Option<time::OffsetDateTime>,
+}
+
+impl About {
+    /// What a document's header says.
+    pub(super) fn of(header: &CdaHeader) -> Self {
+        let date = header.effective_time.as_ref().map(|time| format!("Document du {}", facts::date(time)));
+        let authors = header.authors.iter().map(|author| {
+            let names = [author.first_name.as_deref(), author.surname.as_deref(), author.organization.as_deref()];
+            clean(&names.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        });
+        Self {
+            title: facts::title(header).to_owned(),
+            subject: facts::patient_line(header),
+            foot: date.unwrap_or_default(),
+            authors: authors.filter(|author| !author.is_empty()).collect(),
+            date: header.effective_time.as_ref().and_then(|time| time.instant()),
+        }
+    }
+}
+
 /// The file.
-pub(super) fn file(header: &CdaHeader, pictures: &[Picture], paper: Paper) -> Result<Vec<u8>, RenderError> {
+pub(super) fn file(about: &About, pictures: &[Picture], paper: Paper) -> Result<Vec<u8>, RenderError> {
     let configuration = ConfigurationBuilder::new()
         .with_archival_validator(Archival::A1_B)
         .finish()
@@ -44,13 +73,13 @@ pub(super) fn file(header: &CdaHeader, pictures: &[Picture], paper: Paper) -> Re
         let settings = PageSettings::from_wh(WIDTH, HEIGHT).ok_or(RenderError::PdfA(1))?;
         let mut page = document.start_page_with(settings);
         let mut surface = page.surface();
-        for mark in frame(header, rank, count).into_iter().chain(marks) {
+        for mark in frame(about, rank, count).into_iter().chain(marks) {
             draw(&mut surface, mark, &images);
         }
         surface.finish();
         page.finish();
     }
-    document.set_metadata(metadata(header));
+    document.set_metadata(metadata(about));
     document.finish().map_err(|error| match error {
         krilla::error::KrillaError::Validation(broken) => RenderError::PdfA(broken.len()),
         krilla::error::KrillaError::Limit(_) => RenderError::Limit,
@@ -59,7 +88,7 @@ pub(super) fn file(header: &CdaHeader, pictures: &[Picture], paper: Paper) -> Re
 }
 
 /// Head (from the second page on) and foot of a page.
-fn frame(header: &CdaHeader, rank: usize, count: usize) -> Vec<Mark> {
+fn frame(about: &About, rank: usize, count: usize) -> Vec<Mark> {
     let mut marks = Vec::new();
     let mut put = |text: &str, y: f32, right: bool, width: f32| {
         let line = single(&clean(text), Style::default(), SMALL, width, &mut 0);
@@ -72,11 +101,10 @@ fn frame(header: &CdaHeader, rank: usize, count: usize) -> Vec<Mark> {
     };
     let half = INNER_WIDTH / 2.0 - 6.0;
     if rank > 0 {
-        put(&facts::patient_line(header), 34.0, false, half);
-        put(facts::title(header), 34.0, true, half);
+        put(&about.subject, 34.0, false, half);
+        put(&about.title, 34.0, true, half);
     }
-    let date = header.effective_time.as_ref().map(|time| format!("Document du {}", facts::date(time)));
-    put(&date.unwrap_or_default(), HEIGHT - BOTTOM + 14.0, false, half);
+    put(&about.foot, HEIGHT - BOTTOM + 14.0, false, half);
     put(&format!("Page {} / {count}", rank + 1), HEIGHT - BOTTOM + 14.0, true, half);
     marks.push(Mark::Box { x: SIDE, y: HEIGHT - BOTTOM + 9.0, width: INNER_WIDTH, height: 0.5, ink: Ink::Line });
     if rank > 0 {
@@ -148,25 +176,16 @@ fn text(surface: &mut Surface<'_>, x: f32, y: f32, run: &Run, ink: Ink) {
     }
 }
 
-fn metadata(header: &CdaHeader) -> Metadata {
+fn metadata(about: &About) -> Metadata {
     let mut metadata = Metadata::new()
-        .title(clean(facts::title(header)))
+        .title(clean(&about.title))
         .language("fr-FR".to_owned())
         .creator("Vaguemestre".to_owned())
         .producer("Vaguemestre, krilla".to_owned());
-    let authors: Vec<String> = header
-        .authors
-        .iter()
-        .map(|author| {
-            let names = [author.first_name.as_deref(), author.surname.as_deref(), author.organization.as_deref()];
-            clean(&names.into_iter().flatten().collect::<Vec<_>>().join(" "))
-        })
-        .filter(|author| !author.is_empty())
-        .collect();
-    if !authors.is_empty() {
-        metadata = metadata.authors(authors);
+    if !about.authors.is_empty() {
+        metadata = metadata.authors(about.authors.clone());
     }
-    if let Some(date) = header.effective_time.as_ref().and_then(|time| time.instant()) {
+    if let Some(date) = about.date {
         let (hour, minute, _) = date.offset().as_hms();
         if let Ok(year) = u16::try_from(date.year()) {
             metadata = metadata.creation_date(
