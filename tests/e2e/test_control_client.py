@@ -395,6 +395,86 @@ class ClientTest(SpaceTest):
         except (OSError, imaplib.IMAP4.error):
             return False
 
+    def test_a_report_is_signed_and_printed(self):
+        folder = self.space.folder / "signature"
+        folder.mkdir()
+        report = folder / "campagne.json"
+        run(BINARY, "control", "run", self.space.folder / "alpha/control.toml", "--only", "STL-01", "--only", "TLS-03", "--json", report, ok=None)
+
+        def authority(name):
+            run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/C=FR/O=AUTORITE {name}/CN=AC {name}", "-days", "30",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", folder / f"{name}-ca.key", "-out", folder / f"{name}-ca.pem")
+
+        def leaf(name, of, *dates, usage="emailProtection"):
+            extensions = folder / f"{name}.ext"
+            extensions.write_text(f"basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature,nonRepudiation\nextendedKeyUsage={usage}\n"
+                                  "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+            run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/C=FR/ST=Paris (75)/O=ORGANISME DE CONTROLE/OU=10B0057881/CN={name}",
+                "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.csr")
+            run("openssl", "x509", "-req", "-in", folder / f"{name}.csr", "-CA", folder / f"{of}-ca.pem", "-CAkey", folder / f"{of}-ca.key",
+                "-CAcreateserial", "-extfile", extensions, "-out", folder / f"{name}.pem", *(dates or ("-days", "20")))
+
+        def sign(name, **options):
+            return run(BINARY, "control", "sign", report, "--certificate", folder / f"{name}.pem", "--key", folder / f"{name}.key",
+                       "--out", folder / f"{name}.p7s", **options)
+
+        def verify(name, of, *options, what=report, ok=True):
+            return run(BINARY, "control", "verify", what, "--signature", folder / f"{name}.p7s", "--anchors", folder / f"{of}-ca.pem", *options, ok=ok)
+
+        authority("bonne")
+        authority("autre")
+        leaf("signataire", "bonne")
+        leaf("etranger", "autre")
+        leaf("serveur", "bonne", usage="serverAuth")
+        sign("signataire")
+        said = verify("signataire", "bonne", "--signer", "organisme de controle").stdout
+        self.assertRegex(said, r"Signé par .*ORGANISME DE CONTROLE.*, le 20\d\d-")
+        # Somebody else's program says the same, and that it is SHA-256 with a signing time.
+        openssl = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", folder / "signataire.p7s", "-CAfile", folder / "bonne-ca.pem",
+                   "-out", "/dev/null", "-content"]
+        run(*openssl, report)
+        printed = run("openssl", "cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", folder / "signataire.p7s").stdout
+        self.assertIn("sha256", printed)
+        self.assertIn("signingTime", printed)
+        self.assertNotIn("sha1", printed.lower())
+        # And what openssl signs is read here.
+        run("openssl", "cms", "-sign", "-binary", "-in", report, "-signer", folder / "signataire.pem", "-inkey", folder / "signataire.key",
+            "-outform", "DER", "-md", "sha256", "-out", folder / "openssl.p7s")
+        verify("openssl", "bonne")
+        # A changed report, by one blank; another signer; an unknown authority; who may not sign.
+        changed = folder / "changed.json"
+        changed.write_bytes(report.read_bytes() + b" ")
+        self.assertIn("it was changed", verify("signataire", "bonne", what=changed, ok=False).stderr)
+        self.assertNotEqual(run(*openssl, changed, ok=None).returncode, 0)
+        sign("etranger")
+        self.assertIn("unknown certificate authority", verify("etranger", "bonne", ok=False).stderr)
+        self.assertIn("not the expected signer", verify("signataire", "bonne", "--signer", "QUELQU'UN", ok=False).stderr)
+        self.assertIn("not made for signing", sign("serveur", ok=False).stderr)
+        mixed = run(BINARY, "control", "sign", report, "--certificate", folder / "signataire.pem", "--key", folder / "etranger.key", ok=False)
+        self.assertIn("not the certificate's", mixed.stderr)
+        leaf("expire", "bonne", "-days", "-1")
+        self.assertIn("has expired", sign("expire", ok=False).stderr)
+        run("openssl", "cms", "-sign", "-binary", "-in", report, "-signer", folder / "expire.pem", "-inkey", folder / "expire.key", "-outform", "DER",
+            "-out", folder / "expire.p7s")
+        self.assertIn("has expired", verify("expire", "bonne", ok=False).stderr)
+        # What was changed is not signed either.
+        forged = folder / "forged.json"
+        forged.write_text(report.read_text().replace('"observe": "', '"observe": "x', 1))
+        self.assertIn("changed", run(BINARY, "control", "sign", forged, "--certificate", folder / "signataire.pem", "--key", folder / "signataire.key",
+                                     ok=False).stderr)
+        # The printed forms say who signed.
+        run(BINARY, "control", "report", report, "--signature", folder / "signataire.p7s", "--anchors", folder / "bonne-ca.pem",
+            "--html", folder / "r.html", "--pdf", folder / "r.pdf")
+        html = (folder / "r.html").read_text()
+        self.assertIn("ORGANISME DE CONTROLE", html)
+        self.assertIn("openssl cms -verify", html)
+        self.assertIn("non testé : hors du périmètre demandé", html)
+        run("qpdf", "--check", folder / "r.pdf")
+        text = " ".join(run("pdftotext", "-layout", folder / "r.pdf", "-").stdout.split())
+        for expected in ("Rapport de contrôle MSSanté", "ORGANISME DE CONTROLE", "TLS-03", "non testé", "controle-2022"):
+            self.assertIn(expected, text)
+        self.assertIn("n'est pas signé", run(BINARY, "control", "report", report, "--html", "/dev/stdout").stdout.replace("&#39;", "'"))
+
     def test_words(self):
         self.assertIn("CLI-32", run(BINARY, "control", "list", "cli").stdout)
         self.assertIn("PREAUTH", run(BINARY, "control", "explain", "cli-08").stdout)

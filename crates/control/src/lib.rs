@@ -30,3 +30,6 @@ pub mod tls;
 pub mod trap;
 pub mod verdict;
 pub mod wire;
+
+#[cfg(test)]
+mod schema_tests;

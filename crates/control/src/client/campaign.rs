@@ -358,7 +358,7 @@ impl Run<'_> {
             }
             None => {
                 let what =
-                    format!("{} : {address} (IMAP {imap}, SMTP {smtp}, serveur {})", step.label(), settings.host());
+                    format!("votre action — {} : {address} (IMAP {imap}, SMTP {smtp}, serveur {})", step.label(), settings.host());
                 (self.told)(Progress::Waiting { case: &case.case, what: &what });
                 self.wait(mark).await
             }

@@ -335,7 +335,7 @@ impl Look<'_> {
         if needs_cut && cut == 0 {
             let why = match self.scenario.coupure {
                 Some(Cut::PendantFetch) => "aucun FETCH : rien à couper",
-                Some(Cut::PendantData) => "aucun message : rien à couper",
+                Some(Cut::AvantData | Cut::PendantData | Cut::AvantReponse) => "aucun message : rien à couper",
                 _ => "la session a fini avant d'être coupée",
             };
             return (Verdict::unclear(why), seen);

@@ -106,7 +106,9 @@ pub enum Cut {
     ApresAuth,
     /// In the middle of the answer to FETCH.
     PendantFetch,
-    /// In the middle of a message that comes in.
+    /// At DATA, before a message comes in.
+    AvantData,
+    /// While a message comes in; the software may have sent it all by then.
     PendantData,
     /// After the end of a message, before its answer.
     AvantReponse,

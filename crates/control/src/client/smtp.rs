@@ -130,6 +130,7 @@ impl Session {
                 None => self.talk.say("501 5.5.4 adresse illisible\r\n").await,
             },
             "DATA" if self.to.is_empty() => self.talk.say("503 5.5.1 pas de destinataire\r\n").await,
+            "DATA" if self.stage.is_cut(Cut::AvantData) => self.cut(),
             "DATA" => self.data().await,
             _ => self.talk.say("502 5.5.1 commande inconnue\r\n").await,
         }

@@ -1,7 +1,10 @@
 //! The report as one HTML file that reads offline: no script, nothing fetched, light and dark, printable. French, as reports are.
 
+use super::profile::Profile;
+use super::seal::Seal;
+use super::words;
 use super::{chain, escaped};
-use crate::catalogue::{Catalogue, advice};
+use crate::catalogue::advice;
 use crate::engine::{Campaign, CaseResult};
 use crate::verdict::{CampaignVerdict, Severity, Verdict};
 
@@ -21,6 +24,12 @@ pre{overflow:auto;background:var(--carte);padding:.6rem;font-size:.85rem;max-hei
 /// The report.
 #[must_use]
 pub fn html(campaign: &Campaign) -> String {
+    html_sealed(campaign, None)
+}
+
+/// The report of a campaign whose JSON is signed.
+#[must_use]
+pub fn html_sealed(campaign: &Campaign, seal: Option<&Seal>) -> String {
     let verdict_class = match campaign.verdict {
         CampaignVerdict::Conforme => "bon",
         CampaignVerdict::NonEtabli => "doute",
@@ -34,15 +43,17 @@ pub fn html(campaign: &Campaign) -> String {
          <p class=\"verdict {verdict_class}\" role=\"status\"><strong>{verdict}</strong>{counts}</p>\n</header>\n<main>\n",
         operator = escaped(&campaign.operateur),
         verdict = campaign.verdict.label(),
-        counts = escaped(&sentence(campaign)),
+        counts = escaped(&format!(" — {}", words::counts(campaign))),
     );
     out += &scope(campaign);
+    out += &signature(seal);
     out += &faults(campaign);
     out += &matrix(campaign);
     out += "<h2 id=\"resultats\">Résultats, cas par cas</h2>\n";
     for case in &campaign.cas {
         out += &article(case, campaign);
     }
+    out += &readings();
     out += &format!(
         "</main>\n<footer class=\"pale\"><p>Chaîne des preuves : <code>{}</code>. Établi par vaguemestre {}.</p></footer>\n</body>\n</html>\n",
         chain(campaign),
@@ -51,61 +62,34 @@ pub fn html(campaign: &Campaign) -> String {
     out
 }
 
-/// ` : 97 conformes, 1 non conforme (majeure)…`
-fn sentence(campaign: &Campaign) -> String {
-    let counts: Vec<String> = campaign.comptes.iter().map(|(label, count)| format!("{count} {label}")).collect();
-    let part = if campaign.partielle { " Campagne partielle : elle ne vaut pas rapport de conformité." } else { "" };
-    format!(" — {} cas : {}.{part}", campaign.cas.len(), counts.join(", "))
-}
-
 fn scope(campaign: &Campaign) -> String {
-    let catalogue = Catalogue::embedded();
-    let rows = [
-        ("Campagne", campaign.nom.clone()),
-        ("Plan", campaign.plan.clone()),
-        ("Solution", format!("{} {}", campaign.solution, campaign.version_solution)),
-        ("Domaines", campaign.domaines.join(", ")),
-        ("Cibles", campaign.cible.join(" ; ")),
-        ("Début", campaign.debut.clone()),
-        ("Fin", campaign.fin.clone()),
-        ("Catalogue", format!("{} (SHA-256 {})", catalogue.version, Catalogue::sha256())),
-    ];
-    let rows: String = rows
+    let rows: String = words::scope(campaign)
         .iter()
         .map(|(name, value)| format!("<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n", escaped(value)))
         .collect();
     format!("<h2>Périmètre</h2>\n<table>\n<caption>Ce qui a été contrôlé, quand, avec quoi</caption>\n{rows}</table>\n")
 }
 
+fn signature(seal: Option<&Seal>) -> String {
+    let words: String = words::signature(seal).iter().map(|words| format!("<p>{}</p>\n", escaped(words))).collect();
+    format!("<h2>Signature</h2>\n{words}")
+}
+
 fn faults(campaign: &Campaign) -> String {
-    let mut wrong: Vec<(Severity, &CaseResult)> = campaign
-        .cas
-        .iter()
-        .filter_map(|case| match case.verdict {
-            Verdict::NonConforme { niveau } if niveau > Severity::Information => Some((niveau, case)),
-            _ => None,
-        })
-        .collect();
-    wrong.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+    let wrong = words::faults(campaign);
     if wrong.is_empty() {
         return "<h2>Non-conformités</h2>\n<p>Aucune.</p>\n".to_owned();
     }
     let rows: String = wrong
         .iter()
         .map(|(level, case)| {
-            let seen: Vec<String> = case
-                .variantes
-                .iter()
-                .filter(|variant| matches!(variant.verdict, Verdict::NonConforme { niveau } if niveau > Severity::Information))
-                .map(|variant| format!("{} : {}", variant.nom, variant.observe))
-                .collect();
             let what = advice(&case.id).map(|advice| advice.que_faire.as_str()).unwrap_or_default();
             format!(
                 "<tr><td class=\"mal\">{level}</td><th scope=\"row\"><a href=\"#{id}\">{id}</a> {title}</th><td>{req}</td><td>{seen}</td><td>{what}</td></tr>\n",
                 id = escaped(&case.id),
                 title = escaped(&case.titre),
                 req = escaped(&case.exigences),
-                seen = escaped(&seen.join("\n")).replace('\n', "<br>"),
+                seen = escaped(&words::seen(case)).replace('\n', "<br>"),
                 what = escaped(what),
             )
         })
@@ -116,26 +100,48 @@ fn faults(campaign: &Campaign) -> String {
     )
 }
 
-/// Requirement by case.
+/// Requirement by case, with those of the plan that were not run.
 fn matrix(campaign: &Campaign) -> String {
-    let rows: String = campaign
-        .cas
+    let mut out = "<h2>Exigences et cas</h2>\n<table>\n<caption>Chaque exigence, les cas qui la contrôlent, leur verdict ou pourquoi ils n'ont \
+                   pas été joués</caption>\n<thead><tr><th scope=\"col\">Exigence</th><th scope=\"col\">Cas</th><th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n"
+        .to_owned();
+    let rows = super::matrix::matrix(campaign);
+    let mut before = "";
+    for row in &rows {
+        if row.requirement != before {
+            let span = rows.iter().filter(|other| other.requirement == row.requirement).count();
+            out += &format!("<tr><th scope=\"rowgroup\" rowspan=\"{span}\">{}</th>", escaped(row.requirement));
+            before = row.requirement;
+        } else {
+            out += "<tr>";
+        }
+        let id = escaped(row.case);
+        let (link, class, icon) = match row.result {
+            Some(result) => (format!("<a href=\"#{id}\">{id}</a>"), class(&result.verdict), icon(&result.verdict)),
+            None => (id, "pale", "–"),
+        };
+        out += &format!("<td>{link}</td><td class=\"{class}\">{icon} {}</td></tr>\n", escaped(&row.words()));
+    }
+    out + "</tbody></table>\n"
+}
+
+/// How what the texts leave open was read.
+fn readings() -> String {
+    let rows: String = Profile::embedded()
+        .lectures
         .iter()
-        .map(|case| {
+        .map(|reading| {
             format!(
-                "<tr><td>{}</td><th scope=\"row\"><a href=\"#{id}\">{id}</a></th><td class=\"{}\">{} {}</td><td>{}</td></tr>\n",
-                escaped(&case.exigences),
-                class(&case.verdict),
-                icon(&case.verdict),
-                escaped(&case.verdict.label()),
-                escaped(case.verdict.reason().unwrap_or_default()),
-                id = escaped(&case.id),
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n",
+                escaped(&reading.sujet),
+                escaped(&reading.lecture),
+                escaped(&reading.cas.join(", "))
             )
         })
         .collect();
     format!(
-        "<h2>Exigences et cas</h2>\n<table>\n<caption>Chaque exigence, le cas qui la contrôle, son verdict</caption>\n<thead><tr>\
-         <th scope=\"col\">Exigence</th><th scope=\"col\">Cas</th><th scope=\"col\">Verdict</th><th scope=\"col\">Raison</th></tr></thead>\n<tbody>\n{rows}</tbody></table>\n"
+        "<h2>Lectures retenues</h2>\n<table>\n<caption>Ce que les textes laissent ouvert, et comment ce profil le lit</caption>\n<thead><tr>\
+         <th scope=\"col\">Sujet</th><th scope=\"col\">Lecture</th><th scope=\"col\">Cas</th></tr></thead>\n<tbody>\n{rows}</tbody></table>\n"
     )
 }
 

@@ -1,17 +1,26 @@
-//! The report of a campaign: JSON (the master), JUnit, CSV, HTML that reads offline. CTL-REPORT; control.md §5.7.
+//! The report of a campaign: JSON (the master), JUnit, CSV, HTML that reads offline, PDF/A; and its signature ([`seal`]). CTL-REPORT;
+//! control.md §5.7.
 //!
 //! Proof is kept by its SHA-256, and all of them hang on one chain: whoever changes one line of one proof changes the report's last hash.
 
 mod csv;
 mod html;
 mod junit;
+mod matrix;
+mod pdf;
+mod profile;
+pub mod seal;
+mod words;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use csv::csv;
-pub use html::html;
+pub use html::{html, html_sealed};
 pub use junit::junit;
+pub use matrix::{Row, matrix};
+pub use pdf::pdf;
+pub use profile::{Profile, Reading};
 
 use crate::catalogue::Catalogue;
 use crate::engine::Campaign;
@@ -33,14 +42,19 @@ pub fn json(campaign: &Campaign) -> Value {
         schema: &'static str,
         outil: Value,
         catalogue: Value,
+        referentiels: &'a [String],
+        profil: Value,
         #[serde(flatten)]
         campagne: &'a Campaign,
         chaine: String,
     }
+    let profile = Profile::embedded();
     let report = Report {
         schema: SCHEMA,
         outil: json!({ "nom": "vaguemestre", "version": env!("CARGO_PKG_VERSION") }),
         catalogue: json!({ "version": Catalogue::embedded().version, "sha256": Catalogue::sha256() }),
+        referentiels: &profile.referentiels,
+        profil: json!({ "id": profile.id, "version": profile.version, "sha256": Profile::sha256() }),
         campagne: campaign,
         chaine: chain(campaign),
     };

@@ -34,7 +34,9 @@ pub enum SealError {
     #[error("the key is not the certificate's")]
     KeyMismatch,
     /// Of a server, for example.
-    #[error("the certificate of {0} is not made for signing documents (ORG SIGN: digital signature, e-mail protection)")]
+    #[error(
+        "the certificate of {0} is not made for signing documents (ORG SIGN: digital signature, e-mail protection)"
+    )]
     Usage(String),
     /// Its time is over.
     #[error("the certificate of {signer} has expired on {until}")]
@@ -138,7 +140,8 @@ pub fn check(
     if signature.len() > MAX_SIGNATURE {
         return Err(SealError::Unreadable);
     }
-    let read = if signature.starts_with(b"-----BEGIN") { Pkcs7::from_pem(signature) } else { Pkcs7::from_der(signature) };
+    let read =
+        if signature.starts_with(b"-----BEGIN") { Pkcs7::from_pem(signature) } else { Pkcs7::from_der(signature) };
     let signed = read.map_err(|_| SealError::Unreadable)?;
     if signed.signed().is_none() {
         return Err(SealError::Unreadable);
@@ -160,7 +163,8 @@ pub fn check(
         return Err(SealError::Changed(signer));
     }
     let anchors = Anchors::from_pem(anchors).map_err(|_| SealError::Anchors)?;
-    let shown: Vec<X509> = signed.certificates().into_iter().flatten().map(ToOwned::to_owned).collect();
+    let shown: Vec<X509> =
+        signed.signed().and_then(|inner| inner.certificates()).into_iter().flatten().map(ToOwned::to_owned).collect();
     verify_chain(&leaf, &shown, &anchors, Usage::Signature, now, revocation)?.map_err(|why| fault(&leaf, why))?;
     if expected.is_some_and(|expected| !signer.to_lowercase().contains(&expected.to_lowercase())) {
         return Err(SealError::OtherSigner(signer));
@@ -191,7 +195,8 @@ fn may_sign(certificate: &X509Ref, now: SystemTime) -> Result<(), SealError> {
     store.add_cert(certificate.to_owned())?;
     store.set_param(&param)?;
     let mut context = X509StoreContext::new()?;
-    let verdict = context.init(&store.build(), certificate, &Stack::new()?, |context| {
+    let none: Stack<X509> = Stack::new()?;
+    let verdict = context.init(&store.build(), certificate, &none, |context| {
         Ok(if context.verify_cert()? { Ok(()) } else { Err(context.error().as_raw()) })
     })?;
     verdict.map_err(|code| match code {
@@ -244,7 +249,15 @@ fn signing_time(der: &[u8]) -> Option<String> {
     if !full.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    Some(format!("{}-{}-{}T{}:{}:{}Z", &full[..4], &full[4..6], &full[6..8], &full[8..10], &full[10..12], &full[12..14]))
+    Some(format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        &full[..4],
+        &full[4..6],
+        &full[6..8],
+        &full[8..10],
+        &full[10..12],
+        &full[12..14]
+    ))
 }
 
 #[cfg(test)]
@@ -280,20 +293,36 @@ mod tests {
         let now = SystemTime::now();
         let good = authority.issue(&LeafRequest::sign("Controle", &whose)).expect("issued");
         let signature = of(&good, now).expect("signed");
-        let seal = check(REPORT, &signature, &anchors, &Revocation::none(), Some("organisme de controle"), now).expect("good");
+        let seal =
+            check(REPORT, &signature, &anchors, &Revocation::none(), Some("organisme de controle"), now).expect("good");
         assert!(seal.signataire.contains("ORGANISME DE CONTROLE") && seal.date.is_some(), "{seal:?}");
         assert_eq!(seal.sha256, super::super::sha256(REPORT));
         // Line ends are octets too.
         let changed = b"{\"schema\": \"essai\"}\n";
-        assert!(matches!(check(changed, &signature, &anchors, &Revocation::none(), None, now), Err(SealError::Changed(_))));
-        assert!(matches!(check(REPORT, &signature, &anchors, &Revocation::none(), Some("autre"), now), Err(SealError::OtherSigner(_))));
+        assert!(matches!(
+            check(changed, &signature, &anchors, &Revocation::none(), None, now),
+            Err(SealError::Changed(_))
+        ));
+        assert!(matches!(
+            check(REPORT, &signature, &anchors, &Revocation::none(), Some("autre"), now),
+            Err(SealError::OtherSigner(_))
+        ));
         let foreign = space();
-        assert!(matches!(check(REPORT, &signature, &foreign.anchors, &Revocation::none(), None, now), Err(SealError::Untrusted { .. })));
+        assert!(matches!(
+            check(REPORT, &signature, &foreign.anchors, &Revocation::none(), None, now),
+            Err(SealError::Untrusted { .. })
+        ));
         let later = now + Duration::from_secs(4 * 365 * 86_400);
-        assert!(matches!(check(REPORT, &signature, &anchors, &Revocation::none(), None, later), Err(SealError::Expired { .. })));
+        assert!(matches!(
+            check(REPORT, &signature, &anchors, &Revocation::none(), None, later),
+            Err(SealError::Expired { .. })
+        ));
         assert!(matches!(check(REPORT, &signature, b"x", &Revocation::none(), None, now), Err(SealError::Anchors)));
         for spoiled in [&b""[..], b"abc", &signature[..signature.len() / 2]] {
-            assert!(matches!(check(REPORT, spoiled, &anchors, &Revocation::none(), None, now), Err(SealError::Unreadable)));
+            assert!(matches!(
+                check(REPORT, spoiled, &anchors, &Revocation::none(), None, now),
+                Err(SealError::Unreadable)
+            ));
         }
     }
 
@@ -314,6 +343,9 @@ mod tests {
     #[test]
     fn sha_1_is_not_taken() {
         assert!(has_weak_digest(&[0, 0x06, 0x05, 0x2B, 0x0E, 0x03, 0x02, 0x1A, 5, 0]));
-        assert_eq!(signing_time(&[0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x05, 0x31, 0x0F, 0x17, 0x0D]), None);
+        assert_eq!(
+            signing_time(&[0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x05, 0x31, 0x0F, 0x17, 0x0D]),
+            None
+        );
     }
 }

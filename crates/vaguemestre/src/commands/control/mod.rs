@@ -30,7 +30,9 @@ enum Command {
     Report(reports::ReportArgs),
     /// Compares two campaigns.
     Compare(reports::CompareArgs),
-    /// Checks that a report holds together: every proof and the chain over them.
+    /// Signs a report with an organisation's certificate.
+    Sign(reports::SignArgs),
+    /// Checks that a report holds together: every proof, the chain over them, and its signature.
     Verify(reports::VerifyArgs),
     /// Serves the control application: pages for browsers, a REST API.
     Serve(serve::Args),
@@ -47,6 +49,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Explain(args) => catalogue::explain(args),
         Command::Report(args) => reports::report(args),
         Command::Compare(args) => reports::compare(args),
+        Command::Sign(args) => reports::sign(args),
         Command::Verify(args) => reports::verify(args),
         Command::Serve(args) => serve::run(args),
         Command::Tls(args) => tls::run(args),
