@@ -91,6 +91,11 @@ pub trait TokenSource: Send + Sync {
     /// [`TokenError`].
     async fn token(&self) -> Result<Secret, TokenError>;
 
+    /// An operator refused this token: the next one should be another, when there can be one (ECO.1.2.7). Nothing by default.
+    async fn refused(&self, token: &Secret) {
+        let _ = token;
+    }
+
     /// National identifier of who is logged in, for traces; none before a login.
     fn author(&self) -> Option<String>;
 }

@@ -31,7 +31,7 @@ pub enum Piece {
 }
 
 /// The whole of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
     /// At its top, and in the metadata.
     pub title: String,
@@ -41,8 +41,8 @@ pub struct Sheet {
     pub foot: String,
     /// Who says so.
     pub author: String,
-    /// When.
-    pub date: Option<time::OffsetDateTime>,
+    /// When: PDF/A wants a date.
+    pub date: time::OffsetDateTime,
     /// What it says.
     pub pieces: Vec<Piece>,
 }

@@ -53,7 +53,7 @@ fn sheet() -> render::sheet::Sheet {
         subject: "Opérateur d'essai".to_owned(),
         foot: "Établi par un programme".to_owned(),
         author: "Vaguemestre".to_owned(),
-        date: None,
+        date: time::OffsetDateTime::UNIX_EPOCH,
         pieces: vec![
             Piece::Strong("Non conforme (majeure)".to_owned()),
             Piece::Heading(1, "Périmètre".to_owned()),

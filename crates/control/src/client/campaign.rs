@@ -357,8 +357,11 @@ impl Run<'_> {
                 Ok(())
             }
             None => {
-                let what =
-                    format!("votre action — {} : {address} (IMAP {imap}, SMTP {smtp}, serveur {})", step.label(), settings.host());
+                let what = format!(
+                    "votre action — {} : {address} (IMAP {imap}, SMTP {smtp}, serveur {})",
+                    step.label(),
+                    settings.host()
+                );
                 (self.told)(Progress::Waiting { case: &case.case, what: &what });
                 self.wait(mark).await
             }

@@ -269,7 +269,7 @@ mod tests {
             ("3734", "999", About::Nil),
             ("Message-ID: <1@c.fr>\n", "", About::Header),
             ("<1@c.fr>", "1", About::Header),
-            ("+0100", "", About::Header),
+            ("Mon, 2 Nov 2026 09:00:00 +0100", "hier", About::Header),
             ("From: A <nominal@c.fr>", "From: autre@c.fr", About::Header),
             ("utf-8", "iso-8859-1", About::Header),
             ("To: b@c.fr", "To: b@c.fr, d@c.fr", About::Envelope),

@@ -45,7 +45,8 @@ pub fn pdf(campaign: &Campaign, seal: Option<&Seal>) -> Result<Vec<u8>, RenderEr
         subject: format!("{} {}", campaign.solution, campaign.version_solution),
         foot: format!("Campagne du {}", campaign.debut.get(..10).unwrap_or_default()),
         author: format!("vaguemestre {}", env!("CARGO_PKG_VERSION")),
-        date: OffsetDateTime::parse(&campaign.fin, &Rfc3339).ok(),
+        // A report whose date cannot be read is dated of its printing.
+        date: OffsetDateTime::parse(&campaign.fin, &Rfc3339).unwrap_or_else(|_| OffsetDateTime::now_utc()),
         pieces,
     };
     sheet.pdf()

@@ -30,6 +30,10 @@ impl TokenSource for PscTokens {
         self.0.access_token().await.map_err(TokenError::from)
     }
 
+    async fn refused(&self, token: &Secret) {
+        self.0.was_refused(|own| own.expose() == token.expose());
+    }
+
     fn author(&self) -> Option<String> {
         Some(self.0.person().as_str().to_owned())
     }

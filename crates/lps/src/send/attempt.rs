@@ -117,7 +117,12 @@ async fn connect(space: &Space, account: &Account, options: &SendOptions) -> Res
         };
         drop(tokio::spawn(client.quit()));
         match (error, token, &refused) {
-            (error @ SendError::LoginRefused { .. }, Some(token), None) => refused = Some((token, error)),
+            (error @ SendError::LoginRefused { .. }, Some(token), None) => {
+                if let Credentials::Psc(source) = &account.credentials {
+                    source.refused(&token).await;
+                }
+                refused = Some((token, error));
+            }
             (error, ..) => return Err(error),
         }
     }

@@ -56,25 +56,55 @@ impl Opener {
         opened
     }
 
+    /// A token may end between PSC and the operator: one that is refused is followed by another, once (ECO.1.2.7).
     async fn try_open(&self) -> Result<Link, SessionError> {
+        let mut used = None;
+        let error = match self.open_with(&mut used, None).await {
+            Err(error @ SessionError::NotAllowed(_)) => error,
+            other => return other,
+        };
+        let (Credentials::Psc(source), Some(first)) = (&self.account.credentials, used) else { return Err(error) };
+        source.refused(&first).await;
+        match source.token().await {
+            Ok(other) if other.expose() != first.expose() => self.open_with(&mut None, Some(other)).await,
+            _ => Err(error),
+        }
+    }
+
+    /// With this token, or one asked for at the last moment, which is told.
+    async fn open_with(
+        &self,
+        used: &mut Option<psc::Secret>,
+        token: Option<psc::Secret>,
+    ) -> Result<Link, SessionError> {
         let endpoint = &self.account.entry.imap;
         let stream = self.space.dial(endpoint).await?;
         let opened = client::open(stream, &endpoint.host, &self.connector, self.patience);
         let mut client = opened.await.map_err(|e| SessionError::of(e, None))?;
-        self.authenticate(&mut client).await?;
+        self.authenticate(&mut client, used, token).await?;
         // Names of folders and headers in UTF-8 where they can be: a server without it writes what it must in ASCII.
         client.enable(&["QRESYNC", "UTF8=ACCEPT"]).await.map_err(|e| SessionError::of(e, None))?;
         let now = Instant::now();
         Ok(Link { client, selected: None, used: now, login_checked: now })
     }
 
-    async fn authenticate(&self, client: &mut Client) -> Result<(), SessionError> {
+    async fn authenticate(
+        &self,
+        client: &mut Client,
+        used: &mut Option<psc::Secret>,
+        token: Option<psc::Secret>,
+    ) -> Result<(), SessionError> {
         let address = self.account.address.to_string();
         let done = match &self.account.credentials {
             Credentials::Psc(source) => {
                 // Asked for at the last moment: tokens live a minute or two, in tests ten seconds.
-                let token = source.token().await?;
-                client.authenticate(&Sasl::XOAuth2 { user: &address, token: token.expose() }).await
+                let token = match token {
+                    Some(token) => token,
+                    None => source.token().await?,
+                };
+                let done = client.authenticate(&Sasl::XOAuth2 { user: &address, token: token.expose() }).await;
+                *used = Some(token);
+                done
             }
             Credentials::Certificate(_) => match client.authenticate(&Sasl::External { authorization: &address }).await
             {

@@ -150,6 +150,7 @@ impl Handover {
             token: token.0,
             until: instant(document.access_until),
             life: Duration::from_secs(document.access_life).min(MAX_LIFETIME),
+            refused: false,
         });
         let parts = Parts {
             access,

@@ -55,6 +55,8 @@ pub(super) struct Access {
     pub token: Secret,
     pub until: SystemTime,
     pub life: Duration,
+    /// Whether somebody it was for did not take it.
+    pub refused: bool,
 }
 
 impl fmt::Debug for PscSession {
@@ -137,6 +139,20 @@ impl PscSession {
         tokio::spawn(async move { inner.renew(seen).await }).await.unwrap_or(Err(LoginError::Unreachable(Call::Token)))
     }
 
+    /// A token was refused by whom it was for: it is not given again, when another can be had. Tells whether it was the one at hand.
+    pub fn was_refused(&self, is_it: impl Fn(&Secret) -> bool) -> bool {
+        let mut state = self.0.state();
+        // Without a refresh token there will be no other.
+        let has_more = state.refresh.is_some();
+        match state.access.as_mut().filter(|access| has_more && is_it(&access.token)) {
+            Some(access) => {
+                access.refused = true;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Ends the session here and at PSC (RFC 7009, RP-initiated logout). Here it is over whatever PSC answers.
     ///
     /// # Errors
@@ -200,7 +216,8 @@ impl State {
     /// Keeps new tokens; a refresh token that is not given again goes on serving (RFC 6749 §6).
     fn take(&mut self, given: Given) {
         let (life, refresh_until) = (given.life(), given.refresh_until());
-        self.access = Some(Access { until: given.asked + life, token: given.tokens.access_token, life });
+        self.access =
+            Some(Access { until: given.asked + life, token: given.tokens.access_token, life, refused: false });
         if let Some(refresh) = given.tokens.refresh_token {
             self.refresh = Some(refresh);
             self.refresh_until = refresh_until;
@@ -254,7 +271,7 @@ impl Inner {
         let token = state
             .access
             .as_ref()
-            .filter(|access| !access.life.is_zero() && left(access) >= MIN_LIFE.min(access.life / 2))
+            .filter(|access| !access.refused && !access.life.is_zero() && left(access) >= MIN_LIFE.min(access.life / 2))
             .map(|access| access.token.clone());
         if token.is_some() {
             state.last_used = now;

@@ -46,7 +46,7 @@ pub(crate) fn file(sheet: &Sheet) -> Result<Vec<u8>, RenderError> {
         subject: sheet.subject.clone(),
         foot: sheet.foot.clone(),
         authors: vec![clean(&sheet.author)],
-        date: sheet.date,
+        date: Some(sheet.date),
     };
     write::file(&about, &body.pictures, layout.paper)
 }

@@ -29,7 +29,7 @@ const START_PAUSE: Duration = Duration::from_millis(20);
 /// The agent at `socket`, about whoever is logged in there.
 #[must_use]
 pub fn client(socket: impl Into<PathBuf>) -> Client {
-    Client { socket: socket.into(), which: Which::default(), last: Mutex::new(None) }
+    Client { socket: socket.into(), which: Which::default(), last: Mutex::new(None), refused: Mutex::new(None) }
 }
 
 /// Starts `command`, which must run [`serve`](super::serve) at `socket`, and waits until it listens. Nothing is done when an agent runs there
@@ -68,6 +68,8 @@ pub struct Client {
     which: Which,
     /// Whose the last token was.
     last: Mutex<Option<String>>,
+    /// SHA-256 of a token that was refused, until the agent is told.
+    refused: Mutex<Option<String>>,
 }
 
 impl Client {
@@ -185,7 +187,8 @@ impl Client {
 
     /// An access token of the one session this client is about, and whose it is.
     async fn ask_token(&self) -> Result<Secret, AgentError> {
-        let (answer, mut stream) = self.ask(&Request::Token { which: self.which.clone() }).await?;
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (answer, mut stream) = self.ask(&Request::Token { which: self.which.clone(), refused }).await?;
         let Answer::Token { person } = answer else { return Err(nonsense()) };
         let octets: Zeroizing<Vec<u8>> = in_time(protocol::receive(&mut stream, MAX_TOKEN)).await?;
         let token = std::str::from_utf8(&octets).map_err(|_| nonsense())?;
@@ -202,6 +205,10 @@ impl Client {
 impl TokenSource for Client {
     async fn token(&self) -> Result<Secret, TokenError> {
         self.ask_token().await.map_err(TokenError::from)
+    }
+
+    async fn refused(&self, token: &Secret) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(protocol::digest(token));
     }
 
     /// Whoever the client is about; before the first token of one that was not told whom, nobody.

@@ -20,6 +20,12 @@ pub(super) const MAX_SESSION: usize = MAX_HANDOVER;
 /// Longest token.
 pub(super) const MAX_TOKEN: usize = psc::MAX_TOKEN;
 
+/// What a token is known by without being told: its SHA-256, hexadecimal.
+pub(super) fn digest(token: &psc::Secret) -> String {
+    let digest = openssl::sha::sha256(token.expose().as_bytes());
+    digest.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
 /// Which sessions a request is about: those that have all that is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,8 +41,12 @@ pub(super) struct Which {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 pub(super) enum Request {
-    /// A token of the one session meant.
-    Token { which: Which },
+    /// A token of the one session meant; another than the one with this SHA-256, which an operator refused.
+    Token {
+        which: Which,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
+    },
     /// What sessions there are.
     List { which: Which },
     /// A session follows; `space` is the settings file whose `[psc]` it was made with.

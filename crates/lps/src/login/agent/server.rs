@@ -174,7 +174,7 @@ impl Agent {
         let request = timeout(REQUEST_TIMEOUT, protocol::receive_document(&mut stream)).await.map_err(late)??;
         let mut token = None;
         let done = match request {
-            Request::Token { which } => self.token(&which).await.map(|(person, given)| {
+            Request::Token { which, refused } => self.token(&which, refused.as_deref()).await.map(|(person, given)| {
                 token = Some(given);
                 Answer::Token { person }
             }),
@@ -202,11 +202,14 @@ impl Agent {
         timeout(ANSWER_TIMEOUT, answering).await.map_err(late)?
     }
 
-    async fn token(&self, which: &Which) -> Result<(String, psc::Secret), Refusal> {
+    async fn token(&self, which: &Which, refused: Option<&str>) -> Result<(String, psc::Secret), Refusal> {
         let meant = self.meant(which);
         let [session] = meant.as_slice() else {
             return Err(if meant.is_empty() { Refusal::NobodyLoggedIn } else { Refusal::SeveralPeople });
         };
+        if let Some(refused) = refused {
+            session.was_refused(|own| protocol::digest(own) == refused);
+        }
         let token = session.access_token().await?;
         Ok((session.person().as_str().to_owned(), token))
     }
