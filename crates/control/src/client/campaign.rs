@@ -206,8 +206,8 @@ impl Run<'_> {
         let address = self.address(scenario);
         if matches!(case.check, Check::Nil | Check::EnTetes | Check::Documents | Check::SansDocument | Check::Enveloppe)
         {
-            let mails = sessions.iter().flat_map(|session| &session.messages);
-            let Some(mail) = mails.filter(|mail| mail.accepte && !mail.octets.is_empty()).last() else {
+            let mut mails = sessions.iter().flat_map(|session| &session.messages);
+            let Some(mail) = mails.rfind(|mail| mail.accepte && !mail.octets.is_empty()) else {
                 return (Verdict::unclear("aucun message accepté"), "aucun message".to_owned(), None);
             };
             let facts = content::look(mail, &address, self.job.software.nil.as_deref());
