@@ -39,11 +39,11 @@ const MAX_SAID: usize = 90;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Must {
     /// A good one: in, or refused for now; never for good.
-    NotBeRefused,
+    Welcome,
     /// A bad one: never in.
-    NotGetIn,
+    Out,
     /// A good one about which PSC says nothing sensible: in only when PSC was not asked.
-    NotGetInWhenAsked,
+    OutWhenAsked,
 }
 
 /// A token shown while a scenario is played.
@@ -116,7 +116,7 @@ fn good(must: Must) -> Probe {
 }
 
 fn bad(nom: &'static str, mutations: Vec<Mutation>) -> Probe {
-    Probe { nom, mutations, must: Must::NotGetIn }
+    Probe { nom, mutations, must: Must::Out }
 }
 
 async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Play>, StandError> {
@@ -129,7 +129,7 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
                 scenario: Scenario::all(behaviour),
                 key: Some(Key::Unknown),
                 probes: vec![
-                    good(Must::NotBeRefused),
+                    good(Must::Welcome),
                     bad("signature altérée", vec![Mutation::Alterer { comment: Spoil::UnBit }]),
                     bad("expiré", vec![put_claim("exp", "T-3600"), put_claim("iat", "T-3720")]),
                     Key::Unknown.probe(),
@@ -146,7 +146,7 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
                 nom,
                 scenario: Scenario::all(&slow(seconds)),
                 key: Some(Key::Unknown),
-                probes: vec![good(Must::NotBeRefused), Key::Unknown.probe()],
+                probes: vec![good(Must::Welcome), Key::Unknown.probe()],
             };
             vec![late("réponses à 2 s", 2), late("réponses à 10 s", 10), late("réponses à 60 s", 60)]
         }
@@ -155,7 +155,7 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
                 nom,
                 scenario: scenario(json!({ "jwks": behaviour })),
                 key: Some(Key::Unknown),
-                probes: vec![good(Must::NotBeRefused), Key::Unknown.probe()],
+                probes: vec![good(Must::Welcome), Key::Unknown.probe()],
             };
             let kid = format!("redirigee-{}", id());
             if let Ok((forge, _)) = context.tokens()
@@ -168,7 +168,7 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
             let redirected = Play {
                 nom: "JWKS redirigé vers d'autres clés",
                 scenario: scenario(json!({ "jwks": "redirect" })),
-                probes: vec![good(Must::NotBeRefused), Key::Served(kid.clone()).probe()],
+                probes: vec![good(Must::Welcome), Key::Served(kid.clone()).probe()],
                 key: Some(Key::Served(kid)),
             };
             let asked =
@@ -181,17 +181,17 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
                 asked(
                     "introspection et UserInfo en 500",
                     json!({ "introspection": "500", "userinfo": "500" }),
-                    Must::NotBeRefused,
+                    Must::Welcome,
                 ),
-                asked("introspection sans active", json!({ "introspection": "no_active" }), Must::NotGetInWhenAsked),
-                asked("introspection qui n'est pas du JSON", json!({ "introspection": "invalid" }), Must::NotBeRefused),
+                asked("introspection sans active", json!({ "introspection": "no_active" }), Must::OutWhenAsked),
+                asked("introspection qui n'est pas du JSON", json!({ "introspection": "invalid" }), Must::Welcome),
                 Play {
                     nom: "découverte d'un autre émetteur",
                     scenario: scenario(json!({ "discovery": "other_issuer" })),
                     key: None,
                     probes: vec![
                         bad("jeton de cet autre émetteur", vec![put_claim("iss", stub::keys::FOREIGN_ISSUER)]),
-                        good(Must::NotBeRefused),
+                        good(Must::Welcome),
                     ],
                 },
             ]
@@ -327,7 +327,7 @@ async fn perform(
 }
 
 fn expected(case: &Case, play: &Play) -> &'static str {
-    let when_asked = play.probes.iter().any(|probe| probe.must == Must::NotGetInWhenAsked);
+    let when_asked = play.probes.iter().any(|probe| probe.must == Must::OutWhenAsked);
     match case.id.as_str() {
         "RES-02" => "réponse au client en moins de 30 s",
         _ if when_asked => "refus si l'opérateur a interrogé PSC",
@@ -399,11 +399,11 @@ fn one(case: &Case, shown: &Shown, has_asked: bool) -> Verdict {
     match (&shown.outcome, shown.must) {
         (LoginOutcome::Failed(WireError::Silent), _) if is_slow_case => Verdict::fault(case.severity),
         (LoginOutcome::Failed(_), _) => Verdict::unclear(&shown.line),
-        (LoginOutcome::Accepted, Must::NotGetIn) => Verdict::fault(case.severity),
-        (LoginOutcome::Accepted, Must::NotGetInWhenAsked) if has_asked => Verdict::fault(case.severity),
+        (LoginOutcome::Accepted, Must::Out) => Verdict::fault(case.severity),
+        (LoginOutcome::Accepted, Must::OutWhenAsked) if has_asked => Verdict::fault(case.severity),
         _ if is_slow_case && shown.took >= ANSWER_WITHIN => Verdict::fault(case.severity),
         // Told that its token is bad, mail software asks its user to log in again, for nothing.
-        (LoginOutcome::Refused | LoginOutcome::Cut, Must::NotBeRefused) => {
+        (LoginOutcome::Refused | LoginOutcome::Cut, Must::Welcome) => {
             Verdict::fault(if is_slow_case { Severity::Minor } else { Severity::Major })
         }
         _ => Verdict::Conforme,
