@@ -240,8 +240,6 @@ faults! {
     EncodedInjection = "injection-encodee";
 
     // --- the operator sends ---
-    /// A message for another operator is answered 250 and lost.
-    MessageLost = "message-perdu";
     /// The dates of a server's certificate are not looked at.
     AnyServerDate = "certificat-de-serveur-perime";
     /// A temporary refusal is final.

@@ -176,11 +176,6 @@ fn control_stub() {
 }
 
 #[test]
-fn control_hostile() {
-    python("test_control_hostile.py");
-}
-
-#[test]
 fn control_client() {
     python("test_control_client.py");
 }

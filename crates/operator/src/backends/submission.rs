@@ -362,8 +362,7 @@ impl Draft {
         let service = &self.service;
         let target = |local: &Local| Target::inbox(local.mailbox, now);
         let size = arrived.content.body.len();
-        let is_lost = faults::is_on(faults::Fault::MessageLost);
-        let enqueue = (!self.remote.is_empty() && !is_lost).then(|| NewQueueEntry {
+        let enqueue = (!self.remote.is_empty()).then(|| NewQueueEntry {
             sender: Some(self.opened.mailbox.id),
             return_path: self.from.path.address().cloned(),
             parameters: MailParameters {
