@@ -55,6 +55,10 @@ async fn one(
         Err(error) => Err(error),
     };
     let proof = findings.keep(first);
+    if print(first).is_none() {
+        let why = "le serveur n'a pas pu être vu en entier".to_owned();
+        return tell(findings, why.clone(), Verdict::unclear(why), proof);
+    }
     let found = match found {
         Ok(found) => found,
         Err(error @ NameError::Absent(_)) => {

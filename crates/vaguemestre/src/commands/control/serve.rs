@@ -39,7 +39,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let desk = Desk::open(config.settings(), shutdown.clone()).await?;
         say(format_args!("{} is up, on {}", config.url, listener.local_addr()?));
         if let Some(code) = desk.first_code() {
-            say(format_args!("No account yet: {}/premier-compte makes the first one, with the code {code}", config.url));
+            say(format_args!(
+                "No account yet: {}/premier-compte makes the first one, with the code {code}",
+                config.url
+            ));
         }
         let pages = tokio::spawn(trust::http::serve(listener, Some(tls), desk.router(), shutdown.clone()));
         let campaigns = tokio::spawn(desk.schedule());
