@@ -106,7 +106,15 @@ impl Catalogue {
     pub fn sha256() -> String {
         let mut all = openssl::sha::Sha256::new();
         let of_clients = [crate::client::data::CASES, crate::client::data::SCENARIOS];
-        let of_operators = [CASES, ADVICE, crate::forge::VARIANTS, crate::cases::CERTIFICATES, crate::cases::SMTP_VARIANTS, crate::cases::HEADERS, crate::stand::white_list::DATA];
+        let of_operators = [
+            CASES,
+            ADVICE,
+            crate::forge::VARIANTS,
+            crate::cases::CERTIFICATES,
+            crate::cases::SMTP_VARIANTS,
+            crate::cases::HEADERS,
+            crate::stand::white_list::DATA,
+        ];
         for part in of_operators.into_iter().chain(of_clients) {
             all.update(part.as_bytes());
         }

@@ -47,7 +47,8 @@ fn copies(folder: &Path) -> Vec<PathBuf> {
 /// What a program has to say: several pages of it.
 fn sheet() -> render::sheet::Sheet {
     use render::sheet::{Piece, Sheet};
-    let row = |at: usize| vec![format!("TLS-{at:02}"), "conforme ✓ ≥ 2048".to_owned(), "Observé\nsur deux lignes".to_owned()];
+    let row =
+        |at: usize| vec![format!("TLS-{at:02}"), "conforme ✓ ≥ 2048".to_owned(), "Observé\nsur deux lignes".to_owned()];
     Sheet {
         title: "Rapport de contrôle".to_owned(),
         subject: "Opérateur d'essai".to_owned(),
@@ -57,7 +58,10 @@ fn sheet() -> render::sheet::Sheet {
         pieces: vec![
             Piece::Strong("Non conforme (majeure)".to_owned()),
             Piece::Heading(1, "Périmètre".to_owned()),
-            Piece::Facts(vec![("Plan".to_owned(), "api-lps".to_owned()), ("Cibles".to_owned(), "une\ndeux".to_owned())]),
+            Piece::Facts(vec![
+                ("Plan".to_owned(), "api-lps".to_owned()),
+                ("Cibles".to_owned(), "une\ndeux".to_owned()),
+            ]),
             Piece::Paragraph("Des mots.".to_owned()),
             Piece::Table {
                 caption: "Variantes".to_owned(),
@@ -82,7 +86,15 @@ fn others_read_the_copies() {
     }
     let file = folder.path().join("sheet.pdf");
     let text = run("pdftotext", &["-layout", file.to_str().expect("UTF-8"), "-"]);
-    for expected in ["Rapport de contrôle", "Non conforme (majeure)", "api-lps", "TLS-119", "sur deux lignes", "Opérateur d'essai", "Page 2 /"] {
+    for expected in [
+        "Rapport de contrôle",
+        "Non conforme (majeure)",
+        "api-lps",
+        "TLS-119",
+        "sur deux lignes",
+        "Opérateur d'essai",
+        "Page 2 /",
+    ] {
         assert!(text.contains(expected), "{expected} not in:\n{text}");
     }
     // The head of the table stands on each page.

@@ -199,7 +199,7 @@ async fn watched_until_it_is_told_to_stop() {
         let mut platform = Platform::default();
         let mut stopped = Box::pin(async { drop(stopped.await) });
         let mut seen = |pass: Result<&lps::intake::Pass, &lps::intake::IntakeError>| {
-            let _ = passed.send(pass.map(Clone::clone).map_err(|error| error.code()));
+            let _ = passed.send(pass.cloned().map_err(|error| error.code()));
         };
         let ended = intake.watch(&mut platform, &mut stopped, &mut seen).await;
         (ended.map_err(|error| error.code()), platform.filed.len())

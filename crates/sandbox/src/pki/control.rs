@@ -83,13 +83,16 @@ fn faulty(file: String, fault: &str, good: LeafRequest) -> Leaf {
 }
 
 /// Name and file (under `pki`, without extension) of what the operator interface must refuse.
-pub(crate) fn peer_refusals() -> impl Iterator<Item = (&'static str, String)> {
+pub(crate) fn peer_refusals() -> impl Iterator<Item = Refusal> {
     let own = PEER_FAULTS.into_iter().map(|fault| (fault, format!("{PEER}-{fault}")));
     own.chain([("hors-liste", "negative/unlisted".to_owned())])
 }
 
+/// A name of `catalogue/certificats.json` and the file of the certificate it is for.
+pub(crate) type Refusal = (&'static str, String);
+
 /// The BAL APP of an operator (address, file of its certificate), and what it must refuse.
-pub(crate) fn app_refusals(index: usize) -> Option<(String, String, Vec<(&'static str, String)>)> {
+pub(crate) fn app_refusals(index: usize) -> Option<(String, String, Vec<Refusal>)> {
     let mailbox = application(index)?;
     let own = APP_FAULTS.into_iter().map(|fault| (fault, format!("control/{}-{fault}", OPERATORS[index].name)));
     let all = own.chain([("autre-structure", "negative/other-structure".to_owned())]).collect();
