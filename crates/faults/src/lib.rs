@@ -2,7 +2,7 @@
 //!
 //! A place where a defect would naturally live asks [`is_on`], in one line. In the product the answer is a constant `false` and the
 //! names of the switches are not even in the program; in `vaguemestre-defaillant` (feature `armed`) they are read, at each question, from the
-//! file that `VAGUEMESTRE_FAULTS` names: one name a line, so that one running sandbox goes from defect to defect without a restart.
+//! file that `VAGUEMESTRE_FAULTS` names: one a line, `defaut:` before its name, so that one running sandbox goes from defect to defect without a restart.
 //!
 //! Invariants:
 //! * without the feature nothing is read, nothing can be switched on;
@@ -28,8 +28,9 @@ macro_rules! faults {
 
         #[cfg(feature = "armed")]
         impl Fault {
-            /// Every one, with its name in the file.
-            pub const ALL: &[(Fault, &'static str)] = &[$((Fault::$fault, $name),)*];
+            /// Every one, with its name in the file: with a mark that no other word of a program has, so that a test can tell that the
+            /// product holds none.
+            pub const ALL: &[(Fault, &'static str)] = &[$((Fault::$fault, concat!("defaut:", $name)),)*];
         }
     };
 }

@@ -179,3 +179,8 @@ fn control_stub() {
 fn control_client() {
     python("test_control_client.py");
 }
+
+#[test]
+fn control_hostile() {
+    python("test_control_hostile.py");
+}
