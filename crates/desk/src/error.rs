@@ -17,6 +17,9 @@ pub enum Broken {
     /// Something stored cannot be read back.
     #[error("stored data: {0}")]
     Json(#[from] serde_json::Error),
+    /// A report cannot be laid out.
+    #[error("report: {0}")]
+    Report(Box<dyn std::error::Error + Send + Sync>),
     /// A database of a later version.
     #[error("the database is of version {0}, this program knows {1}")]
     Version(i64, i64),

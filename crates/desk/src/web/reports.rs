@@ -17,34 +17,40 @@ pub(crate) struct Form {
     /// For people.
     pub label: &'static str,
     kind: &'static str,
-    write: fn(&engine::Campaign) -> Result<String, serde_json::Error>,
+    write: fn(&engine::Campaign) -> Result<Vec<u8>, Broken>,
 }
 
 /// All forms.
-pub(crate) const FORMS: [Form; 4] = [
+pub(crate) const FORMS: [Form; 5] = [
     Form {
         file: "rapport.html",
         label: "Rapport HTML (se lit hors ligne)",
         kind: "text/html; charset=utf-8",
-        write: |campaign| Ok(report::html(campaign)),
+        write: |campaign| Ok(report::html(campaign).into_bytes()),
+    },
+    Form {
+        file: "rapport.pdf",
+        label: "Rapport PDF/A (à archiver)",
+        kind: "application/pdf",
+        write: |campaign| report::pdf(campaign, None).map_err(|error| Broken::Report(error.into())),
     },
     Form {
         file: "rapport.json",
         label: "Rapport JSON (fait foi)",
         kind: "application/json",
-        write: |campaign| serde_json::to_string_pretty(&report::json(campaign)),
+        write: |campaign| Ok(serde_json::to_vec_pretty(&report::json(campaign))?),
     },
     Form {
         file: "rapport.xml",
         label: "JUnit XML (intégration continue)",
         kind: "application/xml",
-        write: |campaign| Ok(report::junit(campaign)),
+        write: |campaign| Ok(report::junit(campaign).into_bytes()),
     },
     Form {
         file: "rapport.csv",
         label: "CSV (tableur)",
         kind: "text/csv; charset=utf-8",
-        write: |campaign| Ok(report::csv(campaign)),
+        write: |campaign| Ok(report::csv(campaign).into_bytes()),
     },
 ];
 
@@ -56,9 +62,8 @@ pub(crate) async fn answer(desk: &Desk, who: &Who, campaign: &Campaign, form: &F
     let whole = desk.whole(who.scope()?, &campaign.id).await?;
     let whole = whole.ok_or(Refusal::Conflict("Cette campagne a été interrompue : elle n’a pas de rapport."))?;
     let write = form.write;
-    // Hundreds of kilobytes of text: on a thread where that holds nobody else.
-    let text = tokio::task::spawn_blocking(move || write(&whole)).await.map_err(|_| Broken::Task)?;
-    let text = text.map_err(Broken::Json)?;
+    // Hundreds of kilobytes, some laid out: on a thread where that holds nobody else.
+    let octets = tokio::task::spawn_blocking(move || write(&whole)).await.map_err(|_| Broken::Task)??;
     let name = format!("attachment; filename=\"campagne-{}-{}\"", campaign.id.as_str(), form.file);
     let headers = [
         (header::CONTENT_TYPE, form.kind.to_owned()),
@@ -66,5 +71,5 @@ pub(crate) async fn answer(desk: &Desk, who: &Who, campaign: &Campaign, form: &F
         // Opened here all the same, it runs nothing and knows nothing of the session.
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; sandbox".to_owned()),
     ];
-    Ok((headers, text).into_response())
+    Ok((headers, octets).into_response())
 }

@@ -65,6 +65,7 @@ async fn from_a_form_to_a_report() {
     assert!(case.status.is_success() && case.text.contains("Attendu"));
     for (file, sign) in [
         ("rapport.html", "<!DOCTYPE html>"),
+        ("rapport.pdf", "%PDF-1.4"),
         ("rapport.json", "\"schema\""),
         ("rapport.xml", "<testsuite"),
         ("rapport.csv", "ANN-01"),

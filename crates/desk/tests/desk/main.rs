@@ -147,7 +147,12 @@ impl Browser {
         }
         let to = headers.get(header::LOCATION).map(|to| to.to_str().expect("text").to_owned()).unwrap_or_default();
         let body = tokio::time::timeout(Duration::from_secs(60), to_bytes(response.into_body(), 64 << 20));
-        let text = String::from_utf8(body.await.expect("in time").expect("a body").to_vec()).expect("UTF-8");
+        let octets = body.await.expect("in time").expect("a body").to_vec();
+        let is_text = headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/pdf");
+        let text = match is_text {
+            true => String::from_utf8(octets).expect("UTF-8"),
+            false => String::from_utf8_lossy(&octets).into_owned(),
+        };
         if let Some(at) = text.find("name=\"cle\" value=\"") {
             self.key = text[at + 18..].split('"').next().expect("a key").to_owned();
         }
