@@ -29,8 +29,15 @@ class Driver:
         self.process.wait()
 
 
+class Gone(AssertionError):
+    """The element is of a page that another one has replaced, or is not there yet."""
+
+
 class Browser:
-    """A window."""
+    """A window.
+
+    What is asked of an element is asked again while the page is changing: a click is answered before the page it leads to is there.
+    """
 
     def __init__(self, driver, script=True, dark=False):
         self.url = driver.url
@@ -55,7 +62,20 @@ class Browser:
             with urllib.request.urlopen(request, timeout=120) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
-            raise AssertionError(json.load(error)["value"]["message"]) from None
+            told = json.load(error)["value"]
+            gone = told["error"] in ("stale element reference", "no such element", "detached shadow root")
+            raise (Gone if gone else AssertionError)(told["message"]) from None
+
+    def on(self, find, method, path, body=None, seconds=10):
+        """One thing asked of the element that `find` gives."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.call(method, f"/element/{find()}{path}", body)
+            except Gone:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
 
     def close(self):
         self.call("DELETE", "")
@@ -83,19 +103,22 @@ class Browser:
         return [e[ELEMENT] for e in self.call("POST", "/elements", {"using": "css selector", "value": selector})]
 
     def text(self, selector="main"):
-        return self.call("GET", f"/element/{self.find(selector)}/text")
+        return self.on(lambda: self.find(selector), "GET", "/text")
+
+    def says(self, text, selector="main", seconds=20):
+        """Waits until the page says it."""
+        self.wait(f"{text!r} in {selector}", lambda: text in self.text(selector), seconds)
 
     def click(self, selector):
-        self.call("POST", f"/element/{self.find(selector)}/click")
+        self.on(lambda: self.find(selector), "POST", "/click")
 
     def click_text(self, text, tag="a"):
         using = {"using": "xpath", "value": f"//{tag}[contains(normalize-space(.), \"{text}\")]"}
-        self.call("POST", f"/element/{self.call('POST', '/element', using)[ELEMENT]}/click")
+        self.on(lambda: self.call("POST", "/element", using)[ELEMENT], "POST", "/click")
 
     def type(self, selector, text):
-        element = self.find(selector)
-        self.call("POST", f"/element/{element}/clear")
-        self.call("POST", f"/element/{element}/value", {"text": text})
+        self.on(lambda: self.find(selector), "POST", "/clear")
+        self.on(lambda: self.find(selector), "POST", "/value", {"text": text})
 
     def keys(self, *keys):
         """Types on the keyboard, wherever the focus is."""
