@@ -7,7 +7,11 @@ use serde::Deserialize;
 use trust::SystemClock;
 
 use crate::account::secret::Cost;
+use crate::db::postgres;
 use crate::{Settings, Template};
+
+/// Holds the password of the database, when no file does.
+pub const PASSWORD: &str = "VAGUEMESTRE_DATABASE_PASSWORD";
 
 /// Why the file is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +25,9 @@ pub enum ConfigError {
     /// A value that cannot be.
     #[error("{0}")]
     Value(&'static str),
+    /// The database.
+    #[error("database: {0}")]
+    Database(#[from] postgres::SettingsError),
 }
 
 /// The file.
@@ -35,8 +42,20 @@ pub struct Config {
     pub certificate: PathBuf,
     /// Its key, PEM.
     pub key: PathBuf,
-    /// Where the database lies; made when missing.
+    /// Its folder, made when missing: the database, unless `database` says where else that is, and what else is kept.
     pub data: PathBuf,
+    /// A PostgreSQL: `postgres://user@host/name`; SQLite in `data` when absent.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Holds its password; the variable [`PASSWORD`] does when absent.
+    #[serde(default)]
+    pub database_password_file: Option<PathBuf>,
+    /// The authorities of its certificate, PEM; the system's when absent.
+    #[serde(default)]
+    pub database_anchors: Option<PathBuf>,
+    /// The three, read.
+    #[serde(skip)]
+    postgres: Option<postgres::Settings>,
     /// What it is called on its pages.
     #[serde(default = "title")]
     pub title: String,
@@ -91,6 +110,10 @@ impl Config {
         for file in [&mut config.certificate, &mut config.key, &mut config.data] {
             *file = folder.join(&file);
         }
+        for file in [&mut config.database_password_file, &mut config.database_anchors].into_iter().flatten() {
+            *file = folder.join(&file);
+        }
+        config.postgres = config.read_database()?;
         for template in &mut config.templates {
             template.file = folder.join(&template.file);
         }
@@ -104,11 +127,25 @@ impl Config {
         Ok(config)
     }
 
+    fn read_database(&self) -> Result<Option<postgres::Settings>, ConfigError> {
+        let Some(url) = &self.database else { return Ok(None) };
+        let password = match &self.database_password_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                Some(text.map_err(|error| ConfigError::Unreadable(path.clone(), error))?)
+            }
+            None => std::env::var(PASSWORD).ok(),
+        };
+        let password = password.as_deref().map(str::trim_end);
+        Ok(Some(postgres::Settings::new(url, password, self.database_anchors.as_deref())?))
+    }
+
     /// What the application needs of it.
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
             folder: self.data.clone(),
+            database: self.postgres.clone(),
             url: self.url.clone(),
             title: self.title.clone(),
             campaigns: self.campaigns,
@@ -150,6 +187,13 @@ mod tests {
         assert!(config.second_factor);
         assert!(matches!(load(&text.replace("https:", "http:")), Err(ConfigError::Value(_))));
         assert!(load(&format!("inconnu = 1\n{text}")).is_err_and(|error| error.to_string().contains("inconnu")));
+        let with = |lines: &str| load(&format!("{lines}\n{text}"));
+        assert!(
+            with("database = \"postgres://c@localhost/c\"").expect("a configuration").settings().database.is_some()
+        );
+        assert!(matches!(with("database = \"postgres://c:secret@localhost/c\""), Err(ConfigError::Database(_))));
+        let absent = "database = \"postgres://c@localhost/c\"\ndatabase_password_file = \"absent\"";
+        assert!(matches!(with(absent), Err(ConfigError::Unreadable(..))));
         assert!(matches!(Config::load(Path::new("/absent")), Err(ConfigError::Unreadable(..))));
     }
 }

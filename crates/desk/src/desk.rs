@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -13,21 +13,25 @@ use crate::account::attempts::Attempts;
 use crate::account::role::Role;
 use crate::account::secret::{self, Cost};
 use crate::compose::Template;
-use crate::db::{CampaignId, Db, NewAccount, OrganisationId, Reach};
+use crate::db::{CampaignId, Db, NewAccount, OrganisationId, Reach, postgres};
 use crate::error::Broken;
 
 /// Passwords hashed at once: each takes 32 MB.
 const HASHING: usize = 4;
 /// Pre-flights at once: each holds connections to an operator.
 const CHECKING: usize = 4;
+/// Between two tries while the database is away.
+pub(crate) const AWAY_PAUSE: Duration = Duration::from_secs(1);
 /// Streams of events at once: each holds a connection, of which the server has 512.
 const STREAMS: usize = 256;
 
 /// How the application is set up.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where the database is.
+    /// Where the database is, and what else is kept.
     pub folder: PathBuf,
+    /// A PostgreSQL, rather than a file in the folder.
+    pub database: Option<postgres::Settings>,
     /// Where browsers find it: `https://host:port`, without a slash at the end.
     pub url: String,
     /// What it is called on its pages: `Espace de test`.
@@ -74,6 +78,20 @@ pub(crate) struct Inner {
     pub shutdown: CancellationToken,
 }
 
+/// Does something with the database that must be done: while it is away, again and again, until the process ends. What is done twice must do no
+/// harm: the first may have been done, and its answer lost.
+macro_rules! lasting {
+    ($desk:expr, $act:expr) => {
+        loop {
+            match $act.await {
+                Err($crate::error::Broken::Away(cause)) if $desk.waits_for_it(&cause).await => {}
+                done => break done,
+            }
+        }
+    };
+}
+pub(crate) use lasting;
+
 /// The application.
 #[derive(Clone)]
 pub struct Desk(pub(crate) Arc<Inner>);
@@ -84,14 +102,19 @@ impl Desk {
     /// # Errors
     /// [`Broken`]: the folder or the database.
     pub async fn open(settings: Settings, shutdown: CancellationToken) -> Result<Desk, Broken> {
-        let folder = settings.folder.clone();
+        let (folder, is_file) = (settings.folder.clone(), settings.database.is_none());
         let opened = tokio::task::spawn_blocking(move || {
             use std::os::unix::fs::DirBuilderExt;
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
             made.map_err(|error| Broken::File(folder.clone(), error))?;
-            Db::open(&folder.join("controle.db"))
+            is_file.then(|| Db::open(&folder.join("controle.db"))).transpose()
         });
-        let db = opened.await.map_err(|_| Broken::Task)??;
+        let opened = opened.await.map_err(|_| Broken::Task)??;
+        let db = match (opened, &settings.database) {
+            (None, Some(database)) => Db::connect(database.clone()).await?,
+            (Some(db), _) => db,
+            (None, None) => return Err(Broken::Task),
+        };
         Desk::with(db, settings, shutdown).await
     }
 
@@ -151,6 +174,15 @@ impl Desk {
         self.db().add_account(account, now).await?;
         self.0.first_code.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(())
+    }
+
+    /// Waits a moment for the database to come back; false when the process ends first.
+    pub(crate) async fn waits_for_it(&self, cause: &str) -> bool {
+        tracing::warn!("the database is away, what is to be kept waits for it: {cause}");
+        tokio::select! {
+            () = tokio::time::sleep(AWAY_PAUSE) => true,
+            () = self.0.shutdown.cancelled() => false,
+        }
     }
 
     pub(crate) fn db(&self) -> &Db {

@@ -5,9 +5,21 @@ use axum::http::StatusCode;
 /// Something of ours does not work: told in the log, never to the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
-    /// The database.
+    /// SQLite.
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
+    /// PostgreSQL says no.
+    #[error("PostgreSQL: {0}")]
+    Postgres(String),
+    /// PostgreSQL is not there: for now.
+    #[error("PostgreSQL does not answer: {0}; does it run, and may this machine reach it? It is tried again by itself")]
+    Away(String),
+    /// PostgreSQL serves another application.
+    #[error("another control application uses this database: there is one for each")]
+    Taken,
+    /// A column holds something else than it should.
+    #[error("stored data: column {0}")]
+    Column(usize),
     /// A file of ours.
     #[error("{0}: {1}")]
     File(std::path::PathBuf, std::io::Error),
@@ -70,14 +82,22 @@ pub enum Refusal {
     /// Too often.
     #[error("Trop d'essais : attendez quelques minutes.")]
     TooMany,
+    /// The database is away.
+    #[error(
+        "La base de données ne répond pas pour le moment : réessayez dans une minute. Rien de ce qui a été affiché n'est perdu."
+    )]
+    Away(String),
     /// Ours.
     #[error("Une erreur de l'application est survenue ; elle est au journal.")]
-    Broken(#[from] Broken),
+    Broken(Broken),
 }
 
-impl From<rusqlite::Error> for Refusal {
-    fn from(error: rusqlite::Error) -> Refusal {
-        Refusal::Broken(error.into())
+impl From<Broken> for Refusal {
+    fn from(error: Broken) -> Refusal {
+        match error {
+            Broken::Away(cause) => Refusal::Away(cause),
+            other => Refusal::Broken(other),
+        }
     }
 }
 
@@ -92,6 +112,7 @@ impl Refusal {
             Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Refusal::Conflict(_) => StatusCode::CONFLICT,
             Refusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -107,6 +128,7 @@ impl Refusal {
             Refusal::Invalid(_) => "saisie_invalide",
             Refusal::Conflict(_) => "conflit",
             Refusal::TooMany => "trop_d_essais",
+            Refusal::Away(_) => "base_indisponible",
             Refusal::Broken(_) => "erreur_interne",
         }
     }

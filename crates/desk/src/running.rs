@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Desk;
 use crate::compose;
 use crate::db::{Campaign, CampaignId, Scope, State};
+use crate::desk::lasting;
 use crate::error::Broken;
 
 /// What the engine told, on its way to the disk.
@@ -48,7 +49,8 @@ impl Desk {
             tracing::error!("a campaign cannot be set up: {error}");
             "l'application ne peut pas préparer la campagne : la raison est à son journal".to_owned()
         };
-        let operator = self.db().organisation(organisation).await.map_err(told)?.ok_or("opérateur inconnu")?;
+        let operator = lasting!(self, self.db().organisation(organisation));
+        let operator = operator.map_err(told)?.ok_or("opérateur inconnu")?;
         let template = self
             .templates(&operator.name)
             .find(|known| known.name == template)
@@ -77,8 +79,8 @@ impl Desk {
             tracing::error!("results cannot be kept: {error}");
             "les résultats ne peuvent pas être enregistrés : la raison est au journal".to_owned()
         };
-        let done = self.db().results(Scope::All, &id, 0).await.map_err(kept)?;
-        let proofs = self.db().proofs(Scope::All, &id, None).await.map_err(kept)?;
+        let done = lasting!(self, self.db().results(Scope::All, &id, 0)).map_err(kept)?;
+        let proofs = lasting!(self, self.db().proofs(Scope::All, &id, None)).map_err(kept)?;
         let asked = Asked {
             only: campaign.only.clone(),
             depth: campaign.depth,
@@ -100,7 +102,7 @@ impl Desk {
         let is_cancelled = self.with_live(|live| live.get(&id).is_some_and(|one| one.is_cancelled));
         if stop.is_cancelled() && !is_cancelled {
             // The process ends: it waits for the next start, and this one does not count.
-            return self.db().requeue(&id).await.map_err(kept);
+            return lasting!(self, self.db().requeue(&id)).map_err(kept);
         }
         if let Some(begun) = campaign.begun.and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok()) {
             // Taken up again: it began before.
@@ -111,7 +113,8 @@ impl Desk {
             // What was not run is said to be so in the report.
             for case in &over.cas {
                 let result = serde_json::to_string(case).map_err(|error| kept(error.into()))?;
-                self.db().add_result(&id, case.id.clone(), result, Vec::new()).await.map_err(kept)?;
+                let kept_one = lasting!(self, self.db().add_result(&id, case.id.clone(), result.clone(), Vec::new()));
+                kept_one.map_err(kept)?;
             }
             (State::Annulee, None)
         } else {
@@ -119,10 +122,12 @@ impl Desk {
         };
         (over.cas, over.preuves) = Default::default();
         let head = serde_json::to_string(&over).map_err(|error| kept(error.into()))?;
-        self.db().end_campaign(&id, state, "", verdict, Some(head), self.now()).await.map_err(kept)
+        let now = self.now();
+        lasting!(self, self.db().end_campaign(&id, state, "", verdict, Some(head.clone()), now)).map_err(kept)
     }
 
-    /// Keeps what the engine tells, in order. When the disk fails the campaign stops: nothing goes on that cannot be kept.
+    /// Keeps what the engine tells, in order. When the disk fails the campaign stops: nothing goes on that cannot be kept. While PostgreSQL is
+    /// away what is told waits for it.
     async fn keep(
         self,
         id: CampaignId,
@@ -132,7 +137,7 @@ impl Desk {
     ) -> Result<(), Broken> {
         while let Some(note) = notes.recv().await {
             let kept = match note {
-                Note::Planned(count) => self.db().set_planned(&id, before + count).await,
+                Note::Planned(count) => lasting!(self, self.db().set_planned(&id, before + count)),
                 Note::Begun(case) => {
                     self.with_live(|live| live.get_mut(&id).map(|one| one.current.insert(case, None)));
                     Ok(())
@@ -143,7 +148,7 @@ impl Desk {
                 }
                 Note::Done { case, result, proofs } => {
                     self.with_live(|live| live.get_mut(&id).map(|one| one.current.remove(&case)));
-                    self.db().add_result(&id, case, result, proofs).await
+                    lasting!(self, self.db().add_result(&id, case.clone(), result.clone(), proofs.clone()))
                 }
             };
             if let Err(error) = kept {

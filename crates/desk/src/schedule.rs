@@ -7,29 +7,49 @@ use tokio_util::task::TaskTracker;
 
 use crate::Desk;
 use crate::db::{Campaign, CampaignId, Scope, State};
-use crate::desk::Live;
+use crate::desk::{AWAY_PAUSE, Live, lasting};
 use crate::error::{Broken, Refusal};
 
 impl Desk {
     /// Runs campaigns as they come, until the shutdown; then those under way are stopped, to go on at the next start.
     pub async fn schedule(self) {
         let tasks = TaskTracker::new();
-        if let Err(error) = self.db().recover(self.now()).await {
+        if let Err(error) = lasting!(self, self.db().recover(self.now())) {
             tracing::error!("campaigns cannot be taken up again: {error}");
         }
+        let mut is_failed = false;
         loop {
             let wake = self.0.wake.notified();
-            if let Err(error) = self.start_some(&tasks).await {
+            let started = async {
+                if is_failed {
+                    self.find_lost().await?;
+                }
+                self.start_some(&tasks).await
+            };
+            let started = started.await;
+            if let (Err(error), false) = (&started, is_failed) {
                 tracing::error!("campaigns cannot be started: {error}");
             }
+            is_failed = started.is_err();
             tokio::select! {
                 () = wake => {}
+                () = tokio::time::sleep(AWAY_PAUSE), if is_failed => {}
                 () = self.0.shutdown.cancelled() => break,
             }
         }
         self.with_live(|live| live.values().for_each(|one| one.stop.cancel()));
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Campaigns that the database says run, and nobody here runs: the answer to their beginning was lost with the connection.
+    async fn find_lost(&self) -> Result<(), Broken> {
+        for id in self.db().running().await? {
+            if !self.with_live(|live| live.contains_key(&id)) {
+                self.db().requeue(&id).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn start_some(&self, tasks: &TaskTracker) -> Result<(), Broken> {
@@ -62,13 +82,18 @@ impl Desk {
         let (desk, again) = (self.clone(), campaign.clone());
         // Of its own: a case that panics ends its campaign, and is told.
         let done = tokio::spawn(async move { desk.run(campaign, stop).await }).await;
+        let (is_over, now) = (self.0.shutdown.is_cancelled(), self.now());
         let ended = match done {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => self.db().end_campaign(&id, State::Interrompue, &cause, None, None, self.now()).await,
+            // The database went, then the process: it is taken up again at the next start.
+            Ok(Err(_)) if is_over => self.db().requeue(&id).await,
+            Ok(Err(cause)) => {
+                lasting!(self, self.db().end_campaign(&id, State::Interrompue, &cause, None, None, now))
+            }
             Err(_) => {
                 tracing::error!("a campaign of the plan {} ended in a panic", again.plan);
                 let cause = "une erreur interne de l'application a mis fin à la campagne : elle est au journal";
-                self.db().end_campaign(&id, State::Interrompue, cause, None, None, self.now()).await
+                lasting!(self, self.db().end_campaign(&id, State::Interrompue, cause, None, None, now))
             }
         };
         if let Err(error) = ended {

@@ -64,6 +64,7 @@ pub(crate) async fn start(
     let shutdown = CancellationToken::new();
     let settings = Settings {
         folder: layout.root().join("control"),
+        database: None,
         url: url(ports),
         title: "Bac à sable".to_owned(),
         campaigns: 2,

@@ -70,6 +70,9 @@ impl IntoResponse for ApiRefusal {
         if let Refusal::Broken(error) = &self.0 {
             tracing::error!("{error}");
         }
+        if let Refusal::Away(cause) = &self.0 {
+            tracing::warn!("the database is away: {cause}");
+        }
         let body =
             json!({ "erreur": { "code": self.0.code(), "message": self.0.to_string(), "champs": self.0.mistakes() } });
         let mut response = (self.0.status(), Json(body)).into_response();

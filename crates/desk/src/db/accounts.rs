@@ -1,8 +1,7 @@
 //! Accounts.
 
-use rusqlite::{OptionalExtension, Row};
-
-use super::{AccountId, Db, OrganisationId, Scope, json};
+use super::sql::{Row, values};
+use super::{AccountId, Db, OrganisationId, Scope};
 use crate::account::role::Role;
 use crate::error::Broken;
 
@@ -44,18 +43,18 @@ pub struct NewAccount {
 
 const COLUMNS: &str = "id, organisation, login, role, password, totp, totp_step, recovery, is_open";
 
-fn read(row: &Row<'_>) -> Result<Account, rusqlite::Error> {
+fn read(row: &Row) -> Result<Account, Broken> {
     let role: String = row.get(3)?;
     Ok(Account {
         id: AccountId(row.get(0)?),
-        organisation: row.get::<_, Option<i64>>(1)?.map(OrganisationId),
+        organisation: row.get::<Option<i64>>(1)?.map(OrganisationId),
         login: row.get(2)?,
         // A role that this version does not know reads and no more.
         role: Role::from_code(&role).unwrap_or(Role::Lecteur),
         password: row.get(4)?,
         totp: row.get(5)?,
         totp_step: row.get(6)?,
-        recovery: json(&row.get::<_, String>(7)?)?,
+        recovery: row.json(7)?,
         is_open: row.get(8)?,
     })
 }
@@ -66,7 +65,8 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn has_accounts(&self) -> Result<bool, Broken> {
-        self.run(|db| Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM account)", [], |row| row.get(0))?)).await
+        let found = self.read(|db| db.row("SELECT id FROM account LIMIT 1", &[], |row| row.get::<i64>(0))).await?;
+        Ok(found.is_some())
     }
 
     /// The account of a login.
@@ -75,11 +75,8 @@ impl Db {
     /// [`Broken`].
     pub async fn account_named(&self, login: &str) -> Result<Option<Account>, Broken> {
         let login = login.to_owned();
-        self.run(move |db| {
-            let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE login = ?1"))?;
-            Ok(query.query_row([login], read).optional()?)
-        })
-        .await
+        let query = format!("SELECT {COLUMNS} FROM account WHERE lower(login) = lower(?1)");
+        self.read(move |db| db.row(&query, values![login], read)).await
     }
 
     /// The accounts of an operator, or all.
@@ -87,13 +84,9 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn accounts(&self, scope: Scope) -> Result<Vec<Account>, Broken> {
-        self.run(move |db| {
-            let mut query = db.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM account WHERE (?1 IS NULL OR organisation = ?1) ORDER BY login"
-            ))?;
-            Ok(query.query_map([scope.sql()], read)?.collect::<Result<_, _>>()?)
-        })
-        .await
+        let query =
+            format!("SELECT {COLUMNS} FROM account WHERE (?1 IS NULL OR organisation = ?1) ORDER BY lower(login)");
+        self.read(move |db| db.rows(&query, values![scope.sql()], read)).await
     }
 
     /// Makes an account; nothing when the login is taken.
@@ -101,14 +94,16 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn add_account(&self, account: NewAccount, now: i64) -> Result<Option<AccountId>, Broken> {
-        self.run(move |db| {
-            let mut query = db.prepare_cached(
+        let organisation = account.organisation.map(|id| id.0);
+        let values = values![organisation, account.login, account.role.code(), account.password, now].to_vec();
+        self.change(move |db| {
+            let id = db.row(
                 "INSERT INTO account (organisation, login, role, password, created) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (login) DO NOTHING RETURNING id",
+                 ON CONFLICT DO NOTHING RETURNING id",
+                &values,
+                |row| row.get(0),
             )?;
-            let values =
-                (account.organisation.map(|id| id.0), account.login, account.role.code(), account.password, now);
-            Ok(query.query_row(values, |row| row.get(0)).optional()?.map(AccountId))
+            Ok(id.map(AccountId))
         })
         .await
     }
@@ -123,14 +118,15 @@ impl Db {
         password: String,
         now: i64,
     ) -> Result<Option<AccountId>, Broken> {
-        let login = login.to_owned();
-        self.run(move |db| {
-            let mut query = db.prepare_cached(
+        let values = values![login, Role::Administrateur.code(), password, now].to_vec();
+        self.change(move |db| {
+            let id = db.row(
                 "INSERT INTO account (login, role, password, created)
                  SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM account) RETURNING id",
+                &values,
+                |row| row.get(0),
             )?;
-            let values = (login, Role::Administrateur.code(), password, now);
-            Ok(query.query_row(values, |row| row.get(0)).optional()?.map(AccountId))
+            Ok(id.map(AccountId))
         })
         .await
     }
@@ -140,17 +136,15 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn set_account_open(&self, scope: Scope, id: AccountId, is_open: bool, now: i64) -> Result<bool, Broken> {
-        self.run(move |db| {
-            let change = db.transaction()?;
-            let done = change.execute(
+        self.change(move |db| {
+            let done = db.execute(
                 "UPDATE account SET is_open = ?3 WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2)",
-                (id.0, scope.sql(), is_open),
+                values![id.0, scope.sql(), is_open],
             )? == 1;
             if done && !is_open {
-                change.execute("DELETE FROM session WHERE account = ?1", [id.0])?;
-                change.execute("UPDATE token SET revoked = ?2 WHERE account = ?1 AND revoked IS NULL", (id.0, now))?;
+                db.execute("DELETE FROM session WHERE account = ?1", values![id.0])?;
+                db.execute("UPDATE token SET revoked = ?2 WHERE account = ?1 AND revoked IS NULL", values![id.0, now])?;
             }
-            change.commit()?;
             Ok(done)
         })
         .await
@@ -161,11 +155,9 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn set_password(&self, id: AccountId, password: String, but: Option<[u8; 32]>) -> Result<(), Broken> {
-        self.run(move |db| {
-            let change = db.transaction()?;
-            change.execute("UPDATE account SET password = ?2 WHERE id = ?1", (id.0, password))?;
-            change.execute("DELETE FROM session WHERE account = ?1 AND (?2 IS NULL OR hash <> ?2)", (id.0, but))?;
-            change.commit()?;
+        self.change(move |db| {
+            db.execute("UPDATE account SET password = ?2 WHERE id = ?1", values![id.0, password])?;
+            db.execute("DELETE FROM session WHERE account = ?1 AND (?2 IS NULL OR hash <> ?2)", values![id.0, but])?;
             Ok(())
         })
         .await
@@ -176,10 +168,10 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn set_totp(&self, id: AccountId, secret: Option<Vec<u8>>, recovery: Vec<String>) -> Result<(), Broken> {
-        self.run(move |db| {
+        self.change(move |db| {
             db.execute(
                 "UPDATE account SET totp = ?2, totp_step = 0, recovery = ?3 WHERE id = ?1",
-                (id.0, secret, serde_json::to_string(&recovery)?),
+                values![id.0, secret, serde_json::to_string(&recovery)?],
             )?;
             Ok(())
         })
@@ -191,9 +183,9 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn take_totp_step(&self, id: AccountId, step: i64) -> Result<bool, Broken> {
-        self.run(move |db| {
+        self.change(move |db| {
             let done =
-                db.execute("UPDATE account SET totp_step = ?2 WHERE id = ?1 AND totp_step < ?2", (id.0, step))?;
+                db.execute("UPDATE account SET totp_step = ?2 WHERE id = ?1 AND totp_step < ?2", values![id.0, step])?;
             Ok(done == 1)
         })
         .await
@@ -204,16 +196,18 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn take_recovery(&self, id: AccountId, hash: String) -> Result<bool, Broken> {
-        self.run(move |db| {
-            let change = db.transaction()?;
+        self.change(move |db| {
+            // One connection: nobody else takes the same code in between.
             let kept: Option<String> =
-                change.query_row("SELECT recovery FROM account WHERE id = ?1", [id.0], |row| row.get(0)).optional()?;
+                db.row("SELECT recovery FROM account WHERE id = ?1", values![id.0], |row| row.get(0))?;
             let mut codes: Vec<String> = serde_json::from_str(kept.as_deref().unwrap_or("[]"))?;
             let before = codes.len();
             codes.retain(|code| *code != hash);
             let done = codes.len() < before;
-            change.execute("UPDATE account SET recovery = ?2 WHERE id = ?1", (id.0, serde_json::to_string(&codes)?))?;
-            change.commit()?;
+            db.execute(
+                "UPDATE account SET recovery = ?2 WHERE id = ?1",
+                values![id.0, serde_json::to_string(&codes)?],
+            )?;
             Ok(done)
         })
         .await

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use control::engine::{CaseResult, Depth};
-use rusqlite::{OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CampaignId, Db, Job, JobId, OrganisationId, Scope, json};
+use super::sql::{Row, Value as Bound, values};
+use super::{CampaignId, Db, Job, JobId, OrganisationId, Scope};
 use crate::error::Broken;
 
 /// Campaigns of one operator that may wait.
@@ -160,8 +160,8 @@ fn depth_code(depth: Depth) -> &'static str {
     }
 }
 
-fn read(row: &Row<'_>) -> Result<Campaign, rusqlite::Error> {
-    let text = |index: usize| row.get::<_, String>(index);
+fn read(row: &Row) -> Result<Campaign, Broken> {
+    let text = |index: usize| row.get::<String>(index);
     Ok(Campaign {
         id: CampaignId(row.get(0)?),
         organisation: OrganisationId(row.get(1)?),
@@ -171,9 +171,9 @@ fn read(row: &Row<'_>) -> Result<Campaign, rusqlite::Error> {
         plan: row.get(5)?,
         template: row.get(6)?,
         text: row.get(7)?,
-        only: json(&text(8)?)?,
+        only: row.json(8)?,
         depth: if text(9)? == "eclair" { Depth::Eclair } else { Depth::Complet },
-        parent: row.get::<_, Option<String>>(10)?.map(CampaignId),
+        parent: row.get::<Option<String>>(10)?.map(CampaignId),
         author: row.get(11)?,
         state: State::read(&text(12)?),
         cause: row.get(13)?,
@@ -194,27 +194,29 @@ impl Db {
     /// [`Broken`].
     pub async fn add_campaign(&self, new: NewCampaign, milliseconds: i64) -> Result<Option<CampaignId>, Broken> {
         let id = CampaignId::new(milliseconds)?;
-        self.run(move |db| {
-            let job = new.job;
+        let job = new.job;
+        let values = values![
+            &id.0,
+            job.organisation.0,
+            job.id.0,
+            job.name,
+            job.plan,
+            job.template,
+            job.text,
+            serde_json::to_string(&new.only)?,
+            depth_code(new.depth),
+            new.parent.map(|parent| parent.0),
+            new.author,
+            milliseconds / 1000,
+            MOST_WAITING
+        ]
+        .to_vec();
+        self.change(move |db| {
             let done = db.execute(
                 "INSERT INTO campaign (id, organisation, job, name, plan, template, text, only_cases, depth, parent, author, state, queued)
                  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'en_file', ?12
                  WHERE (SELECT count(*) FROM campaign WHERE organisation = ?2 AND state = 'en_file') < ?13",
-                rusqlite::params![
-                    id.0,
-                    job.organisation.0,
-                    job.id.0,
-                    job.name,
-                    job.plan,
-                    job.template,
-                    job.text,
-                    serde_json::to_string(&new.only)?,
-                    depth_code(new.depth),
-                    new.parent.map(|parent| parent.0),
-                    new.author,
-                    milliseconds / 1000,
-                    MOST_WAITING
-                ],
+                &values,
             )?;
             Ok((done == 1).then_some(id))
         })
@@ -226,13 +228,13 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn campaigns(&self, scope: Scope, filter: Filter) -> Result<Vec<Campaign>, Broken> {
-        self.run(move |db| {
-            let mut query = db.prepare_cached(&format!(
+        self.read(move |db| {
+            let query = format!(
                 "SELECT {COLUMNS} {FROM} WHERE (?1 IS NULL OR c.organisation = ?1) AND (?2 IS NULL OR c.job = ?2)
                  AND (?3 IS NULL OR c.id < ?3) ORDER BY c.id DESC LIMIT ?4"
-            ))?;
-            let values = (scope.sql(), filter.job.map(|job| job.0), filter.before.map(|id| id.0), filter.most);
-            Ok(query.query_map(values, read)?.collect::<Result<_, _>>()?)
+            );
+            let (job, before) = (filter.job.map(|job| job.0), filter.before.map(|id| id.0));
+            db.rows(&query, values![scope.sql(), job, before, filter.most], read)
         })
         .await
     }
@@ -243,11 +245,9 @@ impl Db {
     /// [`Broken`].
     pub async fn campaign(&self, scope: Scope, id: &CampaignId) -> Result<Option<Campaign>, Broken> {
         let id = id.clone();
-        self.run(move |db| {
-            let mut query = db.prepare_cached(&format!(
-                "SELECT {COLUMNS} {FROM} WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2)"
-            ))?;
-            Ok(query.query_row((&id.0, scope.sql()), read).optional()?)
+        self.read(move |db| {
+            let query = format!("SELECT {COLUMNS} {FROM} WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2)");
+            db.row(&query, values![id.0, scope.sql()], read)
         })
         .await
     }
@@ -257,10 +257,17 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn waiting(&self) -> Result<Vec<Campaign>, Broken> {
-        self.run(|db| {
-            let mut query =
-                db.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE c.state = 'en_file' ORDER BY c.id"))?;
-            Ok(query.query_map([], read)?.collect::<Result<_, _>>()?)
+        let query = format!("SELECT {COLUMNS} {FROM} WHERE c.state = 'en_file' ORDER BY c.id");
+        self.read(move |db| db.rows(&query, &[], read)).await
+    }
+
+    /// Those that run, as far as the database knows.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn running(&self) -> Result<Vec<CampaignId>, Broken> {
+        self.read(|db| {
+            db.rows("SELECT id FROM campaign WHERE state = 'en_cours'", &[], |row| Ok(CampaignId(row.get(0)?)))
         })
         .await
     }
@@ -270,16 +277,14 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn recover(&self, now: i64) -> Result<(), Broken> {
-        self.run(move |db| {
-            let change = db.transaction()?;
-            change.execute(
+        self.change(move |db| {
+            db.execute(
                 "UPDATE campaign SET state = 'interrompue', ended = ?2,
                  cause = 'l''application s''est arrêtée plusieurs fois pendant cette campagne'
                  WHERE state = 'en_cours' AND starts >= ?1",
-                (MOST_STARTS, now),
+                values![MOST_STARTS, now],
             )?;
-            change.execute("UPDATE campaign SET state = 'en_file' WHERE state = 'en_cours'", [])?;
-            change.commit()?;
+            db.execute("UPDATE campaign SET state = 'en_file' WHERE state = 'en_cours'", &[])?;
             Ok(())
         })
         .await
@@ -291,11 +296,11 @@ impl Db {
     /// [`Broken`].
     pub async fn begin_campaign(&self, id: &CampaignId, now: i64) -> Result<bool, Broken> {
         let id = id.clone();
-        self.run(move |db| {
+        self.change(move |db| {
             let done = db.execute(
                 "UPDATE campaign SET state = 'en_cours', starts = starts + 1, begun = coalesce(begun, ?2)
                  WHERE id = ?1 AND state = 'en_file'",
-                (&id.0, now),
+                values![&id.0, now],
             )?;
             Ok(done == 1)
         })
@@ -308,10 +313,10 @@ impl Db {
     /// [`Broken`].
     pub async fn requeue(&self, id: &CampaignId) -> Result<(), Broken> {
         let id = id.clone();
-        self.run(move |db| {
+        self.change(move |db| {
             db.execute(
                 "UPDATE campaign SET state = 'en_file', starts = starts - 1 WHERE id = ?1 AND state = 'en_cours'",
-                [&id.0],
+                values![&id.0],
             )?;
             Ok(())
         })
@@ -324,10 +329,10 @@ impl Db {
     /// [`Broken`].
     pub async fn set_planned(&self, id: &CampaignId, planned: usize) -> Result<(), Broken> {
         let id = id.clone();
-        self.run(move |db| {
+        self.change(move |db| {
             db.execute(
                 "UPDATE campaign SET planned = ?2 WHERE id = ?1",
-                (&id.0, u32::try_from(planned).unwrap_or(u32::MAX)),
+                values![&id.0, u32::try_from(planned).unwrap_or(u32::MAX)],
             )?;
             Ok(())
         })
@@ -346,23 +351,19 @@ impl Db {
         proofs: Vec<(String, String)>,
     ) -> Result<(), Broken> {
         let id = id.clone();
-        self.run(move |db| {
-            let change = db.transaction()?;
+        self.change(move |db| {
             for (hash, proof) in proofs {
-                change
-                    .prepare_cached(
-                        "INSERT INTO proof (campaign, hash, json) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                    )?
-                    .execute((&id.0, hash, proof))?;
+                db.execute(
+                    "INSERT INTO proof (campaign, hash, json) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                    values![&id.0, hash, proof],
+                )?;
             }
-            change
-                .prepare_cached(
-                    "INSERT INTO result (campaign, position, case_id, json)
-                     SELECT ?1, coalesce((SELECT max(position) FROM result WHERE campaign = ?1), 0) + 1, ?2, ?3
-                     WHERE true ON CONFLICT (campaign, case_id) DO NOTHING",
-                )?
-                .execute((&id.0, case, result))?;
-            change.commit()?;
+            db.execute(
+                "INSERT INTO result (campaign, position, case_id, json)
+                 SELECT ?1, coalesce((SELECT max(position) FROM result WHERE campaign = ?1), 0) + 1, ?2, ?3
+                 WHERE true ON CONFLICT (campaign, case_id) DO NOTHING",
+                values![&id.0, case, result],
+            )?;
             Ok(())
         })
         .await
@@ -382,11 +383,11 @@ impl Db {
         now: i64,
     ) -> Result<(), Broken> {
         let (id, cause) = (id.clone(), cause.to_owned());
-        self.run(move |db| {
+        self.change(move |db| {
             db.execute(
                 "UPDATE campaign SET state = ?2, cause = ?3, verdict = ?4, head = ?5, ended = ?6
                  WHERE id = ?1 AND state IN ('en_file', 'en_cours')",
-                (&id.0, state.code(), cause, verdict, head, now),
+                values![&id.0, state.code(), cause, verdict, head, now],
             )?;
             Ok(())
         })
@@ -399,11 +400,11 @@ impl Db {
     /// [`Broken`].
     pub async fn cancel_waiting(&self, scope: Scope, id: &CampaignId, now: i64) -> Result<bool, Broken> {
         let id = id.clone();
-        self.run(move |db| {
+        self.change(move |db| {
             let done = db.execute(
                 "UPDATE campaign SET state = 'annulee', ended = ?3
                  WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND state = 'en_file'",
-                (&id.0, scope.sql(), now),
+                values![&id.0, scope.sql(), now],
             )?;
             Ok(done == 1)
         })
@@ -416,14 +417,13 @@ impl Db {
     /// [`Broken`].
     pub async fn results(&self, scope: Scope, id: &CampaignId, after: i64) -> Result<Vec<(i64, CaseResult)>, Broken> {
         let id = id.clone();
-        self.run(move |db| {
-            let mut query = db.prepare_cached(
+        self.read(move |db| {
+            db.rows(
                 "SELECT r.position, r.json FROM result r JOIN campaign c ON c.id = r.campaign
                  WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2) AND r.position > ?3 ORDER BY r.position",
-            )?;
-            let rows = query
-                .query_map((&id.0, scope.sql(), after), |row| Ok((row.get(0)?, json(&row.get::<_, String>(1)?)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                values![id.0, scope.sql(), after],
+                |row| Ok((row.get(0)?, row.json(1)?)),
+            )
         })
         .await
     }
@@ -439,16 +439,21 @@ impl Db {
         only: Option<Vec<String>>,
     ) -> Result<BTreeMap<String, Value>, Broken> {
         let id = id.clone();
-        self.run(move |db| {
-            let only = only.map(|hashes| serde_json::to_string(&hashes)).transpose()?;
-            let mut query = db.prepare_cached(
-                "SELECT p.hash, p.json FROM proof p JOIN campaign c ON c.id = p.campaign
-                 WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2)
-                 AND (?3 IS NULL OR p.hash IN (SELECT value FROM json_each(?3)))",
-            )?;
-            let rows = query
-                .query_map((&id.0, scope.sql(), only), |row| Ok((row.get(0)?, json(&row.get::<_, String>(1)?)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+        self.read(move |db| {
+            let mut query = "SELECT p.hash, p.json FROM proof p JOIN campaign c ON c.id = p.campaign
+                 WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2)"
+                .to_owned();
+            let mut bound = values![id.0, scope.sql()].to_vec();
+            let Some(hashes) = only else {
+                return Ok(db.rows(&query, &bound, |row| Ok((row.get(0)?, row.json(1)?)))?.into_iter().collect());
+            };
+            let places: Vec<String> = (0..hashes.len()).map(|index| format!("?{}", index + 3)).collect();
+            if places.is_empty() {
+                return Ok(BTreeMap::new());
+            }
+            query.push_str(&format!(" AND p.hash IN ({})", places.join(", ")));
+            bound.extend(hashes.into_iter().map(Bound::from));
+            Ok(db.rows(&query, &bound, |row| Ok((row.get(0)?, row.json(1)?)))?.into_iter().collect())
         })
         .await
     }
@@ -459,10 +464,13 @@ impl Db {
     /// [`Broken`].
     pub async fn head(&self, scope: Scope, id: &CampaignId) -> Result<Option<String>, Broken> {
         let id = id.clone();
-        self.run(move |db| {
-            let mut query =
-                db.prepare_cached("SELECT head FROM campaign WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2)")?;
-            Ok(query.query_row((&id.0, scope.sql()), |row| row.get(0)).optional()?.flatten())
+        self.read(move |db| {
+            let found = db.row(
+                "SELECT head FROM campaign WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2)",
+                values![id.0, scope.sql()],
+                |row| row.get(0),
+            )?;
+            Ok(found.flatten())
         })
         .await
     }

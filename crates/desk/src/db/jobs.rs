@@ -1,7 +1,6 @@
 //! Jobs: what is to be controlled, as their users wrote it.
 
-use rusqlite::{OptionalExtension, Row};
-
+use super::sql::{Row, values};
 use super::{Db, JobId, OrganisationId, Scope};
 use crate::error::Broken;
 
@@ -48,7 +47,7 @@ pub struct NewJob {
 
 const COLUMNS: &str = "id, organisation, name, plan, template, text, author, created";
 
-fn read(row: &Row<'_>) -> Result<Job, rusqlite::Error> {
+fn read(row: &Row) -> Result<Job, Broken> {
     Ok(Job {
         id: JobId(row.get(0)?),
         organisation: OrganisationId(row.get(1)?),
@@ -68,23 +67,24 @@ impl Db {
     /// [`Broken`].
     pub async fn add_job(&self, job: NewJob, milliseconds: i64) -> Result<Option<JobId>, Broken> {
         let id = JobId::new(milliseconds)?;
-        self.run(move |db| {
-            let values = (
-                &id.0,
-                job.organisation.0,
-                job.name,
-                job.plan,
-                job.template,
-                job.text,
-                job.author,
-                milliseconds / 1000,
-                MOST,
-            );
+        let values = values![
+            &id.0,
+            job.organisation.0,
+            job.name,
+            job.plan,
+            job.template,
+            job.text,
+            job.author,
+            milliseconds / 1000,
+            MOST
+        ]
+        .to_vec();
+        self.change(move |db| {
             let done = db.execute(
                 "INSERT INTO job (id, organisation, name, plan, template, text, author, created)
                  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
                  WHERE (SELECT count(*) FROM job WHERE organisation = ?2 AND is_hidden = 0) < ?9",
-                values,
+                &values,
             )?;
             Ok((done == 1).then_some(id))
         })
@@ -96,11 +96,11 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn jobs(&self, scope: Scope) -> Result<Vec<Job>, Broken> {
-        self.run(move |db| {
-            let mut query = db.prepare_cached(&format!(
+        self.read(move |db| {
+            let query = format!(
                 "SELECT {COLUMNS} FROM job WHERE (?1 IS NULL OR organisation = ?1) AND is_hidden = 0 ORDER BY id DESC"
-            ))?;
-            Ok(query.query_map([scope.sql()], read)?.collect::<Result<_, _>>()?)
+            );
+            db.rows(&query, values![scope.sql()], read)
         })
         .await
     }
@@ -111,11 +111,11 @@ impl Db {
     /// [`Broken`].
     pub async fn job(&self, scope: Scope, id: &JobId) -> Result<Option<Job>, Broken> {
         let id = id.clone();
-        self.run(move |db| {
-            let mut query = db.prepare_cached(&format!(
+        self.read(move |db| {
+            let query = format!(
                 "SELECT {COLUMNS} FROM job WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND is_hidden = 0"
-            ))?;
-            Ok(query.query_row((&id.0, scope.sql()), read).optional()?)
+            );
+            db.row(&query, values![id.0, scope.sql()], read)
         })
         .await
     }
@@ -126,10 +126,10 @@ impl Db {
     /// [`Broken`].
     pub async fn hide_job(&self, scope: Scope, id: &JobId) -> Result<bool, Broken> {
         let id = id.clone();
-        self.run(move |db| {
+        self.change(move |db| {
             let done = db.execute(
                 "UPDATE job SET is_hidden = 1 WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND is_hidden = 0",
-                (&id.0, scope.sql()),
+                values![id.0, scope.sql()],
             )?;
             Ok(done == 1)
         })

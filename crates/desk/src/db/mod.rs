@@ -1,21 +1,29 @@
-//! The database: SQLite, one connection, every change on disk before it is answered. All SQL of the application is in this folder, so that
-//! another engine (PostgreSQL) is another folder.
+//! The database: SQLite, or PostgreSQL. All SQL of the application is in this folder, written once for both ([`sql`]).
 //!
-//! Invariant: what belongs to an operator is asked for with a [`Scope`], and every query names the organisation: whoever has another's id gets
-//! nothing, whatever page asked.
+//! * [`sql`]: values, rows, queries; [`migrations`]: the schema, and how to add to it; [`sqlite`], [`postgres`]: the engines.
+//!
+//! Invariants:
+//! * what belongs to an operator is asked for with a [`Scope`], and every query names the organisation: whoever has another's id gets nothing,
+//!   whatever page asked;
+//! * a piece of work that changes something ([`Db::change`]) is one transaction, on disk before it is answered.
 
 mod accounts;
 mod campaigns;
 mod jobs;
+mod migrations;
 mod organisations;
+pub mod postgres;
 mod sessions;
+mod sql;
+mod sqlite;
 mod tokens;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 pub use accounts::{Account, NewAccount};
 pub use campaigns::{Campaign, Filter, NewCampaign, State};
@@ -26,9 +34,17 @@ pub use tokens::{Bearer, Token};
 
 use crate::account::secret::random;
 use crate::error::Broken;
+use postgres::Postgres;
+use sql::{Sql, values};
+
+/// Queries kept prepared: every one of ours, and some with lists.
+const STATEMENTS: usize = 200;
 
 /// Version of the schema.
-const VERSION: i64 = 1;
+fn version() -> i64 {
+    // A handful.
+    i64::try_from(migrations::ALL.len()).unwrap_or(i64::MAX)
+}
 
 /// Whose data may be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,17 +120,21 @@ name!(/** A campaign. */ CampaignId);
 
 /// The database.
 #[derive(Clone)]
-pub struct Db(Arc<Mutex<Connection>>);
+pub struct Db(Engine);
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite(Arc<Mutex<Connection>>),
+    Postgres(Arc<Mutex<Postgres>>),
+}
 
 impl Db {
-    /// Opens it, made on first use.
+    /// Opens a file, made on first use.
     ///
     /// # Errors
     /// [`Broken`]: the file, or one of a later version.
     pub fn open(path: &Path) -> Result<Db, Broken> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        make_private(path).map_err(|error| Broken::File(path.to_owned(), error))?;
-        Db::prepare(Connection::open_with_flags(path, flags)?)
+        Ok(Db(Engine::Sqlite(Arc::new(Mutex::new(sqlite::open(path)?)))))
     }
 
     /// One in memory, for tests.
@@ -122,38 +142,39 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub fn in_memory() -> Result<Db, Broken> {
-        Db::prepare(Connection::open_in_memory()?)
+        Ok(Db(Engine::Sqlite(Arc::new(Mutex::new(sqlite::in_memory()?)))))
     }
 
-    fn prepare(mut connection: Connection) -> Result<Db, Broken> {
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
-        )?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match found {
-            0 => {
-                let change = connection.transaction()?;
-                change.execute_batch(include_str!("schema.sql"))?;
-                change.execute_batch(&format!("PRAGMA user_version = {VERSION}"))?;
-                change.commit()?;
-            }
-            VERSION => {}
-            other => return Err(Broken::Version(other, VERSION)),
-        }
-        Ok(Db(Arc::new(Mutex::new(connection))))
+    /// Connects to a PostgreSQL. Its database is made beforehand, its tables on first use.
+    ///
+    /// # Errors
+    /// [`Broken`]: it is not there, refuses, is of a later version, or another application uses it.
+    pub async fn connect(settings: postgres::Settings) -> Result<Db, Broken> {
+        let handle = Handle::current();
+        let opened = tokio::task::spawn_blocking(move || Postgres::open(settings, handle)).await;
+        Ok(Db(Engine::Postgres(Arc::new(Mutex::new(opened.map_err(|_| Broken::Task)??)))))
     }
 
-    /// Runs on a thread where waiting for the disk holds nobody else.
-    async fn run<T: Send + 'static>(
+    /// Work that changes nothing.
+    async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, Broken> + Send + 'static,
+        work: impl FnOnce(&mut Sql<'_>) -> Result<T, Broken> + Send + 'static,
     ) -> Result<T, Broken> {
-        let connection = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            // A change that panicked was rolled back: the connection is whole.
-            work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        done.await.map_err(|_| Broken::Task)?
+        match self.0.clone() {
+            Engine::Sqlite(db) => on_a_thread(db, |db| sqlite::run(db, work)).await,
+            Engine::Postgres(db) => on_a_thread(db, |db| db.read(work)).await,
+        }
+    }
+
+    /// Work done whole, or not at all: one transaction.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Sql<'_>) -> Result<T, Broken> + Send + 'static,
+    ) -> Result<T, Broken> {
+        match self.0.clone() {
+            Engine::Sqlite(db) => on_a_thread(db, |db| sqlite::run(db, work)).await,
+            Engine::Postgres(db) => on_a_thread(db, |db| db.change(work)).await,
+        }
     }
 
     /// Notes who did what.
@@ -167,14 +188,9 @@ impl Db {
         who: &str,
         what: String,
     ) -> Result<(), Broken> {
-        let who = who.to_owned();
-        self.run(move |db| {
-            db.prepare_cached("INSERT INTO act (at, organisation, who, what) VALUES (?1, ?2, ?3, ?4)")?.execute((
-                at,
-                organisation.map(|id| id.0),
-                who,
-                what,
-            ))?;
+        let values = values![at, organisation.map(|id| id.0), who, what].to_vec();
+        self.change(move |db| {
+            db.execute("INSERT INTO act (at, organisation, who, what) VALUES (?1, ?2, ?3, ?4)", &values)?;
             Ok(())
         })
         .await
@@ -185,25 +201,25 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn acts(&self, scope: Scope, most: u32) -> Result<Vec<(i64, String, String)>, Broken> {
-        self.run(move |db| {
-            let mut query = db.prepare_cached(
+        self.read(move |db| {
+            db.rows(
                 "SELECT at, who, what FROM act WHERE (?1 IS NULL OR organisation = ?1) ORDER BY id DESC LIMIT ?2",
-            )?;
-            let rows = query.query_map((scope.sql(), most), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                values![scope.sql(), most],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
         })
         .await
     }
 }
 
-/// Made readable by its owner only, before anything is in it.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(drop)
-}
-
-/// What is stored as JSON in a column.
-fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, rusqlite::Error> {
-    serde_json::from_str(text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error)))
+/// Runs where waiting for the disk holds nobody else.
+async fn on_a_thread<E: Send + 'static, T: Send + 'static>(
+    engine: Arc<Mutex<E>>,
+    work: impl FnOnce(&mut E) -> Result<T, Broken> + Send + 'static,
+) -> Result<T, Broken> {
+    let done = tokio::task::spawn_blocking(move || {
+        // A change that panicked was rolled back, or its connection is not used again: the engine is whole.
+        work(&mut engine.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    done.await.map_err(|_| Broken::Task)?
 }

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use rusqlite::{OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
-use super::{Db, OrganisationId, json};
+use super::sql::{Row, values};
+use super::{Db, OrganisationId};
 use crate::error::Broken;
 use crate::reach::Range;
 
@@ -41,12 +41,11 @@ pub struct Organisation {
 
 const COLUMNS: &str = "id, name, domains, ranges, ports";
 
-fn read(row: &Row<'_>) -> Result<Organisation, rusqlite::Error> {
-    let text = |index: usize| row.get::<_, String>(index);
+fn read(row: &Row) -> Result<Organisation, Broken> {
     Ok(Organisation {
         id: OrganisationId(row.get(0)?),
         name: row.get(1)?,
-        reach: Reach { domains: json(&text(2)?)?, ranges: json(&text(3)?)?, ports: json(&text(4)?)? },
+        reach: Reach { domains: row.json(2)?, ranges: row.json(3)?, ports: row.json(4)? },
     })
 }
 
@@ -56,11 +55,7 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn organisations(&self) -> Result<Vec<Organisation>, Broken> {
-        self.run(|db| {
-            let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM organisation ORDER BY name"))?;
-            Ok(query.query_map([], read)?.collect::<Result<_, _>>()?)
-        })
-        .await
+        self.read(|db| db.rows(&format!("SELECT {COLUMNS} FROM organisation ORDER BY name"), &[], read)).await
     }
 
     /// One operator.
@@ -68,11 +63,8 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn organisation(&self, id: OrganisationId) -> Result<Option<Organisation>, Broken> {
-        self.run(move |db| {
-            let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM organisation WHERE id = ?1"))?;
-            Ok(query.query_row([id.0], read).optional()?)
-        })
-        .await
+        let query = format!("SELECT {COLUMNS} FROM organisation WHERE id = ?1");
+        self.read(move |db| db.row(&query, values![id.0], read)).await
     }
 
     /// Adds an operator, or changes where the one of that name may go.
@@ -80,24 +72,22 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn put_organisation(&self, name: &str, reach: Reach, now: i64) -> Result<OrganisationId, Broken> {
-        let name = name.to_owned();
-        self.run(move |db| {
-            let id = db
-                .prepare_cached(
-                    "INSERT INTO organisation (name, domains, ranges, ports, created) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (name) DO UPDATE SET domains = ?2, ranges = ?3, ports = ?4 RETURNING id",
-                )?
-                .query_row(
-                    (
-                        name,
-                        serde_json::to_string(&reach.domains)?,
-                        serde_json::to_string(&reach.ranges)?,
-                        serde_json::to_string(&reach.ports)?,
-                        now,
-                    ),
-                    |row| row.get(0),
-                )?;
-            Ok(OrganisationId(id))
+        let values = values![
+            name,
+            serde_json::to_string(&reach.domains)?,
+            serde_json::to_string(&reach.ranges)?,
+            serde_json::to_string(&reach.ports)?,
+            now
+        ]
+        .to_vec();
+        self.change(move |db| {
+            let id = db.row(
+                "INSERT INTO organisation (name, domains, ranges, ports, created) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (name) DO UPDATE SET domains = ?2, ranges = ?3, ports = ?4 RETURNING id",
+                &values,
+                |row| row.get(0),
+            )?;
+            id.map(OrganisationId).ok_or(Broken::Column(0))
         })
         .await
     }

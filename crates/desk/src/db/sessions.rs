@@ -1,7 +1,6 @@
 //! Sessions of browsers. Only the hash of what the cookie holds is kept.
 
-use rusqlite::OptionalExtension;
-
+use super::sql::values;
 use super::{Account, AccountId, Db};
 use crate::account::secret;
 use crate::error::Broken;
@@ -35,16 +34,13 @@ impl Db {
     /// [`Broken`].
     pub async fn begin_session(&self, account: AccountId, is_whole: bool, now: i64) -> Result<String, Broken> {
         let (word, form_key) = (secret::word()?, secret::word()?);
-        let hash = secret::digest(&word);
-        self.run(move |db| {
-            let change = db.transaction()?;
-            change.execute("DELETE FROM session WHERE created < ?1 OR seen < ?2", (now - LIFE, now - IDLE))?;
-            change.execute(
+        let values = values![secret::digest(&word), account.0, form_key, is_whole, now].to_vec();
+        self.change(move |db| {
+            db.execute("DELETE FROM session WHERE created < ?1 OR seen < ?2", values![now - LIFE, now - IDLE])?;
+            db.execute(
                 "INSERT INTO session (hash, account, form_key, is_whole, created, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-                (hash, account.0, form_key, is_whole, now),
-            )?;
-            change.commit()?;
-            Ok(())
+                &values,
+            )
         })
         .await?;
         Ok(word)
@@ -57,27 +53,28 @@ impl Db {
     pub async fn session(&self, word: &str, now: i64) -> Result<Option<Session>, Broken> {
         let hash = secret::digest(word);
         let found = self
-            .run(move |db| {
-                let mut query = db.prepare_cached(
+            .read(move |db| {
+                db.row(
                     "SELECT s.form_key, s.is_whole, s.created, s.seen, a.login FROM session s JOIN account a ON a.id = s.account
                      WHERE s.hash = ?1 AND a.is_open = 1",
-                )?;
-                let found: Option<(String, bool, i64, i64, String)> = query
-                    .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
-                    .optional()?;
-                let Some((form_key, is_whole, created, seen, login)) = found else { return Ok(None) };
-                let life = if is_whole { LIFE } else { HALF };
-                if now - created > life || now - seen > IDLE {
-                    db.execute("DELETE FROM session WHERE hash = ?1", [hash])?;
-                    return Ok(None);
-                }
-                if now - seen >= SEEN_EVERY {
-                    db.execute("UPDATE session SET seen = ?2 WHERE hash = ?1", (hash, now))?;
-                }
-                Ok(Some((form_key, is_whole, login)))
+                    values![hash],
+                    |row| {
+                        let (created, seen): (i64, i64) = (row.get(2)?, row.get(3)?);
+                        Ok((row.get::<String>(0)?, row.get::<bool>(1)?, created, seen, row.get::<String>(4)?))
+                    },
+                )
             })
             .await?;
-        let Some((form_key, is_whole, login)) = found else { return Ok(None) };
+        let Some((form_key, is_whole, created, seen, login)) = found else { return Ok(None) };
+        let life = if is_whole { LIFE } else { HALF };
+        if now - created > life || now - seen > IDLE {
+            self.end_session(hash).await?;
+            return Ok(None);
+        }
+        if now - seen >= SEEN_EVERY {
+            self.change(move |db| db.execute("UPDATE session SET seen = ?2 WHERE hash = ?1", values![hash, now]))
+                .await?;
+        }
         let account = self.account_named(&login).await?;
         Ok(account.map(|account| Session { hash, account, form_key, is_whole }))
     }
@@ -87,8 +84,8 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn end_session(&self, hash: [u8; 32]) -> Result<(), Broken> {
-        self.run(move |db| {
-            db.execute("DELETE FROM session WHERE hash = ?1", [hash])?;
+        self.change(move |db| {
+            db.execute("DELETE FROM session WHERE hash = ?1", values![hash])?;
             Ok(())
         })
         .await

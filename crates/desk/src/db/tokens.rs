@@ -1,7 +1,6 @@
 //! API tokens: shown once, kept as hashes, each of one operator.
 
-use rusqlite::OptionalExtension;
-
+use super::sql::values;
 use super::{AccountId, Db, OrganisationId, Scope, TokenId};
 use crate::account::role::Role;
 use crate::account::secret;
@@ -9,6 +8,8 @@ use crate::error::Broken;
 
 /// What a token begins with, so that one that leaks is recognised.
 const PREFIX: &str = "vgc_";
+/// A token is marked as used once in so many seconds: not a write for each call.
+const SEEN_EVERY: i64 = 60;
 
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +52,11 @@ impl Db {
         now: i64,
     ) -> Result<String, Broken> {
         let word = format!("{PREFIX}{}", secret::word()?);
-        let (hash, label) = (secret::digest(&word), label.to_owned());
-        self.run(move |db| {
+        let values = values![organisation.0, account.0, label, secret::digest(&word), now].to_vec();
+        self.change(move |db| {
             db.execute(
                 "INSERT INTO token (organisation, account, label, hash, created) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (organisation.0, account.0, label, hash, now),
+                &values,
             )?;
             Ok(())
         })
@@ -68,22 +69,22 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn tokens(&self, scope: Scope) -> Result<Vec<Token>, Broken> {
-        self.run(move |db| {
-            let mut query = db.prepare_cached(
+        self.read(move |db| {
+            db.rows(
                 "SELECT t.id, t.label, a.login, t.created, t.used, t.revoked FROM token t JOIN account a ON a.id = t.account
                  WHERE (?1 IS NULL OR t.organisation = ?1) ORDER BY t.id DESC",
-            )?;
-            let rows = query.query_map([scope.sql()], |row| {
-                Ok(Token {
-                    id: TokenId(row.get(0)?),
-                    label: row.get(1)?,
-                    author: row.get(2)?,
-                    created: row.get(3)?,
-                    used: row.get(4)?,
-                    revoked: row.get(5)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                values![scope.sql()],
+                |row| {
+                    Ok(Token {
+                        id: TokenId(row.get(0)?),
+                        label: row.get(1)?,
+                        author: row.get(2)?,
+                        created: row.get(3)?,
+                        used: row.get(4)?,
+                        revoked: row.get(5)?,
+                    })
+                },
+            )
         })
         .await
     }
@@ -93,10 +94,10 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn revoke_token(&self, scope: Scope, id: TokenId, now: i64) -> Result<bool, Broken> {
-        self.run(move |db| {
+        self.change(move |db| {
             let done = db.execute(
                 "UPDATE token SET revoked = ?3 WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND revoked IS NULL",
-                (id.0, scope.sql(), now),
+                values![id.0, scope.sql(), now],
             )?;
             Ok(done == 1)
         })
@@ -109,26 +110,28 @@ impl Db {
     /// [`Broken`].
     pub async fn bearer(&self, word: &str, now: i64) -> Result<Option<Bearer>, Broken> {
         let hash = secret::digest(word);
-        self.run(move |db| {
-            let mut query = db.prepare_cached(
-                "SELECT t.id, t.organisation, a.role, a.login, t.label, t.used FROM token t JOIN account a ON a.id = t.account
-                 WHERE t.hash = ?1 AND t.revoked IS NULL AND a.is_open = 1",
-            )?;
-            let found: Option<(i64, i64, String, String, String, Option<i64>)> = query
-                .query_row([hash], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-                })
-                .optional()?;
-            let Some((id, organisation, role, login, label, used)) = found else { return Ok(None) };
-            if used.is_none_or(|used| now - used >= 60) {
-                db.execute("UPDATE token SET used = ?2 WHERE id = ?1", (id, now))?;
-            }
-            Ok(Some(Bearer {
-                organisation: OrganisationId(organisation),
-                role: Role::from_code(&role).unwrap_or(Role::Lecteur),
-                name: format!("{login} ({label})"),
-            }))
-        })
-        .await
+        let found = self
+            .read(move |db| {
+                db.row(
+                    "SELECT t.id, t.organisation, a.role, a.login, t.label, t.used FROM token t JOIN account a ON a.id = t.account
+                     WHERE t.hash = ?1 AND t.revoked IS NULL AND a.is_open = 1",
+                    values![hash],
+                    |row| {
+                        let (role, login, label): (String, String, String) = (row.get(2)?, row.get(3)?, row.get(4)?);
+                        let bearer = Bearer {
+                            organisation: OrganisationId(row.get(1)?),
+                            role: Role::from_code(&role).unwrap_or(Role::Lecteur),
+                            name: format!("{login} ({label})"),
+                        };
+                        Ok((row.get::<i64>(0)?, row.get::<Option<i64>>(5)?, bearer))
+                    },
+                )
+            })
+            .await?;
+        let Some((id, used, bearer)) = found else { return Ok(None) };
+        if used.is_none_or(|used| now - used >= SEEN_EVERY) {
+            self.change(move |db| db.execute("UPDATE token SET used = ?2 WHERE id = ?1", values![id, now])).await?;
+        }
+        Ok(Some(bearer))
     }
 }

@@ -67,6 +67,9 @@ impl IntoResponse for Failure {
         if let Refusal::Broken(error) = &self.refusal {
             tracing::error!("{error}");
         }
+        if let Refusal::Away(cause) = &self.refusal {
+            tracing::warn!("the database is away: {cause}");
+        }
         layout::refusal(&self.desk, self.session.as_deref(), &self.refusal)
     }
 }

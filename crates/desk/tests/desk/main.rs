@@ -3,6 +3,9 @@
 mod access;
 mod api;
 mod campaigns;
+mod contract;
+mod outage;
+mod postgres;
 mod sign_in;
 
 use std::net::SocketAddr;
@@ -39,6 +42,7 @@ pub fn settings(folder: &Path) -> Settings {
     std::fs::write(folder.join("modele.toml"), "[limits]\npatience_seconds = 1\n").expect("written");
     Settings {
         folder: folder.to_owned(),
+        database: None,
         url: "https://controle.test".to_owned(),
         title: "Essai".to_owned(),
         campaigns: 2,

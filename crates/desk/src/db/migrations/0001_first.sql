@@ -1,4 +1,4 @@
--- Version 1. Every table of an operator's data has its organisation, and every query on it names it (db/mod.rs).
+-- Every table of an operator's data has its organisation, and every query on it names it (db/mod.rs).
 CREATE TABLE organisation (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,

@@ -1,0 +1,207 @@
+//! What the database promises, on each engine.
+
+use desk::account::role::Role;
+use desk::db::{AccountId, Db, Filter, NewAccount, NewCampaign, NewJob, Reach, Scope, State};
+use desk::error::Broken;
+
+use crate::postgres::{PASSWORD, Server};
+
+/// Everything, on an empty database; what is left is looked at again by [`kept`].
+async fn promises(db: &Db) {
+    assert!(!db.has_accounts().await.expect("read"));
+    let reach = |domain: &str| Reach {
+        domains: vec![domain.to_owned()],
+        ranges: vec!["10.0.0.0/8".parse().expect("a range")],
+        ports: vec![10143],
+    };
+    let alpha = db.put_organisation("Alpha", reach("old.test"), 1).await.expect("made");
+    let beta = db.put_organisation("Beta", reach("beta.test"), 1).await.expect("made");
+    assert_eq!(db.put_organisation("Alpha", reach("alpha.test"), 2).await.expect("changed"), alpha);
+    assert_eq!(db.organisation(alpha).await.expect("read").expect("there").reach, reach("alpha.test"));
+    assert_eq!(db.organisations().await.expect("read").len(), 2);
+    accounts(db, alpha).await;
+    campaigns(db, alpha, beta).await;
+    db.note(5, Some(alpha), "alice", "premier".to_owned()).await.expect("noted");
+    db.note(6, None, "admin", "second\0".to_owned()).await.expect("noted, whatever is in it");
+    let acts = db.acts(Scope::All, 10).await.expect("read");
+    assert_eq!(acts[0], (6, "admin".to_owned(), "second\u{fffd}".to_owned()));
+    assert_eq!(db.acts(Scope::Of(alpha), 10).await.expect("read").len(), 1);
+}
+
+async fn accounts(db: &Db, alpha: desk::db::OrganisationId) {
+    let first = db.add_first_account("admin", "x".to_owned(), 1).await.expect("made").expect("the first");
+    assert_eq!(db.add_first_account("other", "x".to_owned(), 1).await.expect("read"), None);
+    let new = |login: &str| NewAccount {
+        organisation: Some(alpha),
+        login: login.to_owned(),
+        role: Role::Testeur,
+        password: "hash".to_owned(),
+    };
+    let alice = db.add_account(new("Alice"), 2).await.expect("made").expect("free");
+    assert_ne!(alice, first);
+    assert_eq!(db.add_account(new("aLICE"), 3).await.expect("read"), None, "the same, whatever its case");
+    let found = db.account_named("ALICE").await.expect("read").expect("there");
+    assert_eq!((found.id, found.login.as_str(), found.role, found.is_open), (alice, "Alice", Role::Testeur, true));
+    assert_eq!((found.organisation, found.totp_step), (Some(alpha), 0));
+    assert_eq!(db.accounts(Scope::Of(alpha)).await.expect("read").len(), 1);
+    assert_eq!(db.accounts(Scope::All).await.expect("read").len(), 2);
+    assert!(db.take_totp_step(alice, 7).await.expect("taken") && !db.take_totp_step(alice, 7).await.expect("read"));
+
+    let word = db.begin_session(alice, true, 100).await.expect("begun");
+    let other = db.begin_session(alice, true, 100).await.expect("begun");
+    let session = db.session(&word, 200).await.expect("read").expect("stands");
+    assert_eq!(session.account.id, alice);
+    db.set_password(alice, "new".to_owned(), Some(session.hash)).await.expect("set");
+    assert!(
+        db.session(&other, 201).await.expect("read").is_none() && db.session(&word, 201).await.expect("read").is_some()
+    );
+    assert!(db.session("nothing", 201).await.expect("read").is_none());
+    assert!(db.session(&word, 200 + desk_idle()).await.expect("read").is_none(), "too long silent");
+
+    let token = db.add_token(alpha, alice, "ci", 300).await.expect("made");
+    let bearer = db.bearer(&token, 400).await.expect("read").expect("known");
+    assert_eq!((bearer.organisation, bearer.role, bearer.name.as_str()), (alpha, Role::Testeur, "Alice (ci)"));
+    let tokens = db.tokens(Scope::Of(alpha)).await.expect("read");
+    assert_eq!((tokens.len(), tokens[0].used), (1, Some(400)));
+    let word = db.begin_session(alice, true, 500).await.expect("begun");
+    assert!(db.set_account_open(Scope::All, alice, false, 600).await.expect("closed"));
+    assert!(
+        db.session(&word, 601).await.expect("read").is_none() && db.bearer(&token, 601).await.expect("read").is_none()
+    );
+    assert!(db.set_account_open(Scope::All, alice, true, 700).await.expect("opened"));
+    assert_eq!(db.bearer(&token, 701).await.expect("read"), None, "revoked for good");
+    assert!(!db.set_account_open(Scope::Of(alpha), AccountId(9999), true, 700).await.expect("read"));
+}
+
+/// Two hours and some.
+fn desk_idle() -> i64 {
+    3 * 3600
+}
+
+async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::OrganisationId) {
+    let new = NewJob {
+        organisation: alpha,
+        name: "été".to_owned(),
+        plan: "annuaire".to_owned(),
+        template: "t".to_owned(),
+        text: "plan = \"annuaire\"".to_owned(),
+        author: "Alice".to_owned(),
+    };
+    let id = db.add_job(new, 1_000_000).await.expect("kept").expect("not too many");
+    let job = db.job(Scope::Of(alpha), &id).await.expect("read").expect("there");
+    assert_eq!((job.name.as_str(), job.created), ("été", 1000));
+    assert_eq!(db.job(Scope::Of(beta), &id).await.expect("read"), None, "another's");
+    let launch = |only: &[&str]| NewCampaign {
+        job: job.clone(),
+        only: only.iter().map(|one| (*one).to_owned()).collect(),
+        depth: control::engine::Depth::Eclair,
+        parent: None,
+        author: "Alice".to_owned(),
+    };
+    let first = db.add_campaign(launch(&["TLS"]), 2_000_000).await.expect("kept").expect("not too many");
+    let second = db.add_campaign(launch(&[]), 3_000_000).await.expect("kept").expect("not too many");
+    let waiting: Vec<_> = db.waiting().await.expect("read").into_iter().map(|one| one.id).collect();
+    assert_eq!(waiting, [first.clone(), second.clone()]);
+    assert!(db.begin_campaign(&first, 10).await.expect("begun") && !db.begin_campaign(&first, 11).await.expect("read"));
+    assert_eq!(db.running().await.expect("read"), std::slice::from_ref(&first));
+    db.set_planned(&first, 2).await.expect("set");
+    let result = |case: &str| {
+        format!(
+            r#"{{"id":"{case}","titre":"é","exigences":"","gravite":"majeure","etat":"conforme","variantes":[],"duree_ms":7}}"#
+        )
+    };
+    for (case, proof) in [("TLS-02", "h1"), ("TLS-01", "h2"), ("TLS-02", "h1")] {
+        let proofs = vec![(proof.to_owned(), "{\"a\":\"\\u0000\"}".to_owned())];
+        db.add_result(&first, case.to_owned(), result(case), proofs).await.expect("kept");
+    }
+    let found = db.results(Scope::Of(alpha), &first, 0).await.expect("read");
+    let found: Vec<(i64, &str)> = found.iter().map(|(at, result)| (*at, result.id.as_str())).collect();
+    assert_eq!(found, [(1, "TLS-02"), (2, "TLS-01")], "in the order in which they came, once each");
+    assert_eq!(db.results(Scope::Of(alpha), &first, 1).await.expect("read").len(), 1);
+    assert!(db.results(Scope::Of(beta), &first, 0).await.expect("read").is_empty(), "another's");
+    let only = |hashes: &[&str]| Some(hashes.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+    assert_eq!(db.proofs(Scope::All, &first, None).await.expect("read").len(), 2);
+    assert_eq!(db.proofs(Scope::All, &first, only(&["h2", "h9"])).await.expect("read").len(), 1);
+    assert!(db.proofs(Scope::All, &first, only(&[])).await.expect("read").is_empty());
+    assert!(db.proofs(Scope::Of(beta), &first, None).await.expect("read").is_empty(), "another's");
+    let seen = db.campaign(Scope::Of(alpha), &first).await.expect("read").expect("there");
+    assert_eq!((seen.done, seen.planned, seen.starts, seen.begun), (2, 2, 1, Some(10)));
+    assert_eq!(
+        (seen.state, seen.only.as_slice(), seen.operator.as_str()),
+        (State::EnCours, &["TLS".to_owned()][..], "Alpha")
+    );
+    // The process ends, cleanly and not.
+    db.requeue(&first).await.expect("waits");
+    assert_eq!(db.waiting().await.expect("read").len(), 2);
+    assert!(db.begin_campaign(&first, 20).await.expect("begun"));
+    db.recover(30).await.expect("recovered");
+    assert_eq!(db.waiting().await.expect("read").len(), 2);
+    db.end_campaign(&first, State::Terminee, "", Some("conforme"), Some("{}".to_owned()), 40).await.expect("ended");
+    db.end_campaign(&first, State::Interrompue, "x", None, None, 50).await.expect("nothing: it is over");
+    let seen = db.campaign(Scope::All, &first).await.expect("read").expect("there");
+    assert_eq!((seen.state, seen.verdict.as_deref(), seen.ended), (State::Terminee, Some("conforme"), Some(40)));
+    assert_eq!(db.head(Scope::Of(alpha), &first).await.expect("read").as_deref(), Some("{}"));
+    assert_eq!(db.head(Scope::Of(beta), &first).await.expect("read"), None, "another's");
+    assert!(!db.cancel_waiting(Scope::Of(beta), &second, 60).await.expect("read"), "another's");
+    assert!(db.cancel_waiting(Scope::Of(alpha), &second, 60).await.expect("cancelled"));
+    let newest = Filter { most: 1, job: Some(id.clone()), ..Filter::default() };
+    assert_eq!(db.campaigns(Scope::Of(alpha), newest).await.expect("read")[0].id, second);
+    let before = Filter { most: 9, before: Some(second), ..Filter::default() };
+    assert_eq!(db.campaigns(Scope::All, before).await.expect("read").len(), 1);
+    assert!(
+        !db.hide_job(Scope::Of(beta), &id).await.expect("read")
+            && db.hide_job(Scope::Of(alpha), &id).await.expect("hidden")
+    );
+    assert!(db.jobs(Scope::All).await.expect("read").is_empty());
+}
+
+/// What [`promises`] left, after the database was opened again.
+async fn kept(db: &Db) {
+    assert!(db.has_accounts().await.expect("read"));
+    assert_eq!(db.organisations().await.expect("read").len(), 2);
+    assert_eq!(db.campaigns(Scope::All, Filter { most: 9, ..Filter::default() }).await.expect("read").len(), 2);
+}
+
+#[tokio::test]
+async fn in_memory() {
+    promises(&Db::in_memory().expect("memory")).await;
+}
+
+#[tokio::test]
+async fn in_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("controle.db");
+    promises(&Db::open(&path).expect("a file")).await;
+    kept(&Db::open(&path).expect("the same")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgresql() {
+    let mut server = Server::start().await;
+    let db = server.connect().await;
+    promises(&db).await;
+    // One application at a time.
+    let other = Db::connect(server.settings(PASSWORD, Some(&server.anchors()))).await;
+    assert!(matches!(other.map(drop), Err(Broken::Taken)));
+    drop(db);
+    kept(&server.connect().await).await;
+    let wrong = Db::connect(server.settings("autre", Some(&server.anchors()))).await.map(drop).expect_err("refused");
+    assert!(matches!(wrong, Broken::Postgres(_)) && wrong.to_string().contains("28P01"), "{wrong}");
+    let unknown =
+        Db::connect(server.settings(PASSWORD, None)).await.map(drop).expect_err("its certificate is not known");
+    assert!(unknown.to_string().contains("certificate verify failed"), "{unknown}");
+    assert!(![wrong, unknown].iter().any(|error| error.to_string().contains(PASSWORD)));
+    // Gone, and back: by itself.
+    let db = server.connect().await;
+    server.kill();
+    assert!(matches!(db.organisations().await, Err(Broken::Away(_))));
+    server.run();
+    let back = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        while let Err(error) = db.organisations().await {
+            assert!(matches!(error, Broken::Away(_)), "{error}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    });
+    back.await.expect("it comes back");
+    kept(&db).await;
+}
