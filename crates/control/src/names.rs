@@ -10,6 +10,9 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 /// Most servers of a domain, and addresses of a host, looked at.
 const MAX_FOUND: usize = 16;
 
+/// Most texts of a name looked at: a domain has a handful, and each of them may be 64 KB.
+const MAX_TEXTS: usize = 50;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -19,6 +22,9 @@ pub enum NameError {
     /// The name service does not tell.
     #[error("{0} : le DNS ne répond pas")]
     Unknown(String),
+    /// The name stands for another one, which was not asked for.
+    #[error("{0} : renvoie à un autre nom (CNAME)")]
+    Alias(String),
     /// No name service is configured here.
     #[error("pas de DNS sur cette machine : {0}")]
     NoService(String),
@@ -95,5 +101,32 @@ impl Names {
             return Err(NameError::Absent(domain.to_owned()));
         }
         Ok(servers.into_iter().map(|(_, name)| name.trim_end_matches('.').to_ascii_lowercase()).collect())
+    }
+
+    /// The texts (TXT) of a name itself: an alias of it is told, not followed.
+    ///
+    /// # Errors
+    /// [`NameError`].
+    pub async fn texts(&self, name: &str) -> Result<Vec<String>, NameError> {
+        let absent = || NameError::Absent(name.to_owned());
+        let asked = format!("{}.", name.trim_end_matches('.'));
+        let found = match self.0.lookup(asked.as_str(), RecordType::TXT).await {
+            Ok(found) => found,
+            // An alias of something without texts: whatever it stands for, it is no text of this name.
+            Err(error) if error.is_no_records_found() || error.is_nx_domain() => return Err(absent()),
+            Err(_) => return Err(NameError::Unknown(name.to_owned())),
+        };
+        let mut texts = Vec::new();
+        for record in found.answers().iter().take(MAX_TEXTS) {
+            let is_asked = record.name.to_ascii().eq_ignore_ascii_case(&asked);
+            match &record.data {
+                RData::TXT(text) if is_asked => {
+                    let parts = text.txt_data.iter().map(|part| String::from_utf8_lossy(part));
+                    texts.push(parts.collect::<String>());
+                }
+                _ => return Err(NameError::Alias(name.to_owned())),
+            }
+        }
+        if texts.is_empty() { Err(absent()) } else { Ok(texts) }
     }
 }

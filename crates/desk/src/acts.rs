@@ -92,8 +92,12 @@ pub(crate) enum Again {
 impl Desk {
     /// The operator of somebody.
     pub(crate) async fn operator_of(&self, who: &Who) -> Result<Option<Organisation>, Broken> {
-        match who.organisation {
-            Some(id) => self.db().organisation(id).await,
+        let found = match who.organisation {
+            Some(id) => self.db().organisation(id).await?,
+            None => None,
+        };
+        match found {
+            Some(operator) => self.with_proven(operator).await.map(Some),
             None => Ok(None),
         }
     }
@@ -110,8 +114,9 @@ impl Desk {
         if !name.is_empty() {
             written.table.insert("name".to_owned(), toml::Value::String(name.to_owned()));
         }
-        let job =
-            compose::job(known.table()?, &known.path, &written.table, &operator.reach).map_err(Refusal::Invalid)?;
+        let bounds = self.bounds(&operator, &written.table).await?;
+        let base = self.base(known, Some(organisation)).await?;
+        let job = compose::job(base, &known.path, &written.table, &bounds).map_err(Refusal::Invalid)?;
         let name = if job.name.is_empty() { job.operator.name.clone() } else { job.name.clone() };
         if name.chars().count() > LONGEST_NAME {
             return Err(Refusal::Invalid(vec![Mistake::of("nom", format!("{LONGEST_NAME} caractères au plus."))]));

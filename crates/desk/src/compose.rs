@@ -14,7 +14,7 @@ use control::job::{Job, JobError, Stand};
 use control::stand;
 use toml::{Table, Value};
 
-use crate::db::Reach;
+use crate::domains::Bounds;
 use crate::error::{Broken, Mistake};
 
 /// Longest text of a job: ten times what the longest needs.
@@ -60,12 +60,12 @@ pub struct Template {
 }
 
 impl Template {
-    /// The stand that its campaigns drive, when it has one.
+    /// The stand that its campaigns drive, when it has one: by its table, made whole.
     ///
     /// # Errors
-    /// [`Broken`]: the template, or its section `[stand]`.
-    pub fn stand(&self) -> Result<Option<stand::Client>, Broken> {
-        let Some(section) = self.table()?.remove("stand") else { return Ok(None) };
+    /// [`Broken`]: the section `[stand]`.
+    pub fn stand(&self, mut table: Table) -> Result<Option<stand::Client>, Broken> {
+        let Some(section) = table.remove("stand") else { return Ok(None) };
         let wrong = |text: String| Broken::File(self.path.clone(), std::io::Error::other(text));
         let mut section: Stand =
             section.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
@@ -154,11 +154,11 @@ fn laid(base: Table, over: Table) -> Table {
 ///
 /// # Errors
 /// What is wrong, by key.
-pub fn job(base: Table, template: &Path, written: &Table, reach: &Reach) -> Result<Job, Vec<Mistake>> {
+pub fn job(base: Table, template: &Path, written: &Table, bounds: &Bounds) -> Result<Job, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     check_limits(written, &mut mistakes);
-    check_places(written, reach, &mut mistakes);
-    check_domains(written, reach, &mut mistakes);
+    check_places(written, bounds, &mut mistakes);
+    check_domains(written, bounds, &mut mistakes);
     let whole = laid(base, written.clone());
     let text = match toml::to_string(&whole) {
         Ok(text) => text,
@@ -190,39 +190,44 @@ fn check_limits(written: &Table, mistakes: &mut Vec<Mistake>) {
 }
 
 /// Every text that is an address and a port is one that may be connected to.
-fn check_places(written: &Table, reach: &Reach, mistakes: &mut Vec<Mistake>) {
-    fn walk(path: &str, value: &Value, reach: &Reach, mistakes: &mut Vec<Mistake>) {
+fn check_places(written: &Table, bounds: &Bounds, mistakes: &mut Vec<Mistake>) {
+    fn walk(path: &str, value: &Value, bounds: &Bounds, mistakes: &mut Vec<Mistake>) {
         match value {
             Value::String(text) => {
                 if let Ok(place) = text.parse::<SocketAddr>() {
-                    mistakes.extend(check_place(path, place, reach));
+                    mistakes.extend(check_place(path, place, bounds));
                 }
             }
-            Value::Array(values) => values.iter().for_each(|value| walk(path, value, reach, mistakes)),
+            Value::Array(values) => values.iter().for_each(|value| walk(path, value, bounds, mistakes)),
             Value::Table(table) => {
                 for (key, value) in table {
-                    walk(&format!("{path}.{key}"), value, reach, mistakes);
+                    walk(&format!("{path}.{key}"), value, bounds, mistakes);
                 }
             }
             _ => {}
         }
     }
     for (key, value) in written {
-        walk(key, value, reach, mistakes);
+        walk(key, value, bounds, mistakes);
     }
 }
 
 /// Why a place may not be connected to.
 #[must_use]
-pub fn check_place(field: &str, place: SocketAddr, reach: &Reach) -> Option<Mistake> {
-    if !reach.has_address(place.ip()) {
-        let text = format!(
-            "{} n'est ni une adresse publique ni dans les plages déclarées de votre organisation : demandez à l'administrateur de la déclarer.",
-            place.ip()
-        );
-        return Some(Mistake::of(field, text));
+pub fn check_place(field: &str, place: SocketAddr, bounds: &Bounds) -> Option<Mistake> {
+    if !bounds.has_address(place.ip()) {
+        let why = match bounds.is_proof_asked() {
+            false => {
+                "n'est ni une adresse publique ni dans les plages déclarées de votre organisation : demandez à l'administrateur de la déclarer."
+            }
+            true => {
+                "n'est pas l'adresse que le DNS donne à ce serveur, sous un domaine de votre organisation : prouvez le domaine (page « Domaines »), \
+                 publiez l'adresse, ou demandez à l'administrateur de déclarer la plage."
+            }
+        };
+        return Some(Mistake::of(field, format!("{} {why}", place.ip())));
     }
-    if !PORTS.contains(&place.port()) && !reach.ports.contains(&place.port()) {
+    if !PORTS.contains(&place.port()) && !bounds.reach.ports.contains(&place.port()) {
         let text = format!(
             "Le port {} n'est ni usuel (25, 143, 443, 465, 587, 993) ni déclaré par votre organisation.",
             place.port()
@@ -232,14 +237,18 @@ pub fn check_place(field: &str, place: SocketAddr, reach: &Reach) -> Option<Mist
     None
 }
 
-fn check_domains(written: &Table, reach: &Reach, mistakes: &mut Vec<Mistake>) {
+fn check_domains(written: &Table, bounds: &Bounds, mistakes: &mut Vec<Mistake>) {
     let text = |section: &str, key: &str| {
         written.get(section).and_then(|section| section.get(key)).and_then(Value::as_str).map(str::to_owned)
     };
     let mut check = |field: &str, domain: &str| {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-        if !reach.domains.contains(&domain) {
-            let text = format!("Le domaine « {domain} » n'est pas déclaré pour votre organisation.");
+        if !bounds.reach.domains.contains(&domain) {
+            let what = match bounds.is_proof_asked() {
+                false => "",
+                true => " ni prouvé : publiez son enregistrement DNS (page « Domaines »)",
+            };
+            let text = format!("Le domaine « {domain} » n'est pas déclaré pour votre organisation{what}.");
             mistakes.push(Mistake::of(field, text));
         }
     };
@@ -257,6 +266,7 @@ fn check_domains(written: &Table, reach: &Reach, mistakes: &mut Vec<Mistake>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::Reach;
 
     const BASE: &str = r#"
         [trust]
@@ -276,8 +286,12 @@ mod tests {
         smtp = { address = "10.0.0.1:587", name = "lps.a.test" }
     "#;
 
-    fn reach() -> Reach {
-        Reach { domains: vec!["a.test".into()], ranges: vec!["10.0.0.0/24".parse().expect("a range")], ports: vec![] }
+    fn reach() -> Bounds {
+        Bounds::open(Reach {
+            domains: vec!["a.test".into()],
+            ranges: vec!["10.0.0.0/24".parse().expect("a range")],
+            ports: vec![],
+        })
     }
 
     fn composed(text: &str) -> Result<Job, Vec<String>> {

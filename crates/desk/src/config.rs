@@ -8,6 +8,8 @@ use trust::SystemClock;
 
 use crate::account::secret::Cost;
 use crate::db::postgres;
+use crate::domains::Proof;
+use crate::hosting::config::{StubConfig, TrapsConfig};
 use crate::{Settings, Template};
 
 /// Holds the password of the database, when no file does.
@@ -65,6 +67,18 @@ pub struct Config {
     /// Whether every account must have a second factor.
     #[serde(default = "yes")]
     pub second_factor: bool,
+    /// Whether campaigns go only to domains that their operator proved to be its own, or that the administrator declared.
+    #[serde(default = "yes")]
+    pub domain_proof: bool,
+    /// Who is asked for names; the machine's own name service when absent.
+    #[serde(default)]
+    pub resolver: Option<SocketAddr>,
+    /// A Pro Santé Connect of tests.
+    #[serde(default)]
+    pub stub: Option<StubConfig>,
+    /// Mail servers that misbehave.
+    #[serde(default)]
+    pub traps: Option<TrapsConfig>,
     /// Job files, whole or in part, on which users lay theirs.
     #[serde(rename = "template")]
     pub templates: Vec<TemplateConfig>,
@@ -114,6 +128,8 @@ impl Config {
             *file = folder.join(&file);
         }
         config.postgres = config.read_database()?;
+        config.stub.as_mut().map_or(Ok(()), |stub| stub.found_from(folder)).map_err(ConfigError::Value)?;
+        config.traps.as_mut().map_or(Ok(()), |traps| traps.found_from(folder)).map_err(ConfigError::Value)?;
         for template in &mut config.templates {
             template.file = folder.join(&template.file);
         }
@@ -146,6 +162,8 @@ impl Config {
         Settings {
             folder: self.data.clone(),
             database: self.postgres.clone(),
+            hosting: None,
+            proof: self.domain_proof.then_some(Proof { resolver: self.resolver }),
             url: self.url.clone(),
             title: self.title.clone(),
             campaigns: self.campaigns,
@@ -194,6 +212,22 @@ mod tests {
         assert!(matches!(with("database = \"postgres://c:secret@localhost/c\""), Err(ConfigError::Database(_))));
         let absent = "database = \"postgres://c@localhost/c\"\ndatabase_password_file = \"absent\"";
         assert!(matches!(with(absent), Err(ConfigError::Unreadable(..))));
+        let after = |lines: &str| load(&format!("{text}{lines}\n"));
+        let stub = after("[stub]\nlisten = \"127.0.0.1:0\"\nurl = \"https://psc.test\"\n").expect("a configuration");
+        assert!(stub.domain_proof && stub.stub.is_some_and(|stub| stub.url == "https://psc.test"));
+        assert!(matches!(
+            after("[stub]\nlisten = \"127.0.0.1:0\"\nurl = \"https://psc.test/x\""),
+            Err(ConfigError::Value(_))
+        ));
+        let door = |name: &str| {
+            format!("[[traps.door]]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\ncertificate = \"c\"\nkey = \"k\"\n")
+        };
+        let traps = |doors: &str| after(&format!("[traps]\ndomain = \"P.test.\"\nanchors = \"a\"\n{doors}"));
+        let good = traps(&(door("nominal") + &door("expire"))).expect("a configuration").traps.expect("traps");
+        assert_eq!((good.domain.as_str(), good.doors[1].key.clone()), ("p.test", folder.path().join("k")));
+        for wrong in [door("expire"), door("nominal") + &door("nominal"), door("nominal") + &door("autre")] {
+            assert!(matches!(traps(&wrong), Err(ConfigError::Value(_))), "{wrong}");
+        }
         assert!(matches!(Config::load(Path::new("/absent")), Err(ConfigError::Unreadable(..))));
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use control::names::Names;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use trust::SharedClock;
@@ -14,7 +15,9 @@ use crate::account::role::Role;
 use crate::account::secret::{self, Cost};
 use crate::compose::Template;
 use crate::db::{CampaignId, Db, NewAccount, OrganisationId, Reach, postgres};
+use crate::domains::Proof;
 use crate::error::Broken;
+use crate::hosting::Hosting;
 
 /// Passwords hashed at once: each takes 32 MB.
 const HASHING: usize = 4;
@@ -32,6 +35,10 @@ pub struct Settings {
     pub folder: PathBuf,
     /// A PostgreSQL, rather than a file in the folder.
     pub database: Option<postgres::Settings>,
+    /// What operators talk to, when this process serves it.
+    pub hosting: Option<Hosting>,
+    /// Set: campaigns go only to domains that are proven, or declared by the administrator.
+    pub proof: Option<Proof>,
     /// Where browsers find it: `https://host:port`, without a slash at the end.
     pub url: String,
     /// What it is called on its pages: `Espace de test`.
@@ -62,6 +69,8 @@ pub(crate) struct Live {
 
 pub(crate) struct Inner {
     pub db: Db,
+    /// The name service, where domains are to be proven.
+    pub names: Option<Names>,
     pub settings: Settings,
     pub attempts: Attempts,
     pub live: Mutex<HashMap<CampaignId, Live>>,
@@ -123,9 +132,11 @@ impl Desk {
     /// # Errors
     /// [`Broken`].
     pub async fn with(db: Db, settings: Settings, shutdown: CancellationToken) -> Result<Desk, Broken> {
+        let names = settings.proof.as_ref().map(Proof::names).transpose()?;
         let first_code = if db.has_accounts().await? { None } else { Some(secret::code()?) };
-        Ok(Desk(Arc::new(Inner {
+        let desk = Desk(Arc::new(Inner {
             db,
+            names,
             settings,
             attempts: Attempts::default(),
             live: Mutex::default(),
@@ -136,7 +147,12 @@ impl Desk {
             checking: Semaphore::new(CHECKING),
             streams: Arc::new(Semaphore::new(STREAMS)),
             shutdown,
-        })))
+        }));
+        for operator in desk.db().organisations().await? {
+            // Its issuer is asked for its keys whether or not a campaign runs.
+            desk.open_stand(operator.id).await?;
+        }
+        Ok(desk)
     }
 
     /// The code that makes the first account, while there is none: for whoever started the process.

@@ -29,6 +29,12 @@ pub enum Broken {
     /// Something stored cannot be read back.
     #[error("stored data: {0}")]
     Json(#[from] serde_json::Error),
+    /// What operators talk to cannot be served.
+    #[error(transparent)]
+    Hosting(#[from] crate::hosting::HostingError),
+    /// The name service cannot be used.
+    #[error(transparent)]
+    Names(#[from] control::names::NameError),
     /// A report cannot be laid out.
     #[error("report: {0}")]
     Report(Box<dyn std::error::Error + Send + Sync>),

@@ -3,6 +3,7 @@
 //! * [`Desk`]: all of it; [`Settings`]: how it is set up; [`config`]: the file of `vaguemestre control serve`;
 //! * [`db`]: what is kept, and who may see it; [`account`]: passwords, second factor, roles;
 //! * [`compose`]: a user's job on the administrator's template; [`reach`]: where campaigns may go;
+//! * [`domains`]: proving that a domain is one's own; [`hosting`]: the PSC stub and the traps, served by this process;
 //! * [`schedule`]: whose turn it is; [`running`]: one campaign;
 //! * [`web`]: the pages; [`api`]: the same for programs; [`html`]: markup in which every text is escaped; [`words`]: dates.
 //!
@@ -19,7 +20,9 @@ pub mod compose;
 pub mod config;
 pub mod db;
 mod desk;
+pub mod domains;
 pub mod error;
+pub mod hosting;
 pub mod html;
 pub mod reach;
 mod running;

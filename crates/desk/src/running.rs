@@ -55,12 +55,16 @@ impl Desk {
             .templates(&operator.name)
             .find(|known| known.name == template)
             .ok_or("le modèle de job n'est plus proposé par l'administrateur")?;
-        let base = template.table().map_err(told)?;
+        let base = self.base(template, Some(organisation)).await.map_err(told)?;
         let wrong = |mistakes: Vec<crate::error::Mistake>| {
             mistakes.iter().map(|m| format!("{} : {}", m.field, m.text)).collect::<Vec<_>>().join(" ; ")
         };
         let written = compose::read(text).map_err(wrong)?;
-        let job = compose::job(base, &template.path, &written.table, &operator.reach).map_err(wrong)?;
+        let bounds = lasting!(self, self.bounds(&operator, &written.table)).map_err(told)?;
+        let job = compose::job(base, &template.path, &written.table, &bounds).map_err(wrong)?;
+        if let Some(hosting) = &self.settings().hosting {
+            hosting.learn(&job);
+        }
         Context::new(job).map_err(|error| {
             // It may name files of this machine.
             tracing::error!("a campaign cannot be set up: {error}");

@@ -17,6 +17,7 @@ impl Desk {
         if let Err(error) = lasting!(self, self.db().recover(self.now())) {
             tracing::error!("campaigns cannot be taken up again: {error}");
         }
+        tasks.spawn(self.clone().watch_domains());
         let mut is_failed = false;
         loop {
             let wake = self.0.wake.notified();

@@ -2,11 +2,12 @@
 
 use control::stand;
 use control::trap::record::Session;
+use toml::Table;
 
 use crate::Desk;
 use crate::acts::Who;
 use crate::compose::Template;
-use crate::db::Organisation;
+use crate::db::{Organisation, OrganisationId};
 use crate::error::{Broken, Refusal};
 
 /// A stand, and whose eyes look at it.
@@ -20,6 +21,27 @@ pub(crate) struct Seen {
 }
 
 impl Desk {
+    /// A template, with the stand of an operator when this process serves it and the template names no other.
+    pub(crate) async fn base(&self, template: &Template, operator: Option<OrganisationId>) -> Result<Table, Broken> {
+        let (template, hosting) = (template.clone(), self.settings().hosting.clone());
+        // It reads a file, and makes keys the first time.
+        let made = tokio::task::spawn_blocking(move || {
+            let mut table = template.table()?;
+            if let Some(hosting) = hosting {
+                hosting.complete(&mut table, operator)?;
+            }
+            Ok(table)
+        });
+        made.await.map_err(|_| Broken::Task)?
+    }
+
+    /// Opens the stand of an operator, when this process serves it.
+    pub(crate) async fn open_stand(&self, operator: OrganisationId) -> Result<(), Broken> {
+        let Some(hosting) = self.settings().hosting.clone() else { return Ok(()) };
+        let opened = tokio::task::spawn_blocking(move || hosting.complete(&mut Table::new(), Some(operator)));
+        Ok(opened.await.map_err(|_| Broken::Task)??)
+    }
+
     /// The stand of the template of that name, or of the first one.
     pub(crate) async fn stand_of(&self, who: &Who, asked: &str) -> Result<Seen, Refusal> {
         who.scope()?;
@@ -30,9 +52,10 @@ impl Desk {
         };
         let found = templates.iter().find(|one| asked.is_empty() || one.name == asked);
         let template = found.cloned().ok_or(Refusal::NotFound)?;
+        let table = self.base(&template, operator.as_ref().map(|operator| operator.id)).await?;
         let inside = template.clone();
         // It reads a key and authorities.
-        let opened = tokio::task::spawn_blocking(move || inside.stand()).await.map_err(|_| Broken::Task)?;
+        let opened = tokio::task::spawn_blocking(move || inside.stand(table)).await.map_err(|_| Broken::Task)?;
         Ok(Seen { stand: opened?, template, operator, templates })
     }
 }
@@ -51,7 +74,7 @@ mod tests {
     use control::trap::record::{Certificate, Sheet, Transaction};
 
     use super::*;
-    use crate::db::{OrganisationId, Reach};
+    use crate::db::Reach;
 
     fn session(from: &str, domains: &[&str]) -> Session {
         let shown = Certificate {

@@ -65,6 +65,8 @@ pub(crate) async fn start(
     let settings = Settings {
         folder: layout.root().join("control"),
         database: None,
+        hosting: None,
+        proof: None,
         url: url(ports),
         title: "Bac à sable".to_owned(),
         campaigns: 2,

@@ -1,7 +1,5 @@
 //! The stand of the control application: what campaigns drive in this space ([`control::stand`]). Its key is made once, in `DIR/control`.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use axum::Router;
@@ -55,19 +53,5 @@ pub(crate) fn nudge(refreshers: Vec<(&'static str, Refresher)>) -> Nudge {
 
 fn key(layout: &Layout) -> Result<Key, SandboxError> {
     let path = layout.root().join(KEY_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Key::new(&text).ok_or_else(|| SandboxError::damaged(&path, &"no key in it")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = Key::random().map_err(SandboxError::setup("the stand"))?;
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(SandboxError::file(&path))?;
-            file.write_all(key.expose().as_bytes()).map_err(SandboxError::file(&path))?;
-            Ok(key)
-        }
-        Err(error) => Err(SandboxError::file(&path)(error)),
-    }
+    Key::at(&path).map_err(SandboxError::file(&path))
 }

@@ -48,7 +48,7 @@ pub(crate) fn numbers() -> impl Iterator<Item = u8> {
 
 /// A door's host name.
 pub(crate) fn host(door: Door) -> String {
-    format!("mx.{}", door.domain(DOMAIN))
+    door.host(DOMAIN)
 }
 
 /// Its entries of the white list.

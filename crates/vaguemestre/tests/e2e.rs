@@ -171,6 +171,11 @@ fn control_desk() {
 }
 
 #[test]
+fn control_serve() {
+    python("test_control_serve.py");
+}
+
+#[test]
 fn control_stub() {
     python("test_control_stub.py");
 }

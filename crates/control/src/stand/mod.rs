@@ -53,6 +53,25 @@ impl Key {
         Ok(Key(octets.iter().map(|octet| format!("{octet:02x}")).collect()))
     }
 
+    /// The one of a file, made on first use, readable by its owner only. Blocking.
+    ///
+    /// # Errors
+    /// The file cannot be read or made, or no key is in it.
+    pub fn at(path: &std::path::Path) -> std::io::Result<Key> {
+        use std::io::{Error, ErrorKind, Write};
+        use std::os::unix::fs::OpenOptionsExt;
+        match std::fs::read_to_string(path) {
+            Ok(text) => Key::new(&text).ok_or_else(|| Error::new(ErrorKind::InvalidData, "no key in it")),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let key = Key::random().map_err(Error::other)?;
+                let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                file.write_all(key.expose().as_bytes())?;
+                Ok(key)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// As it is written in a file, white space around it left out; `None` when nothing is left or it cannot stand in a header.
     #[must_use]
     pub fn new(text: &str) -> Option<Key> {

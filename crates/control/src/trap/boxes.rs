@@ -95,6 +95,14 @@ impl Door {
     }
 }
 
+impl Door {
+    /// The usual name of its host: `mx.` and its domain.
+    #[must_use]
+    pub fn host(self, main: &str) -> String {
+        format!("mx.{}", self.domain(main))
+    }
+}
+
 /// What a trap does once a recipient is named. The counts are those of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::db::{Campaign, CampaignId, Job, JobId, State};
 
 /// RFC 3339, from seconds since 1970.
-fn date(seconds: i64) -> String {
+pub(super) fn date(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 

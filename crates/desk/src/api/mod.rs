@@ -4,6 +4,7 @@
 //! (`{"erreur":{"code","message","champs"}}`); nothing here is done by a cookie, so no other site can have a browser do it.
 
 mod answers;
+mod domains;
 mod stand;
 
 use axum::extract::{FromRequestParts, Path, State};
@@ -48,6 +49,9 @@ pub(crate) fn routes() -> Router<Desk> {
         .route("/api/v1/campagnes/{campaign}/arret", post(stop))
         .route("/api/v1/campagnes/{campaign}/relance", post(rerun))
         .route("/api/v1/campagnes/{campaign}/comparaison/{other}", get(comparison))
+        .route("/api/v1/domaines", get(domains::list).post(domains::ask))
+        .route("/api/v1/domaines/{domaine}", delete(domains::leave))
+        .route("/api/v1/domaines/{domaine}/verification", post(domains::check))
         .route("/api/v1/pieges", get(stand::sessions))
         .route("/api/v1/pieges/{session}", get(stand::session))
         .route("/api/v1/bouchon", get(stand::stub))

@@ -4,7 +4,11 @@
 //! it, with the types `INTEGER`, `TEXT` and `BLOB` only; [`for_postgres`] says what becomes of that. A step that is on main is never changed.
 
 /// Every step; the version of a database is how many it has had.
-pub(super) const ALL: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_login.sql")];
+pub(super) const ALL: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_login.sql"),
+    include_str!("migrations/0003_domains.sql"),
+];
 
 /// What differs, in the order in which it is replaced.
 const WORDS: [(&str, &str); 6] = [

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod campaigns;
+mod domains;
 mod jobs;
 mod migrations;
 mod organisations;
@@ -27,6 +28,7 @@ use tokio::runtime::Handle;
 
 pub use accounts::{Account, NewAccount};
 pub use campaigns::{Campaign, Filter, NewCampaign, State};
+pub use domains::{Domain, MOST as MOST_DOMAINS};
 pub use jobs::{Job, NewJob};
 pub use organisations::{Organisation, Reach};
 pub use sessions::Session;

@@ -24,7 +24,13 @@ impl Reach {
     /// Whether an address may be connected to.
     #[must_use]
     pub fn has_address(&self, ip: IpAddr) -> bool {
-        control::reach::is_public(ip) || self.ranges.iter().any(|range| range.has(ip))
+        control::reach::is_public(ip) || self.is_declared(ip)
+    }
+
+    /// Whether it is in a declared range.
+    #[must_use]
+    pub fn is_declared(&self, ip: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.has(ip))
     }
 }
 

@@ -31,13 +31,14 @@ pub(crate) struct Page<'a> {
 type SeenBy = fn(Option<Role>) -> bool;
 
 /// Entries of the navigation, and who sees them.
-const ENTRIES: [(&str, &str, SeenBy); 9] = [
+const ENTRIES: [(&str, &str, SeenBy); 10] = [
     ("/", "Accueil", |_| true),
     ("/tests", "Lancer un test", |role| role.is_some_and(Role::sees_results)),
     ("/campagnes", "Campagnes", |role| role.is_some_and(Role::sees_results)),
     ("/pieges", "Boîtes pièges", |role| role.is_some_and(Role::sees_results)),
     ("/bouchon", "Bouchon PSC", |role| role.is_some_and(Role::sees_results)),
     ("/catalogue", "Catalogue", |_| true),
+    ("/domaines", "Domaines", |role| role.is_some_and(super::domains::is_for)),
     ("/jetons", "Jetons d’API", |role| role.is_some_and(Role::may_write)),
     ("/comptes", "Comptes", |role| role.is_some_and(Role::may_manage)),
     ("/operateurs", "Opérateurs", |role| role == Some(Role::Administrateur)),
@@ -49,6 +50,8 @@ pub(crate) fn page(desk: &Desk, page: Page<'_>) -> Response {
     let entries: Html = ENTRIES
         .iter()
         .filter(|(_, _, is_seen)| is_seen(role))
+        // Where nothing is to be proven, there is nothing to show.
+        .filter(|(path, ..)| *path != "/domaines" || desk.settings().proof.is_some())
         .map(|(path, label, _)| {
             let mark = if *path == page.here { html!(" aria-current=\"page\"") } else { Html::empty() };
             html!("<li><a href=\"{}\"{}>{}</a></li>\n", path, mark, label)
@@ -110,6 +113,8 @@ pub(crate) fn notice(done: &str) -> Html {
         "compte-change" => "Le compte est modifié.",
         "mot-de-passe" => "Le mot de passe est changé ; les autres sessions de ce compte sont fermées.",
         "jeton-revoque" => "Le jeton est révoqué.",
+        "domaine" => "Publiez l’enregistrement ci-dessous dans le DNS du domaine, puis vérifiez.",
+        "domaine-retire" => "Le domaine est retiré.",
         "operateur" => "L’opérateur est enregistré.",
         "relance" => "La campagne est relancée.",
         "arret" => "L’arrêt est demandé.",

@@ -13,6 +13,7 @@ mod campaigns;
 mod case;
 mod catalogue;
 pub(crate) mod compare;
+mod domains;
 mod first;
 mod form;
 pub(crate) mod guard;
@@ -87,6 +88,9 @@ impl Desk {
             .route("/comptes", get(accounts::list).post(accounts::add))
             .route("/comptes/{account}/etat", post(accounts::set_open))
             .route("/operateurs", get(operators::list).post(operators::put))
+            .route("/domaines", get(domains::list).post(domains::ask))
+            .route("/domaines/{domain}/verifier", post(domains::check))
+            .route("/domaines/{domain}/retirer", post(domains::leave))
             .route("/jetons", get(tokens::list).post(tokens::add))
             .route("/jetons/{token}/revoquer", post(tokens::revoke))
             .route("/accessibilite", get(accessibility::show))

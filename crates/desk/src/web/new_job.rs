@@ -15,6 +15,7 @@ use crate::account::role::Role;
 use crate::acts::Taken;
 use crate::compose;
 use crate::db::{Organisation, Reach};
+use crate::domains::Bounds;
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::{Html, link};
@@ -196,7 +197,7 @@ fn form(
 }
 
 /// Where a server is: the address that was typed, or the first one of its name that may be connected to.
-async fn place(name: &str, typed: &str, address: &str, reach: &Reach) -> Result<(String, SocketAddr), Mistake> {
+async fn place(name: &str, typed: &str, address: &str, bounds: &Bounds) -> Result<(String, SocketAddr), Mistake> {
     let Some((host, port)) = typed.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
     else {
         return Err(Mistake::of(name, "Un nom et un port : lps.exemple.mssante.fr:143"));
@@ -204,7 +205,7 @@ async fn place(name: &str, typed: &str, address: &str, reach: &Reach) -> Result<
     if !address.is_empty() {
         let field = format!("{name}_adresse");
         return match address.parse() {
-            Ok(address) => compose::check_place(&field, address, reach).map_or(Ok((host.to_owned(), address)), Err),
+            Ok(address) => compose::check_place(&field, address, bounds).map_or(Ok((host.to_owned(), address)), Err),
             Err(_) => Err(Mistake::of(field, "Une adresse et un port : 192.0.2.1:143")),
         };
     }
@@ -215,16 +216,18 @@ async fn place(name: &str, typed: &str, address: &str, reach: &Reach) -> Result<
     let Some(first) = found.first().copied() else {
         return Err(Mistake::of(name, format!("« {host} » ne se résout pas : donnez aussi son adresse.")));
     };
-    let best = found.iter().copied().find(|address| compose::check_place(name, *address, reach).is_none());
+    let best = found.iter().copied().find(|address| compose::check_place(name, *address, bounds).is_none());
     match best {
         Some(address) => Ok((host.to_owned(), address)),
-        None => compose::check_place(name, first, reach).map_or(Ok((host.to_owned(), first)), Err),
+        None => compose::check_place(name, first, bounds).map_or(Ok((host.to_owned(), first)), Err),
     }
 }
 
 /// The job that a form describes.
 async fn written(input: &Input, reach: &Reach) -> Result<Table, Vec<Mistake>> {
     let (mut table, mut mistakes) = (Table::new(), Vec::new());
+    // Whose the addresses are is looked at once the whole is known.
+    let bounds = Bounds::open(reach.clone());
     for (name, key) in KEYS {
         if !input.get(name).is_empty() {
             put(&mut table, key, Value::String(input.get(name).to_owned()));
@@ -239,7 +242,7 @@ async fn written(input: &Input, reach: &Reach) -> Result<Table, Vec<Mistake>> {
         Value::Array(domains.map(|word| Value::String(word.to_ascii_lowercase())).collect()),
     );
     for (name, key) in SERVERS {
-        match place(name, input.get(name), input.get(&format!("{name}_adresse")), reach).await {
+        match place(name, input.get(name), input.get(&format!("{name}_adresse")), &bounds).await {
             Ok((host, address)) => {
                 put(&mut table, &format!("{key}.name"), Value::String(host));
                 put(&mut table, &format!("{key}.address"), Value::String(address.to_string()));

@@ -8,6 +8,7 @@ use super::layout::{self, Page};
 use crate::account::role::Role;
 use crate::acts::LONGEST_NAME;
 use crate::db::Reach;
+use crate::domains;
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::Html;
@@ -30,6 +31,7 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
 
 async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) -> Result<Response, Failure> {
     let operators = signed.or_fails(signed.desk.db().organisations().await)?;
+    let is_proof_asked = signed.desk.settings().proof.is_some();
     let joined = |texts: Vec<String>| if texts.is_empty() { "–".to_owned() } else { texts.join(", ") };
     let rows: Html = operators
         .iter()
@@ -55,14 +57,20 @@ async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) 
             name: "domaines",
             label: "Domaines de messagerie",
             value: typed.get("domaines"),
-            help: "Séparés par des espaces. Ceux du contrat : une campagne ne vise que ceux-là.",
-            kind: Kind::Needed,
+            help: match is_proof_asked {
+                false => "Séparés par des espaces. Ceux du contrat : une campagne ne vise que ceux-là.",
+                true => "Ceux du contrat, admis sans autre preuve ; l’opérateur prouve lui-même les autres par le DNS.",
+            },
+            kind: if is_proof_asked { Kind::Free } else { Kind::Needed },
         },
         Field {
             name: "plages",
-            label: "Plages d’adresses non publiques",
+            label: "Plages d’adresses",
             value: typed.get("plages"),
-            help: "192.0.2.0/24 … Les adresses publiques sont admises sans déclaration.",
+            help: match is_proof_asked {
+                false => "192.0.2.0/24 … Les adresses publiques sont admises sans déclaration.",
+                true => "192.0.2.0/24 … Admises quel que soit le nom du serveur, publiques ou non.",
+            },
             kind: Kind::Free,
         },
         Field {
@@ -94,18 +102,13 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What was typed, or what is wrong with it.
-fn reach(input: &Input) -> Result<Reach, Vec<Mistake>> {
+fn reach(input: &Input, is_proof_asked: bool) -> Result<Reach, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let mut reach = Reach::default();
     for domain in items(input.get("domaines")) {
-        let is_name = domain.len() <= 253
-            && domain.contains('.')
-            && domain.split('.').all(|label| {
-                (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-            });
-        match is_name {
-            true => reach.domains.push(domain.to_ascii_lowercase()),
-            false => mistakes.push(Mistake::of("domaines", format!("« {domain} » n’est pas un nom de domaine."))),
+        match domains::read(domain) {
+            Some(domain) => reach.domains.push(domain),
+            None => mistakes.push(Mistake::of("domaines", format!("« {domain} » n’est pas un nom de domaine."))),
         }
     }
     for range in items(input.get("plages")) {
@@ -120,7 +123,7 @@ fn reach(input: &Input) -> Result<Reach, Vec<Mistake>> {
             _ => mistakes.push(Mistake::of("ports", format!("« {port} » n’est pas un port."))),
         }
     }
-    if reach.domains.is_empty() && mistakes.is_empty() {
+    if reach.domains.is_empty() && mistakes.is_empty() && !is_proof_asked {
         mistakes.push(Mistake::of("domaines", "Un domaine au moins."));
     }
     if [reach.domains.len(), reach.ranges.len(), reach.ports.len()].into_iter().any(|count| count > MOST) {
@@ -132,7 +135,8 @@ fn reach(input: &Input) -> Result<Reach, Vec<Mistake>> {
 pub(super) async fn put(Posted { signed, input }: Posted) -> Result<Response, Failure> {
     must(&signed)?;
     let name = input.get("nom");
-    let mut found = reach(&input);
+    let is_proof_asked = signed.desk.settings().proof.is_some();
+    let mut found = reach(&input, is_proof_asked);
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
         let mistake = Mistake::of("nom", "De 1 à 120 caractères.");
         found = match found {
@@ -147,6 +151,7 @@ pub(super) async fn put(Posted { signed, input }: Posted) -> Result<Response, Fa
         Ok(reach) => {
             let now = signed.desk.now();
             let id = signed.or_fails(signed.desk.db().put_organisation(name, reach, now).await)?;
+            signed.or_fails(signed.desk.open_stand(id).await)?;
             let who = &signed.session.account.login;
             signed.or_fails(signed.desk.db().note(now, Some(id), who, format!("opérateur déclaré : {name}")).await)?;
             Ok(Redirect::to("/operateurs?fait=operateur").into_response())

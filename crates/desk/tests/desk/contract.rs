@@ -205,3 +205,38 @@ async fn on_postgresql() {
     back.await.expect("it comes back");
     kept(&db).await;
 }
+
+/// The figures of ADR 24: `cargo nextest run -p desk --run-ignored only --no-capture measure`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measure, not a test"]
+async fn measure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::start().await;
+    let engines = [
+        ("SQLite", Db::open(&folder.path().join("controle.db")).expect("a file")),
+        ("PostgreSQL", server.connect().await),
+    ];
+    for (name, db) in engines {
+        promises(&db).await;
+        let found = db.campaigns(Scope::All, Filter { most: 1, ..Filter::default() }).await.expect("read");
+        let id = found[0].id.clone();
+        let proof = "x".repeat(4000);
+        let began = std::time::Instant::now();
+        for number in 0..500 {
+            let result = format!(
+                r#"{{"id":"C{number}","titre":"","exigences":"","gravite":"majeure","etat":"conforme","variantes":[],"duree_ms":7}}"#
+            );
+            let proofs = vec![(format!("p{number}"), format!("\"{proof}\""))];
+            db.add_result(&id, format!("C{number}"), result, proofs).await.expect("kept");
+        }
+        let written = began.elapsed() / 500;
+        let began = std::time::Instant::now();
+        for _ in 0..500 {
+            db.campaign(Scope::All, &id).await.expect("read").expect("there");
+        }
+        println!(
+            "{name}: {written:?} to keep a result and its proof of 4 KB, {:?} to read a campaign",
+            began.elapsed() / 500
+        );
+    }
+}

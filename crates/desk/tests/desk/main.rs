@@ -4,6 +4,9 @@ mod access;
 mod api;
 mod campaigns;
 mod contract;
+mod domains;
+mod hosting;
+mod names;
 mod outage;
 mod postgres;
 mod sign_in;
@@ -43,6 +46,8 @@ pub fn settings(folder: &Path) -> Settings {
     Settings {
         folder: folder.to_owned(),
         database: None,
+        hosting: None,
+        proof: None,
         url: "https://controle.test".to_owned(),
         title: "Essai".to_owned(),
         campaigns: 2,

@@ -36,6 +36,8 @@ enum Command {
     Verify(reports::VerifyArgs),
     /// Serves the control application: pages for browsers, a REST API.
     Serve(serve::Args),
+    /// Writes the DNS records that the traps and the stub of `control serve` need.
+    Records(serve::RecordsArgs),
     /// Looks at the TLS of any server: versions, suites, groups, certificates, hardening.
     Tls(tls::Args),
 }
@@ -52,6 +54,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Sign(args) => reports::sign(args),
         Command::Verify(args) => reports::verify(args),
         Command::Serve(args) => serve::run(args),
+        Command::Records(args) => serve::records(args),
         Command::Tls(args) => tls::run(args),
     }
 }

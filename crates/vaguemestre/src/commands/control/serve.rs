@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use desk::Desk;
 use desk::config::Config;
+use desk::hosting::{Hosting, Opened};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::tls::{Acceptor, Identity, Profile, ServerTls};
@@ -29,14 +30,26 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let config = Config::load(&args.config)?;
     let identity = Identity::from_files(&config.certificate, &config.key)?;
-    let tls = Acceptor::new(ServerTls::new(identity, Profile::Https))?;
+    let tls = Acceptor::new(ServerTls::new(identity.clone(), Profile::Https))?;
     block_on(async {
         let mut signals = Signals::listen()?;
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|error| Failure::new(format!("{}: {error}", config.listen)))?;
         let shutdown = CancellationToken::new();
-        let desk = Desk::open(config.settings(), shutdown.clone()).await?;
+        let mut settings = config.settings();
+        if config.stub.is_some() || config.traps.is_some() {
+            let opened = Opened {
+                stub: config.stub.as_ref(),
+                traps: config.traps.as_ref(),
+                identity,
+                folder: &config.data,
+                clock: settings.clock.clone(),
+            };
+            settings.hosting = Some(Hosting::open(opened, &shutdown).await?);
+        }
+        let hosting = settings.hosting.clone();
+        let desk = Desk::open(settings, shutdown.clone()).await?;
         say(format_args!("{} is up, on {}", config.url, listener.local_addr()?));
         if let Some(code) = desk.first_code() {
             say(format_args!(
@@ -53,8 +66,29 @@ pub fn run(args: Args) -> Result<(), Failure> {
             .unless_again(async {
                 let _ = campaigns.await;
                 let _ = pages.await;
+                if let Some(hosting) = hosting {
+                    hosting.wait().await;
+                }
             })
             .await;
         Ok(())
     })
+}
+
+/// `vaguemestre control records`: what is to be published for `[stub]` and `[traps]`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Lines of a zone file, and as comments the entries of the white list. Nothing is changed anywhere."
+)]
+pub struct RecordsArgs {
+    /// The configuration file of `control serve`.
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Writes them.
+pub fn records(args: RecordsArgs) -> Result<(), Failure> {
+    let config = Config::load(&args.config)?;
+    say(desk::hosting::records(config.stub.as_ref(), config.traps.as_ref()).trim_end());
+    Ok(())
 }
