@@ -1,13 +1,12 @@
 """The TLS prober (`vaguemestre control tls`) against servers that nobody here wrote, against ours, and against hostile ones. CTL-TLS
 
-What it finds on six fixture servers of OpenSSL is compared with OpenSSL's own client, suite by suite. With CROSS_CHECK=1 and testssl.sh
-and sslyze installed, with theirs too (docs/control.md tells the differences)."""
+What it finds on six fixture servers of OpenSSL and GnuTLS is compared with OpenSSL's own client, suite by suite, and with sslyze and testssl.sh
+where they are installed: two servers by sslyze always, all six by both with FOREIGN=whole. docs/control.md tells what each looks at."""
 
 import base64
 import contextlib
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -16,17 +15,20 @@ import threading
 import unittest
 from pathlib import Path
 
+import probers
 from space import BINARY, Space, run, wait_for
 
 SIX = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:" \
       "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
 SIX_CODES = {"0xC030", "0xC02F", "0xC028", "0xC027", "0x009F", "0x009E"}
-# What OpenSSL's client calls the versions.
-CLIENT = {"TLS 1.0": "-tls1", "TLS 1.1": "-tls1_1", "TLS 1.2": "-tls1_2", "TLS 1.3": "-tls1_3"}
+SIX_FIXTURES = ["six", "tls10", "dh1024", "rc4-3des", "client-certificate", "tls13"]
+WHOLE = os.environ.get("FOREIGN") == "whole"
+# GnuTLS has what Debian's OpenSSL has not: RC4 and 3DES.
+OLD_CIPHERS = "NORMAL:-VERS-ALL:+VERS-TLS1.2:+VERS-TLS1.1:+VERS-TLS1.0:+3DES-CBC:+ARCFOUR-128:+SHA1:+MD5:%COMPAT"
 OAKLEY = bytes.fromhex(
     "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f1437"
     "4fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7edee386bfb5a899fa5ae9f24117c4b1fe649286651ece65381ffffffffffffffff")
-EVERYTHING = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
+EVERYTHING = probers.EVERYTHING
 
 
 def free_port():
@@ -66,11 +68,30 @@ class Fixtures(unittest.TestCase):
         der = b"\x30\x81" + bytes([len(integers)]) + integers
         cls.dh1024.write_text(f"-----BEGIN DH PARAMETERS-----\n{base64.encodebytes(der).decode()}-----END DH PARAMETERS-----\n")
 
-    @contextlib.contextmanager
     def server(self, *options):
+        return self.running("openssl", "s_server", "-cert", self.certificate, "-key", self.key, "-quiet", *options, "-accept")
+
+    def gnutls(self, priority):
+        return self.running("gnutls-serv", "--echo", "--quiet", "--noticket", "--x509certfile", self.certificate, "--x509keyfile", self.key,
+                            "--priority", priority, "--port")
+
+    def fixture(self, name):
+        """One of the six that others are asked about too."""
+        return {
+            "six": lambda: self.server("-tls1_2", "-cipher", SIX),
+            "tls10": lambda: self.server("-cipher", "DEFAULT:@SECLEVEL=0", "-min_protocol", "TLSv1", "-no_tls1_3"),
+            "dh1024": lambda: self.server("-tls1_2", "-dhparam", self.dh1024, "-cipher", "DHE:@SECLEVEL=0"),
+            "rc4-3des": lambda: self.gnutls(OLD_CIPHERS),
+            "client-certificate": lambda: self.server("-tls1_2", "-cipher", SIX, "-Verify", "1", "-CAfile", self.certificate),
+            "tls13": lambda: self.server("-tls1_3"),
+        }[name]()
+
+    @contextlib.contextmanager
+    def running(self, *command):
         port = free_port()
-        process = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", self.certificate, "-key", self.key,
-                                    "-quiet", *map(str, options)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        # The address is OpenSSL's; GnuTLS takes a port alone.
+        place = f"127.0.0.1:{port}" if command[0] == "openssl" else port
+        process = subprocess.Popen([*map(str, command), str(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         try:
             def listening():
@@ -83,31 +104,17 @@ class Fixtures(unittest.TestCase):
             process.kill()
             process.wait()
 
-    def said_by_openssl(self, where):
-        """Version by version, the suites that OpenSSL's client can agree on with the server."""
-        answer = {}
-        for name, option in CLIENT.items():
-            listed = run("openssl", "ciphers", "-V", "-s", option, EVERYTHING).stdout
-            for line in listed.splitlines():
-                found = re.match(r"\s*0x(..),0x(..) - (\S+)", line)
-                code, cipher = f"0x{found[1]}{found[2]}", found[3]
-                suites = ["-ciphersuites", cipher] if name == "TLS 1.3" else ["-cipher", f"{cipher}:@SECLEVEL=0"]
-                done = run("openssl", "s_client", "-connect", where, option, *suites, input="", ok=None)
-                if re.search(rf"Cipher is {re.escape(cipher)}\b", done.stdout):
-                    answer.setdefault(name, set()).add(code)
-        return answer
-
     def check(self, where, *arguments):
         survey = probe(where, "--name", "lps.essai.test", *arguments)
         self.assertTrue(survey["is_complete"])
-        self.assertEqual(accepted(survey), self.said_by_openssl(where))
+        self.assertEqual(accepted(survey), probers.of_openssl(where)["suites"])
         count = sum(len(v["suites"]) for v in survey["versions"])
         # Accepted ones and chunks (6 for each version), twice for the order, the groups, the hardening.
         self.assertLess(survey["connections"], count + 5 * 7 + 5 * 2 + len(survey["curves"]) + len(survey["shares"]) + 12)
         return survey
 
     def test_the_six_suites_only(self):
-        with self.server("-tls1_2", "-cipher", SIX) as where:
+        with self.fixture("six") as where:
             survey = self.check(where)
             self.assertEqual(accepted(survey), {"TLS 1.2": SIX_CODES})
             self.assertTrue(survey["api_lps"]["nothing_else"] and survey["api_lps"]["nothing_older"] and survey["api_lps"]["groups"])
@@ -119,7 +126,7 @@ class Fixtures(unittest.TestCase):
             self.assertIn("name", findings(other))
 
     def test_tls_1_0(self):
-        with self.server("-cipher", "DEFAULT:@SECLEVEL=0", "-min_protocol", "TLSv1", "-no_tls1_3") as where:
+        with self.fixture("tls10") as where:
             survey = self.check(where)
             self.assertLessEqual({"TLS 1.0", "TLS 1.1", "TLS 1.2"}, set(accepted(survey)))
             self.assertLessEqual({"tls10", "tls11", "no-forward-secrecy"}, findings(survey))
@@ -128,7 +135,7 @@ class Fixtures(unittest.TestCase):
             self.assertEqual(done.returncode, 3)
 
     def test_dh_1024(self):
-        with self.server("-tls1_2", "-dhparam", self.dh1024, "-cipher", "DHE:@SECLEVEL=0") as where:
+        with self.fixture("dh1024") as where:
             survey = self.check(where)
             self.assertEqual({p["bits"] for p in survey["primes"]}, {1024})
             self.assertIn("weak-dh", findings(survey))
@@ -140,13 +147,13 @@ class Fixtures(unittest.TestCase):
             self.assertLessEqual({"null", "anonymous", "no-forward-secrecy"}, findings(survey))
 
     def test_client_certificate_required(self):
-        with self.server("-tls1_2", "-cipher", SIX, "-Verify", "1", "-CAfile", self.certificate) as where:
-            survey = probe(where)
+        with self.fixture("client-certificate") as where:
+            survey = self.check(where)
             self.assertEqual(accepted(survey), {"TLS 1.2": SIX_CODES})
             self.assertEqual(survey["client_certificate"], ["lps.essai.test"])
 
     def test_tls_1_3_only(self):
-        with self.server("-tls1_3") as where:
+        with self.fixture("tls13") as where:
             survey = self.check(where)
             self.assertEqual(set(accepted(survey)), {"TLS 1.3"})
             self.assertIn("x25519", survey["shares"])
@@ -158,20 +165,34 @@ class Fixtures(unittest.TestCase):
             self.assertEqual(survey["curves"], ["secp224r1"])
             self.assertIn("weak-curve", findings(survey))
 
-    @unittest.skipUnless(os.environ.get("CROSS_CHECK") and shutil.which("testssl"), "CROSS_CHECK=1 and testssl.sh")
+    @unittest.skipUnless(shutil.which("gnutls-serv"), "gnutls-serv")
+    def test_rc4_and_3des(self):
+        with self.fixture("rc4-3des") as where:
+            survey = probe(where, "--name", "lps.essai.test")
+            self.assertTrue(survey["is_complete"])
+            old = set(probers.OTHERS.values())
+            for known in ("TLS 1.0", "TLS 1.1", "TLS 1.2"):
+                self.assertEqual(accepted(survey)[known] & old, old)
+            self.assertLessEqual({"rc4", "3des", "no-forward-secrecy"}, findings(survey))
+            # What OpenSSL knows at all, it finds the same.
+            theirs = probers.of_openssl(where)["suites"]
+            self.assertEqual({v: codes - old for v, codes in accepted(survey).items()}, theirs)
+
+    def compare(self, tool, names):
+        for name in names:
+            with self.subTest(tool, fixture=name), self.fixture(name) as where:
+                ours = probers.of_ours(probe(where, "--name", "lps.essai.test"))
+                theirs = probers.of_sslyze(where, "lps.essai.test") if tool == "sslyze" else probers.of_testssl(where)
+                self.assertTrue(theirs["suites"])
+                self.assertEqual(probers.differences(ours, theirs), {})
+
+    @unittest.skipUnless(probers.has_sslyze(), "sslyze is not installed (pip install sslyze)")
+    def test_as_sslyze_says(self):
+        self.compare("sslyze", SIX_FIXTURES if WHOLE else ["six", "tls13"])
+
+    @unittest.skipUnless(WHOLE and probers.has_testssl(), "FOREIGN=whole and testssl.sh")
     def test_as_testssl_says(self):
-        with self.server("-cipher", EVERYTHING, "-min_protocol", "TLSv1") as where:
-            ours = accepted(probe(where))
-            out = self.folder / "testssl.json"
-            run("testssl", "--quiet", "--warnings", "batch", "-E", "--jsonfile", out, where, ok=None, timeout=600)
-            theirs = {}
-            for entry in json.loads(out.read_text()):
-                found = re.match(r"cipher-tls(1(?:_\d)?)_x(\w+)", entry["id"])
-                if found:
-                    name = "TLS " + found[1].replace("_", ".").replace("1.0", "1") if "_" in found[1] else "TLS 1.0"
-                    code = int(found[2], 16)
-                    theirs.setdefault(name, set()).add(f"0x{code:04X}")
-            self.assertEqual(ours, theirs)
+        self.compare("testssl.sh", SIX_FIXTURES)
 
 
 class Ours(unittest.TestCase):

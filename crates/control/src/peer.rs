@@ -16,7 +16,9 @@ pub enum Attempt {
     Accepted(String),
     /// Refused: an alert, a close at the handshake, a permanent reply.
     Refused(String),
-    /// Neither: a 421, silence, a temporary reply.
+    /// Put off in words: a 421, a temporary reply. Once, that says nothing; again and again between good ones, it does.
+    Postponed(String),
+    /// Neither: silence, no connection, no protocol.
     Unclear(String),
 }
 
@@ -25,7 +27,9 @@ impl Attempt {
     #[must_use]
     pub fn line(&self) -> &str {
         match self {
-            Attempt::Accepted(line) | Attempt::Refused(line) | Attempt::Unclear(line) => line,
+            Attempt::Accepted(line) | Attempt::Refused(line) | Attempt::Postponed(line) | Attempt::Unclear(line) => {
+                line
+            }
         }
     }
 
@@ -50,6 +54,7 @@ impl Attempt {
         match answer.code {
             200..400 => Attempt::Accepted(line),
             454 | 500..600 => Attempt::Refused(line),
+            400..500 => Attempt::Postponed(line),
             _ => Attempt::Unclear(line),
         }
     }
@@ -82,6 +87,7 @@ impl std::fmt::Display for NoSession {
 impl From<&NoSession> for Attempt {
     fn from(end: &NoSession) -> Attempt {
         match end {
+            NoSession::Wire(error @ WireError::Busy(_)) => Attempt::Postponed(error.to_string()),
             NoSession::Wire(error) => Attempt::Unclear(error.to_string()),
             NoSession::Handshake(end) => Attempt::of_handshake(end),
         }
@@ -222,7 +228,7 @@ impl Context {
             last = answer.line.clone();
             if !answer.is_ok() {
                 let is_later = answer.says("UNAVAILABLE") || answer.says("INUSE") || answer.says("LIMIT");
-                return Ok(if is_later { Attempt::Unclear(last) } else { Attempt::Refused(last) });
+                return Ok(if is_later { Attempt::Postponed(last) } else { Attempt::Refused(last) });
             }
         }
         let _ = wire.imap("LOGOUT").await;

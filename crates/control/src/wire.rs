@@ -18,6 +18,8 @@ use tokio_openssl::SslStream;
 use crate::tls::starttls::shown;
 
 mod shown;
+#[cfg(test)]
+mod tests;
 
 pub use shown::{Handshake, Shown, ShownError};
 
@@ -29,6 +31,8 @@ const MAX_LINE: usize = 64 * 1024;
 const MAX_LINES: usize = 1000;
 /// So many times the patience for an answer of several lines: a server that drips them must not keep us.
 const WHOLE: u32 = 3;
+/// Longest SMTP command line that every server must take, CRLF counted (RFC 5321 §4.5.3.1.4).
+const MAX_COMMAND: usize = 512;
 /// Most lines of a transcript; a dialogue of a test has some tens.
 const MAX_TRANSCRIPT: usize = 2000;
 
@@ -462,17 +466,28 @@ impl Wire {
     ) -> Result<(SmtpAnswer, Option<String>), WireError> {
         let encoded = encode_block(response);
         let kept = secret(response);
+        let line = format!("AUTH XOAUTH2 {encoded}\r\n");
+        let mut answer = None;
         if initial {
-            self.send(format!("AUTH XOAUTH2 {encoded}\r\n").as_bytes(), &format!("AUTH XOAUTH2 {kept}")).await?;
-        } else {
-            let first = self.smtp("AUTH XOAUTH2").await?;
-            if first.code != 334 {
-                return Ok((first, None));
+            self.send(line.as_bytes(), &format!("AUTH XOAUTH2 {kept}")).await?;
+            let first = self.smtp_answer().await?;
+            // 500 to a line longer than a command may be: the response goes alone then (RFC 4954 §4).
+            if first.code != 500 || line.len() <= MAX_COMMAND {
+                answer = Some(first);
             }
-            self.send(format!("{encoded}\r\n").as_bytes(), &kept).await?;
         }
+        let mut answer = match answer {
+            Some(answer) => answer,
+            None => {
+                let first = self.smtp("AUTH XOAUTH2").await?;
+                if first.code != 334 {
+                    return Ok((first, None));
+                }
+                self.send(format!("{encoded}\r\n").as_bytes(), &kept).await?;
+                self.smtp_answer().await?
+            }
+        };
         let mut challenge = None;
-        let mut answer = self.smtp_answer().await?;
         if answer.code == 334 {
             challenge = Some(decoded(answer.line().get(4..).unwrap_or_default().trim()));
             self.say("").await?;

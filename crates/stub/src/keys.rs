@@ -104,7 +104,8 @@ fn open<T: HasPublic>(token: &str, kid: &str, key: &PKey<T>) -> Option<Value> {
     let (input, signature) = token.rsplit_once('.')?;
     let (header, claims) = input.split_once('.')?;
     let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    if header["alg"] != "RS256" || header["kid"] != kid {
+    // Whoever does not know an extension that is critical must refuse (RFC 7515 §4.1.11), and we know none.
+    if header["alg"] != "RS256" || header["kid"] != kid || header.get("crit").is_some() {
         return None;
     }
     let mut verifier = Verifier::new(MessageDigest::sha256(), key).ok()?;

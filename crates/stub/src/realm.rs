@@ -241,7 +241,7 @@ impl Realm {
         let text = |name: &str| claims[name].as_str().unwrap_or_default();
         let ended = self.sessions().is_ended(text("jti"), text("sid"));
         let told = self.rule(text("jti")).and_then(|rule| rule.active);
-        let alive = claims["exp"].as_i64().is_some_and(|exp| self.now() < exp) && told != Some(false);
+        let alive = crate::tokens::is_in_its_time(&claims, self.now()) && told != Some(false);
         (alive && !ended && text("iss") == self.0.service.keys.issuer).then_some(claims)
     }
 

@@ -189,3 +189,8 @@ fn control_client() {
 fn control_hostile() {
     python("test_control_hostile.py");
 }
+
+#[test]
+fn control_foreign() {
+    python("test_control_foreign.py");
+}

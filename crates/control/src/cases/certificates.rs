@@ -86,7 +86,7 @@ async fn opened(case: &Case, context: &Context, section: &Certificates, nominal:
         let log = Log::default();
         let attempt = context.open_app(section, protocol, Some(nominal), &log).await;
         let verdict = match &attempt {
-            Attempt::Unclear(line) => Verdict::unclear(line),
+            Attempt::Unclear(line) | Attempt::Postponed(line) => Verdict::unclear(line),
             other => judge(other.is_accepted(), case),
         };
         let serial = nominal.certificate().serial_number().to_bn().and_then(|number| number.to_hex_str());

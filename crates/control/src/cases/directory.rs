@@ -136,8 +136,9 @@ async fn compare(context: &Context, published: &[String], domain: &str, log: &Lo
         Err(error) => return (error.clone(), Verdict::unclear(error)),
     };
     let absent = seen.pop();
-    if let Some(Attempt::Unclear(line)) = seen.iter().chain(&absent).find(|seen| matches!(seen, Attempt::Unclear(_))) {
-        return (line.clone(), Verdict::unclear(line));
+    let is_open = |seen: &&Attempt| matches!(seen, Attempt::Unclear(_) | Attempt::Postponed(_));
+    if let Some(open) = seen.iter().chain(&absent).find(is_open) {
+        return (open.line().to_owned(), Verdict::unclear(open.line()));
     }
     let missing = seen.iter().filter(|seen| !seen.is_accepted()).count();
     let total = seen.len();

@@ -5,6 +5,7 @@ mod certificates;
 mod directory;
 mod headers;
 mod imap;
+mod insist;
 mod lifetime;
 mod lockout;
 mod nodes;

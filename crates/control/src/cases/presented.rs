@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::insist::{self, AGAIN, Turn};
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, Protocol, VariantResult};
 use crate::forge::Expected;
@@ -118,24 +119,46 @@ pub(super) async fn sandwich(
     let mut log = Log::default();
     let mut before = place.attempt(context, Some(&wardrobe.nominal), &log).await;
     for variant in variants(&case.id) {
-        let (seen, after) = match wardrobe.shown(&variant) {
+        let (seen, after, is_for_good) = match wardrobe.shown(&variant) {
             Ok(shown) => {
-                let seen = place.attempt(context, shown.as_ref(), &log).await;
-                let after = place.attempt(context, Some(&wardrobe.nominal), &log).await;
-                (seen, after)
+                let mut seen = place.attempt(context, shown.as_ref(), &log).await;
+                let mut after = place.attempt(context, Some(&wardrobe.nominal), &log).await;
+                let must_be_refused = variant.attendu == Expected::Refus;
+                let mut is_for_good =
+                    must_be_refused && before.is_accepted() && is_put_off(&seen) && after.is_accepted();
+                for turn in AGAIN {
+                    if !is_for_good {
+                        break;
+                    }
+                    is_for_good = match turn {
+                        Turn::Wrong => {
+                            seen = place.attempt(context, shown.as_ref(), &log).await;
+                            is_put_off(&seen)
+                        }
+                        Turn::Good => {
+                            after = place.attempt(context, Some(&wardrobe.nominal), &log).await;
+                            after.is_accepted()
+                        }
+                    };
+                }
+                (seen, after, is_for_good)
             }
             Err(verdict) => {
                 findings.tell(&variant.nom, protocol, expected(&variant), "", verdict, None);
                 continue;
             }
         };
-        let verdict = verdict(case, &variant, wardrobe.revocation, &before, &seen, &after);
+        let verdict = match is_for_good {
+            true => insist::verdict(),
+            false => verdict(case, &variant, wardrobe.revocation, &before, &seen, &after),
+        };
+        let observed = if is_for_good { insist::told(seen.line()) } else { seen.line().to_owned() };
         let proof = findings.keep(&log.lines());
         findings.add(VariantResult {
             nom: variant.nom.clone(),
             protocole: protocol,
             attendu: expected(&variant).to_owned(),
-            observe: seen.line().to_owned(),
+            observe: observed,
             verdict,
             controle_avant: Some(before.is_accepted()),
             controle_apres: Some(after.is_accepted()),
@@ -144,6 +167,10 @@ pub(super) async fn sandwich(
         before = after;
         log = Log::default();
     }
+}
+
+fn is_put_off(seen: &Attempt) -> bool {
+    matches!(seen, Attempt::Postponed(_))
 }
 
 fn expected(variant: &Variant) -> &'static str {
@@ -170,7 +197,7 @@ fn verdict(
     }
     let concerned = variant.revocation.is_none_or(|way| by == way || by == RevocationBy::Both);
     match (seen, variant.attendu) {
-        (Attempt::Unclear(line), _) => Verdict::unclear(line),
+        (Attempt::Unclear(line) | Attempt::Postponed(line), _) => Verdict::unclear(line),
         (Attempt::Accepted(_), Expected::Refus) if !concerned => Verdict::fault(Severity::Information),
         (Attempt::Accepted(_), Expected::Refus) | (Attempt::Refused(_), Expected::Accord) => {
             Verdict::fault(variant.niveau.unwrap_or(case.severity))
@@ -201,7 +228,7 @@ mod tests {
         let case = Catalogue::embedded().case("CER-05").expect("there");
         let [both, list, ocsp] = <[Variant; 3]>::try_from(variants("CER-05")).expect("three");
         let (yes, no) = (Attempt::Accepted(String::new()), Attempt::Refused(String::new()));
-        let late = Attempt::Unclear("421".to_owned());
+        let late = Attempt::Postponed("421".to_owned());
         let say = |variant, before, seen, after| verdict(case, variant, RevocationBy::Crl, before, seen, after);
         assert_eq!(say(&both, &yes, &no, &yes), Verdict::Conforme);
         assert_eq!(say(&both, &yes, &yes, &yes), Verdict::fault(Severity::Blocking));

@@ -115,7 +115,8 @@ impl Trial<'_> {
                         Verdict::unclear("le contrôle positif échoue, avant ou après")
                     }
                     (_, Some(Attempt::Accepted(_))) | (Attempt::Refused(_), _) => Verdict::fault(self.case.severity),
-                    (Attempt::Unclear(line), _) | (_, Some(Attempt::Unclear(line))) => Verdict::unclear(line),
+                    (Attempt::Unclear(line) | Attempt::Postponed(line), _)
+                    | (_, Some(Attempt::Unclear(line) | Attempt::Postponed(line))) => Verdict::unclear(line),
                     _ => Verdict::Conforme,
                 };
                 (told, verdict)
@@ -153,7 +154,7 @@ impl Trial<'_> {
                     Attempt::Accepted(_) => Verdict::fault(self.case.severity),
                     Attempt::Refused(_) => Verdict::Conforme,
                     // A refusal for now is one: the certificate cannot be judged.
-                    Attempt::Unclear(line) => Verdict::unclear(line),
+                    Attempt::Unclear(line) | Attempt::Postponed(line) => Verdict::unclear(line),
                 };
                 (late.line().to_owned(), verdict)
             }

@@ -37,8 +37,10 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
                 "SMA-06" => tell("domaine hors liste blanche", outside(context, &log).await, &log),
                 _ => {
                     tell("taille", size(case, context, &log).await, &log);
-                    let log = Log::default();
-                    tell("AUTH de 8 Ko", long(case, context, &log).await, &log);
+                    for (name, initial) in [("AUTH de 8 Ko", false), ("AUTH de 8 Ko en une ligne (constat)", true)] {
+                        let log = Log::default();
+                        tell(name, long(case, context, initial, &log).await, &log);
+                    }
                 }
             }
         }
@@ -103,19 +105,35 @@ async fn refusal(case: &Case, context: &Context, log: &Log) -> Seen {
         LoginOutcome::Temporary => (format!("{line}{challenge}"), Verdict::fault(Severity::Minor)),
         LoginOutcome::Failed(error) => return Err(error),
         LoginOutcome::Refused => {
-            let after = match login.wire {
-                Some(mut wire) => match wire.smtp("MAIL FROM:<essai@exemple.invalid>").await {
-                    Ok(answer) => answer.code,
-                    Err(_) => 0,
-                },
-                None => 0,
+            let own = context.job.mailbox.as_ref().map(|mailbox| mailbox.address.clone()).unwrap_or_default();
+            let (mail, recipient) = match login.wire {
+                Some(wire) => afterwards(wire, &own).await,
+                None => (0, 0),
             };
             let is_right = line.starts_with("535") && line.contains("5.7.8");
-            let told = format!("{line}{challenge} ; MAIL ensuite : {after}");
-            let level = if (200..300).contains(&after) { Severity::Blocking } else { case.severity };
-            (told, if is_right && !(200..300).contains(&after) { Verdict::Conforme } else { Verdict::fault(level) })
+            let mut told = format!("{line}{challenge} ; MAIL ensuite : {mail}");
+            if recipient > 0 {
+                told.push_str(&format!(", RCPT : {recipient}"));
+            }
+            let verdict = match (200..300).contains(&mail) {
+                // Some servers keep every refusal for RCPT: nothing is open then, and MAIL was due 530 all the same.
+                true if !(200..400).contains(&recipient) => Verdict::fault(case.severity),
+                true => Verdict::fault(Severity::Blocking),
+                false => judge(is_right, case),
+            };
+            (told, verdict)
         }
     })
+}
+
+/// What MAIL and, when that is taken, RCPT are answered after a refusal; 0 where nothing is answered.
+async fn afterwards(mut wire: Wire, own: &str) -> (u16, u16) {
+    let mail = wire.smtp(&format!("MAIL FROM:<{own}>")).await.map_or(0, |answer| answer.code);
+    let recipient = match mail {
+        200..300 => wire.smtp(&format!("RCPT TO:<{own}>")).await.map_or(0, |answer| answer.code),
+        _ => 0,
+    };
+    (mail, recipient)
 }
 
 async fn spoofed(case: &Case, context: &Context, log: &Log) -> Seen {
@@ -180,14 +198,16 @@ async fn size(case: &Case, context: &Context, log: &Log) -> Seen {
     })
 }
 
-async fn long(case: &Case, context: &Context, log: &Log) -> Seen {
+/// A response of 8 KB. Due is that it is taken after the challenge: on the line of AUTH no client may send so much (RFC 4954 §4).
+async fn long(case: &Case, context: &Context, initial: bool, log: &Log) -> Seen {
     let filler = Mutation::PoserCharge { nom: "rembourrage".to_owned(), valeur: serde_json::json!("x".repeat(4_000)) };
     let response = response(context, &[filler])?;
-    let login = context.login(SMTP, &response, true, log).await;
+    let login = context.login(SMTP, &response, initial, log).await;
     let line = format!("{} octets : {}", response.len().div_ceil(3) * 4, login.line);
+    let level = if initial { Severity::Information } else { case.severity };
     Ok(match login.outcome {
         LoginOutcome::Accepted => (line, Verdict::Conforme),
-        LoginOutcome::Refused | LoginOutcome::Cut => (line, Verdict::fault(case.severity)),
+        LoginOutcome::Refused | LoginOutcome::Cut => (line, Verdict::fault(level)),
         LoginOutcome::Temporary => (line.clone(), Verdict::unclear(line)),
         LoginOutcome::Failed(error) => return Err(error),
     })

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::insist::{self, AGAIN, Turn};
 use super::observed;
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, LoginOutcome, Protocol, VariantResult};
@@ -51,8 +52,30 @@ async fn track(case: &Case, context: &Context, protocol: Protocol, variants: &[V
             tokio::time::sleep(LATER_PAUSE).await;
             (observed, outcome) = try_one(context, protocol, variant, &log).await;
         }
-        let after = is_good(context, protocol, &log).await;
+        let mut after = is_good(context, protocol, &log).await;
+        // Put off for as long as an operator may need to read PSC's keys anew: for good, then?
+        let mut is_for_good =
+            before && after && outcome == Some(LoginOutcome::Temporary) && variant.attendu == Expected::Refus;
+        for turn in AGAIN {
+            if !is_for_good {
+                break;
+            }
+            is_for_good = match turn {
+                Turn::Wrong => {
+                    (observed, outcome) = try_one(context, protocol, variant, &log).await;
+                    outcome == Some(LoginOutcome::Temporary)
+                }
+                Turn::Good => {
+                    after = is_good(context, protocol, &log).await;
+                    after
+                }
+            };
+        }
+        if is_for_good {
+            observed = insist::told(&observed);
+        }
         let verdict = match (before, after, outcome) {
+            (true, true, Some(_)) if is_for_good => insist::verdict(),
             (true, true, Some(outcome)) => verdict(case, variant, &outcome, &observed),
             (.., None) => Verdict::unclear(&observed),
             (false, ..) => Verdict::unclear("le contrôle positif d'avant est refusé"),

@@ -160,7 +160,7 @@ impl Trial<'_> {
         let mut tell = |name: &str, due: &str, seen: &Attempt, is_right: bool| {
             let verdict = match seen {
                 _ if !usual.is_accepted() => Verdict::unclear(format!("le contrôle positif échoue : {}", usual.line())),
-                Attempt::Unclear(line) => Verdict::unclear(line),
+                Attempt::Unclear(line) | Attempt::Postponed(line) => Verdict::unclear(line),
                 _ if is_right => Verdict::Conforme,
                 _ => Verdict::fault(self.case.severity),
             };
@@ -194,7 +194,7 @@ impl Trial<'_> {
                 _ if !is_ours => ("", Verdict::unclear("le bail du banc a pris fin avant la mesure")),
                 (_, Attempt::Accepted(line)) => (line.as_str(), Verdict::fault(self.case.severity)),
                 (Attempt::Refused(line), _) => (line.as_str(), Verdict::fault(self.case.severity)),
-                (Attempt::Unclear(line), _) => (line.as_str(), Verdict::unclear(line)),
+                (Attempt::Unclear(line) | Attempt::Postponed(line), _) => (line.as_str(), Verdict::unclear(line)),
                 (Attempt::Accepted(line), _) => (line.as_str(), Verdict::Conforme),
             };
             let told = match witness.is_accepted() {
@@ -234,7 +234,7 @@ impl Trial<'_> {
         for (entry, seen) in seen {
             let verdict = match (&seen, entry.attendu) {
                 _ if !is_sound => Verdict::unclear(format!("le contrôle positif échoue : {}", before.line())),
-                (Attempt::Unclear(line), _) => Verdict::unclear(line),
+                (Attempt::Unclear(line) | Attempt::Postponed(line), _) => Verdict::unclear(line),
                 (Attempt::Accepted(_), Expected::Refus) | (Attempt::Refused(_), Expected::Accord) => {
                     Verdict::fault(self.case.severity)
                 }

@@ -216,7 +216,7 @@ async fn senders(case: &Case, context: &Context, stage: &Stage<'_>, findings: &m
             _ if !after.is_accepted() => {
                 Verdict::unclear(format!("le contrôle positif d'après n'aboutit pas : {}", after.line()))
             }
-            Attempt::Unclear(line) => Verdict::unclear(line),
+            Attempt::Unclear(line) | Attempt::Postponed(line) => Verdict::unclear(line),
             Attempt::Refused(_) => Verdict::Conforme,
             Attempt::Accepted(_) => Verdict::fault(if is_duty { case.severity } else { Severity::Information }),
         };

@@ -299,7 +299,7 @@ async fn burst(
         match peer::post(&mut wire, &stage.from, "", stage.to, &octets).await {
             Ok(answer) => match Attempt::of_reply(&answer) {
                 Attempt::Accepted(_) => taken += 1,
-                Attempt::Unclear(_) => later += 1,
+                Attempt::Unclear(_) | Attempt::Postponed(_) => later += 1,
                 Attempt::Refused(line) => refused = Some(line),
             },
             // 421 is a clean way to put off.
