@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lps::clean::{self, Decision, Rule, Why};
 use lps::compose::Sender;
-use lps::documents::{DocumentSet, Given, Preparation};
+use lps::documents::{DocumentSet, Given};
 use lps::intake::{Arrival, Filer, INTEGRATED, Intake, OutboxPost, Settings, Verdict};
 use lps::journal::Journal;
 use lps::outbox::Outbox;
@@ -19,10 +19,9 @@ use lps::thread::{self, Entry};
 use lps::{Endpoint, Explain, Space};
 use mssante::label::Label;
 use mssante::receipt::{Code, IntegrationError};
-use mssante::xdm;
 use time::OffsetDateTime;
 
-use crate::send::{application, built, draft, marie, to, tokens};
+use crate::people::{application, built, draft, marie, preparation, to, tokens};
 use crate::world::{World, dropper};
 
 const LABO: &str = "labo@beta.formation.mssante.fr";
@@ -66,13 +65,7 @@ async fn documents_go_out_and_what_became_of_them_comes_back() {
     let world = World::start().await;
     let space: Arc<Space> = world.space();
     let account = marie(&world, tokens(&world, &[]), None);
-    let sender = xdm::Sender {
-        name: "Dr Marie MARTIN".into(),
-        organization: "Hôpital Alpha".into(),
-        postal_address: None,
-        phone: None,
-    };
-    let how = Preparation::new(&space.software, sender, OffsetDateTime::now_utc());
+    let how = preparation(&space);
     let mut sent = Vec::new();
     for document in [N1, N3] {
         let set = DocumentSet::prepare(&[Given::bytes(document)], &how).expect("sound");
@@ -163,13 +156,7 @@ async fn watched_until_it_is_told_to_stop() {
     let world = World::start().await;
     let space: Arc<Space> = world.space();
     let account = marie(&world, tokens(&world, &[]), None);
-    let sender = xdm::Sender {
-        name: "Dr Marie MARTIN".into(),
-        organization: "Hôpital Alpha".into(),
-        postal_address: None,
-        phone: None,
-    };
-    let how = Preparation::new(&space.software, sender, OffsetDateTime::now_utc());
+    let how = preparation(&space);
     let mail = async |document: &'static [u8]| {
         let set = DocumentSet::prepare(&[Given::bytes(document)], &how).expect("sound");
         let message = built(draft(&space).to(to(LABO)).documents(&set).ask_receipt()).await;

@@ -10,9 +10,8 @@ use lps::send::{Notices, SendOptions, send};
 use lps::{Account, Explain, Space};
 use trust::tls::Profile;
 
-use crate::send::{
-    Auth, Cut, GOOD, Play, arrived, built, bytes, draft, lea, losing_the_answer, marie, played, to, tokens,
-};
+use crate::people::{arrived, built, bytes, draft, lea, marie, to, tokens};
+use crate::played::{Auth, Cut, GOOD, Play, losing_the_answer, played};
 use crate::world::{ALPHA, World};
 
 fn options() -> SendOptions {

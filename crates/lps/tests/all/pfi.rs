@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use lps::documents::{DocumentSet, Given, Preparation};
+use lps::documents::{DocumentSet, Given};
 use lps::send::{SendOptions, send};
 use lps::session::{Listing, Session};
-use mssante::xdm;
-use time::OffsetDateTime;
 
-use crate::send::{application, built, draft, marie, to, tokens};
+use crate::people::{application, built, draft, marie, preparation, to, tokens};
 use crate::world::World;
 
 const N1: &[u8] = include_bytes!("../../../../tests/fixtures/cda-n1-biologie.xml");
@@ -62,13 +60,7 @@ async fn the_platform_of_the_tutorial() {
         .expect("it starts");
 
     let account = marie(&world, tokens(&world, &[]), None);
-    let sender = xdm::Sender {
-        name: "Dr Marie MARTIN".into(),
-        organization: "Hôpital Alpha".into(),
-        postal_address: None,
-        phone: None,
-    };
-    let how = Preparation::new(&space.software, sender, OffsetDateTime::now_utc());
+    let how = preparation(&space);
     let set = DocumentSet::prepare(&[Given::bytes(N1)], &how).expect("sound");
     let message = built(draft(&space).to(to(&labo.address.to_string())).documents(&set).ask_receipt()).await;
     send(&space, &account, &message, &SendOptions::default()).await.expect("sent");

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::dovecot::{Dovecot, Introspection, user};
-use crate::send::{built, bytes, draft, marie, to, tokens};
+use crate::people::{built, bytes, draft, marie, to, tokens};
 use crate::world::{ALPHA, World, serve};
 
 /// What Postfix takes, in octets.

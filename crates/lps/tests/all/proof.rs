@@ -24,8 +24,8 @@ use mssante::label::Label;
 use sandbox::psc::Flaw;
 
 use crate::dovecot::{Dovecot, Introspection};
+use crate::people::{built, to};
 use crate::postfix::Postfix;
-use crate::send::{built, to};
 use crate::session::{HER_BOX, MARIE, Minted, endpoint, message, put};
 use crate::world::{World, dropper};
 

@@ -1,104 +1,21 @@
 //! Sending: to the sandbox's operator, and to played ones that cut at every stage.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use lps::account::{Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
-use lps::compose::{
-    Attachment, Draft, Limits, Outgoing, PatientRecipient, QualifiedIdentity, Recipient, Sender, Source,
-};
+use lps::compose::{Attachment, Draft, Limits, Outgoing, Recipient, Sender};
 use lps::send::{Cause, Notices, SendError, SendOptions, keep_copy, send};
 use lps::session::Listing;
 use lps::trace::{Trace, Tracer};
-use lps::{Account, Explain, Space};
+use lps::{Account, Explain};
 use mssante::label::Label;
-use psc::Secret;
-use sandbox::psc::{Flaw, Order, mint};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use trust::tls::{Acceptor, Identity, Profile};
+use sandbox::psc::Flaw;
+use trust::tls::Profile;
 
-use crate::world::{ALPHA, World, serve};
-
-pub const MARIE: &str = "899700000017";
-pub const INS: &str = "279035121518989";
-
-/// Tokens that are wrong in these ways one after the other, then good.
-pub struct Minted {
-    folder: std::path::PathBuf,
-    flaws: Mutex<VecDeque<Flaw>>,
-    pub given: AtomicU32,
-}
-
-#[async_trait]
-impl TokenSource for Minted {
-    async fn token(&self) -> Result<Secret, TokenError> {
-        self.given.fetch_add(1, Ordering::Relaxed);
-        let flaw = self.flaws.lock().expect("lock").pop_front().unwrap_or_default();
-        let order = Order { flaw, ..Order::of(MARIE.parse().expect("an identifier")) };
-        Ok(Secret::new(mint(&self.folder, &order, SystemTime::now()).expect("a token")))
-    }
-
-    fn author(&self) -> Option<String> {
-        Some(MARIE.into())
-    }
-}
-
-pub fn tokens(world: &World, flaws: &[Flaw]) -> Arc<Minted> {
-    Arc::new(Minted {
-        folder: world.path().to_owned(),
-        flaws: Mutex::new(flaws.iter().copied().collect()),
-        given: AtomicU32::new(0),
-    })
-}
-
-/// Marie MARTIN's mailbox at alpha, by another port of its submission when there is one.
-pub fn marie(world: &World, source: Arc<Minted>, port: Option<u16>) -> Account {
-    let alpha = &world.sandbox.description.operators[0];
-    let endpoint = |e: &sandbox::Endpoint| Endpoint { host: e.name.clone(), port: e.port };
-    let mut smtp = endpoint(&alpha.submission);
-    smtp.port = port.unwrap_or(smtp.port);
-    Account {
-        address: format!("marie.martin@{ALPHA}").parse().expect("an address"),
-        entry: EntryPoints { imap: endpoint(&alpha.imap), smtp, authentication: Authentication::Psc },
-        credentials: Credentials::Psc(source),
-    }
-}
-
-pub fn draft(space: &Space) -> Draft {
-    let sender = Sender {
-        address: format!("marie.martin@{ALPHA}").parse().expect("an address"),
-        label: Label::personal(Some("Dr"), "Marie", "Martin", Some("Hôpital Alpha")).expect("a label"),
-    };
-    Draft::new(space.software.nil.clone(), sender).text("Bonjour,\nà bientôt.\n")
-}
-
-pub fn to(address: &str) -> Recipient {
-    Recipient::new(address.parse().expect("an address")).expect("no patient")
-}
-
-pub fn lea() -> Recipient {
-    let identity = QualifiedIdentity {
-        matricule: INS.into(),
-        authority: mssante::InsAuthority::NirTest,
-        birth_name: "PATIENT".into(),
-        first_name: "Léa".into(),
-        birth_date: time::macros::date!(1979 - 03 - 12),
-        sex: mssante::Sex::Female,
-    };
-    Recipient::patient(&PatientRecipient::from_qualified(identity).expect("qualified").0)
-}
-
-pub fn bytes(size: usize) -> Source {
-    Source::Bytes((0..size).map(|n| (n % 251) as u8).collect())
-}
-
-pub async fn built(draft: Draft) -> Outgoing {
-    draft.build().await.expect("built")
-}
+use crate::people::{INS, MARIE, application, arrived, built, bytes, draft, lea, marie, to, tokens};
+use crate::played::{Auth, Cut, GOOD, Play, losing_the_answer, played};
+use crate::world::{ALPHA, World};
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<Trace>>);
@@ -107,28 +24,6 @@ impl Tracer for Kept {
     fn record(&self, trace: Trace) {
         self.0.lock().expect("lock").push(trace);
     }
-}
-
-/// What Mon espace santé has for the patient: each message once it is whole.
-pub fn received(world: &World) -> Vec<String> {
-    let folder = world.path().join(&world.sandbox.description.mes.folder).join(INS);
-    let Ok(found) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<_> = found.map(|entry| entry.expect("an entry").path()).collect();
-    names.retain(|name| name.extension().is_some_and(|extension| extension == "eml"));
-    names.sort();
-    names.iter().map(|name| String::from_utf8_lossy(&std::fs::read(name).expect("read")).into_owned()).collect()
-}
-
-/// Waits until Mon espace santé has a message with this text.
-pub async fn arrived(world: &World, text: &str) -> Vec<String> {
-    for _ in 0..600 {
-        let all = received(world);
-        if all.iter().any(|message| message.contains(text)) {
-            return all;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{text} never arrived");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,24 +132,6 @@ async fn to_the_sandbox() {
     world.sandbox.stop().await;
 }
 
-/// The laboratory of an operator: a BAL APP, which its certificate opens (SASL EXTERNAL).
-pub fn application(world: &World, operator: &str) -> Account {
-    let description = &world.sandbox.description;
-    let own = description.applications.iter().find(|a| a.operator == operator).expect("it has one");
-    let place = description.operators.iter().find(|o| o.name == operator).expect("an operator");
-    let identity = Identity::from_files(&world.path().join(&own.certificate), &world.path().join(&own.key));
-    let endpoint = |e: &sandbox::Endpoint| Endpoint { host: e.name.clone(), port: e.port };
-    Account {
-        address: own.mailbox.parse().expect("an address"),
-        entry: EntryPoints {
-            imap: endpoint(&place.imap_app),
-            smtp: endpoint(&place.submission_app),
-            authentication: Authentication::Certificate,
-        },
-        credentials: Credentials::Certificate(identity.expect("a certificate")),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_certificate() {
     // LPS-APP
@@ -317,42 +194,6 @@ async fn a_refused_token_is_asked_anew_once() {
     world.sandbox.stop().await;
 }
 
-/// Lets everything through, but on the first connection cuts what the server says once the client said this many octets: its answer
-/// to the whole message is lost.
-pub async fn losing_the_answer(real: u16, after: usize) -> u16 {
-    let first = Arc::new(AtomicU32::new(0));
-    serve(move |client| {
-        let first = first.fetch_add(1, Ordering::Relaxed) == 0;
-        async move {
-            let server = TcpStream::connect(("127.0.0.1", real)).await.expect("the operator");
-            let (mut from_client, mut to_client) = client.into_split();
-            let (mut from_server, mut to_server) = server.into_split();
-            let said = Arc::new(AtomicU32::new(0));
-            let counted = said.clone();
-            let up = tokio::spawn(async move {
-                let mut block = vec![0; 16 * 1024];
-                while let Ok(count @ 1..) = from_client.read(&mut block).await {
-                    counted.fetch_add(count as u32, Ordering::Relaxed);
-                    if to_server.write_all(&block[..count]).await.is_err() {
-                        break;
-                    }
-                }
-            });
-            let mut block = vec![0; 16 * 1024];
-            while let Ok(count @ 1..) = from_server.read(&mut block).await {
-                if first && said.load(Ordering::Relaxed) as usize > after {
-                    break;
-                }
-                if to_client.write_all(&block[..count]).await.is_err() {
-                    break;
-                }
-            }
-            up.abort();
-        }
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_lost_is_no_message_twice() {
     let world = World::start().await;
@@ -380,148 +221,6 @@ async fn an_answer_lost_is_no_message_twice() {
     assert_eq!(error.code(), "send.uncertain");
     assert!(error.may_be_delivered() && !error.is_temporary());
     world.sandbox.stop().await;
-}
-
-/// Where a played server closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cut {
-    Connected,
-    Greeting,
-    Hello,
-    StartTls,
-    Inside,
-    Auth,
-    Mail,
-    Rcpt,
-    Data,
-    Body,
-    End,
-    Never,
-}
-
-/// What a played server does on one connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Play {
-    pub cut: Cut,
-    /// Whether it says that it recognises what it had.
-    pub once: bool,
-    /// The refusal of XOAUTH2: after a challenge, or at once.
-    pub auth: Auth,
-    /// Its answer to the message; none when empty.
-    pub end: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Auth {
-    Good,
-    Challenge,
-    Straight,
-    Later,
-}
-
-pub const GOOD: Play = Play { cut: Cut::Never, once: false, auth: Auth::Good, end: "250 2.0.0 taken" };
-
-pub struct Played {
-    pub port: u16,
-    /// Messages that came whole.
-    pub whole: Arc<AtomicU32>,
-    pub connections: Arc<AtomicU32>,
-}
-
-/// A server that plays these one after the other, the last one again and again.
-pub async fn played(acceptor: Acceptor, plays: Vec<Play>) -> Played {
-    let (whole, connections) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    let (counted, opened) = (whole.clone(), connections.clone());
-    let port = serve(move |tcp| {
-        let at = opened.fetch_add(1, Ordering::Relaxed) as usize;
-        let play = plays.get(at).or(plays.last()).copied().expect("a play");
-        let (acceptor, counted) = (acceptor.clone(), counted.clone());
-        async move {
-            let _ = converse(tcp, acceptor, play, &counted).await;
-        }
-    })
-    .await;
-    Played { port, whole, connections }
-}
-
-async fn converse(tcp: TcpStream, acceptor: Acceptor, play: Play, whole: &AtomicU32) -> std::io::Result<()> {
-    let gone = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    let stage = |at: Cut| if play.cut == at { Err(gone()) } else { Ok(()) };
-    let mut plain = BufReader::new(tcp);
-    let mut line = String::new();
-    stage(Cut::Connected)?;
-    plain.write_all(b"220 played\r\n").await?;
-    stage(Cut::Greeting)?;
-    plain.read_line(&mut line).await?;
-    plain.write_all(b"250-played\r\n250 STARTTLS\r\n").await?;
-    stage(Cut::Hello)?;
-    plain.read_line(&mut line).await?;
-    plain.write_all(b"220 go\r\n").await?;
-    stage(Cut::StartTls)?;
-    let mut tls = BufReader::new(acceptor.accept(plain.into_inner()).await.map_err(|_| gone())?);
-    stage(Cut::Inside)?;
-    loop {
-        line.clear();
-        if tls.read_line(&mut line).await? == 0 {
-            return Ok(());
-        }
-        let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
-        let once = if play.once { "250-XONCE 864000\r\n" } else { "" };
-        let answer = match verb.as_str() {
-            "EHLO" => format!("250-played\r\n{once}250-DSN\r\n250-SIZE 40000000\r\n250 AUTH XOAUTH2\r\n"),
-            "AUTH" => {
-                stage(Cut::Auth)?;
-                match play.auth {
-                    Auth::Good => "235 2.7.0 in\r\n".into(),
-                    Auth::Later => "454 4.7.0 later\r\n".into(),
-                    Auth::Straight => "535 5.7.8 no\r\n".into(),
-                    Auth::Challenge => {
-                        tls.write_all(b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n").await?;
-                        tls.flush().await?;
-                        line.clear();
-                        tls.read_line(&mut line).await?;
-                        assert_eq!(line, "\r\n", "an empty answer to the challenge");
-                        "535 5.7.8 no\r\n".into()
-                    }
-                }
-            }
-            "MAIL" => {
-                assert!(line.contains(" ENVID=") && line.contains(" RET=HDRS") && line.contains(" SIZE="), "{line}");
-                stage(Cut::Mail)?;
-                "250 2.1.0 ok\r\n".into()
-            }
-            "RCPT" => {
-                assert!(line.contains(" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;"), "{line}");
-                stage(Cut::Rcpt)?;
-                "250 2.1.5 ok\r\n".into()
-            }
-            "DATA" => {
-                stage(Cut::Data)?;
-                tls.write_all(b"354 go\r\n").await?;
-                tls.flush().await?;
-                loop {
-                    line.clear();
-                    if tls.read_line(&mut line).await? == 0 {
-                        return Err(gone());
-                    }
-                    stage(Cut::Body)?;
-                    if line == ".\r\n" {
-                        break;
-                    }
-                }
-                whole.fetch_add(1, Ordering::Relaxed);
-                stage(Cut::End)?;
-                if play.end.is_empty() {
-                    std::future::pending::<()>().await;
-                }
-                format!("{}\r\n", play.end)
-            }
-            "QUIT" => "221 bye\r\n".into(),
-            _ => "502 what\r\n".into(),
-        };
-        tls.write_all(answer.as_bytes()).await?;
-        tls.flush().await?;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
