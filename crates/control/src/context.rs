@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use trust::tls::Anchors;
 
+use crate::cases::Performance;
 use crate::catalogue::Case;
 use crate::forge::{Forge, ForgeError, xoauth2};
 use crate::job::{Job, Mailbox, Server};
@@ -68,6 +69,8 @@ pub struct Context {
     pub stand: Option<stand::Client>,
     surveys: [OnceCell<Survey>; 2],
     mx_surveys: Vec<OnceCell<Survey>>,
+    /// What was seen while Pro Santé Connect answered nothing in time: looked at once.
+    pub(crate) silence: OnceCell<Performance>,
 }
 
 impl Context {
@@ -84,7 +87,7 @@ impl Context {
         let stand = job.stand.as_ref().map(stand::Client::open).transpose()?;
         let servers = job.operator_interface.as_ref().map_or(0, |interface| interface.mx.len());
         let mx_surveys = (0..servers).map(|_| OnceCell::new()).collect();
-        Ok(Context { job, anchors, forge, stand, surveys: Default::default(), mx_surveys })
+        Ok(Context { job, anchors, forge, stand, surveys: Default::default(), mx_surveys, silence: OnceCell::new() })
     }
 
     /// A server.
@@ -321,6 +324,8 @@ pub struct Findings {
     pub variants: Vec<VariantResult>,
     /// Proof by its SHA-256, as JSON.
     pub evidence: BTreeMap<String, serde_json::Value>,
+    /// Whether what was seen may be the doing of a case that ran beside: it is run once more, beside none that disturbs it.
+    pub again: bool,
 }
 
 impl Findings {

@@ -3,12 +3,13 @@
 //! Invariants:
 //! * the report has every case that was asked for, in the catalogue's order, whatever the order they ended in and whether or not the campaign
 //!   was stopped before;
-//! * a case that changes what the operator sees ([`cases::is_exclusive`]) runs when no other does;
+//! * a case that disturbs what others count on ([`cases::Bearing`]) runs beside none of those;
 //! * stopped: what is under way is dropped at once, and nothing is told of it as done, so that whoever keeps what was told can go on with
 //!   [`Asked::done`].
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -19,11 +20,14 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::cases;
+use self::turns::{Calm, Turn, Turns};
+use crate::cases::{self, Things};
 use crate::catalogue::{Case, Catalogue};
 use crate::context::{Context, Protocol, VariantResult};
 use crate::verdict::{CampaignVerdict, Severity, Verdict};
 use crate::wire::{Log, WireError};
+
+mod turns;
 
 /// How deep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,15 +157,41 @@ pub const MAX_PARALLEL: usize = 16;
 /// Said of a case that was still to be run, or under way, when the campaign was stopped.
 const STOPPED: &str = "la campagne a été arrêtée avant la fin de ce cas";
 
+/// What a case that runs says to the engine.
+enum Said {
+    /// What it waits for.
+    Waits(String),
+    /// What it no longer counts on.
+    LetsGo(Things),
+}
+
+/// How a case that runs speaks to the engine.
+struct Voice {
+    case: &'static Case,
+    to: mpsc::UnboundedSender<(&'static Case, Said)>,
+    may_let_go: bool,
+    calm: Arc<Calm>,
+}
+
 tokio::task_local! {
-    /// Where the case that runs says what it waits for.
-    static WAITS: (&'static Case, mpsc::UnboundedSender<(&'static Case, String)>);
+    static VOICE: Voice;
 }
 
 /// Tells that the case that runs waits, and for what ([`Progress::Waiting`]). Nothing outside of a campaign.
 pub fn waiting(what: impl Into<String>) {
     // Nobody listens any more: the campaign is over, and so is the wait.
-    let _ = WAITS.try_with(|(case, to)| to.send((case, what.into())));
+    let _ = VOICE.try_with(|voice| voice.to.send((voice.case, Said::Waits(what.into()))));
+}
+
+/// Tells that the case that runs does not count on these any more: others may disturb them. Whoever says so asks
+/// [`disturbed_since`] about what it sees then, and sets [`Findings::again`](crate::context::Findings::again) when it may be their doing.
+pub(crate) fn lets_go(things: Things) {
+    let _ = VOICE.try_with(|voice| voice.may_let_go.then(|| voice.to.send((voice.case, Said::LetsGo(things)))));
+}
+
+/// Whether another case disturbed, after that instant, what the case that runs let go of.
+pub(crate) fn disturbed_since(instant: Instant) -> bool {
+    VOICE.try_with(|voice| voice.calm.disturbed_since(instant)).unwrap_or(false)
 }
 
 /// What is wrong before anything is run: never a non-conformity.
@@ -220,22 +250,20 @@ fn is_asked(case: &Case, context: &Context, asked: &Asked) -> bool {
         && (asked.depth == Depth::Complet || case.prod)
 }
 
-/// The order in which cases begin when several run at a time: those that take long first, and of those that go by the one survey of each
-/// server's TLS the first only, so that the others do not take a place just to wait for it.
-fn turn(case: &Case) -> u8 {
-    match (case.group(), case.id.as_str()) {
-        ("SES", _) => 0,
-        (_, "TLS-01") => 1,
-        ("TLS", _) => 3,
-        _ => 2,
-    }
+/// A case that was run to its end.
+struct Ran {
+    case: &'static Case,
+    result: CaseResult,
+    proofs: Proofs,
+    /// Whether it is to be run again, undisturbed.
+    again: bool,
 }
 
 /// A case under way.
-type Going<'c> = Pin<Box<dyn Future<Output = (CaseResult, Proofs)> + Send + 'c>>;
+type Going<'c> = Pin<Box<dyn Future<Output = Ran> + Send + 'c>>;
 
 /// Runs one case to its end.
-async fn one(case: &Case, context: &Context) -> (CaseResult, Proofs) {
+async fn one(case: &'static Case, context: &Context) -> Ran {
     let started = Instant::now();
     let findings = cases::run(case, context).await;
     let result = CaseResult {
@@ -244,7 +272,7 @@ async fn one(case: &Case, context: &Context) -> (CaseResult, Proofs) {
         duree_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         ..CaseResult::open(case, "")
     };
-    (result, findings.evidence)
+    Ran { case, result, proofs: findings.evidence, again: findings.again }
 }
 
 impl CaseResult {
@@ -271,20 +299,14 @@ pub async fn run(context: &Context, asked: Asked, told: &(dyn Fn(Progress<'_>) +
         asked.done.iter().map(|result| (result.id.clone(), result.clone())).collect();
     let mut proofs = asked.proofs.clone();
     let left = planned.iter().copied().filter(|case| !results.contains_key(&case.id));
-    let (alone, mut together): (Vec<_>, Vec<_>) = left.partition(|case| cases::is_exclusive(&case.id));
-    told(Progress::Planned(alone.len() + together.len()));
-    let parallel = asked.parallel.clamp(1, MAX_PARALLEL);
-    if parallel > 1 {
-        together.sort_by_key(|case| turn(case));
-    }
-    for (cases, parallel) in [(together, parallel), (alone, 1)] {
-        let mut over = |result: CaseResult, evidence: Proofs| {
-            told(Progress::Done { result: &result, evidence: &evidence });
-            proofs.extend(evidence);
-            results.insert(result.id.clone(), result);
-        };
-        some(context, cases, parallel, &asked.stop, told, &mut over).await;
-    }
+    let turns = Turns::new(left, asked.parallel.clamp(1, MAX_PARALLEL));
+    told(Progress::Planned(turns.left()));
+    let mut over = |result: CaseResult, evidence: Proofs| {
+        told(Progress::Done { result: &result, evidence: &evidence });
+        proofs.extend(evidence);
+        results.insert(result.id.clone(), result);
+    };
+    all_of(context, turns, &asked.stop, told, &mut over).await;
     let results: Vec<CaseResult> = planned
         .iter()
         .map(|case| results.remove(&case.id).unwrap_or_else(|| CaseResult::open(case, STOPPED)))
@@ -317,30 +339,37 @@ pub async fn run(context: &Context, asked: Asked, told: &(dyn Fn(Progress<'_>) +
     }
 }
 
-/// Runs these, so many at a time, until all are over or the campaign is stopped.
-async fn some(
+/// Runs these, each when its turn comes, until all are over or the campaign is stopped.
+async fn all_of(
     context: &Context,
-    cases: Vec<&'static Case>,
-    parallel: usize,
+    mut turns: Turns,
     stop: &CancellationToken,
     told: &(dyn Fn(Progress<'_>) + Sync),
     over: &mut (dyn FnMut(CaseResult, Proofs) + Send),
 ) {
-    let (sender, mut waits) = mpsc::unbounded_channel();
-    let mut cases = cases.into_iter();
+    let (to, mut said) = mpsc::unbounded_channel();
     let mut going: FuturesUnordered<Going<'_>> = FuturesUnordered::new();
     loop {
-        while going.len() < parallel && !stop.is_cancelled() {
-            let Some(case) = cases.next() else { break };
+        while !stop.is_cancelled()
+            && let Some(Turn { case, may_let_go, calm, .. }) = turns.begin()
+        {
             told(Progress::Begun(case));
-            going.push(Box::pin(WAITS.scope((case, sender.clone()), one(case, context))));
+            let voice = Voice { case, to: to.clone(), may_let_go, calm };
+            going.push(Box::pin(VOICE.scope(voice, one(case, context))));
         }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            Some((case, what)) = waits.recv() => told(Progress::Waiting { case, what: &what }),
+            Some((case, said)) = said.recv() => match said {
+                Said::Waits(what) => told(Progress::Waiting { case, what: &what }),
+                Said::LetsGo(things) => turns.let_go(case, things),
+            },
             next = going.next() => match next {
-                Some((result, evidence)) => over(result, evidence),
+                Some(ran) => {
+                    if !turns.over(ran.case, ran.again) {
+                        over(ran.result, ran.proofs);
+                    }
+                }
                 None => return,
             },
         }
@@ -417,8 +446,15 @@ mod tests {
         waiting("outside of a campaign: nobody hears");
         let case = Catalogue::embedded().case("JWT-22").expect("in the catalogue");
         let (sender, mut waits) = mpsc::unbounded_channel();
-        WAITS.scope((case, sender), async { waiting("la fin d'un bail") }).await;
-        let (heard, what) = waits.recv().await.expect("heard");
-        assert_eq!((heard.id.as_str(), what.as_str()), ("JWT-22", "la fin d'un bail"));
+        let voice = |may_let_go| Voice { case, to: sender.clone(), may_let_go, calm: Arc::default() };
+        VOICE.scope(voice(false), async { waiting("la fin d'un bail") }).await;
+        let (heard, said) = waits.recv().await.expect("heard");
+        assert!(heard.id == "JWT-22" && matches!(said, Said::Waits(what) if what == "la fin d'un bail"));
+        VOICE.scope(voice(false), async { lets_go(Things::PSC) }).await;
+        VOICE.scope(voice(true), async { lets_go(Things::SERVER) }).await;
+        let (_, said) = waits.recv().await.expect("heard");
+        assert!(matches!(said, Said::LetsGo(Things::SERVER)), "who may not let go is not heard");
+        lets_go(Things::PSC);
+        assert!(!disturbed_since(Instant::now()), "outside of a campaign nothing is");
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! * younger than [`REFRESH_AFTER`]: used as it is;
 //! * older: used, and renewed in the background; older than [`RENEW_FIRST`]: renewed before use when PSC answers;
-//! * a `kid` it does not hold: fetched again, at most once per `kid` and [`RETRY_AFTER`], and every [`RETRY_EMPTY_AFTER`] whatever
-//!   tokens come: a key published anew is believed within seconds, even just after somebody tried a name at random (JWT-22);
-//! * nothing held and PSC silent: asked again every [`RETRY_EMPTY_AFTER`];
+//! * a `kid` it does not hold: fetched again, at most once per `kid` and [`RETRY_AFTER`], and every [`RETRY_EMPTY_AFTER`] (or what
+//!   [`VerifierConfig::keys_retry`](crate::VerifierConfig::keys_retry) says) whatever tokens come: a key published anew is believed
+//!   within seconds, even just after somebody tried a name at random (JWT-22);
+//! * nothing held and PSC silent: asked again as often;
 //! * older than [`MAX_STALE`] and PSC silent: nothing is verified any more.
 //!
-//! One fetch at a time: whoever comes during a fetch awaits its result instead of starting another.
+//! One fetch at a time: whoever comes during a fetch awaits its result instead of starting another. When PSC is silent that fetch lasts
+//! longer than the pause after it: those who waited for it are answered by its failure, not by a fetch of their own each (RES-02).
 
 use crate::keys::{KeySet, MAX_JWKS};
 use crate::{Outage, fetch};
@@ -28,7 +30,8 @@ pub(crate) const RENEW_FIRST: Duration = Duration::from_secs(3600);
 pub const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Shortest time between two fetches while no usable set is held: nobody can log in, so PSC's return must be seen soon. Also between two
-/// for any names that are not held: twelve small documents a minute are the most that made-up names can cost PSC.
+/// for any names that are not held: twelve small documents a minute are the most that made-up names can cost PSC. The usual value of
+/// [`VerifierConfig::keys_retry`](crate::VerifierConfig::keys_retry).
 pub const RETRY_EMPTY_AFTER: Duration = Duration::from_secs(5);
 
 /// Longest time a set serves without having been confirmed by PSC (JWT-22: a withdrawn key dies within 24 h).
@@ -41,6 +44,8 @@ pub(crate) struct JwksCache {
     url: Url,
     http: reqwest::Client,
     clock: SharedClock,
+    /// Between two fetches while no usable set is held, or for names that are not.
+    retry: Duration,
     state: Mutex<State>,
     /// Held during a fetch; never together with a wait on `state`.
     fetching: tokio::sync::Mutex<()>,
@@ -57,6 +62,8 @@ struct State {
     absent: VecDeque<(String, SystemTime)>,
     /// Whether the last fetch gave nothing.
     failed: bool,
+    /// How many fetches ended, whatever came of them.
+    ended: u64,
 }
 
 /// Why a fetch is wanted.
@@ -74,8 +81,8 @@ struct Held {
 }
 
 impl JwksCache {
-    pub fn new(url: Url, http: reqwest::Client, clock: SharedClock) -> Arc<Self> {
-        Arc::new(Self { url, http, clock, state: Mutex::default(), fetching: tokio::sync::Mutex::new(()) })
+    pub fn new(url: Url, http: reqwest::Client, clock: SharedClock, retry: Duration) -> Arc<Self> {
+        Arc::new(Self { url, http, clock, retry, state: Mutex::default(), fetching: tokio::sync::Mutex::new(()) })
     }
 
     /// The set to verify a token of this `kid` with; it may still lack the key, and then PSC does too.
@@ -118,11 +125,11 @@ impl JwksCache {
         let state = self.state();
         let is_over = |tried: Option<SystemTime>, pause| tried.is_none_or(|tried| self.since(tried) >= pause);
         match motive {
-            Motive::NothingHeld => is_over(state.tried, RETRY_EMPTY_AFTER),
+            Motive::NothingHeld => is_over(state.tried, self.retry),
             Motive::Age => is_over(state.tried, RETRY_AFTER),
             Motive::UnknownKey(key_id) => {
                 let said = state.absent.iter().rev().find(|(absent, _)| absent == key_id).map(|(_, at)| *at);
-                is_over(said, RETRY_AFTER) && is_over(state.tried_unknown, RETRY_EMPTY_AFTER)
+                is_over(said, RETRY_AFTER) && is_over(state.tried_unknown, self.retry)
             }
         }
     }
@@ -134,8 +141,13 @@ impl JwksCache {
 
     /// Fetches, unless that was done lately. Whoever comes meanwhile waits here for the fetch under way, then finds it was.
     async fn renew(&self, motive: Motive<'_>) {
+        let came = self.state().ended;
         let _one_at_a_time = self.fetching.lock().await;
-        if !self.may_try(motive) {
+        let has_failed_meanwhile = {
+            let state = self.state();
+            state.failed && state.ended > came
+        };
+        if has_failed_meanwhile || !self.may_try(motive) {
             return;
         }
         let begun = self.clock.now();
@@ -162,9 +174,13 @@ impl JwksCache {
                 }
                 state.held = Some(Held { keys: Arc::new(keys), fetched: begun });
                 state.failed = false;
+                state.ended += 1;
             }
             _ => {
-                self.state().failed = true;
+                let mut state = self.state();
+                state.failed = true;
+                state.ended += 1;
+                drop(state);
                 tracing::warn!(target: "psc", "the JWKS cannot be fetched or holds no usable key");
             }
         }

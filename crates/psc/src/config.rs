@@ -1,6 +1,6 @@
 //! What a verifier must be told: everything that differs between PSC's production, its sandbox and a test stub.
 
-use crate::{Algorithm, Secret};
+use crate::{Algorithm, RETRY_EMPTY_AFTER, Secret};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use thiserror::Error;
@@ -33,6 +33,8 @@ pub struct VerifierConfig {
     pub introspection: Option<Introspection>,
     /// Ask PSC who the bearer is, at this address.
     pub userinfo: Option<Url>,
+    /// Shortest time between two readings of the keys while none is held, or because of names that are not among them.
+    pub keys_retry: Duration,
 }
 
 impl VerifierConfig {
@@ -48,6 +50,7 @@ impl VerifierConfig {
             clients: None,
             introspection: None,
             userinfo: None,
+            keys_retry: RETRY_EMPTY_AFTER,
         }
     }
 

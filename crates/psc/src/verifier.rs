@@ -34,7 +34,7 @@ impl Verifier {
     /// [`ConfigError`] for a configuration that could not be safe.
     pub fn new(config: VerifierConfig, http: reqwest::Client, clock: SharedClock) -> Result<Self, ConfigError> {
         config.check()?;
-        let keys = JwksCache::new(config.jwks_uri.clone(), http.clone(), clock.clone());
+        let keys = JwksCache::new(config.jwks_uri.clone(), http.clone(), clock.clone(), config.keys_retry);
         Ok(Self { config, http, clock, keys })
     }
 

@@ -3,15 +3,20 @@
 //! By day SES-03 watches for less than a minute and only tells what it saw; the four hours of a session and the half hour of silence are
 //! for a campaign by night (`limits.night`). RFC 3501 §5.4 forbids an IMAP server to close before thirty minutes: the fifteen minutes of
 //! PSC concern mail software, not servers.
+//!
+//! Once logged in a session has nothing more to ask of Pro Santé Connect: outages of other cases may be played beside. When it ends during one,
+//! or the operator asks about its token then, it is watched again with nothing beside.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::Things;
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, LoginOutcome, Protocol};
-use crate::engine::waiting;
-use crate::forge::{Mutation, xoauth2};
+use crate::engine::{disturbed_since, lets_go, waiting};
+use crate::forge::{Mutation, id, xoauth2};
+use crate::stand::psc::Behaviour;
 use crate::verdict::{Severity, Verdict};
 use crate::wire::{Log, Wire, WireError};
 
@@ -33,7 +38,7 @@ struct Watch {
 const LEFT: i64 = 10;
 const LIFE: i64 = 60;
 /// By day: half a minute past the end of the token, which is what clocks may differ by.
-const BY_DAY: Watch = Watch { every: Duration::from_secs(5), length: Duration::from_secs(45), is_whole: false };
+const BY_DAY: Watch = Watch { every: Duration::from_secs(5), length: Duration::from_secs(42), is_whole: false };
 /// By night: PSC's own sessions end after four hours.
 const BY_NIGHT: Watch =
     Watch { every: Duration::from_secs(30), length: Duration::from_secs(4 * 3600 + 300), is_whole: true };
@@ -52,40 +57,85 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
         return findings.tell("cas", None, &case.expected, "", Verdict::NonExecute { cause }, None);
     }
     let logs = [Log::default(), Log::default()];
-    let one = |protocol, log| one(case, context, protocol, log);
-    let (imap, smtp) = tokio::join!(one(Protocol::Imap, &logs[0]), one(Protocol::Smtp, &logs[1]));
-    for ((protocol, (observed, verdict, curve)), log) in Protocol::BOTH.into_iter().zip([imap, smtp]).zip(&logs) {
-        let proof = findings.keep(&json!({ "activite": curve, "dialogue": log.lines() }));
-        findings.tell(&context.server(protocol).name, Some(protocol), &case.expected, observed, verdict, Some(proof));
+    let from = match &context.stand {
+        Some(stand) => stand.psc().await.ok().map(|now| now.last),
+        None => None,
+    };
+    let jtis = [id(), id()];
+    let (imap, smtp) = tokio::join!(
+        enter(case, context, Protocol::Imap, &jtis[0], &logs[0]),
+        enter(case, context, Protocol::Smtp, &jtis[1], &logs[1])
+    );
+    // From here on both sessions live, or do not, by themselves.
+    lets_go(Things::PSC);
+    let (imap, smtp) =
+        tokio::join!(watched(case, context, Protocol::Imap, imap), watched(case, context, Protocol::Smtp, smtp));
+    findings.again = imap.is_disturbed || smtp.is_disturbed || has_asked(context, from, &jtis).await;
+    for ((protocol, seen), log) in Protocol::BOTH.into_iter().zip([imap, smtp]).zip(&logs) {
+        let proof = findings.keep(&json!({ "activite": seen.curve, "dialogue": log.lines() }));
+        let name = &context.server(protocol).name;
+        findings.tell(name, Some(protocol), &case.expected, seen.observed, seen.verdict, Some(proof));
     }
 }
 
-async fn one(case: &Case, context: &Context, protocol: Protocol, log: &Log) -> (String, Verdict, Vec<Value>) {
-    let (forge, mailbox) = match context.tokens() {
-        Ok(both) => both,
-        Err(verdict) => return (String::new(), verdict, Vec::new()),
-    };
+/// Whether the operator asked about one of these tokens while Pro Santé Connect was not itself.
+async fn has_asked(context: &Context, from: Option<u64>, jtis: &[String]) -> bool {
+    let (Some(stand), Some(from)) = (&context.stand, from) else { return false };
+    // The stand does not answer: nobody plays anything either.
+    let calls = stand.psc_calls(from).await.unwrap_or_default();
+    let normal = Behaviour::Normal.to_string();
+    calls.iter().any(|call| call.behaviour != normal && call.jti.as_ref().is_some_and(|jti| jtis.contains(jti)))
+}
+
+/// What was seen of one session.
+struct Seen {
+    observed: String,
+    verdict: Verdict,
+    curve: Vec<Value>,
+    /// Whether it ended while another case disturbed what it had let go of.
+    is_disturbed: bool,
+}
+
+/// A session with a token of its own; the answer and the verdict when there is none.
+async fn enter(
+    case: &Case,
+    context: &Context,
+    protocol: Protocol,
+    jti: &str,
+    log: &Log,
+) -> Result<Wire, (String, Verdict)> {
+    let (forge, mailbox) = context.tokens().map_err(|verdict| (String::new(), verdict))?;
     let life = [("exp", LEFT), ("iat", LEFT - LIFE)]
         .map(|(nom, at)| Mutation::PoserCharge { nom: nom.to_owned(), valeur: json!(format!("T{at:+}")) });
-    let life: &[Mutation] = if case.id == "SES-03" { &life } else { &[] };
-    let token = match forge.make(&mailbox.idnat, &mailbox.other_idnat, life) {
-        Ok(token) => token,
-        Err(error) => return (String::new(), Verdict::unclear(error), Vec::new()),
-    };
+    let named = Mutation::PoserCharge { nom: "jti".to_owned(), valeur: json!(jti) };
+    let life = life.into_iter().filter(|_| case.id == "SES-03");
+    let mutations: Vec<Mutation> = life.chain([named]).collect();
+    let token = forge
+        .make(&mailbox.idnat, &mailbox.other_idnat, &mutations)
+        .map_err(|error| (String::new(), Verdict::unclear(error)))?;
     let login = context.login(protocol, &xoauth2(&mailbox.address, &token), true, log).await;
-    let (LoginOutcome::Accepted, Some(wire)) = (login.outcome, login.wire) else {
-        return (login.line, Verdict::unclear("le jeton n'a pas été accepté d'abord"), Vec::new());
+    match (login.outcome, login.wire) {
+        (LoginOutcome::Accepted, Some(wire)) => Ok(wire),
+        _ => Err((login.line, Verdict::unclear("le jeton n'a pas été accepté d'abord"))),
+    }
+}
+
+async fn watched(case: &Case, context: &Context, protocol: Protocol, entered: Result<Wire, (String, Verdict)>) -> Seen {
+    let wire = match entered {
+        Ok(wire) => wire,
+        Err((observed, verdict)) => return Seen { observed, verdict, curve: Vec::new(), is_disturbed: false },
     };
     if case.id == "SES-03" {
         let watch = if context.job.limits.night { BY_NIGHT } else { BY_DAY };
         let (curve, end) = active(wire, protocol, watch).await;
         let (observed, verdict) = outlived(&end, watch, case.severity);
-        (observed, verdict, curve)
+        Seen { observed, verdict, curve, is_disturbed: !end.lives && disturbed_since(end.alive) }
     } else {
         waiting("que le serveur ferme une session qui ne dit rien (plus d'une demi-heure)");
         let end = silent(wire, protocol, MOST_IDLE).await;
         let (observed, verdict) = left(&end, protocol, LEAST_IDLE, case.severity);
-        (observed, verdict, vec![json!({ "s": end.after.as_secs(), "fin": end.line })])
+        let curve = vec![json!({ "s": end.after.as_secs(), "fin": end.line })];
+        Seen { observed, verdict, curve, is_disturbed: !end.lives && disturbed_since(end.alive) }
     }
 }
 
@@ -100,6 +150,8 @@ struct End {
     is_polite: bool,
     /// The last line.
     line: String,
+    /// When it was last known to live.
+    alive: Instant,
 }
 
 /// NOOP after NOOP; what was seen, and the end.
@@ -107,6 +159,7 @@ async fn active(mut wire: Wire, protocol: Protocol, watch: Watch) -> (Vec<Value>
     let began = Instant::now();
     let mut curve = Vec::new();
     let mut line = String::new();
+    let mut alive = began;
     while began.elapsed() < watch.length {
         tokio::time::sleep(watch.every.min(watch.length.saturating_sub(began.elapsed()))).await;
         let after = began.elapsed();
@@ -119,7 +172,7 @@ async fn active(mut wire: Wire, protocol: Protocol, watch: Watch) -> (Vec<Value>
         };
         let ended = match said {
             Ok((last, None)) => {
-                line = last;
+                (line, alive) = (last, Instant::now());
                 None
             }
             Ok((_, Some(bye))) => Some((true, bye)),
@@ -129,10 +182,10 @@ async fn active(mut wire: Wire, protocol: Protocol, watch: Watch) -> (Vec<Value>
         };
         curve.push(json!({ "s": after.as_secs(), "vivante": ended.is_none() }));
         if let Some((is_polite, line)) = ended {
-            return (curve, End { after, lives: false, is_polite, line });
+            return (curve, End { after, lives: false, is_polite, line, alive });
         }
     }
-    (curve, End { after: began.elapsed(), lives: true, is_polite: false, line })
+    (curve, End { after: began.elapsed(), lives: true, is_polite: false, line, alive })
 }
 
 /// Waits without a word.
@@ -142,7 +195,7 @@ async fn silent(mut wire: Wire, protocol: Protocol, longest: Duration) -> End {
     loop {
         let left = longest.saturating_sub(began.elapsed());
         if left.is_zero() {
-            return End { after: began.elapsed(), lives: true, is_polite, line };
+            return End { after: began.elapsed(), lives: true, is_polite, line, alive: Instant::now() };
         }
         wire.set_patience(left);
         match wire.line().await {
@@ -153,10 +206,13 @@ async fn silent(mut wire: Wire, protocol: Protocol, longest: Duration) -> End {
                 };
                 line = last;
             }
-            Err(WireError::Silent) => return End { after: began.elapsed(), lives: true, is_polite, line },
+            Err(WireError::Silent) => {
+                return End { after: began.elapsed(), lives: true, is_polite, line, alive: Instant::now() };
+            }
             Err(error) => {
                 let line = if line.is_empty() { error.to_string() } else { line };
-                return End { after: began.elapsed(), lives: false, is_polite, line };
+                // Seen at once: it lived until now.
+                return End { after: began.elapsed(), lives: false, is_polite, line, alive: Instant::now() };
             }
         }
     }

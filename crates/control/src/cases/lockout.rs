@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Refused logins before the good one.
 const REFUSALS: usize = 20;
 /// Between two of them.
-const SPACED: Duration = Duration::from_millis(300);
+const SPACED: Duration = Duration::from_millis(100);
 /// Longest time the holder may have to wait then.
 const LOCKED_AT_MOST: Duration = Duration::from_secs(5 * 60);
 

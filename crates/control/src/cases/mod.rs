@@ -1,6 +1,7 @@
 //! The cases, a file for each group. What is not here is told as « non exécuté », with its reason, never left out.
 
 mod autoconfig;
+mod bearing;
 mod certificates;
 mod directory;
 mod headers;
@@ -25,9 +26,11 @@ mod tokens;
 mod watch;
 mod white_list;
 
+pub use bearing::{Bearing, Things};
 pub(crate) use headers::DATA as HEADERS;
 pub(crate) use presented::DATA as CERTIFICATES;
 pub(crate) use receiving::DATA as SMTP_VARIANTS;
+pub(crate) use resilience::Performance;
 
 use crate::catalogue::Case;
 use crate::context::{Context, Findings};
@@ -64,13 +67,6 @@ pub fn implemented() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn is_implemented(id: &str) -> bool {
     implemented().any(|known| known == id)
-}
-
-/// Whether it must run when no other case does: it takes a lease on what the operator talks to (its PSC, the white list, revocation
-/// lists), so that what any other case saw meanwhile would be wrong.
-#[must_use]
-pub fn is_exclusive(id: &str) -> bool {
-    id.starts_with("LBL-") || matches!(id, "JWT-20" | "JWT-22" | "RES-01" | "RES-02" | "RES-03" | "RES-04" | "CER-10")
 }
 
 /// Why a case is not run.

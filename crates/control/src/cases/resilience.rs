@@ -1,17 +1,23 @@
 //! PSC is down, slow or wrong (RES-01 to RES-03). The stub plays a scenario under a lease;
 //! good and bad tokens are shown to both servers meanwhile; before and after it, a good one must get in.
+//!
+//! What is played once for two cases (a PSC that answers nothing in time: RES-01, RES-02) is judged by each. Tokens of one scenario are shown
+//! side by side when the job allows several cases at a time, one after the other otherwise.
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::catalogue::Case;
-use crate::context::{Context, Findings, LoginOutcome, Protocol, VariantResult};
+use crate::context::{Context, Findings, Login, LoginOutcome, Protocol, VariantResult};
+use crate::engine::MAX_PARALLEL;
 use crate::forge::{Mutation, Spoil, With, id, xoauth2};
 use crate::stand::psc::{Bait, Behaviour, Call, Endpoint, PART, Scenario};
 use crate::stand::{Client, StandError};
 use crate::verdict::{Severity, Verdict};
-use crate::wire::{Log, WireError};
+use crate::wire::{Line, Log, WireError};
 
 /// What is run.
 pub(super) const CASES: &[&str] = &["RES-01", "RES-02", "RES-03"];
@@ -23,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Within which good tokens are taken again once PSC is back.
 const RECOVERY: Duration = Duration::from_secs(120);
 /// Between two tries meanwhile.
-const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(1);
 /// The lease of one scenario, which an operator has to bear when the campaign is killed: its tokens one after the other…
 const LEASE: Duration = Duration::from_secs(90);
 /// …and when each of them is answered late.
@@ -32,6 +38,10 @@ const LEASE_OF_SLOW: Duration = Duration::from_secs(4 * 60);
 /// that reads it once a minute at most.
 const PROVOKED_WITHIN: Duration = Duration::from_secs(12);
 const PROVOKED_BY_NIGHT: Duration = Duration::from_secs(70);
+/// Between two of those.
+const PROVOKED_EVERY: Duration = Duration::from_millis(500);
+/// Longer than anybody waits for PSC: an outage, and the slowest of answers.
+const NEVER: Duration = Duration::from_secs(60);
 /// Longest text of an answer told in a summary; the dialogue has all of it.
 const MAX_SAID: usize = 90;
 
@@ -80,6 +90,13 @@ struct Play {
     probes: Vec<Probe>,
 }
 
+impl Play {
+    /// Whether it is [`silence`].
+    fn is_silence(&self) -> bool {
+        self.scenario == Scenario::all(&Behaviour::Slow(NEVER))
+    }
+}
+
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
     if let Err(verdict) = context.tokens() {
         return findings.tell("cas", None, &case.expected, "", verdict, None);
@@ -95,8 +112,13 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
         }
     };
     for play in plays {
-        if let Err(error) = perform(case, context, stand, &play, findings).await {
-            findings.tell(play.nom, None, &case.expected, error.to_string(), error.into(), None);
+        let performed = match play.is_silence() {
+            true => context.silence.get_or_try_init(|| perform(context, stand, &play)).await.cloned(),
+            false => perform(context, stand, &play).await,
+        };
+        match performed {
+            Ok(performance) => performance.judged(case, &play, findings),
+            Err(error) => findings.tell(play.nom, None, &case.expected, error.to_string(), error.into(), None),
         }
     }
 }
@@ -119,26 +141,34 @@ fn bad(nom: &'static str, mutations: Vec<Mutation>) -> Probe {
     Probe { nom, mutations, must: Must::Out }
 }
 
+fn outage(nom: &'static str, behaviour: &Behaviour) -> Play {
+    Play {
+        nom,
+        scenario: Scenario::all(behaviour),
+        key: Some(Key::Unknown),
+        probes: vec![
+            good(Must::Welcome),
+            bad("signature altérée", vec![Mutation::Alterer { comment: Spoil::UnBit }]),
+            bad("expiré", vec![put_claim("exp", "T-3600"), put_claim("iat", "T-3720")]),
+            Key::Unknown.probe(),
+        ],
+    }
+}
+
+/// What RES-01 and RES-02 both want to see.
+fn silence(nom: &'static str) -> Play {
+    outage(nom, &Behaviour::Slow(NEVER))
+}
+
 async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Play>, StandError> {
     let scenario = |text: Value| serde_json::from_value::<Scenario>(text).unwrap_or_default();
     let slow = |seconds| Behaviour::Slow(Duration::from_secs(seconds));
     Ok(match case.id.as_str() {
         "RES-01" => {
-            let outage = |nom, behaviour: &Behaviour| Play {
-                nom,
-                scenario: Scenario::all(behaviour),
-                key: Some(Key::Unknown),
-                probes: vec![
-                    good(Must::Welcome),
-                    bad("signature altérée", vec![Mutation::Alterer { comment: Spoil::UnBit }]),
-                    bad("expiré", vec![put_claim("exp", "T-3600"), put_claim("iat", "T-3720")]),
-                    Key::Unknown.probe(),
-                ],
-            };
             vec![
                 outage("PSC répond 503", &Behaviour::Status(503)),
                 outage("PSC ferme la connexion", &Behaviour::Refused),
-                outage("PSC ne répond pas à temps", &slow(45)),
+                silence("PSC ne répond pas à temps"),
             ]
         }
         "RES-02" => {
@@ -148,7 +178,7 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
                 key: Some(Key::Unknown),
                 probes: vec![good(Must::Welcome), Key::Unknown.probe()],
             };
-            vec![late("réponses à 2 s", 2), late("réponses à 10 s", 10), late("réponses à 60 s", 60)]
+            vec![late("réponses à 2 s", 2), late("réponses à 10 s", 10), silence("réponses à 60 s")]
         }
         _ => {
             let keys = |nom, behaviour: &str| Play {
@@ -202,6 +232,7 @@ async fn plays(case: &Case, context: &Context, stand: &Client) -> Result<Vec<Pla
 // --- playing it ----------------------------------------------------------------------------------------------------------------------
 
 /// What one token became.
+#[derive(Debug, Clone)]
 struct Shown {
     nom: &'static str,
     must: Must,
@@ -219,13 +250,13 @@ async fn show(context: &Context, protocol: Protocol, probe: &Probe, log: &Log) -
     Ok(Shown { nom, must, outcome: login.outcome, line: login.line, took: began.elapsed() })
 }
 
-/// All tokens to one server, one after the other.
-async fn show_all(context: &Context, protocol: Protocol, play: &Play, log: &Log) -> Result<Vec<Shown>, Verdict> {
-    let mut shown = Vec::new();
-    for probe in &play.probes {
-        shown.push(show(context, protocol, probe, log).await?);
-    }
-    Ok(shown)
+/// All tokens to one server, as many at a time as the job allows cases; what was said of each goes to a log of its own.
+async fn show_all(context: &Context, protocol: Protocol, play: &Play, logs: &[Log]) -> Result<Vec<Shown>, Verdict> {
+    let side_by_side = context.job.limits.parallel.clamp(1, MAX_PARALLEL);
+    let shows: Vec<BoxFuture<'_, Result<Shown, Verdict>>> =
+        play.probes.iter().zip(logs).map(|(probe, log)| show(context, protocol, probe, log).boxed()).collect();
+    let shown: Vec<Result<Shown, Verdict>> = stream::iter(shows).buffered(side_by_side).collect().await;
+    shown.into_iter().collect()
 }
 
 /// Until a good token is taken again: nothing, or the last answer.
@@ -266,64 +297,98 @@ async fn provoke(
         if is_in || has_read || began.elapsed() >= within {
             return Ok(worst);
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(PROVOKED_EVERY).await;
     }
 }
 
-async fn perform(
-    case: &Case,
-    context: &Context,
-    stand: &Client,
-    play: &Play,
-    findings: &mut Findings,
-) -> Result<(), StandError> {
-    // Of IMAP, of SMTP, and of what provokes a reading.
-    let logs = [Log::default(), Log::default(), Log::default()];
-    let before = tokio::join!(context.nominal(Protocol::Imap, &logs[0]), context.nominal(Protocol::Smtp, &logs[1]));
+/// What one server did while a scenario was played.
+#[derive(Debug, Clone)]
+struct Side {
+    protocol: Protocol,
+    /// What became of each token, or why nothing can be said.
+    shown: Result<Vec<Shown>, Verdict>,
+    /// Whether a good token was taken before.
+    before: bool,
+    /// After how long one was again, or the last answer.
+    after: Result<Duration, (LoginOutcome, String)>,
+    /// Everything said.
+    lines: Vec<Line>,
+    /// What was said with the tokens that make an operator read the keys.
+    provoked: Vec<Line>,
+}
+
+/// A scenario that was played, and all that was seen of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Performance {
+    sides: [Side; 2],
+    /// What PSC was asked.
+    calls: Vec<Call>,
+}
+
+async fn perform(context: &Context, stand: &Client, play: &Play) -> Result<Performance, StandError> {
+    // Of each server: around the scenario, and for each token. Then of what provokes a reading.
+    let around = [Log::default(), Log::default()];
+    let each = [(); 2].map(|()| play.probes.iter().map(|_| Log::default()).collect::<Vec<Log>>());
+    let provoking = Log::default();
+    let before = tokio::join!(context.nominal(Protocol::Imap, &around[0]), context.nominal(Protocol::Smtp, &around[1]));
     let from = stand.psc().await?.last;
     let lease = if matches!(play.scenario.userinfo, Behaviour::Slow(_)) { LEASE_OF_SLOW } else { LEASE };
     let held = stand.play(PART, &play.scenario, lease).await?;
     let (imap, smtp, provoked) = tokio::join!(
-        show_all(context, Protocol::Imap, play, &logs[0]),
-        show_all(context, Protocol::Smtp, play, &logs[1]),
-        provoke(context, stand, play, from, &logs[2])
+        show_all(context, Protocol::Imap, play, &each[0]),
+        show_all(context, Protocol::Smtp, play, &each[1]),
+        provoke(context, stand, play, from, &provoking)
     );
     let imap = imap.and_then(|mut shown| {
         shown.extend(provoked?);
         Ok(shown)
     });
+    let is_good = |login: Option<Login>| login.is_some_and(|login| login.is_accepted());
+    let before = [is_good(before.0), is_good(before.1)];
     // One that ended by itself was no outage any more.
     stand.give_back(held).await?;
     let calls = stand.psc_calls(from).await?;
-    let after = tokio::join!(recovery(context, Protocol::Imap, &logs[0]), recovery(context, Protocol::Smtp, &logs[1]));
-    let both = [(Protocol::Imap, imap, before.0, after.0), (Protocol::Smtp, smtp, before.1, after.1)];
-    for ((protocol, shown, before, after), log) in both.into_iter().zip(&logs) {
-        let is_good = before.is_some_and(|login| login.is_accepted());
-        let (observed, verdict) = match shown {
-            Err(verdict) => (String::new(), verdict),
-            Ok(shown) => {
-                let verdict = match is_good {
-                    true => verdict(case, play, &shown, &calls, &after),
-                    false => Verdict::unclear("le contrôle positif d'avant est refusé"),
-                };
-                (observed(&shown, &calls, &after), verdict)
-            }
-        };
-        let provoked = if protocol == Protocol::Imap { logs[2].lines() } else { Vec::new() };
-        let said = json!({ "scenario": play.scenario, "dialogue": log.lines(), "cles": provoked, "appels": calls });
-        let proof = findings.keep(&said);
-        findings.add(VariantResult {
-            nom: play.nom.to_owned(),
-            protocole: Some(protocol),
-            attendu: expected(case, play).to_owned(),
-            observe: observed,
-            verdict,
-            controle_avant: Some(is_good),
-            controle_apres: Some(after.is_ok()),
-            preuves: vec![proof],
-        });
+    let later = [Log::default(), Log::default()];
+    let after =
+        tokio::join!(recovery(context, Protocol::Imap, &later[0]), recovery(context, Protocol::Smtp, &later[1]));
+    let seen = |index: usize, shown, after, provoked: Vec<Line>| {
+        let logs = [&around[index]].into_iter().chain(&each[index]).chain([&later[index]]);
+        let (protocol, before) = (Protocol::BOTH[index], before[index]);
+        Side { protocol, shown, before, after, lines: logs.flat_map(Log::lines).collect(), provoked }
+    };
+    Ok(Performance { sides: [seen(0, imap, after.0, provoking.lines()), seen(1, smtp, after.1, Vec::new())], calls })
+}
+
+impl Performance {
+    /// What one case thinks of it.
+    fn judged(&self, case: &Case, play: &Play, findings: &mut Findings) {
+        for side in &self.sides {
+            let (observed, verdict) = match &side.shown {
+                Err(verdict) => (String::new(), verdict.clone()),
+                Ok(shown) => {
+                    let verdict = match side.before {
+                        true => verdict(case, play, shown, &self.calls, &side.after),
+                        false => Verdict::unclear("le contrôle positif d'avant est refusé"),
+                    };
+                    (observed(shown, &self.calls, &side.after), verdict)
+                }
+            };
+            let said = json!({
+                "scenario": play.scenario, "dialogue": side.lines, "cles": side.provoked, "appels": self.calls,
+            });
+            let proof = findings.keep(&said);
+            findings.add(VariantResult {
+                nom: play.nom.to_owned(),
+                protocole: Some(side.protocol),
+                attendu: expected(case, play).to_owned(),
+                observe: observed,
+                verdict,
+                controle_avant: Some(side.before),
+                controle_apres: Some(side.after.is_ok()),
+                preuves: vec![proof],
+            });
+        }
     }
-    Ok(())
 }
 
 fn expected(case: &Case, play: &Play) -> &'static str {

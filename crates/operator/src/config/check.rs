@@ -155,6 +155,7 @@ pub(super) fn check(config: &Config, file: &Path, text: &str) -> Vec<Problem> {
     }
     c.within(&config.white_list.refresh_minutes, "white_list.refresh_minutes", 1..=1440);
     c.within(&config.psc.skew_seconds, "psc.skew_seconds", 0..=MOST_SKEW);
+    c.within(&config.psc.keys_retry_seconds, "psc.keys_retry_seconds", 1..=psc::RETRY_AFTER.as_secs());
     if let Some(introspection) = &config.psc.introspection {
         c.secret_file(&introspection.client_secret_file);
         if introspection.url.get_ref().scheme() != "https" {

@@ -202,6 +202,9 @@ pub struct Psc {
     /// Clock difference tolerated, in seconds, at most 60.
     #[serde(default = "thirty")]
     pub skew_seconds: Spanned<u64>,
+    /// Seconds between two readings of PSC's keys because of tokens that name others.
+    #[serde(default = "five")]
+    pub keys_retry_seconds: Spanned<u64>,
     /// Ask PSC about each token.
     pub introspection: Option<Introspection>,
     /// Ask PSC who the user is, and have it agree.
@@ -392,6 +395,9 @@ fn yes() -> bool {
 }
 fn one_hour() -> Spanned<u64> {
     Spanned::new(0..0, 60)
+}
+fn five() -> Spanned<u64> {
+    Spanned::new(0..0, psc::RETRY_EMPTY_AFTER.as_secs())
 }
 fn thirty() -> Spanned<u64> {
     Spanned::new(0..0, 30)

@@ -142,6 +142,7 @@ pub(super) fn verifier(config: &Config, clock: &SharedClock) -> Result<Verifier,
         audience: if psc.audience_required { Audience::In(audience) } else { Audience::AbsentOrIn(audience) },
         introspection,
         userinfo: psc.userinfo.as_ref().map(|url| url.get_ref().clone()),
+        keys_retry: Duration::from_secs(*psc.keys_retry_seconds.get_ref()),
         ..VerifierConfig::new(psc.issuer.clone(), psc.jwks_uri.get_ref().clone())
     };
     Verifier::new(settings, http, clock.clone()).map_err(setting("psc"))

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::wire::{self, Limits};
 use super::{Call, LoginError, Settings};
-use crate::cache::JwksCache;
+use crate::cache::{JwksCache, RETRY_EMPTY_AFTER};
 use crate::config::is_safe;
 use crate::json;
 
@@ -72,7 +72,7 @@ impl Given {
             revocation: self.revocation.clone(),
             end_session: self.end_session.clone(),
             names_issuer: false,
-            keys: JwksCache::new(jwks, http.clone(), clock.clone()),
+            keys: JwksCache::new(jwks, http.clone(), clock.clone(), RETRY_EMPTY_AFTER),
         })
     }
 }
@@ -123,7 +123,7 @@ impl Discovery<'_> {
         let jwks = find(&given.jwks, "jwks_uri")?.ok_or_else(|| bad.clone())?;
         let keys = match before {
             Some((url, endpoints)) if *url == jwks => Arc::clone(&endpoints.keys),
-            _ => JwksCache::new(jwks.clone(), self.http.clone(), self.clock.clone()),
+            _ => JwksCache::new(jwks.clone(), self.http.clone(), self.clock.clone(), RETRY_EMPTY_AFTER),
         };
         let endpoints = Endpoints {
             authorization: find(&given.authorization, "authorization_endpoint")?.ok_or_else(|| bad.clone())?,

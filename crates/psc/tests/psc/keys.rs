@@ -62,6 +62,52 @@ async fn a_name_that_psc_did_not_have_does_not_delay_another() {
     assert!(verifier.verify(&signed_with(&psc, "second", &keys().second)).await.is_ok());
 }
 
+// RES-02
+#[tokio::test]
+async fn whoever_waits_for_a_silent_psc_waits_once() {
+    let psc = Psc::start().await;
+    // Listens, and answers nothing until it is told to close.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let place = silent.local_addr().expect("bound");
+    let verifier = psc.verifier_with(|c| {
+        c.keys_retry = Duration::ZERO;
+        c.jwks_uri = format!("http://{place}/certs").parse().expect("an address");
+    });
+    let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
+    let (close, closing) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = silent.accept().await {
+            let _ = asked.send(());
+            let mut closing = closing.clone();
+            tokio::spawn(async move {
+                let _ = closing.wait_for(|closing| *closing).await;
+                drop(stream);
+            });
+        }
+    });
+    let mut crowd = JoinSet::new();
+    let one = |crowd: &mut JoinSet<_>, kid: &str| {
+        let (verifier, token) = (verifier.clone(), signed_with(&psc, kid, &keys().foreign));
+        crowd.spawn(async move { verifier.verify(&token).await });
+    };
+    one(&mut crowd, "premiere");
+    was_asked.recv().await.expect("asked");
+    // The others come while the first waits: on this one thread each gets there the first time it runs.
+    (0..5).for_each(|n| one(&mut crowd, &format!("autre{n}")));
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    close.send(true).expect("the server listens");
+    for outcome in crowd.join_all().await {
+        assert_eq!(outcome.unwrap_err(), TokenError::Unavailable(Outage::Jwks));
+    }
+    assert!(was_asked.try_recv().is_err(), "asked once for all of them");
+    // Whoever comes after asks again.
+    let late = signed_with(&psc, "tardive", &keys().foreign);
+    assert_eq!(verifier.verify(&late).await.unwrap_err(), TokenError::Unavailable(Outage::Jwks));
+    assert!(was_asked.try_recv().is_ok());
+}
+
 // JWT-22
 #[tokio::test]
 async fn rotation() {
