@@ -194,3 +194,8 @@ fn control_hostile() {
 fn control_foreign() {
     python("test_control_foreign.py");
 }
+
+#[test]
+fn control_load() {
+    python("test_control_load.py");
+}

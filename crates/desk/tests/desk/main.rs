@@ -6,6 +6,7 @@ mod campaigns;
 mod contract;
 mod domains;
 mod hosting;
+mod load;
 mod names;
 mod outage;
 mod postgres;
