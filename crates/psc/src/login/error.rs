@@ -141,8 +141,11 @@ pub enum IdTokenFault {
     #[error("made for another access token")]
     AccessToken,
     /// It names nobody.
-    #[error("no national identifier")]
+    #[error("it names nobody")]
     Person,
+    /// `events`: it does not tell of a logout.
+    #[error("it tells of no logout")]
+    Event,
 }
 
 /// Why a session is over.

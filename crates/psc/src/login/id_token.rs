@@ -14,7 +14,7 @@ use crate::identity::{self, Claimed};
 use crate::{Algorithm, MAX_LIFETIME, Secret, jws};
 
 /// PSC signs with RS256. All of these hash with SHA-256, which `at_hash` is computed with.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256];
+pub(super) const ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256];
 
 /// What it must say.
 pub(super) struct Expected<'a> {
@@ -34,15 +34,24 @@ pub(super) async fn check(
     expected: &Expected<'_>,
     keys: &Arc<JwksCache>,
 ) -> Result<NationalId, LoginError> {
+    match identity::read(&verified(token, expected, keys).await?) {
+        Ok(Claimed::Person(person)) => Ok(person),
+        Ok(Claimed::Nobody | Claimed::Malformed) | Err(_) => Err(IdTokenFault::Person.into()),
+    }
+}
+
+/// What an ID token says, once all of it was checked.
+pub(super) async fn verified(
+    token: Option<&Secret>,
+    expected: &Expected<'_>,
+    keys: &Arc<JwksCache>,
+) -> Result<Map<String, Value>, LoginError> {
     let token = token.ok_or(IdTokenFault::Missing)?;
     let jws = jws::parse(token.expose(), &ALGORITHMS).map_err(IdTokenFault::from)?;
     claims(&jws.payload, expected)?;
     let held = keys.keys_for(&jws.key_id).await.map_err(|_| LoginError::Unreachable(Call::Keys))?;
     held.verify(&jws).map_err(IdTokenFault::from)?;
-    match identity::read(&jws.payload) {
-        Ok(Claimed::Person(person)) => Ok(person),
-        Ok(Claimed::Nobody | Claimed::Malformed) | Err(_) => Err(IdTokenFault::Person.into()),
-    }
+    Ok(jws.payload)
 }
 
 /// Everything but the signature and the person.
@@ -64,7 +73,7 @@ fn claims(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), Id
     if !ours || !party_ok {
         return Err(IdTokenFault::Audience);
     }
-    times(claims, expected).ok_or(IdTokenFault::Time)?;
+    times(claims, expected.now, expected.skew).ok_or(IdTokenFault::Time)?;
     if let Some(nonce) = expected.nonce {
         let said = claims.get("nonce").and_then(Value::as_str).ok_or(IdTokenFault::Nonce)?;
         if !random::same(said, nonce.expose()) {
@@ -80,10 +89,11 @@ fn claims(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), Id
     Ok(())
 }
 
-fn times(claims: &Map<String, Value>, expected: &Expected<'_>) -> Option<()> {
+/// `exp` and `iat` of a token made just now.
+pub(super) fn times(claims: &Map<String, Value>, now: SystemTime, skew: Duration) -> Option<()> {
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    let now = seconds(expected.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-    let skew = seconds(expected.skew);
+    let now = seconds(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    let skew = seconds(skew);
     let exp = claims.get("exp").and_then(Value::as_i64)?;
     let iat = claims.get("iat").and_then(Value::as_i64)?;
     let live = exp.saturating_add(skew) > now && exp <= now.saturating_add(seconds(MAX_LIFETIME));

@@ -5,7 +5,8 @@
 //! * [`RedirectLogin`]: a browser goes to PSC and comes back with a code (OIDC Core §3.1, RFC 7636, RFC 9207);
 //! * [`CibaLogin`]: the person answers on their phone or card (OpenID CIBA Core 1.0, poll mode only, two digits shown);
 //! * [`PscSession`]: access tokens, refreshed just before they are used, until 15 idle minutes or 4 hours have passed;
-//! * [`Handover`]: a session on its way from one process to another.
+//! * [`Handover`]: a session on its way from one process to another;
+//! * [`Claims`], [`LoggedOut`]: what any OpenID provider says of somebody who comes by a browser, and who has left ([`RedirectLogin::claims`]).
 //!
 //! Invariants:
 //! * nobody is logged in before an ID token has been checked: signature by a key of PSC's JWKS, `iss`, `aud`, `exp`, `nonce` (ECO-TOKEN);
@@ -15,7 +16,9 @@
 //! * every answer of PSC is bounded in size and time, and no redirection is followed;
 //! * a caller that goes away never loses a token that PSC has already rotated: refreshing goes on without it.
 
+mod back_channel;
 mod ciba;
+mod claims;
 mod endpoints;
 mod error;
 mod handover;
@@ -28,7 +31,9 @@ mod session;
 mod settings;
 mod wire;
 
+pub use back_channel::LoggedOut;
 pub use ciba::{BindingMessage, CibaLogin};
+pub use claims::Claims;
 pub use error::{Call, IdTokenFault, LoginError, OAuthCode, Over};
 pub use handover::{Handover, HandoverError, MAX_HANDOVER};
 pub use provider::Provider;

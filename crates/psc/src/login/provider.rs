@@ -158,6 +158,14 @@ impl Provider {
         self.0.redirect_port
     }
 
+    /// Where a browser leaves the provider's own session, when it offers that (OpenID Connect RP-Initiated Logout 1.0).
+    ///
+    /// # Errors
+    /// [`LoginError`] when the provider cannot be discovered.
+    pub async fn end_session_endpoint(&self) -> Result<Option<Url>, LoginError> {
+        Ok(self.endpoints().await?.end_session.clone())
+    }
+
     pub(super) fn scope(&self) -> &str {
         &self.0.scope
     }

@@ -11,7 +11,8 @@ use mssante::NationalId;
 use url::Url;
 
 use super::refresh::Given;
-use super::{Call, LoginError, OAuthCode, Provider, PscSession, random};
+use super::wire::Tokens;
+use super::{Call, Claims, IdTokenFault, LoginError, OAuthCode, Provider, PscSession, id_token, random};
 use crate::Secret;
 
 /// Time a person has to log in: PSC's own page gives up sooner.
@@ -58,11 +59,13 @@ impl Provider {
             .append_pair("client_id", self.client_id())
             .append_pair("redirect_uri", redirect_uri.as_str())
             .append_pair("scope", self.scope())
-            .append_pair("acr_values", self.acr_values())
             .append_pair("state", state.expose())
             .append_pair("nonce", nonce.expose())
             .append_pair("code_challenge", &random::challenge(&verifier))
             .append_pair("code_challenge_method", "S256");
+        if !self.acr_values().is_empty() {
+            url.query_pairs_mut().append_pair("acr_values", self.acr_values());
+        }
         if let Some(person) = &person {
             url.query_pairs_mut().append_pair("login_hint", person.as_str());
         }
@@ -128,20 +131,37 @@ impl RedirectLogin {
     /// # Errors
     /// [`LoginError`]: the person said no, PSC refuses the code, the ID token is not believed, it is another person's.
     pub async fn finish(self, returned: Return) -> Result<PscSession, LoginError> {
-        let code = returned.0.map_err(|code| LoginError::of_code(code, Call::Token))?;
         let asked = self.provider.now();
+        let tokens = self.exchange(returned).await?;
+        let person = self.provider.prove(&tokens, Some(&self.nonce)).await?;
+        if self.person.as_ref().is_some_and(|expected| *expected != person) {
+            return Err(LoginError::OtherPerson);
+        }
+        Ok(PscSession::begin(self.provider, Given { tokens, asked }, person))
+    }
+
+    /// Exchanges the code for what the ID token says; its tokens are forgotten. For whoever wants to know who somebody is and no more, of any
+    /// OpenID provider.
+    ///
+    /// # Errors
+    /// As [`RedirectLogin::finish`].
+    pub async fn claims(self, returned: Return) -> Result<Claims, LoginError> {
+        let tokens = self.exchange(returned).await?;
+        let endpoints = self.provider.endpoints().await?;
+        let expected = self.provider.expected(&tokens, Some(&self.nonce));
+        let said = id_token::verified(tokens.id_token.as_ref(), &expected, &endpoints.keys).await?;
+        Claims::new(said).ok_or_else(|| IdTokenFault::Person.into())
+    }
+
+    async fn exchange(&self, returned: Return) -> Result<Tokens, LoginError> {
+        let code = returned.0.map_err(|code| LoginError::of_code(code, Call::Token))?;
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
             ("redirect_uri", self.redirect_uri.as_str()),
             ("code_verifier", self.verifier.expose()),
         ];
-        let tokens = self.provider.tokens(&fields).await?.map_err(|code| LoginError::of_code(code, Call::Token))?;
-        let person = self.provider.prove(&tokens, Some(&self.nonce)).await?;
-        if self.person.as_ref().is_some_and(|expected| *expected != person) {
-            return Err(LoginError::OtherPerson);
-        }
-        Ok(PscSession::begin(self.provider, Given { tokens, asked }, person))
+        self.provider.tokens(&fields).await?.map_err(|code| LoginError::of_code(code, Call::Token))
     }
 }
 

@@ -41,15 +41,19 @@ impl Provider {
     /// Who the ID token among `tokens` speaks of.
     pub(super) async fn prove(&self, tokens: &Tokens, nonce: Option<&Secret>) -> Result<NationalId, LoginError> {
         let endpoints = self.endpoints().await?;
-        let expected = id_token::Expected {
+        id_token::check(tokens.id_token.as_ref(), &self.expected(tokens, nonce), &endpoints.keys).await
+    }
+
+    /// What an ID token that came with `tokens` must say.
+    pub(super) fn expected<'a>(&'a self, tokens: &'a Tokens, nonce: Option<&'a Secret>) -> id_token::Expected<'a> {
+        id_token::Expected {
             issuer: self.issuer(),
             client_id: self.client_id(),
             nonce,
             access_token: &tokens.access_token,
             now: self.now(),
             skew: self.skew(),
-        };
-        id_token::check(tokens.id_token.as_ref(), &expected, &endpoints.keys).await
+        }
     }
 }
 

@@ -87,6 +87,33 @@ pub struct Settings {
     pub redirect_port: Option<u16>,
 }
 
+impl Settings {
+    /// Any OpenID provider, at the usual path of its discovery document: who somebody is and nothing more is asked for. The secret's file is
+    /// relative to where [`super::Provider::new`] is told to look.
+    #[must_use]
+    pub fn of_issuer(issuer: &str, client_id: &str, client_secret_file: PathBuf) -> Settings {
+        Settings {
+            issuer: issuer.to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret_file: Some(client_secret_file),
+            certificate: None,
+            key: None,
+            anchors: None,
+            discovery: format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')).parse().ok(),
+            authorization_endpoint: None,
+            token_endpoint: None,
+            jwks_uri: None,
+            ciba_endpoint: None,
+            revocation_endpoint: None,
+            end_session_endpoint: None,
+            scope: "openid".to_owned(),
+            acr_values: String::new(),
+            ciba_channel: Channel::default(),
+            redirect_port: None,
+        }
+    }
+}
+
 fn scope() -> String {
     "openid scope_all".to_owned()
 }
