@@ -1,5 +1,5 @@
 //! `DIR/<operator>/control.toml`: the job of a campaign of the control application against that operator (docs/control.md), written anew
-//! at each start.
+//! at each start; and `desk.toml`, the same for the application in the browser, whose users see of PSC what is their operator's alone.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -11,16 +11,23 @@ use crate::psc::{Keys, Psc};
 use crate::space::crl_url;
 use crate::{Layout, Ports, SandboxError};
 
-/// Writes one file for each operator.
+/// The template of an operator's jobs in the browser, in its folder.
+pub(crate) const TEMPLATE: &str = "desk.toml";
+
+/// Writes the files of each operator.
 pub(crate) fn write(layout: &Layout, ports: &Ports, keys: &Keys) -> Result<(), SandboxError> {
     for (index, operator) in OPERATORS.iter().enumerate() {
-        let path = layout.operator(operator.name).join("control.toml");
-        std::fs::write(&path, job(index, ports, keys)).map_err(SandboxError::file(&path))?;
+        let whole = (crate::stand::url(ports.stand), crate::stand::KEY_FILE.to_owned());
+        let own = (crate::stand::url_of(ports.stand, operator.name), crate::stand::key_file_of(operator.name));
+        for (name, (url, key_file)) in [("control.toml", whole), (TEMPLATE, own)] {
+            let path = layout.operator(operator.name).join(name);
+            std::fs::write(&path, job(index, ports, keys, &url, &key_file)).map_err(SandboxError::file(&path))?;
+        }
     }
     Ok(())
 }
 
-fn job(index: usize, ports: &Ports, keys: &Keys) -> String {
+fn job(index: usize, ports: &Ports, keys: &Keys, stand: &str, stand_key: &str) -> String {
     let (operator, own) = (&OPERATORS[index], &ports.operators[index]);
     // The two people of the cast whose own BAL this operator keeps.
     let mut people = cast::MAILBOXES.iter().filter_map(|mailbox| match mailbox.holder {
@@ -53,8 +60,8 @@ fn job(index: usize, ports: &Ports, keys: &Keys) -> String {
         ("key", quoted("../psc/signing.key")),
         ("kid", quoted(keys.signing.kid())),
         ("[stand]", String::new()),
-        ("url", quoted(&crate::stand::url(ports.stand))),
-        ("key_file", quoted(&format!("../{}", crate::stand::KEY_FILE))),
+        ("url", quoted(stand)),
+        ("key_file", quoted(&format!("../{stand_key}"))),
         ("anchors", quoted("../pki/ca.pem")),
         ("reader", quoted(operator.name)),
         ("[limits]", String::new()),

@@ -28,7 +28,7 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<String, SandboxError> {
     let operator = &OPERATORS[index];
     let own = &ports.operators[index];
-    let psc = Psc::on(ports.psc);
+    let (psc, door) = (Psc::on(ports.psc), crate::psc::door(ports.psc, operator.name));
     let home = |port: u16| quoted(&SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port).to_string());
     let mx = SocketAddr::new(ports.mx(index as u8 + 1), ports.relay);
     let crl = |path: &str| quoted(&format!("http://127.0.0.1:{}{path}?operateur={}", ports.crl, operator.name));
@@ -58,14 +58,14 @@ pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<St
     line("signer", quoted(&pki.signer_dn()?.to_string()));
     line("[psc]", String::new());
     line("issuer", quoted(&psc.issuer()));
-    line("jwks_uri", quoted(&psc.jwks_uri()));
+    line("jwks_uri", quoted(&door.jwks_uri()));
     line("anchors", quoted("../pki/ca.pem"));
     // A campaign has the stub publish wrong keys six times over, and waits each time until they are read.
     line("keys_retry_seconds", "1".to_owned());
     if operator.asks_psc {
-        line("userinfo", quoted(&psc.userinfo_endpoint()));
+        line("userinfo", quoted(&door.userinfo_endpoint()));
         line("[psc.introspection]", String::new());
-        line("url", quoted(&psc.introspection_endpoint()));
+        line("url", quoted(&door.introspection_endpoint()));
         line("client_id", quoted(CLIENT_ID));
         line("client_secret_file", quoted("../psc/client-secret"));
     }

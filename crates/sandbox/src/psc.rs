@@ -11,6 +11,17 @@ pub use stub::{Keys, Psc, Service, claims, keys};
 use crate::cast::{self, Holder};
 use crate::{Layout, SandboxError};
 
+/// The alias of an operator's door: by it the stand-in knows who asks.
+pub(crate) fn alias(operator: &str) -> Option<stub::Alias> {
+    stub::Alias::new(operator)
+}
+
+/// Where an operator reaches PSC: the issuer is everybody's.
+pub(crate) fn door(port: u16, operator: &str) -> Psc {
+    let home = Psc::on(port);
+    alias(operator).map_or_else(|| home.clone(), |alias| home.of(&alias))
+}
+
 /// Everybody of the cast, with the mailboxes they open.
 pub(crate) fn people() -> Arc<[Person]> {
     cast::PEOPLE

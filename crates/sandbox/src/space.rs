@@ -213,13 +213,18 @@ impl Starting {
         };
         let realms = stub::Realms::new(psc.clone());
         let realm = realms.open(None, service);
+        let psc_doors = OPERATORS.iter().filter_map(|operator| {
+            let door = realms.open_door(crate::psc::alias(operator.name)?, &realm);
+            Some((operator.name, door))
+        });
+        let psc_doors = psc_doors.collect();
         let doors = reserved.traps.into_iter().map(tcp).collect::<Result<_, _>>()?;
         let (archive, doors) = traps::open(doors, &self.layout, &ports, &pki, &self.clock, &self.shutdown)?;
         self.tasks.spawn(async move { doors.wait().await });
         self.http(
             tcp(reserved.stand)?,
             Some(https.clone()),
-            stand::router(&self.layout, realm, leases, publisher.stand(), &revocation, archive)?,
+            stand::router(&self.layout, (realm, psc_doors), leases, publisher.stand(), &revocation, archive)?,
         );
         // A certificate may be shown there, as to Keycloak; browsers and programs without one pass.
         let psc_tls = Acceptor::new(ServerTls {

@@ -1,4 +1,5 @@
-//! The stand of the control application: what campaigns drive in this space ([`control::stand`]). Its key is made once, in `DIR/control`.
+//! The stand of the control application: what campaigns drive in this space ([`control::stand`]). Its key is made once, in `DIR/control`; each
+//! operator's campaigns have a path and a key of their own, and by them see the PSC of this operator's door and no other.
 
 use std::sync::Arc;
 
@@ -20,22 +21,39 @@ pub(crate) fn url(port: u16) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
-/// Everything a campaign can drive here, under one key and one set of leases.
+/// Where the campaigns of an operator drive it.
+pub(crate) fn url_of(port: u16, operator: &str) -> String {
+    format!("{}/{operator}", url(port))
+}
+
+/// The key for that.
+pub(crate) fn key_file_of(operator: &str) -> String {
+    format!("control/stand-{operator}.key")
+}
+
+/// Everything a campaign can drive here, under one set of leases: all of it, and by the path and the key of each operator what is its own.
 pub(crate) fn router(
     layout: &Layout,
-    realm: Realm,
+    (realm, doors): (Realm, Vec<(&'static str, Realm)>),
     leases: Leases,
     lists: &ListStand,
     revocation: &RevocationStand,
     traps: Arc<Archive>,
 ) -> Result<Router, SandboxError> {
-    let parts = [
-        ("/psc", stand::psc::part(realm, leases)),
-        ("/white-list", stand::white_list::part(lists.clone())),
-        ("/revocation", stand::revocation::part(revocation.clone())),
-        ("/traps", stand::traps::part(traps, crate::traps::DOMAIN)),
-    ];
-    Ok(stand::router(key(layout)?, parts))
+    let parts = |realm: Realm| {
+        [
+            ("/psc", stand::psc::part(realm, leases.clone())),
+            ("/white-list", stand::white_list::part(lists.clone())),
+            ("/revocation", stand::revocation::part(revocation.clone())),
+            ("/traps", stand::traps::part(traps.clone(), crate::traps::DOMAIN)),
+        ]
+    };
+    let mut all = stand::router(key(layout, KEY_FILE)?, parts(realm));
+    for (operator, door) in doors {
+        let own = stand::router(key(layout, &key_file_of(operator))?, parts(door));
+        all = all.nest(&format!("/{operator}"), own);
+    }
+    Ok(all)
 }
 
 /// Has operators fetch their lists as soon as a campaign changes them: by name, or all.
@@ -51,7 +69,7 @@ pub(crate) fn nudge(refreshers: Vec<(&'static str, Refresher)>) -> Nudge {
     })
 }
 
-fn key(layout: &Layout) -> Result<Key, SandboxError> {
-    let path = layout.root().join(KEY_FILE);
+fn key(layout: &Layout, file: &str) -> Result<Key, SandboxError> {
+    let path = layout.root().join(file);
     Key::at(&path).map_err(SandboxError::file(&path))
 }

@@ -1,7 +1,8 @@
 //! A stand-in for Pro Santé Connect (client.md §3): the same paths, the same shape of tokens, other keys; and the things no real one
 //! does: it misbehaves to order and keeps every call as evidence. CTL-PSC; control.md §5.3.
 //!
-//! * [`Realms`]: the whole service; [`Realm`]: one issuer, of the sandbox or of one operator's [`Alias`], which never changes;
+//! * [`Realms`]: the whole service; [`Realm`]: one issuer, of the sandbox or of one operator's [`Alias`], which never changes; or another door of
+//!   one ([`Realms::open_door`]), so that several operators that believe one issuer are told apart;
 //! * [`keys`]: a realm's signing key, its client's secret, and the key of an issuer nobody knows; [`claims`]: what tokens say;
 //!   [`mint`]: tokens made to order;
 //! * [`Scenario`]: how endpoints misbehave, until when; [`TokenRule`]: what is said of one token, by its `jti`;

@@ -197,7 +197,7 @@ pub(crate) async fn identities(State(realm): State<Realm>) -> Html<String> {
         format!("<tr><th scope=\"row\">{what}</th><td><code>{}</code></td></tr>\n", escape(value))
     };
     let addresses = [
-        ("Émetteur (iss), à recopier exactement", psc.issuer()),
+        ("Émetteur (iss), à recopier exactement", realm.issuer()),
         ("Découverte", psc.discovery()),
         ("Clés (JWKS)", psc.jwks_uri()),
         ("Introspection", psc.introspection_endpoint()),

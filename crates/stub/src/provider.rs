@@ -19,7 +19,7 @@ use crate::{TokenRule, ciba};
 pub(crate) async fn discovery(State(realm): State<Realm>) -> Json<Value> {
     let psc = realm.addresses();
     Json(json!({
-        "issuer": psc.issuer(),
+        "issuer": realm.issuer(),
         "authorization_endpoint": psc.authorization_endpoint(),
         "token_endpoint": psc.token_endpoint(),
         "introspection_endpoint": psc.introspection_endpoint(),

@@ -46,14 +46,22 @@ pub struct Service {
 pub struct Realm(Arc<Inner>);
 
 struct Inner {
+    issuer: Arc<Issuer>,
+    /// The realm it is a door of.
+    whole: Option<Realm>,
+    addresses: Psc,
+    scenario: Mutex<Option<Played>>,
+    baits: Mutex<Bounded<Bait>>,
+    calls: Calls,
+}
+
+/// What all doors of a realm have in common.
+struct Issuer {
     service: Service,
     addresses: Psc,
     sessions: Mutex<Sessions>,
     requests: Mutex<Requests>,
-    scenario: Mutex<Option<Played>>,
     tokens: Mutex<Tokens>,
-    baits: Mutex<Bounded<Bait>>,
-    calls: Calls,
 }
 
 /// A scenario and its end.
@@ -71,16 +79,32 @@ impl Realm {
     /// A realm at these addresses; it serves nothing yet.
     #[must_use]
     pub fn new(addresses: Psc, service: Service) -> Realm {
-        Realm(Arc::new(Inner {
+        let issuer = Issuer {
             service,
-            addresses,
+            addresses: addresses.clone(),
             sessions: Mutex::new(Sessions::new()),
             requests: Mutex::default(),
-            scenario: Mutex::default(),
             tokens: Mutex::new(Tokens::new()),
+        };
+        Realm::at(addresses, Arc::new(issuer), None)
+    }
+
+    fn at(addresses: Psc, issuer: Arc<Issuer>, whole: Option<Realm>) -> Realm {
+        Realm(Arc::new(Inner {
+            issuer,
+            whole,
+            addresses,
+            scenario: Mutex::default(),
             baits: Mutex::new(Bounded::new(MAX_BAITS)),
             calls: Calls::default(),
         }))
+    }
+
+    /// Another door of the same issuer, at these addresses: the same keys, people, sessions and tokens; scenarios, baits and calls of its own. Its
+    /// calls are the whole realm's too, and what is played there is played here when nothing else is.
+    #[must_use]
+    pub fn door(&self, addresses: Psc) -> Realm {
+        Realm::at(addresses, Arc::clone(&self.0.issuer), Some(self.clone()))
     }
 
     /// Its paths, under [`Psc::origin`].
@@ -130,7 +154,11 @@ impl Realm {
         if played.as_ref().is_some_and(|played| Instant::now() >= played.until) {
             *played = None;
         }
-        played.as_ref().map(|played| Arc::clone(&played.scenario)).unwrap_or_default()
+        match (played.as_ref(), &self.0.whole) {
+            (Some(played), _) => Arc::clone(&played.scenario),
+            (None, Some(whole)) => whole.scenario(),
+            (None, None) => Arc::default(),
+        }
     }
 
     /// Tells what is to be said of a token.
@@ -142,13 +170,13 @@ impl Realm {
         if jti.is_empty() || [jti, &rule.scenario, idnat].iter().any(|text| text.len() > MAX_NAME) {
             return Err(StubError::Scenario(format!("jti, idnat, scenario: 1 to {MAX_NAME} octets")));
         }
-        lock(&self.0.tokens).put(jti, rule);
+        lock(&self.0.issuer.tokens).put(jti, rule);
         Ok(())
     }
 
     /// What was told of a token.
     pub fn rule(&self, jti: &str) -> Option<TokenRule> {
-        lock(&self.0.tokens).get(jti).cloned()
+        lock(&self.0.issuer.tokens).get(jti).cloned()
     }
 
     /// Lays a bait at a trap address ([`Psc::trap`]).
@@ -184,50 +212,53 @@ impl Realm {
     }
 
     pub(crate) fn note(&self, call: Call) {
+        if let Some(whole) = &self.0.whole {
+            whole.note(call.clone());
+        }
         self.0.calls.add(call);
     }
 
     /// Whether a call about this token had to come.
     pub(crate) fn expectation(&self, jti: Option<&str>) -> Expectation {
-        jti.and_then(|jti| lock(&self.0.tokens).get(jti).map(|rule| rule.expectation)).unwrap_or_default()
+        jti.and_then(|jti| lock(&self.0.issuer.tokens).get(jti).map(|rule| rule.expectation)).unwrap_or_default()
     }
 
     // --- what it knows -----------------------------------------------------------------------------------------------------------
 
-    /// Where everything is.
+    /// Where its endpoints are.
     pub fn addresses(&self) -> &Psc {
         &self.0.addresses
     }
 
     /// Keys, clock, people.
     pub fn service(&self) -> &Service {
-        &self.0.service
+        &self.0.issuer.service
     }
 
     pub(crate) fn person(&self, id: &str) -> Option<&Person> {
-        self.0.service.people.iter().find(|person| person.id == id)
+        self.0.issuer.service.people.iter().find(|person| person.id == id)
     }
 
     pub(crate) fn now(&self) -> i64 {
-        seconds(self.0.service.clock.now())
+        seconds(self.0.issuer.service.clock.now())
     }
 
-    /// The exact issuer.
-    pub(crate) fn issuer(&self) -> String {
-        self.0.addresses.issuer()
+    /// The exact issuer: of all its doors.
+    pub fn issuer(&self) -> String {
+        self.0.issuer.addresses.issuer()
     }
 
     pub(crate) fn requests(&self) -> MutexGuard<'_, Requests> {
-        lock(&self.0.requests)
+        lock(&self.0.issuer.requests)
     }
 
     pub(crate) fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        lock(&self.0.sessions)
+        lock(&self.0.issuer.sessions)
     }
 
     /// The claims of a token signed by us, or by a key published with the scenario.
     pub(crate) fn open(&self, token: &str) -> Option<Value> {
-        let ours = self.0.service.keys.signing.open(token);
+        let ours = self.0.issuer.service.keys.signing.open(token);
         ours.or_else(|| {
             let scenario = self.scenario();
             let keys = scenario.keys.iter().filter_map(|key| PublicKey::read(key).ok());
@@ -242,14 +273,14 @@ impl Realm {
         let ended = self.sessions().is_ended(text("jti"), text("sid"));
         let told = self.rule(text("jti")).and_then(|rule| rule.active);
         let alive = crate::tokens::is_in_its_time(&claims, self.now()) && told != Some(false);
-        (alive && !ended && text("iss") == self.0.service.keys.issuer).then_some(claims)
+        (alive && !ended && text("iss") == self.0.issuer.service.keys.issuer).then_some(claims)
     }
 
     /// Whether the request comes from the client: HTTP Basic, its id and secret in the form, or its id and its certificate (RFC 8705).
     pub(crate) fn is_client(&self, headers: &HeaderMap, peer: &Peer, form: &Credentials) -> bool {
         let shown = peer.0.as_ref().and_then(|tls| tls.client().ok());
         let unsaid = form.client_secret.is_empty() && !headers.contains_key(header::AUTHORIZATION);
-        let certificate = self.0.service.client.as_ref();
+        let certificate = self.0.issuer.service.client.as_ref();
         if unsaid && form.client_id == CLIENT_ID && shown.is_some_and(|shown| Some(&shown.subject) == certificate) {
             return true;
         }
@@ -263,7 +294,7 @@ impl Realm {
             Some(pair) => pair.split_once(':').unwrap_or((pair, "")),
             None => (form.client_id.as_str(), form.client_secret.as_str()),
         };
-        let ours = self.0.service.keys.client_secret.as_bytes();
+        let ours = self.0.issuer.service.keys.client_secret.as_bytes();
         let secret = secret.as_bytes();
         id == CLIENT_ID && secret.len() == ours.len() && openssl::memcmp::eq(secret, ours)
     }

@@ -42,12 +42,23 @@ impl Realms {
     /// Opens a realm, or opens it anew with other keys or people: what it was told is forgotten.
     pub fn open(&self, alias: Option<Alias>, service: Service) -> Realm {
         let realm = Realm::new(self.addresses(alias.as_ref()), service);
+        self.serve(alias, realm.clone());
+        realm
+    }
+
+    /// Opens another door of a realm, under an alias: whoever comes by it is told apart from the others. The same issuer, keys and tokens.
+    pub fn open_door(&self, alias: Alias, realm: &Realm) -> Realm {
+        let door = realm.door(self.addresses(Some(&alias)));
+        self.serve(Some(alias), door.clone());
+        door
+    }
+
+    fn serve(&self, alias: Option<Alias>, realm: Realm) {
         let router = match &alias {
             None => realm.router(),
             Some(alias) => Router::new().nest(&alias.path(), realm.router()),
         };
-        self.served().insert(alias, (realm.clone(), router));
-        realm
+        self.served().insert(alias, (realm, router));
     }
 
     /// A realm that is open.

@@ -273,3 +273,40 @@ async fn traps_serve_their_bait_and_are_never_expected() {
     served.json(&realm.addresses().jwks_uri()).await;
     assert_eq!(realm.calls(0).pop().expect("a call").expectation, Expectation::Interdit);
 }
+
+#[tokio::test]
+async fn two_doors_of_one_issuer_are_told_apart() {
+    let served = serve().await;
+    let [alpha, beta] = ["alpha", "beta"].map(|name| {
+        served.realms.open_door(Alias::new(name).expect("an alias"), &served.home)
+    });
+    let get = async |url: String| served.http.get(url).send().await.expect("an answer").status().as_u16();
+    assert_eq!(alpha.issuer(), served.home.issuer());
+    let discovery = served.http.get(alpha.addresses().discovery()).send().await.expect("an answer");
+    let document: Value = discovery.json().await.expect("JSON");
+    assert_eq!(document["issuer"], json!(served.home.issuer()));
+    assert_eq!(document["jwks_uri"], json!(alpha.addresses().jwks_uri()));
+    assert_ne!(alpha.addresses().jwks_uri(), served.home.addresses().jwks_uri());
+    // Its own calls, and no other's; the whole realm has them all.
+    assert_eq!(get(alpha.addresses().jwks_uri()).await, 200);
+    let endpoints = |realm: &Realm| realm.calls(0).iter().map(|call| call.endpoint).collect::<Vec<_>>();
+    assert_eq!(endpoints(&alpha), [Endpoint::Discovery, Endpoint::Jwks]);
+    assert!(endpoints(&beta).is_empty());
+    assert_eq!(endpoints(&served.home), [Endpoint::Discovery, Endpoint::Jwks]);
+    // Its own outage; one of the whole realm is everybody's.
+    alpha.play(Scenario { jwks: Behaviour::Status(503), ..Scenario::default() }, MINUTE).expect("played");
+    assert_eq!(get(alpha.addresses().jwks_uri()).await, 503);
+    assert_eq!(get(beta.addresses().jwks_uri()).await, 200);
+    alpha.behave();
+    served.home.play(Scenario { jwks: Behaviour::Status(500), ..Scenario::default() }, MINUTE).expect("played");
+    assert_eq!(get(alpha.addresses().jwks_uri()).await, 500);
+    assert_eq!(get(beta.addresses().jwks_uri()).await, 500);
+    served.home.behave();
+    // One issuer: what is told of a token is true at every door; a trap is one door's.
+    beta.tell("j", TokenRule { active: Some(false), ..TokenRule::default() }).expect("told");
+    assert_eq!(alpha.rule("j").and_then(|rule| rule.active), Some(false));
+    alpha.lay("appat", Bait { body: "a".to_owned(), ..Bait::default() }).expect("laid");
+    assert_eq!(get(alpha.addresses().trap("appat")).await, 200);
+    assert_eq!(endpoints(&alpha).last(), Some(&Endpoint::Trap));
+    assert!(!endpoints(&beta).contains(&Endpoint::Trap));
+}

@@ -50,6 +50,9 @@ pub fn part(realm: Realm, leases: Leases) -> Router {
 pub struct Now {
     /// The exact issuer.
     pub issuer: String,
+    /// What its endpoints are below: the issuer, but where an operator has a door of its own.
+    #[serde(default)]
+    pub endpoints: Option<String>,
     /// The number of the last call.
     pub last: u64,
     /// What is played.
@@ -62,7 +65,8 @@ pub struct Now {
 async fn state(State(driven): State<Driven>) -> Json<Now> {
     let lease = driven.leases.of(PART);
     Json(Now {
-        issuer: driven.realm.addresses().issuer(),
+        issuer: driven.realm.issuer(),
+        endpoints: Some(driven.realm.addresses().issuer()),
         last: driven.realm.last_call(),
         scenario: driven.realm.scenario().as_ref().clone(),
         lease_seconds: lease.map(|lease| lease.until.saturating_duration_since(std::time::Instant::now()).as_secs()),

@@ -50,7 +50,8 @@ fn addresses(now: &Now) -> Html {
     let rows: Html = ADDRESSES
         .iter()
         .map(|(label, path)| {
-            html!("<dt>{}</dt><dd><code class=\"copier\">{}</code></dd>\n", label, format!("{}{path}", now.issuer))
+            let place = format!("{}{path}", now.endpoints.as_ref().unwrap_or(&now.issuer));
+            html!("<dt>{}</dt><dd><code class=\"copier\">{}</code></dd>\n", label, place)
         })
         .collect();
     let scenario = serde_json::to_value(&now.scenario).unwrap_or_default();
