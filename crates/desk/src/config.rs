@@ -10,6 +10,8 @@ use crate::account::secret::Cost;
 use crate::db::postgres;
 use crate::domains::Proof;
 use crate::hosting::config::{StubConfig, TrapsConfig};
+use crate::oidc::OidcSettings;
+use crate::signing::SignatureSettings;
 use crate::{Settings, Template};
 
 /// Holds the password of the database, when no file does.
@@ -79,6 +81,15 @@ pub struct Config {
     /// Mail servers that misbehave.
     #[serde(default)]
     pub traps: Option<TrapsConfig>,
+    /// The key of second factors: 64 hexadecimal digits; a file made in the data folder when absent. The variable `VAGUEMESTRE_CONTROL_KEY` goes first.
+    #[serde(default)]
+    pub factor_key_file: Option<PathBuf>,
+    /// The OpenID provider where people may sign in.
+    #[serde(default)]
+    pub oidc: Option<OidcSettings>,
+    /// Whose signatures of reports are believed.
+    #[serde(default)]
+    pub signature: Option<SignatureSettings>,
     /// Job files, whole or in part, on which users lay theirs.
     #[serde(rename = "template")]
     pub templates: Vec<TemplateConfig>,
@@ -130,6 +141,15 @@ impl Config {
         config.postgres = config.read_database()?;
         config.stub.as_mut().map_or(Ok(()), |stub| stub.found_from(folder)).map_err(ConfigError::Value)?;
         config.traps.as_mut().map_or(Ok(()), |traps| traps.found_from(folder)).map_err(ConfigError::Value)?;
+        let oidc = config.oidc.iter_mut().flat_map(|oidc| {
+            std::iter::once(&mut oidc.client_secret_file).chain(oidc.anchors.as_mut())
+        });
+        let signature = config.signature.iter_mut().flat_map(|signature| {
+            std::iter::once(&mut signature.anchors).chain(&mut signature.crl)
+        });
+        for file in oidc.chain(signature).chain(&mut config.factor_key_file) {
+            *file = folder.join(&file);
+        }
         for template in &mut config.templates {
             template.file = folder.join(&template.file);
         }
@@ -179,6 +199,9 @@ impl Config {
                     organisation: template.organisation.clone(),
                 })
                 .collect(),
+            factor_key: self.factor_key_file.clone(),
+            oidc: self.oidc.clone(),
+            signature: self.signature.clone(),
             clock: SystemClock::shared(),
         }
     }
@@ -203,6 +226,14 @@ mod tests {
         assert_eq!((config.key.as_path(), config.data), (Path::new("/k.pem"), folder.path().join("data")));
         assert_eq!(config.templates[0].file, folder.path().join("t.toml"));
         assert!(config.second_factor);
+        let more = "[oidc]\nname = \"F\"\nissuer = \"https://f.test\"\nclient_id = \"c\"\nclient_secret_file = \"s\"\n\
+                    [signature]\nanchors = \"a.pem\"\ncrl = [\"l.crl\"]\n";
+        let config = load(&format!("factor_key_file = \"f.key\"\n{text}{more}")).expect("a configuration");
+        let settings = config.settings();
+        let (oidc, signature) = (settings.oidc.expect("told"), settings.signature.expect("told"));
+        assert_eq!(settings.factor_key, Some(folder.path().join("f.key")));
+        assert_eq!((oidc.client_secret_file, oidc.create), (folder.path().join("s"), false));
+        assert_eq!((signature.anchors, signature.crl), (folder.path().join("a.pem"), vec![folder.path().join("l.crl")]));
         assert!(matches!(load(&text.replace("https:", "http:")), Err(ConfigError::Value(_))));
         assert!(load(&format!("inconnu = 1\n{text}")).is_err_and(|error| error.to_string().contains("inconnu")));
         let with = |lines: &str| load(&format!("{lines}\n{text}"));

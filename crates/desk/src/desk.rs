@@ -13,11 +13,14 @@ use trust::SharedClock;
 use crate::account::attempts::Attempts;
 use crate::account::role::Role;
 use crate::account::secret::{self, Cost};
+use crate::account::vault::{self, Vault};
 use crate::compose::Template;
 use crate::db::{CampaignId, Db, NewAccount, OrganisationId, Reach, postgres};
 use crate::domains::Proof;
 use crate::error::Broken;
 use crate::hosting::Hosting;
+use crate::oidc::{Oidc, OidcSettings};
+use crate::signing::SignatureSettings;
 
 /// Passwords hashed at once: each takes 32 MB.
 const HASHING: usize = 4;
@@ -51,6 +54,12 @@ pub struct Settings {
     pub cost: Cost,
     /// The administrator's job files.
     pub templates: Vec<Template>,
+    /// Where the key of second factors is, when it is not in the folder.
+    pub factor_key: Option<PathBuf>,
+    /// The OpenID provider where people may sign in.
+    pub oidc: Option<OidcSettings>,
+    /// Whose signatures of reports are believed.
+    pub signature: Option<SignatureSettings>,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -73,6 +82,8 @@ pub(crate) struct Inner {
     pub names: Option<Names>,
     pub settings: Settings,
     pub attempts: Attempts,
+    vault: Vault,
+    oidc: Option<Oidc>,
     pub live: Mutex<HashMap<CampaignId, Live>>,
     /// Somebody looks at the progress of these.
     watched: Mutex<HashMap<CampaignId, Arc<Notify>>>,
@@ -133,12 +144,18 @@ impl Desk {
     /// [`Broken`].
     pub async fn with(db: Db, settings: Settings, shutdown: CancellationToken) -> Result<Desk, Broken> {
         let names = settings.proof.as_ref().map(Proof::names).transpose()?;
+        let key = settings.factor_key.clone().unwrap_or_else(|| settings.folder.join(vault::FILE));
+        let vault = Vault::open(&key, &db).await?;
+        let oidc = settings.oidc.clone().map(|oidc| Oidc::new(oidc, &settings.url, settings.clock.clone()));
+        let oidc = oidc.transpose()?;
         let first_code = if db.has_accounts().await? { None } else { Some(secret::code()?) };
         let desk = Desk(Arc::new(Inner {
             db,
             names,
             settings,
             attempts: Attempts::default(),
+            vault,
+            oidc,
             live: Mutex::default(),
             watched: Mutex::default(),
             wake: Notify::new(),
@@ -203,6 +220,16 @@ impl Desk {
 
     pub(crate) fn db(&self) -> &Db {
         &self.0.db
+    }
+
+    /// What second factors are sealed with.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The OpenID provider, when there is one.
+    pub(crate) fn oidc(&self) -> Option<&Oidc> {
+        self.0.oidc.as_ref()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -41,6 +41,12 @@ pub enum Broken {
     /// A database of a later version.
     #[error("the database is of version {0}, this program knows {1}")]
     Version(i64, i64),
+    /// The key of second factors.
+    #[error(transparent)]
+    Vault(#[from] crate::account::vault::VaultError),
+    /// The section `[oidc]`.
+    #[error(transparent)]
+    Oidc(#[from] crate::oidc::OidcError),
     /// A task of ours ended before its answer.
     #[error("a task ended early")]
     Task,
@@ -96,6 +102,12 @@ pub enum Refusal {
     /// Ours.
     #[error("Une erreur de l'application est survenue ; elle est au journal.")]
     Broken(Broken),
+}
+
+impl From<crate::account::vault::VaultError> for Refusal {
+    fn from(error: crate::account::vault::VaultError) -> Refusal {
+        Refusal::Broken(error.into())
+    }
 }
 
 impl From<Broken> for Refusal {

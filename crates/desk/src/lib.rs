@@ -1,5 +1,6 @@
 //! The control application in the browser, and its REST API: accounts, jobs, campaigns that go on by themselves, results. CTL-JOB; control.md §5.
 //!
+//! * [`oidc`]: signing in at an OpenID provider; [`signing`]: signatures of reports, made elsewhere;
 //! * [`Desk`]: all of it; [`Settings`]: how it is set up; [`config`]: the file of `vaguemestre control serve`;
 //! * [`db`]: what is kept, and who may see it; [`account`]: passwords, second factor, roles;
 //! * [`compose`]: a user's job on the administrator's template; [`reach`]: where campaigns may go;
@@ -24,9 +25,11 @@ pub mod domains;
 pub mod error;
 pub mod hosting;
 pub mod html;
+pub mod oidc;
 pub mod reach;
 mod running;
 mod schedule;
+pub mod signing;
 mod stands;
 pub mod web;
 pub mod words;

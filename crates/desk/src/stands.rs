@@ -60,13 +60,17 @@ impl Desk {
     }
 }
 
-/// Whether a session speaks in the name of an operator; whoever has none sees all.
+/// Whether a session speaks in the name of an operator; whoever has none sees all. The certificate decides when the white list knows it; else the
+/// senders do, and all of them must be the operator's: in a session that mixes them there is something of another's.
 pub(crate) fn is_of(session: &Session, operator: Option<&Organisation>) -> bool {
     let Some(operator) = operator else { return true };
     let has = |domain: &str| operator.reach.domains.contains(&domain.to_ascii_lowercase());
-    let senders = session.transactions.iter().filter_map(|one| one.from.rsplit_once('@'));
     let shown = session.tls.as_ref().and_then(|tls| tls.certificate.as_ref()).and_then(|shown| shown.domains.as_ref());
-    senders.map(|(_, domain)| domain).any(has) || shown.into_iter().flatten().any(|domain| has(domain))
+    if let Some(domains) = shown.filter(|domains| !domains.is_empty()) {
+        return domains.iter().any(|domain| has(domain));
+    }
+    let mut senders = session.transactions.iter().filter_map(|one| one.from.rsplit_once('@')).peekable();
+    senders.peek().is_some() && senders.all(|(_, domain)| has(domain))
 }
 
 #[cfg(test)]
@@ -117,6 +121,12 @@ mod tests {
         assert!(is_of(&session("", &["alpha.test"]), Some(&alpha)));
         assert!(!is_of(&session("a@beta.test", &["beta.test"]), Some(&alpha)));
         assert!(!is_of(&session("", &[]), Some(&alpha)));
+        // Whoever writes alpha's name on what another's certificate sends shows alpha nothing of the other's.
+        assert!(!is_of(&session("a@alpha.test", &["beta.test"]), Some(&alpha)));
+        assert!(is_of(&session("a@beta.test", &["alpha.test"]), Some(&alpha)));
+        let mut mixed = session("a@alpha.test", &[]);
+        mixed.transactions.push(session("b@beta.test", &[]).transactions.remove(0));
+        assert!(!is_of(&mixed, Some(&alpha)), "something in it is another's");
         assert!(is_of(&session("a@beta.test", &[]), None));
     }
 }

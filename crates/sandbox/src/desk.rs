@@ -6,6 +6,7 @@ use std::path::Path;
 use desk::account::role::Role;
 use desk::account::secret::{self, Cost};
 use desk::db::Reach;
+use desk::signing::SignatureSettings;
 use desk::{Desk, Settings, Template};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -17,6 +18,9 @@ use crate::cast::OPERATORS;
 use crate::description::{AccountEntry, ControlEntry};
 use crate::{Layout, Ports, SandboxError};
 
+/// The other accounts of each operator: `alpha-testeur`.
+const ROLES: [(Role, &str); 3] =
+    [(Role::Testeur, "testeur"), (Role::Lecteur, "lecteur"), (Role::Signataire, "signataire")];
 /// Where the password of its accounts is kept, in the sandbox's folder.
 const PASSWORD_FILE: &str = "control/desk.password";
 
@@ -77,10 +81,13 @@ pub(crate) async fn start(
             .map(|operator| Template {
                 name: operator.name.to_owned(),
                 title: format!("Bac à sable, opérateur {}", operator.name),
-                path: layout.operator(operator.name).join("control.toml"),
+                path: layout.operator(operator.name).join(crate::control::TEMPLATE),
                 organisation: Some(operator.name.to_owned()),
             })
             .collect(),
+        factor_key: None,
+        oidc: None,
+        signature: Some(SignatureSettings { anchors: layout.pki().join("ca.pem"), crl: Vec::new() }),
         clock,
     };
     let desk = Desk::open(settings, shutdown.clone()).await.map_err(failed)?;
@@ -103,6 +110,9 @@ pub(crate) async fn start(
     };
     for (index, operator) in OPERATORS.iter().enumerate() {
         provide(operator.name, Role::AdministrateurOperateur, Some(index)).await?;
+        for (role, name) in ROLES {
+            provide(&format!("{}-{name}", operator.name), role, Some(index)).await?;
+        }
     }
     provide("regulateur", Role::Regulateur, None).await?;
     provide("admin", Role::Administrateur, None).await?;

@@ -98,6 +98,12 @@ impl Role {
         matches!(self, Role::AdministrateurOperateur | Role::Testeur)
     }
 
+    /// Whether it gives the signature of a report: of its own operator.
+    #[must_use]
+    pub fn may_sign(self) -> bool {
+        self == Role::Signataire
+    }
+
     /// Whether it manages accounts: its operator's, or all.
     #[must_use]
     pub fn may_manage(self) -> bool {

@@ -313,6 +313,10 @@ async fn comparison(
 }
 
 async fn report(State(desk): State<Desk>, By(who): By, Path((id, file)): Path<(String, String)>) -> Answer<Response> {
+    if file == reports::SIGNATURE {
+        let campaign = desk.campaign_of(&who, &id).await?;
+        return Ok(reports::signature(&desk, &who, &campaign).await?);
+    }
     let form = reports::FORMS.iter().find(|form| form.file == file).ok_or(Refusal::NotFound)?;
     let campaign = desk.campaign_of(&who, &id).await?;
     Ok(reports::answer(&desk, &who, &campaign, form).await?)

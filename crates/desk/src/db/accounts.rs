@@ -1,6 +1,6 @@
 //! Accounts.
 
-use super::sql::{Row, values};
+use super::sql::{Row, Sql, values};
 use super::{AccountId, Db, OrganisationId, Scope};
 use crate::account::role::Role;
 use crate::error::Broken;
@@ -59,6 +59,30 @@ fn read(row: &Row) -> Result<Account, Broken> {
     })
 }
 
+/// An account by its number.
+pub(super) fn by_id(db: &mut Sql<'_>, id: AccountId) -> Result<Option<Account>, Broken> {
+    db.row(&format!("SELECT {COLUMNS} FROM account WHERE id = ?1"), values![id.0], read)
+}
+
+/// Makes an account; nothing when the login is taken.
+pub(super) fn add(db: &mut Sql<'_>, account: NewAccount, now: i64) -> Result<Option<AccountId>, Broken> {
+    let organisation = account.organisation.map(|id| id.0);
+    let id = db.row(
+        "INSERT INTO account (organisation, login, role, password, created) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO NOTHING RETURNING id",
+        values![organisation, account.login, account.role.code(), account.password, now],
+        |row| row.get(0),
+    )?;
+    Ok(id.map(AccountId))
+}
+
+/// Ends the sessions and tokens of an account.
+pub(super) fn end_access(db: &mut Sql<'_>, id: AccountId, now: i64) -> Result<(), Broken> {
+    db.execute("DELETE FROM session WHERE account = ?1", values![id.0])?;
+    db.execute("UPDATE token SET revoked = ?2 WHERE account = ?1 AND revoked IS NULL", values![id.0, now])?;
+    Ok(())
+}
+
 impl Db {
     /// Whether there is any account.
     ///
@@ -94,18 +118,7 @@ impl Db {
     /// # Errors
     /// [`Broken`].
     pub async fn add_account(&self, account: NewAccount, now: i64) -> Result<Option<AccountId>, Broken> {
-        let organisation = account.organisation.map(|id| id.0);
-        let values = values![organisation, account.login, account.role.code(), account.password, now].to_vec();
-        self.change(move |db| {
-            let id = db.row(
-                "INSERT INTO account (organisation, login, role, password, created) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO NOTHING RETURNING id",
-                &values,
-                |row| row.get(0),
-            )?;
-            Ok(id.map(AccountId))
-        })
-        .await
+        self.change(move |db| add(db, account, now)).await
     }
 
     /// Makes the first account; nothing when there is one.
@@ -142,8 +155,7 @@ impl Db {
                 values![id.0, scope.sql(), is_open],
             )? == 1;
             if done && !is_open {
-                db.execute("DELETE FROM session WHERE account = ?1", values![id.0])?;
-                db.execute("UPDATE token SET revoked = ?2 WHERE account = ?1 AND revoked IS NULL", values![id.0, now])?;
+                end_access(db, id, now)?;
             }
             Ok(done)
         })
@@ -173,6 +185,18 @@ impl Db {
                 "UPDATE account SET totp = ?2, totp_step = 0, recovery = ?3 WHERE id = ?1",
                 values![id.0, secret, serde_json::to_string(&recovery)?],
             )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps a second factor in another form, when it is still as it was: nothing else of it changes.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn replace_totp(&self, id: AccountId, before: Vec<u8>, after: Vec<u8>) -> Result<(), Broken> {
+        self.change(move |db| {
+            db.execute("UPDATE account SET totp = ?3 WHERE id = ?1 AND totp = ?2", values![id.0, before, after])?;
             Ok(())
         })
         .await

@@ -10,11 +10,13 @@
 mod accounts;
 mod campaigns;
 mod domains;
+mod identities;
 mod jobs;
 mod migrations;
 mod organisations;
 pub mod postgres;
 mod sessions;
+mod signatures;
 mod sql;
 mod sqlite;
 mod tokens;
@@ -29,9 +31,11 @@ use tokio::runtime::Handle;
 pub use accounts::{Account, NewAccount};
 pub use campaigns::{Campaign, Filter, NewCampaign, State};
 pub use domains::{Domain, MOST as MOST_DOMAINS};
+pub use identities::{Known, Tie};
 pub use jobs::{Job, NewJob};
 pub use organisations::{Organisation, Reach};
-pub use sessions::Session;
+pub use sessions::{Federation, Session};
+pub use signatures::{NewSignature, Signature};
 pub use tokens::{Bearer, Token};
 
 use crate::account::secret::random;

@@ -8,6 +8,7 @@ use super::form::{Field, Kind, field, summary};
 use super::guard::{Asked, Completing, Entering, Failure, Posted, Signed};
 use super::layout::{self, Page};
 use super::sign_in::hexadecimal;
+use super::{provider, qr};
 use crate::account::secret::{LONGEST_PASSWORD, SHORTEST_PASSWORD, code, digest};
 use crate::account::totp;
 use crate::db::Session;
@@ -34,11 +35,11 @@ pub(super) fn check_new_password(login: &str, password: &str) -> Vec<Mistake> {
     Vec::new()
 }
 
-pub(super) async fn show(signed: Signed, Asked(asked): Asked) -> Response {
-    account_page(&signed, asked.get("fait"), &[])
+pub(super) async fn show(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
+    account_page(&signed, asked.get("fait"), &[]).await
 }
 
-fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Response {
+async fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Result<Response, Failure> {
     let session = &signed.session;
     let fields = [
         Field { name: "ancien", label: "Mot de passe actuel", value: "", help: "", kind: Kind::Password },
@@ -57,22 +58,33 @@ fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Response {
         ),
         None => html!("<p>– Aucun. <a href=\"/compte/facteur\">Ajouter un second facteur</a></p>"),
     };
+    let password = if session.account.password.is_empty() {
+        html!("<p>– Aucun : le fournisseur d’identité ouvre ce compte.</p>\n")
+    } else {
+        html!(
+            "<form method=\"post\" action=\"/compte/mot-de-passe\" class=\"etroit\">{}\n{}<p><button>Changer le mot de passe</button></p></form>\n",
+            layout::key(session),
+            fields.iter().map(|one| field(one, mistakes)).collect::<Html>()
+        )
+    };
     let body = html!(
-        "<h1>Mon compte</h1>\n{}{}<p>{}, {}.</p>\n<h2>Second facteur</h2>\n{}\n<h2>Mot de passe</h2>\n\
-         <form method=\"post\" action=\"/compte/mot-de-passe\" class=\"etroit\">{}\n{}<p><button>Changer le mot de passe</button></p></form>\n",
+        "<h1>Mon compte</h1>\n{}{}<p>{}, {}.</p>\n<h2>Second facteur</h2>\n{}\n{}<h2>Mot de passe</h2>\n{}",
         layout::notice(done),
         summary(mistakes),
         session.account.login,
         session.account.role.label(),
         factor,
-        layout::key(session),
-        fields.iter().map(|one| field(one, mistakes)).collect::<Html>()
+        signed.or_fails(provider::section(signed).await)?,
+        password
     );
-    layout::page(&signed.desk, Page { title: "Mon compte", session: Some(session), body, ..Page::default() })
+    Ok(layout::page(&signed.desk, Page { title: "Mon compte", session: Some(session), body, ..Page::default() }))
 }
 
 pub(super) async fn password(Posted { signed, input }: Posted) -> Result<Response, Failure> {
     let (desk, account) = (&signed.desk, &signed.session.account);
+    if account.password.is_empty() {
+        return Err(signed.fails(Refusal::Conflict("Ce compte n’a pas de mot de passe : le fournisseur d’identité l’ouvre.")));
+    }
     if !desk.0.attempts.may_try(&account.login, std::net::Ipv4Addr::UNSPECIFIED.into(), desk.settings().clock.now()) {
         return Err(signed.fails(Refusal::TooMany));
     }
@@ -84,7 +96,7 @@ pub(super) async fn password(Posted { signed, input }: Posted) -> Result<Respons
         mistakes.push(Mistake::of("ancien", "Ce n’est pas le mot de passe actuel."));
     }
     if !mistakes.is_empty() {
-        return Ok(account_page(&signed, "", &mistakes));
+        return account_page(&signed, "", &mistakes).await;
     }
     desk.0.attempts.forgive(&account.login, std::net::Ipv4Addr::UNSPECIFIED.into());
     let hash = signed.or_fails(desk.hash(&new).await)?;
@@ -112,11 +124,12 @@ fn factor_form(desk: &Desk, session: &Session, secret: &[u8], mistakes: &[Mistak
         kind: Kind::Code,
     };
     let body = html!(
-        "<h1>Second facteur</h1>\n{}<p>Dans une application de codes (FreeOTP, Aegis, Google Authenticator…), ajoutez un compte « basé sur le temps » avec \
-         cette clé, ou ouvrez <a href=\"{}\">ce lien</a> sur le téléphone :</p>\n<p class=\"cle\"><code>{}</code></p>\n\
+        "<h1>Second facteur</h1>\n{}<p>Dans une application de codes (FreeOTP, Aegis, Google Authenticator…), photographiez ce code :</p>\n{}\
+         <p>Ou ajoutez un compte « basé sur le temps » avec cette clé, ou ouvrez <a id=\"otpauth\" href=\"{}\">ce lien</a> sur le téléphone :</p>\n<p class=\"cle\"><code>{}</code></p>\n\
          <form method=\"post\" action=\"/compte/facteur\" class=\"etroit\">{}<input type=\"hidden\" name=\"secret\" value=\"{}\">\n{}\
          <p><button>Activer</button></p></form>\n",
         summary(mistakes),
+        qr::svg(&address, "Code QR de la clé, écrite en lettres ci-dessous"),
         address,
         grouped.join(" "),
         layout::key(session),
@@ -154,7 +167,8 @@ pub(super) async fn set_factor(Completing { desk, session, input }: Completing) 
         codes.push(signed.or_fails(code())?);
     }
     let hashes = codes.iter().map(|code| hexadecimal(&digest(code))).collect();
-    signed.or_fails(desk.db().set_totp(account.id, Some(secret), hashes).await)?;
+    let sealed = signed.or_fails(desk.vault().seal(account.id, &secret))?;
+    signed.or_fails(desk.db().set_totp(account.id, Some(sealed), hashes).await)?;
     signed.or_fails(desk.db().take_totp_step(account.id, step).await)?;
     signed.or_fails(
         desk.db().note(desk.now(), account.organisation, &account.login, "second facteur activé".to_owned()).await,

@@ -163,7 +163,7 @@ fn over(signed: &Signed, campaign: &Campaign, results: Vec<CaseResult>, asked: &
     let wrong_articles: Html = wrong.iter().map(|result| article(signed, campaign, result)).collect();
     let right_articles: Html = right.iter().map(|result| article(signed, campaign, result)).collect();
     html!(
-        "{}{}<div class=\"actions\">\n<ul class=\"telecharger\">{}</ul>\n{}<p><a href=\"/campagnes/{}/comparaison\">Comparer avec une autre campagne</a></p></div>\n\
+        "{}{}<div class=\"actions\">\n<ul class=\"telecharger\">{}</ul>\n{}<p><a href=\"/campagnes/{}/signature\">Signature du rapport</a></p>\n<p><a href=\"/campagnes/{}/comparaison\">Comparer avec une autre campagne</a></p></div>\n\
          <h2>Résultats</h2>\n{}<p role=\"status\">{} cas affiché{} sur {}.</p>\n\
          <section aria-labelledby=\"ouverts\"><h3 id=\"ouverts\">À corriger ou à établir ({})</h3>\n{}</section>\n\
          <section aria-labelledby=\"bons\"><h3 id=\"bons\">Conformes ou non applicables ({})</h3>\n{}</section>\n",
@@ -171,6 +171,7 @@ fn over(signed: &Signed, campaign: &Campaign, results: Vec<CaseResult>, asked: &
         partial,
         downloads,
         again,
+        id,
         id,
         filters(id, &results, asked),
         shown.len(),
@@ -344,6 +345,11 @@ fn to(id: &CampaignId, done: &str) -> Response {
 }
 
 pub(super) async fn report(signed: Signed, Path((id, file)): Path<(String, String)>) -> Result<Response, Failure> {
+    if file == reports::SIGNATURE {
+        let who = signed.who();
+        let campaign = signed.or_fails(signed.desk.campaign_of(&who, &id).await)?;
+        return signed.or_fails(reports::signature(&signed.desk, &who, &campaign).await);
+    }
     let Some(form) = reports::FORMS.iter().find(|form| form.file == file) else {
         return Err(signed.fails(Refusal::NotFound));
     };

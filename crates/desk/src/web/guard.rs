@@ -39,8 +39,13 @@ pub(super) fn no_cookie() -> HeaderValue {
 
 /// What the cookie holds.
 fn word(headers: &HeaderMap) -> Option<&str> {
+    cookie_named(headers, COOKIE)
+}
+
+/// What a cookie holds.
+pub(super) fn cookie_named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 async fn session(parts: &Parts, desk: &Desk) -> Result<Option<Session>, Broken> {
@@ -170,7 +175,9 @@ impl FromRequestParts<Desk> for Signed {
         if !session.is_whole {
             return Err(NotYet::Step("/connexion/code"));
         }
-        if desk.settings().second_factor && session.account.totp.is_none() {
+        // The provider's second factor stands for ours when the configuration says how it is told.
+        let is_strong = session.federation.as_ref().is_some_and(|federation| federation.is_strong);
+        if desk.settings().second_factor && session.account.totp.is_none() && !is_strong {
             return Err(NotYet::Step("/compte/facteur"));
         }
         Ok(Signed { desk, session })
@@ -220,7 +227,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 }
 
 /// Whether a browser says that another site sent this.
-fn is_foreign(headers: &HeaderMap) -> bool {
+pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match text("sec-fetch-site") {
         Some(site) => site != "same-origin" && site != "none",
@@ -298,7 +305,12 @@ impl FromRequest<Desk> for Completing {
 }
 
 fn is_key(session: &Session, input: &Input) -> bool {
-    same(input.get(FORM_KEY).as_bytes(), session.form_key.as_bytes())
+    is_form_key(session, input.get(FORM_KEY).as_bytes())
+}
+
+/// Whether that is the key of the session's forms.
+pub(super) fn is_form_key(session: &Session, said: &[u8]) -> bool {
+    same(said, session.form_key.as_bytes())
 }
 
 #[cfg(test)]

@@ -23,13 +23,17 @@ mod jobs;
 pub(crate) mod layout;
 mod new_job;
 mod operators;
+mod provider;
+mod qr;
 pub(crate) mod reports;
 mod sign_in;
+mod signature;
 mod stands;
 pub(crate) mod stream;
 mod stub;
 mod tokens;
 mod traps;
+mod upload;
 pub(crate) mod verdicts;
 
 use axum::Router;
@@ -59,6 +63,9 @@ impl Desk {
             .route("/premier-compte", get(first::show).post(first::make))
             .route("/connexion", get(sign_in::show).post(sign_in::enter))
             .route("/connexion/code", get(sign_in::code).post(sign_in::check_code))
+            .route("/connexion/fournisseur", get(provider::enter))
+            .route("/connexion/retour", get(provider::come_back))
+            .route("/connexion/fin", post(provider::back_channel))
             .route("/deconnexion", post(sign_in::leave))
             .route("/catalogue", get(catalogue::list))
             .route("/catalogue/{case}", get(catalogue::one))
@@ -77,6 +84,7 @@ impl Desk {
             .route("/campagnes/{campaign}/relancer", post(campaign::rerun))
             .route("/campagnes/{campaign}/comparaison", get(compare::show))
             .route("/campagnes/{campaign}/cas/{case}", get(case::show))
+            .route("/campagnes/{campaign}/signature", get(signature::show).post(signature::put))
             .route("/campagnes/{campaign}/{file}", get(campaign::report))
             .route("/pieges", get(traps::list))
             .route("/pieges/{session}", get(traps::one))
@@ -85,6 +93,8 @@ impl Desk {
             .route("/compte", get(account::show))
             .route("/compte/mot-de-passe", post(account::password))
             .route("/compte/facteur", get(account::factor).post(account::set_factor))
+            .route("/compte/fournisseur", post(provider::tie))
+            .route("/compte/fournisseur/delier", post(provider::untie))
             .route("/comptes", get(accounts::list).post(accounts::add))
             .route("/comptes/{account}/etat", post(accounts::set_open))
             .route("/operateurs", get(operators::list).post(operators::put))

@@ -3,7 +3,7 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use control::engine;
-use control::report;
+use control::report::{self, seal::Seal};
 
 use crate::Desk;
 use crate::acts::Who;
@@ -17,8 +17,13 @@ pub(crate) struct Form {
     /// For people.
     pub label: &'static str,
     kind: &'static str,
-    write: fn(&engine::Campaign) -> Result<Vec<u8>, Broken>,
+    write: fn(&engine::Campaign, Option<&Seal>) -> Result<Vec<u8>, Broken>,
 }
+
+/// The form that is signed.
+const SIGNED: &str = "rapport.json";
+/// The name of the address of its signature.
+pub(crate) const SIGNATURE: &str = "rapport.json.p7s";
 
 /// All forms.
 pub(crate) const FORMS: [Form; 5] = [
@@ -26,31 +31,31 @@ pub(crate) const FORMS: [Form; 5] = [
         file: "rapport.html",
         label: "Rapport HTML (se lit hors ligne)",
         kind: "text/html; charset=utf-8",
-        write: |campaign| Ok(report::html(campaign).into_bytes()),
+        write: |campaign, seal| Ok(report::html_sealed(campaign, seal).into_bytes()),
     },
     Form {
         file: "rapport.pdf",
         label: "Rapport PDF/A (à archiver)",
         kind: "application/pdf",
-        write: |campaign| report::pdf(campaign, None).map_err(|error| Broken::Report(error.into())),
+        write: |campaign, seal| report::pdf(campaign, seal).map_err(|error| Broken::Report(error.into())),
     },
     Form {
         file: "rapport.json",
         label: "Rapport JSON (fait foi)",
         kind: "application/json",
-        write: |campaign| Ok(serde_json::to_vec_pretty(&report::json(campaign))?),
+        write: |campaign, _| Ok(serde_json::to_vec_pretty(&report::json(campaign))?),
     },
     Form {
         file: "rapport.xml",
         label: "JUnit XML (intégration continue)",
         kind: "application/xml",
-        write: |campaign| Ok(report::junit(campaign).into_bytes()),
+        write: |campaign, _| Ok(report::junit(campaign).into_bytes()),
     },
     Form {
         file: "rapport.csv",
         label: "CSV (tableur)",
         kind: "text/csv; charset=utf-8",
-        write: |campaign| Ok(report::csv(campaign).into_bytes()),
+        write: |campaign, _| Ok(report::csv(campaign).into_bytes()),
     },
 ];
 
@@ -59,17 +64,36 @@ pub(crate) async fn answer(desk: &Desk, who: &Who, campaign: &Campaign, form: &F
     if !campaign.state.is_over() {
         return Err(Refusal::Conflict("Le rapport n’existe qu’à la fin de la campagne."));
     }
+    // Once it is signed it is the octets that were.
+    let signature = desk.db().signature(who.scope()?, &campaign.id).await?;
+    if let Some(signature) = &signature
+        && form.file == SIGNED
+    {
+        return Ok(download(campaign, form.file, form.kind, signature.report.clone()));
+    }
     let whole = desk.whole(who.scope()?, &campaign.id).await?;
     let whole = whole.ok_or(Refusal::Conflict("Cette campagne a été interrompue : elle n’a pas de rapport."))?;
     let write = form.write;
     // Hundreds of kilobytes, some laid out: on a thread where that holds nobody else.
-    let octets = tokio::task::spawn_blocking(move || write(&whole)).await.map_err(|_| Broken::Task)??;
-    let name = format!("attachment; filename=\"campagne-{}-{}\"", campaign.id.as_str(), form.file);
+    let seal = signature.map(|signature| signature.seal);
+    let written = tokio::task::spawn_blocking(move || write(&whole, seal.as_ref()));
+    Ok(download(campaign, form.file, form.kind, written.await.map_err(|_| Broken::Task)??))
+}
+
+/// The signature of the report, as it was given.
+pub(crate) async fn signature(desk: &Desk, who: &Who, campaign: &Campaign) -> Result<Response, Refusal> {
+    let signature = desk.db().signature(who.scope()?, &campaign.id).await?.ok_or(Refusal::NotFound)?;
+    Ok(download(campaign, SIGNATURE, "application/pkcs7-signature", signature.cms))
+}
+
+/// A file to be kept.
+fn download(campaign: &Campaign, file: &str, kind: &str, octets: Vec<u8>) -> Response {
+    let name = format!("attachment; filename=\"campagne-{}-{file}\"", campaign.id.as_str());
     let headers = [
-        (header::CONTENT_TYPE, form.kind.to_owned()),
+        (header::CONTENT_TYPE, kind.to_owned()),
         (header::CONTENT_DISPOSITION, name),
         // Opened here all the same, it runs nothing and knows nothing of the session.
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; sandbox".to_owned()),
     ];
-    Ok((headers, octets).into_response())
+    (headers, octets).into_response()
 }

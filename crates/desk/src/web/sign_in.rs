@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::form::{Field, Kind, field, summary};
 use super::guard::{self, Asked, Completing, Entering, Failure, Posted, Sent, Visitor};
 use super::layout::{self, Page};
+use super::provider;
 use crate::Desk;
 use crate::account::secret::digest;
 use crate::account::totp;
@@ -16,7 +17,7 @@ use crate::error::{Broken, Mistake, Refusal};
 use crate::html;
 
 /// A path of ours to go to after signing in; the home page for anything else.
-fn back(asked: &str) -> &str {
+pub(super) fn back(asked: &str) -> &str {
     let is_ours = asked.starts_with('/') && !asked.starts_with("//") && !asked.contains(['\\', '\r', '\n']);
     if is_ours { asked } else { "/" }
 }
@@ -28,10 +29,11 @@ fn form(desk: &Desk, login: &str, then: &str, mistakes: &[Mistake]) -> Response 
     ];
     let body = html!(
         "<h1>Se connecter</h1>\n{}<form method=\"post\" action=\"/connexion\" class=\"etroit\">\n<input type=\"hidden\" name=\"suite\" value=\"{}\">\n{}\
-         <p><button>Se connecter</button></p></form>\n<p>Le <a href=\"/catalogue\">catalogue des cas</a> se lit sans compte.</p>\n",
+         <p><button>Se connecter</button></p></form>\n{}<p>Le <a href=\"/catalogue\">catalogue des cas</a> se lit sans compte.</p>\n",
         summary(mistakes),
         then,
-        fields.iter().map(|one| field(one, mistakes)).collect::<crate::html::Html>()
+        fields.iter().map(|one| field(one, mistakes)).collect::<crate::html::Html>(),
+        provider::button(desk, then)
     );
     layout::page(desk, Page { title: "Se connecter", body, ..Page::default() })
 }
@@ -54,7 +56,8 @@ pub(super) async fn enter(
     }
     let entered = async {
         let account = desk.db().account_named(login).await?.filter(|account| account.is_open);
-        let kept = account.as_ref().map(|account| account.password.clone());
+        // An account that the provider alone opens has none, and takes as long to refuse.
+        let kept = account.as_ref().map(|account| account.password.clone()).filter(|kept| !kept.is_empty());
         // Not trimmed: spaces belong to a password.
         if !desk.is_password(input.all("mot_de_passe").first().map_or("", String::as_str), kept).await? {
             return Ok(None);
@@ -117,11 +120,11 @@ pub(super) async fn check_code(
     }
     let checked = async {
         let typed = input.get("code");
-        let secret = account.totp.as_deref().unwrap_or_default();
-        if !secret.is_empty()
-            && let Some(step) = totp::check(secret, typed, desk.now(), account.totp_step)?
-        {
-            return desk.db().take_totp_step(account.id, step).await;
+        if let Some(sealed) = &account.totp {
+            let secret = desk.vault().unseal(account.id, sealed)?;
+            if let Some(step) = totp::check(&secret, typed, desk.now(), account.totp_step)? {
+                return desk.db().take_totp_step(account.id, step).await;
+            }
         }
         let hash = hexadecimal(&digest(&typed.to_lowercase()));
         desk.db().take_recovery(account.id, hash).await
@@ -138,7 +141,10 @@ pub(super) async fn check_code(
     // Another cookie: the one of the first step opens nothing any more.
     let changed = async {
         desk.db().end_session(session.hash).await?;
-        desk.db().begin_session(account.id, true, desk.now()).await
+        match session.federation.clone() {
+            Some(federation) => desk.db().begin_federated_session(account.id, true, federation, desk.now()).await,
+            None => desk.db().begin_session(account.id, true, desk.now()).await,
+        }
     };
     match changed.await {
         Ok(word) => {
@@ -155,7 +161,8 @@ pub(super) fn hexadecimal(octets: &[u8]) -> String {
 
 pub(super) async fn leave(Posted { signed, .. }: Posted) -> Result<Response, Failure> {
     signed.or_fails(signed.desk.db().end_session(signed.session.hash).await)?;
-    Ok(([(header::SET_COOKIE, guard::no_cookie())], Redirect::to("/")).into_response())
+    let onward = provider::farewell(&signed.desk, signed.session.federation.is_some()).await;
+    Ok(([(header::SET_COOKIE, guard::no_cookie())], onward).into_response())
 }
 
 #[cfg(test)]

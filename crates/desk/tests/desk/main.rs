@@ -10,7 +10,10 @@ mod load;
 mod names;
 mod outage;
 mod postgres;
+mod provider;
+mod roles;
 mod sign_in;
+mod signature;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -60,14 +63,23 @@ pub fn settings(folder: &Path) -> Settings {
             path: folder.join("modele.toml"),
             organisation: None,
         }],
+        factor_key: None,
+        oidc: None,
+        signature: None,
         clock: SystemClock::shared(),
     }
 }
 
 impl Stage {
     pub async fn new() -> Stage {
+        Stage::with(|_, _| ()).await
+    }
+
+    /// The same, its settings changed before it opens.
+    pub async fn with(change: impl FnOnce(&Path, &mut Settings)) -> Stage {
         let folder = tempfile::tempdir().expect("a folder");
-        let (shutdown, settings) = (CancellationToken::new(), settings(folder.path()));
+        let (shutdown, mut settings) = (CancellationToken::new(), settings(folder.path()));
+        change(folder.path(), &mut settings);
         let desk = Desk::with(Db::in_memory().expect("memory"), settings, shutdown.clone()).await.expect("a desk");
         let reach = |domain: &str| Reach {
             domains: vec![domain.to_owned()],
@@ -77,14 +89,22 @@ impl Stage {
         let operators = [("Alpha", "alpha.test"), ("Beta", "beta.test")];
         for (name, domain) in operators {
             let login = name.to_lowercase();
-            for (suffix, role) in
-                [("", Role::AdministrateurOperateur), ("-lecteur", Role::Lecteur), ("-testeur", Role::Testeur)]
-            {
+            for (suffix, role) in [
+                ("", Role::AdministrateurOperateur),
+                ("-lecteur", Role::Lecteur),
+                ("-testeur", Role::Testeur),
+                ("-signataire", Role::Signataire),
+            ] {
                 let organisation = Some((name, reach(domain)));
                 desk.provide(organisation, &format!("{login}{suffix}"), role, PASSWORD).await.expect("an account");
             }
         }
-        for (login, role) in [("regulateur", Role::Regulateur), ("admin", Role::Administrateur)] {
+        let above = [
+            ("regulateur", Role::Regulateur),
+            ("instructeur", Role::Instructeur),
+            ("admin", Role::Administrateur),
+        ];
+        for (login, role) in above {
             desk.provide(None, login, role, PASSWORD).await.expect("an account");
         }
         Stage { router: desk.router(), desk, shutdown, folder }
@@ -152,8 +172,13 @@ impl Browser {
         let sent = tokio::time::timeout(Duration::from_secs(60), self.router.clone().oneshot(request));
         let response = sent.await.expect("in time").expect("infallible");
         let (status, headers) = (response.status(), response.headers().clone());
-        if let Some(cookie) = headers.get(header::SET_COOKIE) {
-            self.cookie = cookie.to_str().expect("text").split(';').next().expect("a pair").to_owned();
+        for cookie in headers.get_all(header::SET_COOKIE) {
+            let cookie = cookie.to_str().expect("text");
+            let pair = cookie.split(';').next().expect("a pair");
+            let name = pair.split_once('=').expect("a name").0;
+            let others = self.cookie.split("; ").filter(|one| one.split('=').next() != Some(name) && !one.is_empty());
+            let kept = others.chain((!cookie.contains("Max-Age=0")).then_some(pair));
+            self.cookie = kept.collect::<Vec<_>>().join("; ");
         }
         let to = headers.get(header::LOCATION).map(|to| to.to_str().expect("text").to_owned()).unwrap_or_default();
         let body = tokio::time::timeout(Duration::from_secs(60), to_bytes(response.into_body(), 64 << 20));
@@ -182,6 +207,20 @@ impl Browser {
         }
         let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
         self.send(request.body(Body::from(body.finish())).expect("a request")).await
+    }
+
+    /// Gives a file by a form.
+    pub async fn give(&mut self, path: &str, octets: &[u8]) -> Answer {
+        let mut body = format!(
+            "--limite\r\nContent-Disposition: form-data; name=\"cle\"\r\n\r\n{}\r\n--limite\r\n\
+             Content-Disposition: form-data; name=\"fichier\"; filename=\"f.p7s\"\r\nContent-Type: application/octet-stream\r\n\r\n",
+            self.key
+        )
+        .into_bytes();
+        body.extend_from_slice(octets);
+        body.extend_from_slice(b"\r\n--limite--\r\n");
+        let request = Request::post(path).header("content-type", "multipart/form-data; boundary=limite");
+        self.send(request.body(Body::from(body)).expect("a request")).await
     }
 
     /// The API by a token.

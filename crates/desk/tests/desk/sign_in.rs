@@ -61,7 +61,7 @@ fn now() -> i64 {
     time::OffsetDateTime::now_utc().unix_timestamp()
 }
 
-async fn enrol(browser: &mut Browser) -> (String, Vec<String>) {
+pub async fn enrol(browser: &mut Browser) -> (String, Vec<String>) {
     let page = browser.get("/compte/facteur").await.text;
     let shown = between(&page, "class=\"cle\"><code>", "<").to_owned();
     let secret = between(&page, "name=\"secret\" value=\"", "\"").to_owned();
