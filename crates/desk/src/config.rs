@@ -141,12 +141,14 @@ impl Config {
         config.postgres = config.read_database()?;
         config.stub.as_mut().map_or(Ok(()), |stub| stub.found_from(folder)).map_err(ConfigError::Value)?;
         config.traps.as_mut().map_or(Ok(()), |traps| traps.found_from(folder)).map_err(ConfigError::Value)?;
-        let oidc = config.oidc.iter_mut().flat_map(|oidc| {
-            std::iter::once(&mut oidc.client_secret_file).chain(oidc.anchors.as_mut())
-        });
-        let signature = config.signature.iter_mut().flat_map(|signature| {
-            std::iter::once(&mut signature.anchors).chain(&mut signature.crl)
-        });
+        let oidc = config
+            .oidc
+            .iter_mut()
+            .flat_map(|oidc| std::iter::once(&mut oidc.client_secret_file).chain(oidc.anchors.as_mut()));
+        let signature = config
+            .signature
+            .iter_mut()
+            .flat_map(|signature| std::iter::once(&mut signature.anchors).chain(&mut signature.crl));
         for file in oidc.chain(signature).chain(&mut config.factor_key_file) {
             *file = folder.join(&file);
         }
@@ -233,7 +235,10 @@ mod tests {
         let (oidc, signature) = (settings.oidc.expect("told"), settings.signature.expect("told"));
         assert_eq!(settings.factor_key, Some(folder.path().join("f.key")));
         assert_eq!((oidc.client_secret_file, oidc.create), (folder.path().join("s"), false));
-        assert_eq!((signature.anchors, signature.crl), (folder.path().join("a.pem"), vec![folder.path().join("l.crl")]));
+        assert_eq!(
+            (signature.anchors, signature.crl),
+            (folder.path().join("a.pem"), vec![folder.path().join("l.crl")])
+        );
         assert!(matches!(load(&text.replace("https:", "http:")), Err(ConfigError::Value(_))));
         assert!(load(&format!("inconnu = 1\n{text}")).is_err_and(|error| error.to_string().contains("inconnu")));
         let with = |lines: &str| load(&format!("{lines}\n{text}"));

@@ -64,12 +64,7 @@ impl Desk {
 }
 
 /// Checks a signature against the authorities as they are on disk now.
-fn check(
-    report: &[u8],
-    cms: &[u8],
-    settings: &SignatureSettings,
-    now: std::time::SystemTime,
-) -> Result<Seal, Refusal> {
+fn check(report: &[u8], cms: &[u8], settings: &SignatureSettings, now: std::time::SystemTime) -> Result<Seal, Refusal> {
     let read = |path: &PathBuf| std::fs::read(path).map_err(|error| Broken::File(path.clone(), error));
     let ours = |error: Box<dyn std::error::Error + Send + Sync>| Broken::Report(error);
     let pem = read(&settings.anchors)?;

@@ -277,9 +277,8 @@ async fn traps_serve_their_bait_and_are_never_expected() {
 #[tokio::test]
 async fn two_doors_of_one_issuer_are_told_apart() {
     let served = serve().await;
-    let [alpha, beta] = ["alpha", "beta"].map(|name| {
-        served.realms.open_door(Alias::new(name).expect("an alias"), &served.home)
-    });
+    let [alpha, beta] =
+        ["alpha", "beta"].map(|name| served.realms.open_door(Alias::new(name).expect("an alias"), &served.home));
     let get = async |url: String| served.http.get(url).send().await.expect("an answer").status().as_u16();
     assert_eq!(alpha.issuer(), served.home.issuer());
     let discovery = served.http.get(alpha.addresses().discovery()).send().await.expect("an answer");

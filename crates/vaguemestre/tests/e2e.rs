@@ -199,3 +199,8 @@ fn control_foreign() {
 fn control_load() {
     python("test_control_load.py");
 }
+
+#[test]
+fn control_accounts() {
+    python("test_control_accounts.py");
+}

@@ -115,7 +115,11 @@ impl Vault {
             Ok(text) => {
                 let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
                 if mode & 0o077 != 0 {
-                    tracing::warn!("{}: others than its owner may read this key (mode {:o})", path.display(), mode & 0o777);
+                    tracing::warn!(
+                        "{}: others than its owner may read this key (mode {:o})",
+                        path.display(),
+                        mode & 0o777
+                    );
                 }
                 Ok(Vault::read(&text, &path.display().to_string())?)
             }
@@ -150,8 +154,7 @@ impl Vault {
         let nonce = random::<NONCE>()?;
         let mut tag = [0; TAG];
         let bound = bound(account);
-        let hidden =
-            encrypt_aead(Cipher::aes_256_gcm(), &*self.0, Some(&nonce), bound.as_bytes(), secret, &mut tag)?;
+        let hidden = encrypt_aead(Cipher::aes_256_gcm(), &*self.0, Some(&nonce), bound.as_bytes(), secret, &mut tag)?;
         Ok([&[VERSION][..], &nonce, &hidden, &tag].concat())
     }
 

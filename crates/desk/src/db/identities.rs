@@ -109,7 +109,7 @@ impl Db {
         self.change(move |db| {
             let is_known = db.row(
                 "SELECT account FROM identity WHERE issuer = ?1 AND subject = ?2",
-                values![issuer, subject],
+                values![&issuer, &subject],
                 |row| row.get::<i64>(0),
             )?;
             if is_known.is_some() {

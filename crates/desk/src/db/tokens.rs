@@ -114,7 +114,7 @@ impl Db {
             .read(move |db| {
                 db.row(
                     "SELECT t.id, t.organisation, a.role, a.login, t.label, t.used FROM token t JOIN account a ON a.id = t.account
-                     WHERE t.hash = ?1 AND t.revoked IS NULL AND a.is_open = 1",
+                     WHERE t.hash = ?1 AND t.revoked IS NULL AND a.is_open = 1 AND a.organisation = t.organisation",
                     values![hash],
                     |row| {
                         let (role, login, label): (String, String, String) = (row.get(2)?, row.get(3)?, row.get(4)?);

@@ -19,7 +19,7 @@ use trust::SharedClock;
 use url::Url;
 
 pub use grant::{Grant, Granted};
-pub(crate) use pending::{Begun, Pending, Purpose};
+pub(crate) use pending::{Pending, Purpose};
 
 /// Where the provider sends browsers back to, under the application's address: to be declared to it.
 pub const RETURN: &str = "/connexion/retour";
@@ -100,11 +100,8 @@ impl Oidc {
         settings.check()?;
         let redirect =
             format!("{url}{RETURN}").parse().map_err(|_| OidcError::Value("url of the application: not an address"))?;
-        let mut of = psc::login::Settings::of_issuer(
-            &settings.issuer,
-            &settings.client_id,
-            settings.client_secret_file.clone(),
-        );
+        let mut of =
+            psc::login::Settings::of_issuer(&settings.issuer, &settings.client_id, settings.client_secret_file.clone());
         of.anchors.clone_from(&settings.anchors);
         of.scope.clone_from(&settings.scopes);
         of.acr_values.clone_from(&settings.acr_values);

@@ -58,6 +58,7 @@ async fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Resu
         ),
         None => html!("<p>– Aucun. <a href=\"/compte/facteur\">Ajouter un second facteur</a></p>"),
     };
+    let federation = signed.or_fails(provider::section(signed).await)?;
     let password = if session.account.password.is_empty() {
         html!("<p>– Aucun : le fournisseur d’identité ouvre ce compte.</p>\n")
     } else {
@@ -74,7 +75,7 @@ async fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Resu
         session.account.login,
         session.account.role.label(),
         factor,
-        signed.or_fails(provider::section(signed).await)?,
+        federation,
         password
     );
     Ok(layout::page(&signed.desk, Page { title: "Mon compte", session: Some(session), body, ..Page::default() }))
@@ -83,7 +84,9 @@ async fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Resu
 pub(super) async fn password(Posted { signed, input }: Posted) -> Result<Response, Failure> {
     let (desk, account) = (&signed.desk, &signed.session.account);
     if account.password.is_empty() {
-        return Err(signed.fails(Refusal::Conflict("Ce compte n’a pas de mot de passe : le fournisseur d’identité l’ouvre.")));
+        return Err(
+            signed.fails(Refusal::Conflict("Ce compte n’a pas de mot de passe : le fournisseur d’identité l’ouvre."))
+        );
     }
     if !desk.0.attempts.may_try(&account.login, std::net::Ipv4Addr::UNSPECIFIED.into(), desk.settings().clock.now()) {
         return Err(signed.fails(Refusal::TooMany));
@@ -155,9 +158,12 @@ pub(super) async fn set_factor(Completing { desk, session, input }: Completing) 
     let signed = Signed { desk, session };
     let (desk, account) = (&signed.desk, &signed.session.account);
     let secret = URL_SAFE_NO_PAD.decode(input.get("secret")).unwrap_or_default();
-    let step = signed.or_fails(totp::check(&secret, input.get("code"), desk.now(), 0))?;
-    // The key was ours, made a moment ago; a shorter one would be easier to guess.
-    let Some(step) = step.filter(|_| secret.len() == totp::SECRET) else {
+    // The key was ours, made a moment ago; a shorter one would be easier to guess, and an empty one is none.
+    let step = match secret.len() == totp::SECRET {
+        true => signed.or_fails(totp::check(&secret, input.get("code"), desk.now(), 0))?,
+        false => None,
+    };
+    let Some(step) = step else {
         let mistake = Mistake::of("code", "Ce n’est pas le code de cette clé : vérifiez l’heure du téléphone.");
         let secret = if secret.len() == totp::SECRET { secret } else { signed.or_fails(totp::secret())?.to_vec() };
         return Ok(factor_form(desk, &signed.session, &secret, &[mistake]));

@@ -73,9 +73,14 @@ fn failed(desk: &Desk, error: &LoginError) -> Response {
         LoginError::Unreachable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "Le fournisseur d’identité ne répond pas. Réessayez dans un moment.")
         }
-        LoginError::Denied => (StatusCode::FORBIDDEN, "Vous avez refusé, ou le fournisseur d’identité l’a fait pour vous."),
+        LoginError::Denied => {
+            (StatusCode::FORBIDDEN, "Vous avez refusé, ou le fournisseur d’identité l’a fait pour vous.")
+        }
         LoginError::Expired => (StatusCode::FORBIDDEN, "Trop de temps a passé : recommencez."),
-        _ => (StatusCode::FORBIDDEN, "La réponse du fournisseur d’identité n’est pas acceptée. La cause est au journal de l’application."),
+        _ => (
+            StatusCode::FORBIDDEN,
+            "La réponse du fournisseur d’identité n’est pas acceptée. La cause est au journal de l’application.",
+        ),
     };
     refused(desk, status, text)
 }
@@ -122,9 +127,12 @@ pub(super) async fn tie(
 pub(super) async fn untie(Posted { signed, .. }: Posted) -> Result<Response, Failure> {
     let (desk, account) = (&signed.desk, &signed.session.account);
     if !signed.or_fails(desk.db().untie(account.id).await)? {
-        return Err(signed.fails(Refusal::Conflict("Ce compte n’a pas d’autre moyen de connexion, ou n’est pas relié.")));
+        return Err(
+            signed.fails(Refusal::Conflict("Ce compte n’a pas d’autre moyen de connexion, ou n’est pas relié."))
+        );
     }
-    let note = desk.db().note(desk.now(), account.organisation, &account.login, "fournisseur d’identité délié".to_owned());
+    let note =
+        desk.db().note(desk.now(), account.organisation, &account.login, "fournisseur d’identité délié".to_owned());
     signed.or_fails(note.await)?;
     Ok(Redirect::to("/compte?fait=delie").into_response())
 }
@@ -296,7 +304,9 @@ pub(super) async fn section(signed: &super::guard::Signed) -> Result<Html, Broke
             "<p>– Non relié.</p>\n{}",
             layout::button(&signed.session, "/compte/fournisseur", &format!("Relier à {}", oidc.name()), "")
         ),
-        Some(tie) if tie.is_granted => html!("<p>✓ Ce compte a été créé par {}, dont il suit les droits.</p>\n", oidc.name()),
+        Some(tie) if tie.is_granted => {
+            html!("<p>✓ Ce compte a été créé par {}, dont il suit les droits.</p>\n", oidc.name())
+        }
         Some(tie) => html!(
             "<p>✓ Relié{}.</p>\n{}",
             if same(tie.issuer.as_bytes(), oidc.issuer().as_bytes()) { "" } else { " à un autre fournisseur" },

@@ -110,6 +110,8 @@ impl FromRequest<Desk> for Given {
         let (mut parts, body) = request.into_parts();
         let signed = Signed::from_request_parts(&mut parts, desk).await?;
         let refused = |refusal| NotYet::Failure(signed.fails(refusal));
+        // Before anything of it is read.
+        signed.who().must(Role::may_sign).map_err(refused)?;
         if is_foreign(&parts.headers) {
             return Err(refused(Refusal::Stale));
         }
@@ -134,7 +136,6 @@ pub(super) async fn put(
     Given { signed, octets }: Given,
 ) -> Result<Response, Failure> {
     let who = signed.who();
-    signed.or_fails(who.must(Role::may_sign))?;
     let campaign = signed.or_fails(desk.campaign_of(&who, &id).await)?;
     match desk.sign(&who, &campaign, octets).await {
         Ok(_) => {

@@ -93,7 +93,13 @@ mod tests {
         assert_eq!(boundary("multipart/form-data; boundary=----WebKit1").as_deref(), Some("----WebKit1"));
         assert_eq!(boundary("Multipart/Form-Data; charset=utf-8; boundary=\"a b\""), None);
         assert_eq!(boundary("multipart/form-data; boundary=\"ab\"").as_deref(), Some("ab"));
-        for bad in ["", "multipart/form-data", "text/plain; boundary=a", "multipart/form-data; boundary=", &format!("multipart/form-data; boundary={}", "x".repeat(71))] {
+        for bad in [
+            "",
+            "multipart/form-data",
+            "text/plain; boundary=a",
+            "multipart/form-data; boundary=",
+            &format!("multipart/form-data; boundary={}", "x".repeat(71)),
+        ] {
             assert_eq!(boundary(bad), None, "{bad}");
         }
     }

@@ -21,6 +21,7 @@ async fn promises(db: &Db) {
     assert_eq!(db.organisations().await.expect("read").len(), 2);
     accounts(db, alpha).await;
     campaigns(db, alpha, beta).await;
+    crate::contract_identities::promises(db, alpha, beta).await;
     db.note(5, Some(alpha), "alice", "premier".to_owned()).await.expect("noted");
     db.note(6, None, "admin", "second\0".to_owned()).await.expect("noted, whatever is in it");
     let acts = db.acts(Scope::All, 10).await.expect("read");

@@ -8,6 +8,7 @@ mod domains;
 mod hosting;
 mod load;
 mod names;
+mod contract_identities;
 mod outage;
 mod postgres;
 mod provider;
@@ -99,11 +100,8 @@ impl Stage {
                 desk.provide(organisation, &format!("{login}{suffix}"), role, PASSWORD).await.expect("an account");
             }
         }
-        let above = [
-            ("regulateur", Role::Regulateur),
-            ("instructeur", Role::Instructeur),
-            ("admin", Role::Administrateur),
-        ];
+        let above =
+            [("regulateur", Role::Regulateur), ("instructeur", Role::Instructeur), ("admin", Role::Administrateur)];
         for (login, role) in above {
             desk.provide(None, login, role, PASSWORD).await.expect("an account");
         }
@@ -183,7 +181,10 @@ impl Browser {
         let to = headers.get(header::LOCATION).map(|to| to.to_str().expect("text").to_owned()).unwrap_or_default();
         let body = tokio::time::timeout(Duration::from_secs(60), to_bytes(response.into_body(), 64 << 20));
         let octets = body.await.expect("in time").expect("a body").to_vec();
-        let is_text = headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/pdf");
+        let is_text = headers.get(header::CONTENT_TYPE).is_none_or(|kind| {
+            let kind = kind.to_str().expect("text");
+            !["application/pdf", "application/pkcs7-signature"].contains(&kind)
+        });
         let text = match is_text {
             true => String::from_utf8(octets).expect("UTF-8"),
             false => String::from_utf8_lossy(&octets).into_owned(),
@@ -231,6 +232,8 @@ impl Browser {
 
     /// A token of whoever is signed in.
     pub async fn token(&mut self) -> String {
+        // The key of this session's forms.
+        self.get("/compte").await;
         let answer = self.post("/jetons", &[("nom", "essai")]).await;
         let at = answer.text.find("id=\"jeton\">").expect("shown once") + 11;
         answer.text[at..].split('<').next().expect("a token").to_owned()

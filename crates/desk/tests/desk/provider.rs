@@ -85,7 +85,10 @@ async fn token(State(scene): State<Arc<Scene>>, body: String) -> (StatusCode, St
         return (StatusCode::SERVICE_UNAVAILABLE, String::new());
     }
     let id_token = scene.token.lock().expect("whole").clone();
-    (StatusCode::OK, json!({ "access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": id_token }).to_string())
+    (
+        StatusCode::OK,
+        json!({ "access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": id_token }).to_string(),
+    )
 }
 
 async fn stage(fake: &Fake, more: &str) -> Stage {
@@ -118,7 +121,13 @@ impl Fake {
         self.back(browser, &left, subject, change).await
     }
 
-    async fn back(&self, browser: &mut Browser, left: &Answer, subject: &str, change: impl FnOnce(&mut Value)) -> Answer {
+    async fn back(
+        &self,
+        browser: &mut Browser,
+        left: &Answer,
+        subject: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Answer {
         let url = departure(left);
         let mut claims = self.claims(subject, &parameter(&url, "nonce"));
         change(&mut claims);
@@ -153,9 +162,13 @@ async fn an_account_is_tied_and_opened() {
     assert_eq!(parameter(&url, "redirect_uri"), "https://controle.test/connexion/retour");
     assert_eq!((parameter(&url, "scope"), parameter(&url, "code_challenge_method")), ("openid".into(), "S256".into()));
     let cookies: Vec<&str> = left.headers.get_all("set-cookie").iter().map(|one| one.to_str().expect("text")).collect();
-    assert!(cookies[0].contains("SameSite=Lax") && cookies[0].contains("HttpOnly") && cookies[0].contains("Secure"), "{cookies:?}");
+    assert!(
+        cookies[0].contains("SameSite=Lax") && cookies[0].contains("HttpOnly") && cookies[0].contains("Secure"),
+        "{cookies:?}"
+    );
     // The session's own cookie does not come with a return from elsewhere.
-    let session = alpha.cookie.split("; ").find(|one| one.starts_with("__Host-controle=")).expect("a session").to_owned();
+    let session =
+        alpha.cookie.split("; ").find(|one| one.starts_with("__Host-controle=")).expect("a session").to_owned();
     alpha.cookie = alpha.cookie.replace(&session, "").trim_matches([';', ' ']).to_owned();
     let answer = fake.back(&mut alpha, &left, "marie", |_| ()).await;
     assert!(answer.text.contains("Compte relié"), "{}", answer.text);
@@ -167,7 +180,11 @@ async fn an_account_is_tied_and_opened() {
     // Opened by it, from another browser.
     let answer = fake.visit(&mut browser, "marie", |_| ()).await;
     assert!(answer.text.contains("content=\"0; url=/campagnes\""), "{}", answer.text);
-    let cookie = answer.headers.get_all("set-cookie").iter().find(|one| one.to_str().expect("text").starts_with("__Host-controle="));
+    let cookie = answer
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .find(|one| one.to_str().expect("text").starts_with("__Host-controle="));
     assert!(cookie.expect("a session").to_str().expect("text").contains("SameSite=Strict"));
     assert!(is_in(&mut browser).await);
     // An identity opens one account, and an account is tied once.
@@ -228,7 +245,8 @@ async fn forged_returns_and_tokens_sign_nobody_in() {
     let url = departure(&left);
     let good = signed(&fake.claims("marie", &parameter(&url, "nonce")));
     let (head, signature) = good.rsplit_once('.').expect("three parts");
-    let spoilt = if signature.starts_with('A') { format!("B{}", &signature[1..]) } else { format!("A{}", &signature[1..]) };
+    let spoilt =
+        if signature.starts_with('A') { format!("B{}", &signature[1..]) } else { format!("A{}", &signature[1..]) };
     *fake.scene.token.lock().expect("whole") = format!("{head}.{spoilt}");
     assert_eq!(browser.get(&fake.good_return(&url)).await.status, StatusCode::FORBIDDEN);
     // Returns: another issuer's (mix-up), none named, another state, none.
@@ -309,15 +327,23 @@ async fn accounts_are_made_by_grants_and_follow_them() {
         }
     };
     for nothing in [json!([]), json!("autres"), json!(["gamma"]), json!("testeurs-bis"), Value::Null] {
-        assert_eq!(fake.visit(&mut browser, "zoe", groups(nothing.clone())).await.status, StatusCode::FORBIDDEN, "{nothing}");
+        assert_eq!(
+            fake.visit(&mut browser, "zoe", groups(nothing.clone())).await.status,
+            StatusCode::FORBIDDEN,
+            "{nothing}"
+        );
     }
     assert_eq!(fake.visit(&mut browser, "zoe", groups(json!(["x", "lecteurs"]))).await.status, StatusCode::OK);
     let page = browser.get("/compte").await.text;
     assert!(page.contains("alpha+") && page.contains("lecteur") && page.contains("dont il suit les droits"), "{page}");
     assert!(page.contains("Aucun : le fournisseur"), "no password to be changed");
-    assert_eq!(browser.post("/tests/importer", &[("modele", "essai"), ("fichier", crate::JOB)]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        browser.post("/tests/importer", &[("modele", "essai"), ("fichier", crate::JOB)]).await.status,
+        StatusCode::FORBIDDEN
+    );
     // No password opens it, the empty one neither.
-    let login = page.split("href=\"/compte\">").nth(1).and_then(|rest| rest.split(' ').next()).expect("a login").to_owned();
+    let login =
+        page.split("href=\"/compte\">").nth(1).and_then(|rest| rest.split(' ').next()).expect("a login").to_owned();
     for password in ["", " ", PASSWORD] {
         let answer = stage.browser().post("/connexion", &[("login", &login), ("mot_de_passe", password)]).await;
         assert!(answer.text.contains("inconnu"), "{login}");
@@ -389,7 +415,10 @@ async fn the_second_factor_of_the_provider() {
         assert!(answer.text.contains("n’atteste pas"), "{acr} {amr}");
     }
     assert_eq!(parameter(&departure(&browser.get("/connexion/fournisseur").await), "acr_values"), "eidas2");
-    assert_eq!(fake.visit(&mut browser, "zoe", with(json!("eidas3"), json!(["pwd", "otp"]))).await.status, StatusCode::OK);
+    assert_eq!(
+        fake.visit(&mut browser, "zoe", with(json!("eidas3"), json!(["pwd", "otp"]))).await.status,
+        StatusCode::OK
+    );
     assert_eq!(browser.get("/campagnes").await.status, StatusCode::OK);
     // Not asked for: ours is.
     let plain = Stage::with(|folder, settings| {

@@ -37,7 +37,8 @@ enum Who {
 }
 use Who::*;
 
-const ROLES: [&str; 8] = ["", "alpha", "alpha-testeur", "alpha-lecteur", "alpha-signataire", "regulateur", "instructeur", "admin"];
+const ROLES: [&str; 8] =
+    ["", "alpha", "alpha-testeur", "alpha-lecteur", "alpha-signataire", "regulateur", "instructeur", "admin"];
 
 impl Who {
     fn has(self, login: &str) -> bool {
@@ -154,7 +155,9 @@ pub fn routes() -> Vec<(String, String)> {
                 assert!(!source.contains(".nest("), "{}: routes that this test does not see", path.display());
                 for (index, _) in source.match_indices(".route(") {
                     let rest = source[index + 7..].trim_start();
-                    let rest = rest.strip_prefix('"').unwrap_or_else(|| panic!("{}: a route whose path is not written out", path.display()));
+                    let rest = rest
+                        .strip_prefix('"')
+                        .unwrap_or_else(|| panic!("{}: a route whose path is not written out", path.display()));
                     let (place, handlers) = rest.split_once('"').expect("a path");
                     let handlers = handlers.split(".route(").next().unwrap_or(handlers);
                     let handlers = handlers.lines().next().unwrap_or_default();
@@ -230,7 +233,9 @@ async fn page(browser: &mut Browser, method: &str, place: &str) -> Answer {
         ("GET", place) => browser.get(place).await,
         (_, place) if place.ends_with("/signature") => browser.give(place, b"rien").await,
         (_, "/connexion") => browser.post(place, &[("login", "personne"), ("mot_de_passe", "x")]).await,
-        (_, place) => browser.post(place, &[("autorise", "oui"), ("quoi", "tout"), ("nom", "n"), ("ouvert", "oui")]).await,
+        (_, place) => {
+            browser.post(place, &[("autorise", "oui"), ("quoi", "tout"), ("nom", "n"), ("ouvert", "oui")]).await
+        }
     }
 }
 

@@ -75,7 +75,10 @@ async fn given_checked_and_shown() {
     let token = alpha.token().await;
     let call = format!("/api/v1/campagnes/{campaign}/rapport.json.p7s");
     let answer = alpha.call("GET", &call, &token, "").await;
-    assert_eq!((answer.status, answer.headers["content-type"].to_str().expect("text")), (StatusCode::OK, "application/pkcs7-signature"));
+    assert_eq!(
+        (answer.status, answer.headers["content-type"].to_str().expect("text")),
+        (StatusCode::OK, "application/pkcs7-signature")
+    );
     // The first one stays.
     let again = signed(report.as_bytes(), &space.signer());
     assert_eq!(signatory.give(&place, &again).await.status, StatusCode::CONFLICT);
@@ -100,7 +103,8 @@ async fn what_is_no_signature_of_it_is_refused() {
     let stranger = TestAuthority::generate("http://127.0.0.1:9", SystemClock::shared()).expect("an authority");
     let foreign = stranger.issue(&LeafRequest::sign("Controle", &space.whose)).expect("issued");
     let server = space.authority.issue(&LeafRequest::server("a.fr", &space.whose, &[], &[])).expect("issued");
-    let expired = space.authority.issue(&LeafRequest::sign("C", &space.whose).valid(Validity::Expired)).expect("issued");
+    let expired =
+        space.authority.issue(&LeafRequest::sign("C", &space.whose).valid(Validity::Expired)).expect("issued");
     // Those that our own tool refuses to make.
     let forced = |by: &Issued| {
         let chain = openssl::x509::X509::stack_from_pem(&by.chain_pem().expect("PEM")).expect("a chain");
