@@ -32,6 +32,8 @@ const provider = new Provider(issuer, {
     },
     interactions: { url: (ctx, interaction) => `/entrer/${interaction.uid}` },
     pkce: { required: () => true },
+    // Its own refuses this machine's addresses.
+    fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
     findAccount: async (ctx, sub) => ({
         accountId: sub,
         claims: async () => ({ sub, groups: input.groups[sub] ?? [], preferred_username: sub })
