@@ -1,14 +1,16 @@
 """Servers that do not play the game, as targets of a campaign: busy, silent, closing, babbling, dripping, half-spoken, with markup and escape sequences in all
 they say. No crash, no hang, no verdict that was not earned, nothing of theirs acts on a terminal or in a report. CTL-JOB, control.md §6"""
 
+import csv
 import json
 import os
+import re
 import resource
 import socket
-import tempfile
+import ssl
 import threading
 import time
-import unittest
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -176,6 +178,64 @@ def busy_at_starttls(protocol):
     return scripted(protocol, said)
 
 
+def relayed(port, most, then):
+    """The real server, for the first connections; what then(connection) does, for those that follow."""
+    def talk(connection, number):
+        if number > most:
+            return then(connection)
+        with socket.create_connection(("127.0.0.1", port)) as there:
+            def copy(one, other):
+                try:
+                    while data := one.recv(65536):
+                        other.sendall(data)
+                    other.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+            back = threading.Thread(target=copy, args=(there, connection), daemon=True)
+            back.start()
+            copy(connection, there)
+            back.join(30)
+    return talk
+
+
+# A spreadsheet would calculate it.
+FORMULA = "=HYPERLINK(1+1)"
+
+
+def evil_under_tls(protocol, context):
+    """TLS with a certificate whose names hold mark-up; then a dialogue to its end, of which every free word is hostile."""
+    def imap(stream):
+        words = f"{FORMULA}{EVIL}"
+        for line in lines(stream):
+            tag, _, command = line.partition(" ")
+            verb = command.split(" ")[0].upper()
+            if verb == "CAPABILITY":
+                stream.sendall(f"* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2 X{EVIL}\r\n{tag} OK {words}\r\n".encode())
+            elif verb == "AUTHENTICATE" and not command.upper().startswith("AUTHENTICATE XOAUTH2 "):
+                stream.sendall(f"+ {EVIL}\r\n".encode())
+            elif verb == "AUTHENTICATE":
+                stream.sendall(f"* {EVIL}\r\n{tag} NO [AUTHENTICATIONFAILED] {words}\r\n".encode())
+            else:
+                stream.sendall(f"{tag} BAD {words}\r\n".encode())
+
+    def smtp(stream):
+        for line in lines(stream):
+            verb = line.split(" ")[0].upper()
+            if verb == "EHLO":
+                stream.sendall(f"250-{EVIL}\r\n250-AUTH XOAUTH2 {EVIL}\r\n250-{FORMULA}\r\n250 SIZE {EVIL}\r\n".encode())
+            elif verb == "AUTH":
+                stream.sendall(f"535-5.7.8 {FORMULA}\r\n535 5.7.8 {EVIL}\r\n".encode())
+            else:
+                stream.sendall(f"530 5.7.0 {FORMULA}{EVIL}\r\n".encode())
+
+    def said(connection, tag):
+        connection.sendall(begun(protocol, tag))
+        with context.wrap_socket(connection, server_side=True) as stream:
+            stream.settimeout(60)
+            (imap if protocol == "imap" else smtp)(stream)
+    return scripted(protocol, said)
+
+
 class Page(HTMLParser):
     """What a browser would make of a report."""
 
@@ -189,7 +249,7 @@ class Page(HTMLParser):
 
 
 class HostileTargets(SpaceTest):
-    def campaign(self, imap, smtp, *only, autoconfig=None, patience=1):
+    def campaign(self, imap, smtp, *only, autoconfig=None, patience=1, more=()):
         """A campaign of alpha's job on other servers: its results by case."""
         folder = self.space.folder
         text = (folder / "alpha/control.toml").read_text()
@@ -206,7 +266,7 @@ class HostileTargets(SpaceTest):
         out.unlink(missing_ok=True)
         arguments = [argument for case in only for argument in ("--only", case)]
         began = time.monotonic()
-        done = run(BINARY, "control", "run", job, "--json", out, "--html", page, *arguments, ok=None, timeout=LONGEST)
+        done = run(BINARY, "control", "run", job, "--json", out, "--html", page, *more, *arguments, ok=None, timeout=LONGEST)
         self.took = time.monotonic() - began
         shown = run(BINARY, "control", "run", job, *arguments[:2], ok=None, timeout=LONGEST)
         for text in (done.stdout, done.stderr, shown.stdout, shown.stderr):
@@ -257,35 +317,65 @@ class HostileTargets(SpaceTest):
             with self.subTest(make.__name__):
                 self.run_on(make, *self.SOME, but=("STL-01", "STL-02", "STL-04", "STL-06"))
 
-    def test_busy_after_three_connections(self):
-        """The first three reach the real server: what they are enough for is concluded, nothing else, and nothing is red."""
+    def gone_after(self, most, then, patience):
+        """Servers that are good at first: what that is enough for is concluded, nothing else, and nothing is red."""
         alpha = self.space.operator("alpha")
-
-        def make(protocol, port):
-            def talk(connection, number):
-                if number > 3:
-                    connection.sendall(b"* BYE Too many connections\r\n" if protocol == "imap" else b"421 4.7.0 Too many connections\r\n")
-                    return
-                with socket.create_connection(("127.0.0.1", port)) as there:
-                    def copy(one, other):
-                        try:
-                            while data := one.recv(65536):
-                                other.sendall(data)
-                            other.shutdown(socket.SHUT_WR)
-                        except OSError:
-                            pass
-                    back = threading.Thread(target=copy, args=(there, connection), daemon=True)
-                    back.start()
-                    copy(connection, there)
-                    back.join(30)
-            return talk
-        imap, smtp = Hostile(make("imap", alpha["imap"]["port"])), Hostile(make("smtp", alpha["submission"]["port"]))
-        cases = self.campaign(imap.port, smtp.port, *self.SOME, patience=5)
-        red = [case for case, result in cases.items() if result["etat"] == "non_conforme" and result["niveau"] != "information"]
-        self.assertEqual(red, [])
-        self.assertGreater(sum(result["etat"] == "inconclusif" for result in cases.values()), 20)
+        ports = (("imap", alpha["imap"]["port"]), ("smtp", alpha["submission"]["port"]))
+        imap, smtp = [Hostile(relayed(port, most, then(protocol))) for protocol, port in ports]
+        cases = self.campaign(imap.port, smtp.port, *self.SOME, patience=patience)
+        red = {case: [(v["nom"], v["observe"]) for v in result["variantes"]] for case, result in cases.items()
+               if result["etat"] == "non_conforme" and result["niveau"] != "information"}
+        self.assertEqual(red, {})
         # Enough was said: nobody goes on knocking for ever.
         self.assertLess(imap.count + smtp.count, 400)
+        print(f"gone after {most}: {imap.count + smtp.count} connections, {self.took:.1f} s", flush=True)
+        return sum(result["etat"] == "inconclusif" for result in cases.values())
+
+    def test_busy_after_three_connections(self):
+        busy = {"imap": b"* BYE Too many connections\r\n", "smtp": b"421 4.7.0 Too many connections\r\n"}
+        self.assertGreater(self.gone_after(3, lambda protocol: lambda connection: connection.sendall(busy[protocol]), 5), 20)
+
+    def test_silent_in_the_middle_of_a_campaign(self):
+        self.assertGreater(self.gone_after(20, lambda _: lambda connection: time.sleep(20), 2), 5)
+
+    def test_what_is_said_under_tls_acts_nowhere(self):
+        """Names of a certificate, answers, refusals: told, and nothing of them acts in a page, on paper, in a table, in XML or on a terminal."""
+        folder = self.space.folder
+        certificate, key = folder / "evil.pem", folder / "evil.key"
+        name = "<script>alert(1)<\\/script>\x1b[2J<img src=x onerror=alert(1)>"
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "30",
+            "-utf8", "-subj", f"/O={name}/CN=lps.essai.test", "-addext", "subjectAltName=DNS:lps.essai.test,email:a@<b>.test")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        imap, smtp = (Hostile(evil_under_tls(protocol, context)) for protocol in ("imap", "smtp"))
+        forms = {form: folder / f"hostile-forms.{form}" for form in ("pdf", "csv", "junit")}
+        cases = self.campaign(imap.port, smtp.port, *self.SOME, more=[word for form, path in forms.items() for word in (f"--{form}", path)])
+        told = json.dumps(cases, ensure_ascii=False)
+        # It was heard, and is told as what it is.
+        self.assertIn("alert(1)", told)
+        self.assertIn("HYPERLINK", told)
+
+        paper = folder / "hostile-forms.txt"
+        run("pdftotext", "-layout", forms["pdf"], paper)
+        text = paper.read_text()
+        self.assertIn("alert(1)", text)
+        self.assertFalse([c for c in text if c < " " and c not in "\n\f"])
+        plain = folder / "hostile-forms.qdf"
+        run("qpdf", "--qdf", "--object-streams=disable", forms["pdf"], plain)
+        inside = plain.read_bytes()
+        for word in (b"/JavaScript", b"/JS", b"/Launch", b"/URI", b"/OpenAction", b"/AA", b"/EmbeddedFile", b"/SubmitForm"):
+            self.assertNotRegex(inside, re.escape(word) + rb"\b")
+
+        rows = list(csv.reader(forms["csv"].open(newline="", encoding="utf-8"), delimiter=";"))
+        self.assertEqual({len(row) for row in rows}, {10})
+        acting = [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+        self.assertEqual(acting, [])
+        self.assertTrue(any("HYPERLINK" in cell for row in rows for cell in row))
+
+        suites = ET.parse(forms["junit"]).getroot()
+        self.assertLessEqual({element.tag for element in suites.iter()},
+                             {"testsuites", "testsuite", "testcase", "failure", "error", "skipped", "system-out", "properties", "property"})
+        self.assertFalse([c for c in forms["junit"].read_text() if c in "\x1b\x07\x9b"])
 
     def test_autoconfiguration_that_babbles(self):
         """Not even HTTPS; its port is another server's."""

@@ -217,7 +217,13 @@ pub struct Limits {
     /// Whether there is a night for it: what takes hours is watched to its end (SES-03, SES-04), and what the operator does at most once
     /// a minute is waited for (RES-03).
     pub night: bool,
+    /// Seconds a session may last (SES-03): four hours, as PSC's own do. A test bench may ask for less, and need not wait for a night then;
+    /// nobody may have more.
+    pub session_seconds: u64,
 }
+
+/// Longest life of a session, in seconds (control.md §8.9).
+const SESSION: u64 = 4 * 3600;
 
 impl Default for Limits {
     fn default() -> Limits {
@@ -230,6 +236,7 @@ impl Default for Limits {
             fetch_seconds: 20,
             settle_milliseconds: 1000,
             night: false,
+            session_seconds: SESSION,
         }
     }
 }
@@ -251,6 +258,12 @@ impl Limits {
     #[must_use]
     pub fn fetch(&self) -> Duration {
         Duration::from_secs(self.fetch_seconds.clamp(1, 2 * 86_400))
+    }
+
+    /// How long a session may last.
+    #[must_use]
+    pub fn session(&self) -> Duration {
+        Duration::from_secs(self.session_seconds.clamp(1, SESSION))
     }
 
     /// How long it may take to put it in force.

@@ -65,6 +65,8 @@ faults! {
     NoUsage = "certificat-sans-usage";
     /// SHA-1 signs the key exchange.
     Sha1 = "sha1-echange";
+    /// One of two servers of a name has other TLS settings.
+    OldNode = "noeud-different";
 
     // --- STARTTLS ---
     /// STARTTLS works and is not announced.
@@ -129,6 +131,8 @@ faults! {
     SizeUnchecked = "taille-non-verifiee";
     /// Long tokens are refused by SMTP.
     ShortTokensSmtp = "jeton-long-smtp";
+    /// The first message of a session is acknowledged, and lost.
+    FirstLost = "message-perdu";
 
     // --- tokens ---
     /// A second issuer, whose key is taken as it comes.
@@ -169,12 +173,20 @@ faults! {
     LastIdentity = "derniere-identite";
     /// Base64 with padding.
     LaxBase64 = "base64-bourrage";
+    /// Only known client software is let in: no defect, but what the next one is measured against (a profile of JWT-06).
+    KnownClients = "clients-connus";
+    /// Who the token was made for is not looked at.
+    AnyClient = "client-inconnu";
 
     // --- sessions ---
     /// A token opens once.
     SingleUse = "jeton-usage-unique";
     /// A token that was good once stays good.
     RememberedToken = "jeton-retenu";
+    /// Sessions end after a quarter of a minute.
+    ShortSessions = "sessions-breves";
+    /// Sessions have no end.
+    EndlessSessions = "session-sans-fin";
 
     // --- Pro Santé Connect fails ---
     /// Introspection that says no is not listened to.
@@ -189,6 +201,8 @@ faults! {
     WaitsForPsc = "attente-de-psc";
     /// A BAL is locked after fifteen refusals.
     LockedOut = "verrouillage";
+    /// Connections are closed as soon as they are opened.
+    Outage = "panne";
 
     // --- certificates of clients ---
     /// The authorities are not named when a certificate is asked for.
@@ -207,6 +221,8 @@ faults! {
     AnyUsage = "tout-usage";
     /// Any structure opens a BAL APP.
     AnyStructure = "toute-structure";
+    /// The signature of a client's certificate is not checked.
+    BrokenSignature = "signature-de-certificat-ignoree";
     /// Without a revocation list that counts, nobody is revoked.
     WithoutList = "sans-liste-de-revocation";
 
@@ -231,6 +247,10 @@ faults! {
     KeptDomain = "retrait-ignore";
     /// The white list is read with all that is below its domains.
     Subdomains = "sous-domaines";
+    /// The signature of the white list is not checked.
+    UnsignedList = "liste-sans-signature";
+    /// Mailboxes of services, which the directory shows, are closed to other operators.
+    ClosedServices = "bal-publiee-fermee";
     /// X-MSS-NIL is taken out.
     NilLost = "x-mss-nil-perdu";
     /// X-MSS-MES is corrected.
@@ -239,6 +259,8 @@ faults! {
     ThreadLost = "fil-perdu";
     /// Line ends of encoded words are decoded inside the header.
     EncodedInjection = "injection-encodee";
+    /// Of several codes in X-MSS-CODECDA only the first is kept.
+    OneCode = "codecda-coupe";
 
     // --- the operator sends ---
     /// The dates of a server's certificate are not looked at.
@@ -247,6 +269,18 @@ faults! {
     NoRetry = "sans-reprise";
     /// A final refusal is tried again and again.
     RetryForEver = "refus-repris";
+    /// The operator's certificate is not shown to others.
+    NoOwnCertificate = "sans-certificat-client";
+    /// What finds no STARTTLS goes in clear.
+    ClearSending = "envoi-en-clair";
+    /// Any TLS is good enough to send.
+    WeakSending = "envoi-tls-faible";
+    /// Mail goes to domains that are not on the white list.
+    OutsideDelivery = "sortie-hors-liste";
+    /// A connection cut in the middle of a message is a final failure.
+    CutIsFinal = "coupure-definitive";
+    /// Answers that came before TLS are taken for answers under it.
+    InjectedAnswers = "reponse-injectee";
 }
 
 /// Whether the defect is switched on now: `false` without the feature.
@@ -272,6 +306,9 @@ pub fn beside(_path: &str) -> Option<PathBuf> {
     #[cfg(not(feature = "armed"))]
     None
 }
+
+/// How long sessions last with [`Fault::ShortSessions`].
+pub const SHORT_SESSION: Duration = Duration::from_secs(15);
 
 /// A wait that nobody needs in the program with switches: a tenth of it there, as it is in the product.
 #[must_use]

@@ -59,6 +59,9 @@ where
                 continue;
             }
         };
+        if faults::is_on(faults::Fault::Outage) {
+            continue;
+        }
         // Answers are small and awaited: no reason to hold them back.
         let _ = stream.set_nodelay(true);
         watch(&stream);

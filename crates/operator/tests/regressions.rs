@@ -46,6 +46,9 @@ targets! {
     "../../../fuzz/fuzz_targets/address.rs" address
     "../../../fuzz/fuzz_targets/autoconfiguration.rs" autoconfiguration
     "../../../fuzz/fuzz_targets/cda_render.rs" cda_render
+    "../../../fuzz/fuzz_targets/control_dns.rs" control_dns
+    "../../../fuzz/fuzz_targets/control_fetch.rs" control_fetch
+    "../../../fuzz/fuzz_targets/control_hello.rs" control_hello
     "../../../fuzz/fuzz_targets/control_trap.rs" control_trap
     "../../../fuzz/fuzz_targets/date.rs" date
     "../../../fuzz/fuzz_targets/delivery_report.rs" delivery_report

@@ -50,6 +50,7 @@ pub(crate) async fn userinfo(
     let answer = fetch::exchange(http.get(url.clone()).bearer_auth(token), MAX_ANSWER).await.ok_or(Outage::Userinfo)?;
     match answer.status {
         StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED if faults::is_on(faults::Fault::InactiveTaken) => return Ok(identity::read(claims)?),
         // RFC 6750 §3.1: invalid_token.
         StatusCode::UNAUTHORIZED => return Err(Refusal::RefusedByUserinfo.into()),
         _ => return Err(Outage::Userinfo.into()),

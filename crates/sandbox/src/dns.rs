@@ -14,7 +14,7 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::cast::{OPERATORS, OUTSIDER_DOMAIN};
-use crate::{Ports, SandboxError, traps};
+use crate::{Ports, SandboxError, node, traps};
 
 /// Life of every record, in seconds: short, since the ports of the SRV records change between starts.
 const TTL: u32 = 60;
@@ -114,6 +114,10 @@ fn catalog(ports: &Ports) -> Result<Catalog, SandboxError> {
         for host in ["lps", "app", "autoconfig"] {
             let owner = zone.host(host)?;
             zone.address(owner, Ipv4Addr::LOCALHOST.into());
+        }
+        if faults::ARMED && index == 0 {
+            let owner = zone.host("lps")?;
+            zone.address(owner, ports.mx(node::NUMBER));
         }
         zone.service("_imap._tcp", ports.operators[index].imap, "lps")?;
         zone.service("_submission._tcp", ports.operators[index].submission, "lps")?;

@@ -24,6 +24,7 @@ mod error;
 mod layout;
 mod lps;
 pub mod mes;
+mod node;
 mod operators;
 pub mod pki;
 mod ports;

@@ -26,7 +26,7 @@ use crate::ports::Reserved;
 use crate::psc::claims::ACCESS_TTL;
 use crate::psc::{Keys, Psc, Service};
 use crate::publisher::{self, Publisher};
-use crate::{Layout, Ports, SandboxError, control, desk, lps, mes, operators, stand, traps};
+use crate::{Layout, Ports, SandboxError, control, desk, lps, mes, node, operators, stand, traps};
 
 /// Starts tried when a port is taken between its choice and its use.
 const TRIES: usize = 4;
@@ -256,6 +256,9 @@ impl Starting {
                 return Err(error);
             }
         };
+        if faults::ARMED {
+            node::open(&ports, &self.tasks, &self.shutdown).await?;
+        }
         let named = OPERATORS.iter().zip(&operators).map(|(named, operator)| (named.name, operator.refresher()));
         let nudge = stand::nudge(named.collect());
         publisher.stand().nudged_by(nudge.clone());

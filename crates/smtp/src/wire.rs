@@ -265,7 +265,7 @@ impl Wire {
 
     /// The TCP connection, for a handshake. What came in clear and was not read is forgotten with everything else.
     pub(crate) fn take_plain(&mut self) -> Option<TcpStream> {
-        if !faults::is_on(faults::Fault::Injection) {
+        if !faults::is_on(faults::Fault::Injection) && !faults::is_on(faults::Fault::InjectedAnswers) {
             self.lines = Lines::default();
         }
         self.out.clear();

@@ -16,6 +16,7 @@ use crate::catalogue::Case;
 use crate::context::{Context, Findings, LoginOutcome, Protocol};
 use crate::engine::{disturbed_since, lets_go, waiting};
 use crate::forge::{Mutation, id, xoauth2};
+use crate::job::Limits;
 use crate::stand::psc::Behaviour;
 use crate::verdict::{Severity, Verdict};
 use crate::wire::{Log, Wire, WireError};
@@ -39,13 +40,26 @@ const LEFT: i64 = 10;
 const LIFE: i64 = 60;
 /// By day: half a minute past the end of the token, which is what clocks may differ by.
 const BY_DAY: Watch = Watch { every: Duration::from_secs(5), length: Duration::from_secs(42), is_whole: false };
-/// By night: PSC's own sessions end after four hours.
-const BY_NIGHT: Watch =
-    Watch { every: Duration::from_secs(30), length: Duration::from_secs(4 * 3600 + 300), is_whole: true };
+/// From one NOOP to the next by night.
+const BY_NIGHT: Duration = Duration::from_secs(30);
+/// What is watched beyond the longest life of a session, as a part of it: five minutes of four hours.
+const BEYOND: u32 = 48;
 /// Least silence an IMAP server must bear.
 const LEAST_IDLE: Duration = Duration::from_secs(30 * 60);
 /// Longest silence waited through.
 const MOST_IDLE: Duration = Duration::from_secs(65 * 60);
+
+impl Watch {
+    /// To the end of what a session may last when there is a night for it, or when that is soon over.
+    fn of(limits: &Limits) -> Watch {
+        let whole = limits.session() + limits.session() / BEYOND;
+        match whole <= BY_DAY.length {
+            true => Watch { length: whole, is_whole: true, ..BY_DAY },
+            false if limits.night => Watch { every: BY_NIGHT, length: whole, is_whole: true },
+            false => BY_DAY,
+        }
+    }
+}
 
 pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings) {
     if let Err(verdict) = context.tokens() {
@@ -126,7 +140,7 @@ async fn watched(case: &Case, context: &Context, protocol: Protocol, entered: Re
         Err((observed, verdict)) => return Seen { observed, verdict, curve: Vec::new(), is_disturbed: false },
     };
     if case.id == "SES-03" {
-        let watch = if context.job.limits.night { BY_NIGHT } else { BY_DAY };
+        let watch = Watch::of(&context.job.limits);
         let (curve, end) = active(wire, protocol, watch).await;
         let (observed, verdict) = outlived(&end, watch, case.severity);
         Seen { observed, verdict, curve, is_disturbed: !end.lives && disturbed_since(end.alive) }
@@ -231,7 +245,10 @@ fn said_goodbye(wire: &Wire) -> bool {
 fn outlived(end: &End, watch: Watch, severity: Severity) -> (String, Verdict) {
     let past = i64::try_from(end.after.as_secs()).unwrap_or(i64::MAX) - LEFT;
     match end.lives {
-        true if watch.is_whole => (format!("vivante après {} min", end.after.as_secs() / 60), Verdict::fault(severity)),
+        true if watch.is_whole => {
+            let (minutes, seconds) = (end.after.as_secs() / 60, end.after.as_secs() % 60);
+            (format!("vivante après {minutes} min {seconds} s"), Verdict::fault(severity))
+        }
         true => (
             format!(
                 "vivante {past} s après la fin de son jeton ; la borne de 4 h ne se voit que de nuit (limits.night = true)"
@@ -281,6 +298,19 @@ mod tests {
             }
         });
         Wire::connect(address, Duration::from_secs(5), &Log::default()).await.expect("listening")
+    }
+
+    #[test]
+    fn a_session_is_watched_to_its_end_when_there_is_time_for_it() {
+        let of = |session_seconds, night| {
+            let watch = Watch::of(&Limits { session_seconds, night, ..Limits::default() });
+            (watch.length.as_secs(), watch.is_whole)
+        };
+        assert_eq!(of(4 * 3600, false), (42, false));
+        assert_eq!(of(4 * 3600, true), (4 * 3600 + 300, true));
+        assert_eq!(of(24, false), (24, true));
+        // Nobody has more than four hours.
+        assert_eq!(of(24 * 3600, true), (4 * 3600 + 300, true));
     }
 
     #[tokio::test]

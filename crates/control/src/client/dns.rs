@@ -13,7 +13,7 @@ const TTL: u32 = 5;
 const TRAPS: [&str; 2] = ["serveur.intranet", "ailleurs.exemple.fr"];
 
 /// Answers until the socket fails.
-pub async fn serve(socket: UdpSocket, domain: String, address: IpAddr) {
+pub(super) async fn serve(socket: UdpSocket, domain: String, address: IpAddr) {
     let mut octets = [0; MAX_QUERY];
     loop {
         let Ok((count, peer)) = socket.recv_from(&mut octets).await else { return };
@@ -25,7 +25,8 @@ pub async fn serve(socket: UdpSocket, domain: String, address: IpAddr) {
 }
 
 /// The answer to a question; none to what is no question.
-fn answer(query: &[u8], domain: &str, address: IpAddr) -> Option<Vec<u8>> {
+#[must_use]
+pub fn answer(query: &[u8], domain: &str, address: IpAddr) -> Option<Vec<u8>> {
     let head = query.get(..12)?;
     // A question, one, of the usual kind.
     if head[2] & 0xF8 != 0 || head[4..6] != [0, 1] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::data::{AuthAnswer, Cut, Greeting, Starttls};
-use super::mailbox::{fetch, whole_command};
+use super::mailbox::{fetch, has_it, whole_command};
 use super::sasl;
 use super::seen::Phase;
 use super::stage::{AFTER, Stage, challenge};
@@ -299,13 +299,7 @@ impl Session {
 
     async fn fetch(&mut self, tag: &str, rest: &str, by_uid: bool) -> Result<(), End> {
         let (set, items) = rest.split_once(' ').unwrap_or((rest, ""));
-        let is_there = set.split(',').any(|range| {
-            let (from, to) = range.split_once(':').unwrap_or((range, range));
-            let number = |text: &str| if text == "*" { 1 } else { text.parse::<u32>().unwrap_or(0) };
-            let (from, to) = (number(from), number(to));
-            (from.min(to)..=from.max(to)).contains(&1)
-        });
-        if !is_there {
+        if !has_it(set) {
             return self.talk.say(&format!("{tag} OK rien\r\n")).await;
         }
         let Some(told) = fetch(items, by_uid) else {

@@ -40,6 +40,17 @@ pub fn fetch(items: &str, by_uid: bool) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Whether a set names the one message there is; `*` is it, too.
+#[must_use]
+pub fn has_it(set: &str) -> bool {
+    set.split(',').any(|range| {
+        let (from, to) = range.split_once(':').unwrap_or((range, range));
+        let number = |text: &str| if text == "*" { 1 } else { text.parse::<u32>().unwrap_or(0) };
+        let (from, to) = (number(from), number(to));
+        (from.min(to)..=from.max(to)).contains(&1)
+    })
+}
+
 fn put(item: &str, out: &mut Vec<u8>) -> Option<()> {
     let upper = item.to_ascii_uppercase();
     let plain = match upper.as_str() {
@@ -137,7 +148,7 @@ fn split(text: &str) -> Option<Vec<String>> {
 ///
 /// # Errors
 /// [`End`].
-pub async fn whole_command(talk: &mut super::talk::Talk, first: Vec<u8>) -> Result<Vec<u8>, End> {
+pub(super) async fn whole_command(talk: &mut super::talk::Talk, first: Vec<u8>) -> Result<Vec<u8>, End> {
     /// Literals of one command: names and passwords.
     const MAX_LITERAL: usize = 64 * 1024;
     /// Literals of one command.
@@ -190,6 +201,7 @@ mod tests {
         assert!(of("RFC822").expect("known").contains(TEXT));
         assert_eq!(of("(X)"), None);
         assert_eq!(of("(BODY[TEXT"), None);
+        assert!(has_it("1") && has_it("*") && has_it("2,1:9") && has_it("4:*") && !has_it("2:9") && !has_it("x"));
         assert_eq!(literal(b"a1 LOGIN {5}"), Some((5, true)));
         assert_eq!(literal(b"a1 LOGIN {5+}"), Some((5, false)));
         assert_eq!(literal(b"a1 LOGIN x"), None);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How long a campaign waits for what the operator sends to the traps. Past these nothing is concluded against it.
+/// How long a campaign waits for what the operator sends to the traps. Past these nothing is concluded against it,
+/// but that one of two messages was lost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sending {

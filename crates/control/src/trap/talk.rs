@@ -43,7 +43,7 @@ const GREY: u32 = 2;
 const CUTS: u32 = 1;
 
 /// What is injected behind the answer to STARTTLS: a complete answer to EHLO that nobody asked for.
-const INJECTED: [&str; 4] = ["220 2.0.0 Ready", "250-injecte.piege.invalid", "250-X-INJECTE", "250 SIZE 1"];
+const INJECTED: [&str; 4] = ["220 2.0.0 Ready", "250-injecte.piege.invalid", "250-X-INJECTE", "250 8BITMIME"];
 
 /// Serves one connection to its end and keeps what it was.
 pub(super) async fn session(

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use faults::Fault;
 use tokio::io::ReadHalf;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -166,7 +167,14 @@ impl Session {
             Some(_) => (Instant::now() + self.config.idle_timeout, "Idle for too long"),
             None => (self.login_deadline, "Not authenticated in time"),
         };
-        match self.session_deadline {
+        let deadline = match self.session_deadline {
+            Some(_) if faults::is_on(Fault::EndlessSessions) => None,
+            Some(end) if faults::is_on(Fault::ShortSessions) => {
+                Some(end - self.config.max_session.unwrap_or_default() + faults::SHORT_SESSION)
+            }
+            other => other,
+        };
+        match deadline {
             Some(end) if end < idle.0 => (end, "The session lasted long enough, connect again"),
             _ => idle,
         }

@@ -45,6 +45,22 @@ pub(super) fn is_kept(domain: &str, is_listed: bool) -> bool {
     known.contains(domain)
 }
 
+/// Whether this is the first message of a connection.
+pub(super) fn is_first(connection: u64) -> bool {
+    static SEEN: Mutex<Option<HashSet<u64>>> = Mutex::new(None);
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(connection)
+}
+
+/// Of several codes, the first; `head`: the header.
+fn first_code(head: &str) -> String {
+    const NAME: &str = "X-MSS-CODECDA:";
+    let lines = head.split_inclusive("\r\n").map(|line| match line.strip_prefix(NAME) {
+        Some(codes) => format!("{NAME}{}\r\n", codes.trim_end().split(',').next().unwrap_or_default()),
+        None => line.to_owned(),
+    });
+    lines.collect()
+}
+
 /// The message as a server with defects keeps it; `end`: where its header ends.
 pub(super) fn changed(message: Vec<u8>, end: usize) -> Vec<u8> {
     let (head, body) = message.split_at(end.min(message.len()));
@@ -60,6 +76,9 @@ pub(super) fn changed(message: Vec<u8>, end: usize) -> Vec<u8> {
     }
     if faults::is_on(Fault::EncodedInjection) {
         head = head.replace("=?utf-8?Q?essai=0D=0AX-Injecte:_1?=", "essai\r\nX-Injecte: 1");
+    }
+    if faults::is_on(Fault::OneCode) {
+        head = first_code(&head);
     }
     if faults::is_on(Fault::SevenBits) {
         body.iter_mut().filter(|octet| **octet > 127).for_each(|octet| *octet = b'?');

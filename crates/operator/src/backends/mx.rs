@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use faults::Fault;
 use mail::header;
 use mail::header::{Address as MailAddress, Fields, parse_addresses};
-use mssante::Domain;
+use mssante::{Domain, MailboxKind};
 use smtp::backend::{
     Accepted, AuthFailure, Backend, Credentials, Mechanism, MessageSink, Peer, Received, Sender, Transaction,
 };
@@ -231,6 +231,9 @@ impl Delivery {
             (found, _) => found,
         };
         let mailbox = mailbox.ok_or(Reply::NO_SUCH_MAILBOX)?;
+        if mailbox.kind == MailboxKind::Org && faults::is_on(Fault::ClosedServices) {
+            return Err(Reply::NO_SUCH_MAILBOX);
+        }
         let (quota, usage) = (mailbox.quota, mailbox.usage);
         let coming = self.from.size.unwrap_or(0);
         let full = quota.octets.is_some_and(|most| usage.octets + coming > most)

@@ -73,7 +73,7 @@ async fn relay(
         let why = "the white list of the trust space is not available";
         return (all(&|| Verdict::Later { status: Enhanced(4, 4, 3), why: why.into(), distrust: false }), None);
     };
-    if !list.is_listed(domain.as_str()) {
+    if !list.is_listed(domain.as_str()) && !faults::is_on(Fault::OutsideDelivery) {
         let why = format!("the domain {domain} is no longer on the white list of the trust space");
         return (all(&|| Verdict::Failed { status: Enhanced(5, 7, 1), why: why.clone() }), None);
     }
@@ -204,6 +204,10 @@ fn refused(error: &ClientError) -> Verdict {
         ClientError::Refused { reply, .. } => reply.enhanced(),
         _ => None,
     };
+    let is_cut = matches!(error, ClientError::Closed(Stage::Message | Stage::End));
+    if is_cut && faults::is_on(Fault::CutIsFinal) {
+        return Verdict::Failed { status: Enhanced(5, 4, 2), why };
+    }
     if error.is_temporary() {
         Verdict::Later { status: said.unwrap_or(Enhanced(4, 4, 2)), why, distrust: error.is_trust() }
     } else {

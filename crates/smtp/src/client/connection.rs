@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use faults::Fault;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -38,6 +39,9 @@ pub(super) async fn over(
         return Err(ClientError::Refused { stage: Stage::Greeting, reply: greeting });
     }
     session.ehlo(&settings.helo).await?;
+    if !session.extensions.starttls && faults::is_on(Fault::ClearSending) {
+        return Ok(session);
+    }
     if !session.extensions.starttls {
         session.quit().await;
         return Err(ClientError::NoStartTls);
@@ -62,7 +66,7 @@ pub(super) async fn over(
 /// those words would be enough not to be deceived, but somebody who meddles with a connection is no server to give mail to.
 fn refuse_early_words(session: &Session) -> Result<(), ClientError> {
     let octets = session.wire.lines.pending().len();
-    if octets == 0 {
+    if octets == 0 || faults::is_on(Fault::InjectedAnswers) {
         return Ok(());
     }
     tracing::warn!(octets, "SMTP server spoke before its turn, in clear: refused");

@@ -17,7 +17,7 @@ use super::peer::unix;
 use super::profile::{self, Profile, Tls13, TlsVersion};
 use super::stream::{TlsInfo, TlsStream};
 use super::verify::{Examination, Usage};
-use super::{Anchors, HANDSHAKE_TIMEOUT, HandshakeError, Identity, TlsError};
+use super::{Anchors, HANDSHAKE_TIMEOUT, HandshakeError, Identity, TlsError, defects};
 use crate::clock::{SharedClock, SystemClock};
 use crate::revocation::Revocation;
 
@@ -80,12 +80,9 @@ impl Connector {
         if settings.anchors.is_empty() {
             return Err(TlsError::NoAnchor);
         }
-        let context = |tolerant| {
-            profile::client(settings.profile, settings.tls13, tolerant, settings.identity.as_ref(), &settings.anchors)
-        };
-        let strict = context(false)?;
+        let strict = context_of(&settings, false)?;
         let tolerant = match (settings.profile, settings.tls10_until) {
-            (Profile::Operator, Some(until)) => Some((context(true)?, until)),
+            (Profile::Operator, Some(until)) => Some((context_of(&settings, true)?, until)),
             _ => None,
         };
         Ok(Connector(Arc::new(Inner { strict, tolerant, settings })))
@@ -108,7 +105,9 @@ impl Connector {
             Some((tolerant, until)) if now < *until => tolerant,
             _ => &self.0.strict,
         };
-        let mut ssl = Ssl::new(context)?;
+        // Switches change from one connection to the next.
+        let defective = if faults::ARMED { context_of(settings, false).ok() } else { None };
+        let mut ssl = Ssl::new(defective.as_ref().unwrap_or(context))?;
         let host = host.strip_suffix('.').unwrap_or(host);
         let param = ssl.param_mut();
         param.set_time(unix(now));
@@ -143,11 +142,16 @@ impl Connector {
         let info = TlsInfo::of(&tls, Some(&examination))?;
         info.client().map_err(HandshakeError::Certificate)?;
         let strict = settings.profile != Profile::Https && info.version == TlsVersion::Tls12;
-        if (strict && !info.suite.is_one_of_the_six()) || weak_exchange(&tls) {
+        let is_below = (strict && !info.suite.is_one_of_the_six()) || weak_exchange(&tls);
+        if is_below && !defects::is_careless(settings.profile) {
             return Err(HandshakeError::BelowProfile(info.suite));
         }
         Ok(TlsStream::new(tls, info))
     }
+}
+
+fn context_of(settings: &ClientTls, tolerant: bool) -> Result<SslContext, TlsError> {
+    profile::client(settings.profile, settings.tls13, tolerant, settings.identity.as_ref(), &settings.anchors)
 }
 
 /// Whether the server chose a group too small. OpenSSL's security level refuses it, except while old versions are tolerated.

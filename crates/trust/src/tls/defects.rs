@@ -54,6 +54,27 @@ pub(super) fn spoil(context: &mut SslContextBuilder, settings: &ServerTls) -> Re
     Ok(())
 }
 
+/// Whether our own connections take what no peer may have: TLS 1.0, small groups, any suite.
+pub(super) fn is_careless(profile: Profile) -> bool {
+    profile == Profile::Operator && faults::is_on(Fault::WeakSending)
+}
+
+/// Makes the context of our own connections as bad as the switches say.
+pub(super) fn spoil_client(context: &mut SslContextBuilder, profile: Profile) -> Result<(), TlsError> {
+    if is_careless(profile) {
+        context.set_security_level(0);
+        context.set_min_proto_version(Some(SslVersion::TLS1))?;
+        context.set_cipher_list("ALL:!aNULL:@SECLEVEL=0")?;
+        context.set_sigalgs_list(&format!("{SIGNATURES}:RSA+SHA1"))?;
+    }
+    Ok(())
+}
+
+/// Whether our certificate is kept to ourselves.
+pub(super) fn is_nameless(profile: Profile) -> bool {
+    profile == Profile::Operator && faults::is_on(Fault::NoOwnCertificate)
+}
+
 /// The certificate shown instead of ours: one of those a sandbox makes for refusals.
 pub(super) fn identity(settings: &ServerTls) -> Option<Identity> {
     let is_lps = settings.profile == Profile::ApiLps;
@@ -81,7 +102,7 @@ pub(super) fn is_tolerated(usage: Usage, fault: CertificateFault) -> bool {
         CertificateFault::Revoked => faults::is_on(Fault::RevokedTaken),
         CertificateFault::UnknownAuthority => faults::is_on(Fault::AnyAuthority),
         // An impostor of the same name is found by its signature.
-        CertificateFault::BadSignature => faults::is_on(Fault::AnyAuthority),
+        CertificateFault::BadSignature => faults::is_on(Fault::AnyAuthority) || faults::is_on(Fault::BrokenSignature),
         CertificateFault::WrongUsage => faults::is_on(Fault::AnyUsage),
         CertificateFault::CrlUnavailable => faults::is_on(Fault::AnyAuthority),
         _ => false,

@@ -281,7 +281,10 @@ pub(super) fn client(
         context.set_min_proto_version(Some(SslVersion::TLS1))?;
         context.set_cipher_list(&format!("{SIX}:{TOLERATED}"))?;
     }
-    if let Some(identity) = identity {
+    if faults::ARMED {
+        defects::spoil_client(&mut context, profile)?;
+    }
+    if let Some(identity) = identity.filter(|_| !defects::is_nameless(profile)) {
         identity.install(&mut context, anchors)?;
     }
     context.set_cert_store(anchors.store()?);

@@ -112,6 +112,9 @@ pub fn verify(document: &[u8], policy: &SignaturePolicy, now: SystemTime) -> Res
     if matches!(policy, SignaturePolicy::Unsigned) {
         return Ok(Verified { content: text.to_owned(), signer: None });
     }
+    if faults::is_on(faults::Fault::UnsignedList) {
+        return Ok(Verified { content: text.to_owned(), signer: None });
+    }
     let form = form::read(&document::open(text)?)?;
     let signer = signer(&form.certificates, policy, now)?;
     check_signature(text, &form, &signer)?;

@@ -25,6 +25,8 @@ pub(super) struct Terms<'a> {
     pub context: &'a Context,
     pub trap: &'static Trap,
     pub letter: &'a Letter,
+    /// The letter that was handed over after it, to the same trap, when it has only to arrive.
+    pub witness: Option<&'a Letter>,
     pub seen: &'a Seen,
 }
 
@@ -91,11 +93,7 @@ impl Terms<'_> {
         }
         let taken = self.seen.taken(self.letter);
         let Some((session, transaction, message)) = taken.first().copied() else {
-            let verdict = match self.seen.notice(self.letter) {
-                Some(_) => self.fault(),
-                None => Verdict::unclear("rien n'est arrivé au piège dans le délai"),
-            };
-            return vec![one("remise", (self.told(), verdict))];
+            return vec![one("remise", self.missing(self.letter, self.witness))];
         };
         let answer = match &self.letter.handed {
             Handed::Taken(answer) => answer.as_str(),
@@ -103,6 +101,15 @@ impl Terms<'_> {
         };
         let delivery = format!("{answer} ; reçu par le piège, session {}, {}", session.seq, session.at);
         let mut all = vec![one("remise", (delivery, judge(message.is_ours, self.case)))];
+        if let Some(witness) = self.witness.filter(|witness| matches!(witness.handed, Handed::Taken(_))) {
+            let told = match self.seen.taken(witness).first() {
+                Some((session, ..)) => {
+                    (format!("reçu par le piège, session {}, {}", session.seq, session.at), Verdict::Conforme)
+                }
+                None => self.missing(witness, Some(self.letter)),
+            };
+            all.push(one("remise d'un second message", told));
+        }
         if self.case.id == "SMA-02" {
             return all;
         }
@@ -113,6 +120,30 @@ impl Terms<'_> {
         all.push(one("DN et domaine", self.listed(&sheet, transaction)));
         all.push(one("enveloppe", self.envelope(transaction, message)));
         all
+    }
+
+    /// A letter that was acknowledged and did not come; `other`: the one handed over in the same session.
+    fn missing(&self, letter: &Letter, other: Option<&Letter>) -> (String, Verdict) {
+        let told = format!("accepté à la soumission ; {}", self.told_of(letter));
+        let arrived = other.and_then(|other| self.seen.taken(other).first().map(|(session, ..)| session.at.clone()));
+        match (self.seen.notice(letter), arrived) {
+            (Some(_), _) => (told, self.fault()),
+            // Tried, and broken off: it may come yet.
+            (None, _) if self.seen.of(letter).next().is_some() => {
+                (told, Verdict::unclear("une tentative a été vue, le message n'est pas arrivé dans le délai"))
+            }
+            (None, Some(at)) => {
+                let waited = self.context.job.sending.arrival().as_secs();
+                let told = format!(
+                    "{told} ; perdu : l'autre message de la même session est arrivé ({at}), de celui-ci rien n'a été vu en {waited} s"
+                );
+                (told, self.fault())
+            }
+            (None, None) => {
+                let why = "rien n'est arrivé au piège dans le délai, ni ce message ni un second : l'opérateur l'atteint-il ?";
+                (told, Verdict::unclear(why))
+            }
+        }
     }
 
     fn negotiated(&self, sheet: &Sheet) -> (String, Verdict) {
@@ -151,14 +182,18 @@ impl Terms<'_> {
         (told, judge(transaction.from.eq_ignore_ascii_case(own), self.case))
     }
 
-    /// What is known of a letter, in words.
+    /// What is known of the letter, in words.
     fn told(&self) -> String {
-        let taken = self.seen.taken(self.letter).len();
-        let attempts: Vec<&Session> = self.seen.of(self.letter).collect();
+        self.told_of(self.letter)
+    }
+
+    fn told_of(&self, letter: &Letter) -> String {
+        let taken = self.seen.taken(letter).len();
+        let attempts: Vec<&Session> = self.seen.of(letter).collect();
         let mut words = vec![format!("{} session(s) au piège, {taken} message(s) accepté(s)", attempts.len())];
         let answers = attempts.iter().flat_map(|session| session.recipients());
         let answers: Vec<&str> = answers
-            .filter(|to| to.run.as_deref() == Some(&*self.letter.run))
+            .filter(|to| to.run.as_deref() == Some(&*letter.run))
             .map(|to| to.answer.get(..3).unwrap_or_default())
             .collect();
         if !answers.is_empty() {
@@ -170,7 +205,7 @@ impl Terms<'_> {
             let why = nameless.iter().rev().find_map(|session| session.tls.as_ref()).map(Sheet::words);
             words.extend(why);
         }
-        words.push(match self.seen.notice(self.letter) {
+        words.push(match self.seen.notice(letter) {
             Some(notice) => notice_words(notice),
             None => "pas d'avis".to_owned(),
         });
@@ -277,13 +312,26 @@ impl Terms<'_> {
             return (told, Verdict::unclear(why));
         }
         let waits = own.iter().any(|session| session.taken_in == Some(false));
-        let breaks_off = nameless.iter().any(|session| session.tls.is_some() && session.taken_in.is_none());
-        match (waits, breaks_off) {
-            (true, _) => (format!("la réponse injectée est ignorée ; {told}"), Verdict::Conforme),
-            (false, true) => (format!("la connexion est rompue à l'injection ; {told}"), Verdict::Conforme),
-            (false, false) => (told, Verdict::unclear("aucune session n'est allée jusqu'à l'injection")),
+        let mut broken = nameless.iter().filter(|session| session.tls.is_some() && session.taken_in.is_none());
+        if waits {
+            return (format!("la réponse injectée est ignorée ; {told}"), Verdict::Conforme);
+        }
+        if broken.clone().any(|session| spoke_under_tls(session)) {
+            // Whoever asks and goes before the answer may have had one: that of the injection, which did not please.
+            let raison = "la connexion est rompue sous TLS après EHLO, avant sa réponse : la réponse injectée a-t-elle été lue ?";
+            return (told, Verdict::AExaminer { raison: raison.to_owned() });
+        }
+        match broken.next() {
+            Some(_) => (format!("la connexion est rompue à l'injection ; {told}"), Verdict::Conforme),
+            None => (told, Verdict::unclear("aucune session n'est allée jusqu'à l'injection")),
         }
     }
+}
+
+/// Whether the peer said anything under TLS.
+fn spoke_under_tls(session: &Session) -> bool {
+    let begun = session.dialogue.iter().position(|line| line.from == '=' && line.text.starts_with("TLS : "));
+    begun.is_some_and(|at| session.dialogue[at..].iter().any(|line| line.from == '<'))
 }
 
 /// Suites offered beside the six and TLS 1.3: told, of no effect.

@@ -2,7 +2,8 @@
 //! of the tests, and watches the traps and the notices that come back.
 //!
 //! What must not be delivered is a sandwich: a letter to the nominal trap before and after must arrive, or nothing is concluded. Silence
-//! concludes nothing: only what a trap received, a notice, or what a session showed does.
+//! concludes nothing: only what a trap received, a notice, or what a session showed does. One silence speaks: of two letters acknowledged in
+//! the same session, to the same trap, one came in time and of the other nothing was ever seen, neither an attempt nor a notice. It is lost.
 
 mod judge;
 mod notice;
@@ -87,11 +88,16 @@ async fn play(case: &Case, context: &Context, log: &Log, findings: &mut Findings
     if let Some(nominal) = nominal {
         letters.push(letter(nominal, &watch, "avant"));
     }
+    let awaited = asked.iter().find(|(_, must)| *must == Must::Arrive).map(|(trap, _)| *trap);
+    if let Some(trap) = awaited {
+        letters.push(letter(trap, &watch, "temoin"));
+    }
     let posted = post(context, &case.id, &mut letters, log).await;
     let waited = match posted {
         Ok(()) => wait(context, &asked, &mut letters, &mut watch).await,
         Err(verdict) => Err(verdict),
     };
+    let witness = awaited.and_then(|_| letters.pop());
     let before = nominal.map(|_| letters.pop().is_some_and(|letter| !watch.seen.taken(&letter).is_empty()));
     let after = match (nominal, before, &waited) {
         (Some(nominal), Some(true), Ok(())) => {
@@ -106,11 +112,11 @@ async fn play(case: &Case, context: &Context, log: &Log, findings: &mut Findings
     };
     waited?;
     let proof = findings.keep(&json!({
-        "soumission": log.lines(), "lettres": letters, "avis": watch.seen.notices,
+        "soumission": log.lines(), "lettres": letters, "temoin": witness, "avis": watch.seen.notices,
         "sessions": watch.seen.sessions.iter().filter(|s| concerns(s, &asked, &letters)).collect::<Vec<_>>(),
     }));
     for ((trap, must), letter) in asked.iter().zip(&letters) {
-        let terms = Terms { case, context, trap, letter, seen: &watch.seen };
+        let terms = Terms { case, context, trap, letter, witness: witness.as_ref(), seen: &watch.seen };
         let judged = match (before, after) {
             (Some(false), _) | (_, Some(false)) => vec![Judged {
                 what: trap.name.to_owned(),

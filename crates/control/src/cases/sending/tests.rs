@@ -104,7 +104,7 @@ impl Bench {
         let must = traps(case).iter().find(|(name, _)| *name == letter.trap).expect("a trap of the case").1;
         let case = Catalogue::embedded().case(case).expect("a case");
         let trap = Trap::named(letter.trap).expect("a trap");
-        let terms = Terms { case, context: &self.0, trap, letter, seen };
+        let terms = Terms { case, context: &self.0, trap, letter, witness: None, seen };
         terms.judge(must).iter().map(|judged| judged.verdict.label()).collect()
     }
 
@@ -191,6 +191,33 @@ fn what_must_come_comes_once_from_whom_it_says() {
     );
     assert_eq!(said(0, vec![notice(&letter, "failed", "4.7.1")]), "non conforme (majeure)");
     assert_eq!(said(1, vec![notice(&letter, "delayed", "4.7.1")]), "conforme");
+}
+
+#[test]
+fn a_letter_is_lost_when_only_the_other_one_comes() {
+    let bench = bench();
+    let letter = bench.letter("nominal");
+    let mut witness = bench.letter("nominal");
+    witness.run.push_str("-temoin");
+    witness.to = Trap::named("nominal").expect("a trap").address(&witness.run, "p.test");
+    let came = |letter: &Letter| session(Some(letter), "nominal", true);
+    let says = |case: &str, sessions: Vec<Session>, notices: Vec<Notice>| -> Vec<String> {
+        let case = Catalogue::embedded().case(case).expect("a case");
+        let trap = Trap::named("nominal").expect("a trap");
+        let seen = Seen { sessions, notices };
+        let terms = Terms { case, context: &bench.0, trap, letter: &letter, witness: Some(&witness), seen: &seen };
+        terms.judge(Must::Arrive).iter().map(|judged| judged.verdict.label()).collect()
+    };
+    for case in ["SMA-02", "OPE-10"] {
+        let both = says(case, vec![came(&letter), came(&witness)], vec![]);
+        assert!(both.iter().all(|said| said == "conforme"), "{case} {both:?}");
+        assert_eq!(says(case, vec![came(&witness)], vec![]), ["non conforme (bloquante)"], "{case}");
+        assert_eq!(says(case, vec![came(&letter)], vec![])[1], "non conforme (bloquante)", "{case}");
+        // Neither, or tried: nothing is known.
+        assert_eq!(says(case, vec![], vec![]), ["inconclusif"], "{case}");
+        let tried = vec![session(Some(&letter), "nominal", false), came(&witness)];
+        assert_eq!(says(case, tried, vec![]), ["inconclusif"], "{case}");
+    }
 }
 
 #[test]
