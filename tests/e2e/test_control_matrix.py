@@ -185,8 +185,7 @@ class Data(unittest.TestCase):
                 self.assertEqual(len(switch["red"]) + len(switch.get("also", {})) > 1, "why" in switch)
 
     def test_what_the_program_does_not_run_by_itself_is_what_it_says(self):
-        """The rule by which a case counts as one that runs by itself, against the program: a bare job has everything not run for want of
-        a section, never for want of a case."""
+        """What is semi-automatic and counted out here (is_automatic) is what the program says that it does not run by itself."""
         with tempfile.TemporaryDirectory() as folder:
             job, out = Path(folder) / "nu.toml", Path(folder) / "nu.json"
             server = '{ address = "127.0.0.1:9", name = "lps.essai.test" }'

@@ -129,6 +129,11 @@ pub(super) fn look(id: &str, case: &Case, context: &Context, survey: &Survey) ->
             let all: Vec<String> = survey.curves.iter().map(|group| group.name()).collect();
             match (all.is_empty(), weak.is_empty()) {
                 (true, _) if is_incomplete => open(tls12),
+                // Seen with TLS 1.2, whose want is the matter of TLS-01; the groups of TLS 1.3 are all large enough.
+                (true, _) if tls12.state == State::Refused => {
+                    let raison = "TLS 1.2 est refusé (TLS-01)".to_owned();
+                    (String::new(), Verdict::NonApplicable { raison })
+                }
                 (true, _) => ("aucune courbe acceptée".to_owned(), Verdict::fault(case.severity)),
                 (_, true) => (all.join(", "), Verdict::Conforme),
                 (_, false) => (format!("trop petites : {}", weak.join(", ")), Verdict::fault(case.severity)),

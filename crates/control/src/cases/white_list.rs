@@ -119,13 +119,7 @@ impl Trial<'_> {
             "{recent} rapatriement(s) en 24 h ; le banc observe depuis {} min (l'authentification du serveur ne se voit pas d'ici)",
             watched / 60
         );
-        let verdict = match (recent, watched >= DAY) {
-            (1.., _) => Verdict::Conforme,
-            (0, true) => Verdict::fault(self.case.severity),
-            (0, false) => Verdict::NonExecute {
-                cause: "aucun rapatriement encore, et le banc observe depuis moins de 24 h : à relancer".to_owned(),
-            },
-        };
+        let verdict = daily(recent, watched, self.case.severity);
         let proof = findings.keep(&fetches);
         findings.tell("journal", None, &self.case.expected, told, verdict, Some(proof));
     }
@@ -257,5 +251,29 @@ impl Trial<'_> {
                 preuves: vec![proof.clone()],
             });
         }
+    }
+}
+
+/// LBL-01: fetched at least once in a day, of which so many seconds were watched.
+fn daily(recent: usize, watched: u64, severity: Severity) -> Verdict {
+    match (recent, watched >= DAY) {
+        (1.., _) => Verdict::Conforme,
+        (0, true) => Verdict::fault(severity),
+        (0, false) => Verdict::NonExecute {
+            cause: "aucun rapatriement encore, et le banc observe depuis moins de 24 h : à relancer".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_without_a_fetch_is_red_once_it_was_watched() {
+        let of = |recent, watched| daily(recent, watched, Severity::Major);
+        assert_eq!(of(1, 60), Verdict::Conforme);
+        assert_eq!(of(0, DAY), Verdict::fault(Severity::Major));
+        assert_eq!(of(0, DAY - 1).code(), "non_execute");
     }
 }
