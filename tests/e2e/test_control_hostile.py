@@ -2,6 +2,7 @@
 they say. No crash, no hang, no verdict that was not earned, nothing of theirs acts on a terminal or in a report. CTL-JOB, control.md §6"""
 
 import csv
+import io
 import json
 import os
 import re
@@ -366,7 +367,7 @@ class HostileTargets(SpaceTest):
         for word in (b"/JavaScript", b"/JS", b"/Launch", b"/URI", b"/OpenAction", b"/AA", b"/EmbeddedFile", b"/SubmitForm"):
             self.assertNotRegex(inside, re.escape(word) + rb"\b")
 
-        rows = list(csv.reader(forms["csv"].open(newline="", encoding="utf-8"), delimiter=";"))
+        rows = list(csv.reader(io.StringIO(forms["csv"].read_text(encoding="utf-8"), newline=""), delimiter=";"))
         self.assertEqual({len(row) for row in rows}, {10})
         acting = [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
         self.assertEqual(acting, [])
