@@ -167,7 +167,7 @@ impl Desk {
             return Err(Refusal::Conflict("Trop de vérifications en même temps : réessayez dans une minute."));
         };
         let failed = |text: String| vec![Preflight { quoi: "Préparation".to_owned(), bon: false, detail: text }];
-        let context = match self.context(job.organisation, &job.template, &job.text).await {
+        let context = match self.context(job.organisation, &job.template, &job.text, None).await {
             Ok(context) => context,
             Err(cause) => return Ok(failed(cause)),
         };

@@ -89,6 +89,8 @@ pub(crate) struct Inner {
     watched: Mutex<HashMap<CampaignId, Arc<Notify>>>,
     /// A campaign came into the queue, or left.
     pub wake: Notify,
+    /// A watch is new.
+    pub watch_due: Notify,
     /// Makes the first account, while there is none.
     pub first_code: Mutex<Option<String>>,
     pub hashing: Semaphore,
@@ -159,6 +161,7 @@ impl Desk {
             live: Mutex::default(),
             watched: Mutex::default(),
             wake: Notify::new(),
+            watch_due: Notify::new(),
             first_code: Mutex::new(first_code),
             hashing: Semaphore::new(HASHING),
             checking: Semaphore::new(CHECKING),

@@ -5,6 +5,7 @@
 //! * [`db`]: what is kept, and who may see it; [`account`]: passwords, second factor, roles;
 //! * [`compose`]: a user's job on the administrator's template; [`reach`]: where campaigns may go;
 //! * [`domains`]: proving that a domain is one's own; [`hosting`]: the PSC stub and the traps, served by this process;
+//! * [`surveillance`]: what is run again and again, and what changes;
 //! * [`schedule`]: whose turn it is; [`running`]: one campaign;
 //! * [`web`]: the pages; [`api`]: the same for programs; [`html`]: markup in which every text is escaped; [`words`]: dates.
 //!
@@ -31,6 +32,7 @@ mod running;
 mod schedule;
 pub mod signing;
 mod stands;
+mod surveillance;
 pub mod web;
 pub mod words;
 

@@ -10,6 +10,7 @@ use crate::compose;
 use crate::db::{Campaign, CampaignId, Scope, State};
 use crate::desk::lasting;
 use crate::error::Broken;
+use crate::surveillance::ReferenceFile;
 
 /// What the engine told, on its way to the disk.
 enum Note {
@@ -44,6 +45,7 @@ impl Desk {
         organisation: crate::db::OrganisationId,
         template: &str,
         text: &str,
+        reference: Option<&ReferenceFile>,
     ) -> Result<Context, String> {
         let told = |error: Broken| {
             tracing::error!("a campaign cannot be set up: {error}");
@@ -55,7 +57,12 @@ impl Desk {
             .templates(&operator.name)
             .find(|known| known.name == template)
             .ok_or("le modèle de job n'est plus proposé par l'administrateur")?;
-        let base = self.base(template, Some(organisation)).await.map_err(told)?;
+        let mut base = self.base(template, Some(organisation)).await.map_err(told)?;
+        if let Some(file) = reference {
+            let path = toml::Value::String(file.0.display().to_string());
+            let section = toml::Table::from_iter([("report".to_owned(), path)]);
+            base.entry("reference").or_insert(toml::Value::Table(section));
+        }
         let wrong = |mistakes: Vec<crate::error::Mistake>| {
             mistakes.iter().map(|m| format!("{} : {}", m.field, m.text)).collect::<Vec<_>>().join(" ; ")
         };
@@ -78,11 +85,13 @@ impl Desk {
     /// Why it is interrupted, for people.
     pub(crate) async fn run(&self, campaign: Campaign, stop: CancellationToken) -> Result<(), String> {
         let id = campaign.id.clone();
-        let context = self.context(campaign.organisation, &campaign.template, &campaign.text).await?;
         let kept = |error: Broken| {
             tracing::error!("results cannot be kept: {error}");
             "les résultats ne peuvent pas être enregistrés : la raison est au journal".to_owned()
         };
+        let reference = lasting!(self, self.reference(&campaign)).map_err(kept)?;
+        let context =
+            self.context(campaign.organisation, &campaign.template, &campaign.text, reference.as_ref()).await?;
         let done = lasting!(self, self.db().results(Scope::All, &id, 0)).map_err(kept)?;
         let proofs = lasting!(self, self.db().proofs(Scope::All, &id, None)).map_err(kept)?;
         let asked = Asked {
@@ -124,6 +133,9 @@ impl Desk {
         } else {
             (State::Terminee, Some(over.verdict.code()))
         };
+        if state == State::Terminee {
+            lasting!(self, self.note_drift(&campaign)).map_err(kept)?;
+        }
         (over.cas, over.preuves) = Default::default();
         let head = serde_json::to_string(&over).map_err(|error| kept(error.into()))?;
         let now = self.now();

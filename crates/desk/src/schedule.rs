@@ -18,6 +18,7 @@ impl Desk {
             tracing::error!("campaigns cannot be taken up again: {error}");
         }
         tasks.spawn(self.clone().watch_domains());
+        tasks.spawn(self.clone().keep_watch());
         let mut is_failed = false;
         loop {
             let wake = self.0.wake.notified();

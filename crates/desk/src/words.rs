@@ -27,6 +27,17 @@ pub fn instant(seconds: i64) -> String {
     format!("{day} {month} {} à {} h {:02}", local.year(), local.hour(), local.minute())
 }
 
+/// The instant of a minute of the day in Paris, on the day it is there at an instant.
+pub(crate) fn at_minute_in_paris(seconds: i64, minute: i64) -> i64 {
+    let Ok(utc) = OffsetDateTime::from_unix_timestamp(seconds) else { return seconds };
+    let midnight = utc.to_offset(paris(utc)).date().midnight().assume_utc() + time::Duration::minutes(minute);
+    // The offset of that instant is one of two; the time that the change of March leaves out is an hour later.
+    let winter = midnight - time::Duration::hours(1);
+    let summer = midnight - time::Duration::hours(2);
+    let found = if paris(summer).whole_hours() == 2 { summer } else { winter };
+    found.unix_timestamp()
+}
+
 /// Summer time from the last Sunday of March to that of October, at 1:00 UTC (directive 2000/84/CE).
 fn paris(utc: OffsetDateTime) -> UtcOffset {
     let change = |month: Month| {

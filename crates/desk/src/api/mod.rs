@@ -6,6 +6,7 @@
 mod answers;
 mod domains;
 mod stand;
+mod watches;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
@@ -52,6 +53,9 @@ pub(crate) fn routes() -> Router<Desk> {
         .route("/api/v1/domaines", get(domains::list).post(domains::ask))
         .route("/api/v1/domaines/{domaine}", delete(domains::leave))
         .route("/api/v1/domaines/{domaine}/verification", post(domains::check))
+        .route("/api/v1/surveillance", get(watches::list))
+        .route("/api/v1/surveillance/flux.atom", get(watches::atom))
+        .route("/api/v1/jobs/{job}/surveillance", put(watches::begin).delete(watches::end))
         .route("/api/v1/pieges", get(stand::sessions))
         .route("/api/v1/pieges/{session}", get(stand::session))
         .route("/api/v1/bouchon", get(stand::stub))

@@ -121,6 +121,8 @@ pub struct Campaign {
     pub starts: i64,
     /// The code of its verdict.
     pub verdict: Option<String>,
+    /// Whether it is a run of a watch.
+    pub is_watch: bool,
 }
 
 /// A campaign to be launched.
@@ -150,14 +152,19 @@ pub struct Filter {
 }
 
 const COLUMNS: &str = "c.id, c.organisation, o.name, c.job, c.name, c.plan, c.template, c.text, c.only_cases, c.depth, c.parent, c.author,
-    c.state, c.cause, c.queued, c.begun, c.ended, c.planned, (SELECT count(*) FROM result r WHERE r.campaign = c.id), c.starts, c.verdict";
+    c.state, c.cause, c.queued, c.begun, c.ended, c.planned, (SELECT count(*) FROM result r WHERE r.campaign = c.id), c.starts, c.verdict, c.is_watch";
 const FROM: &str = "FROM campaign c JOIN organisation o ON o.id = c.organisation";
 
-fn depth_code(depth: Depth) -> &'static str {
+pub(super) fn depth_code(depth: Depth) -> &'static str {
     match depth {
         Depth::Eclair => "eclair",
         Depth::Complet => "complet",
     }
+}
+
+/// From its code.
+pub(super) fn depth_of(code: &str) -> Depth {
+    if code == "eclair" { Depth::Eclair } else { Depth::Complet }
 }
 
 fn read(row: &Row) -> Result<Campaign, Broken> {
@@ -172,7 +179,7 @@ fn read(row: &Row) -> Result<Campaign, Broken> {
         template: row.get(6)?,
         text: row.get(7)?,
         only: row.json(8)?,
-        depth: if text(9)? == "eclair" { Depth::Eclair } else { Depth::Complet },
+        depth: depth_of(&text(9)?),
         parent: row.get::<Option<String>>(10)?.map(CampaignId),
         author: row.get(11)?,
         state: State::read(&text(12)?),
@@ -184,6 +191,7 @@ fn read(row: &Row) -> Result<Campaign, Broken> {
         done: row.get(18)?,
         starts: row.get(19)?,
         verdict: row.get(20)?,
+        is_watch: row.get(21)?,
     })
 }
 

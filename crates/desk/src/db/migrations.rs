@@ -9,6 +9,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0002_login.sql"),
     include_str!("migrations/0003_domains.sql"),
     include_str!("migrations/0004_accounts.sql"),
+    include_str!("migrations/0005_watch.sql"),
 ];
 
 /// What differs, in the order in which it is replaced.

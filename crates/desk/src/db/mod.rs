@@ -20,6 +20,7 @@ mod signatures;
 mod sql;
 mod sqlite;
 mod tokens;
+mod watches;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +38,7 @@ pub use organisations::{Organisation, Reach};
 pub use sessions::{Federation, Session};
 pub use signatures::{NewSignature, Signature};
 pub use tokens::{Bearer, Token};
+pub use watches::{Drift, Watch};
 
 use crate::account::secret::random;
 use crate::error::Broken;

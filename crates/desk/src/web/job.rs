@@ -6,10 +6,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use control::catalogue::Catalogue;
 use control::engine::{Depth, Preflight};
 
-use super::campaigns;
 use super::form::summary;
 use super::guard::{Asked, Failure, Posted, Signed};
 use super::layout::{self, Page};
+use super::{campaigns, watches};
 use crate::acts::Launch;
 use crate::db::{Filter, Job};
 use crate::error::{Mistake, Refusal};
@@ -37,6 +37,8 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
     let scope = signed.or_fails(who.scope())?;
     let filter = Filter { job: Some(job.id.clone()), most: LAST, ..Filter::default() };
     let found = signed.or_fails(signed.desk.db().campaigns(scope, filter).await)?;
+    let watch = signed.or_fails(signed.desk.db().watch_of(scope, &job.id).await)?;
+    let watch = watches::on_job(signed, job, watch.as_ref());
     let run = if who.role.may_run() { run_forms(signed, job) } else { Html::empty() };
     let write = if who.role.may_write() {
         html!(
@@ -53,7 +55,7 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
         Html::empty()
     };
     let body = html!(
-        "<h1>{}</h1>\n{}{}<p>{} — décrit par {} le {}.</p>\n{}<h2>Campagnes de ce test</h2>\n{}<h2>Description</h2>\n<pre tabindex=\"0\">{}</pre>\n\
+        "<h1>{}</h1>\n{}{}<p>{} — décrit par {} le {}.</p>\n{}{}<h2>Campagnes de ce test</h2>\n{}<h2>Description</h2>\n<pre tabindex=\"0\">{}</pre>\n\
          <p><a href=\"/tests/{}/job.toml\">Télécharger le fichier de job</a></p>\n{}",
         job.name,
         summary(mistakes),
@@ -62,6 +64,7 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
         job.author,
         instant(job.created),
         run,
+        watch,
         campaigns::table(&found, "Les dernières campagnes de ce test", false),
         job.text,
         job.id,
@@ -156,6 +159,11 @@ pub(super) async fn launch(Path(id): Path<String>, Posted { signed, input }: Pos
         Err(Refusal::Invalid(mistakes)) => page(&signed, &job, Html::empty(), &mistakes).await,
         Err(refusal) => Err(signed.fails(refusal)),
     }
+}
+
+/// The page again, with what is wrong in a form of it.
+pub(super) async fn refused(signed: &Signed, job: &Job, mistakes: &[Mistake]) -> Result<Response, Failure> {
+    page(signed, job, Html::empty(), mistakes).await
 }
 
 pub(super) async fn hide(Path(id): Path<String>, Posted { signed, .. }: Posted) -> Result<Response, Failure> {

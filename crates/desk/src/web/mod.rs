@@ -35,6 +35,7 @@ mod tokens;
 mod traps;
 mod upload;
 pub(crate) mod verdicts;
+pub(crate) mod watches;
 
 use axum::Router;
 use axum::extract::Request;
@@ -77,6 +78,11 @@ impl Desk {
             .route("/tests/{job}/verifier", post(job::check))
             .route("/tests/{job}/lancer", post(job::launch))
             .route("/tests/{job}/supprimer", post(job::hide))
+            .route("/tests/{job}/surveiller", post(watches::begin))
+            .route("/tests/{job}/ne-plus-surveiller", post(watches::end))
+            .route("/tests/{job}/reference", post(watches::reference))
+            .route("/surveillance", get(watches::list))
+            .route("/surveillance/flux.atom", get(watches::atom))
             .route("/campagnes", get(campaigns::list))
             .route("/campagnes/{campaign}", get(campaign::show))
             .route("/campagnes/{campaign}/flux", get(campaign::stream))

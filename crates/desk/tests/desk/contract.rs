@@ -1,7 +1,7 @@
 //! What the database promises, on each engine.
 
 use desk::account::role::Role;
-use desk::db::{AccountId, Db, Filter, NewAccount, NewCampaign, NewJob, Reach, Scope, State};
+use desk::db::{AccountId, Db, Drift, Filter, NewAccount, NewCampaign, NewJob, Reach, Scope, State, Watch};
 use desk::error::Broken;
 
 use crate::postgres::{PASSWORD, Server};
@@ -22,6 +22,7 @@ async fn promises(db: &Db) {
     accounts(db, alpha).await;
     campaigns(db, alpha, beta).await;
     crate::contract_identities::promises(db, alpha, beta).await;
+    watches(db, alpha, beta).await;
     db.note(5, Some(alpha), "alice", "premier".to_owned()).await.expect("noted");
     db.note(6, None, "admin", "second\0".to_owned()).await.expect("noted, whatever is in it");
     let acts = db.acts(Scope::All, 10).await.expect("read");
@@ -156,11 +157,92 @@ async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::Org
     assert!(db.jobs(Scope::All).await.expect("read").is_empty());
 }
 
+async fn watches(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::OrganisationId) {
+    let new = NewJob {
+        organisation: alpha,
+        name: "suivi".to_owned(),
+        plan: "surveillance".to_owned(),
+        template: "t".to_owned(),
+        text: String::new(),
+        author: "Alice".to_owned(),
+    };
+    let id = db.add_job(new, 5_000_000).await.expect("kept").expect("not too many");
+    let job = db.job(Scope::Of(alpha), &id).await.expect("read").expect("there");
+    let watch = Watch {
+        job: id.clone(),
+        organisation: alpha,
+        name: "suivi".to_owned(),
+        every_hours: 6,
+        at_minute: Some(210),
+        depth: control::engine::Depth::Eclair,
+        author: "Alice".to_owned(),
+        next: 1000,
+        reference: None,
+    };
+    db.put_watch(watch.clone()).await.expect("kept");
+    db.put_watch(watch.clone()).await.expect("changed");
+    assert_eq!(db.watches(Scope::Of(alpha)).await.expect("read"), std::slice::from_ref(&watch));
+    assert!(db.watches(Scope::Of(beta)).await.expect("read").is_empty(), "another's");
+    assert!(db.due(999).await.expect("read").is_empty() && db.due(1000).await.expect("read").len() == 1);
+    let run = db.launch_due(&watch, job.clone(), 2000, 6_000_000).await.expect("launched").expect("due");
+    assert_eq!(db.launch_due(&watch, job.clone(), 2000, 6_000_001).await.expect("read"), None, "once");
+    let later = Watch { next: 2000, ..watch.clone() };
+    assert_eq!(db.launch_due(&later, job.clone(), 3000, 6_000_002).await.expect("read"), None, "the one before waits");
+    assert_eq!(db.watch_of(Scope::All, &id).await.expect("read").expect("there").next, 3000, "left out, not put off");
+    let seen = db.campaign(Scope::All, &run).await.expect("read").expect("there");
+    assert!(seen.is_watch && seen.author == "surveillance (Alice)");
+    db.end_campaign(&run, State::Annulee, "", None, None, 40).await.expect("ended");
+    let drift = Drift {
+        campaign: run.clone(),
+        organisation: alpha,
+        job: id.clone(),
+        name: "suivi".to_owned(),
+        previous: run.clone(),
+        at: 50,
+        worse: 2,
+        json: "[]".to_owned(),
+    };
+    db.add_drift(&drift).await.expect("kept");
+    db.add_drift(&Drift { worse: 9, ..drift.clone() }).await.expect("nothing: it is there");
+    assert_eq!(db.drifts(Scope::Of(alpha), 9).await.expect("read"), std::slice::from_ref(&drift));
+    assert!(db.drifts(Scope::Of(beta), 9).await.expect("read").is_empty(), "another's");
+    assert!(!db.set_reference(Scope::Of(beta), &id, &run).await.expect("read"), "another's");
+    assert!(db.set_reference(Scope::Of(alpha), &id, &run).await.expect("set"));
+    assert!(
+        !db.drop_watch(Scope::Of(beta), &id).await.expect("read")
+            && db.drop_watch(Scope::Of(alpha), &id).await.expect("ended")
+    );
+
+    assert!(db.ask_domain(alpha, "a.test", "t1", 1).await.expect("kept"));
+    assert!(
+        db.ask_domain(alpha, "a.test", "t2", 2).await.expect("kept")
+            && db.ask_domain(beta, "a.test", "t3", 2).await.expect("kept")
+    );
+    let ours = db.domain(alpha, "a.test").await.expect("read").expect("there");
+    assert_eq!((ours.token.as_str(), ours.proven), ("t1", None), "it keeps its token");
+    db.checked_domain(&ours, true, "prouve", 10).await.expect("kept");
+    db.checked_domain(&ours, false, "absent", 20).await.expect("kept");
+    let ours = db.domain(alpha, "a.test").await.expect("read").expect("there");
+    assert_eq!((ours.proven, ours.checked, ours.finding.as_str()), (Some(10), Some(20), "absent"));
+    assert_eq!(db.domain(beta, "a.test").await.expect("read").expect("there").proven, None, "another's");
+    assert_eq!(
+        (db.domains(Scope::All).await.expect("read").len(), db.domains(Scope::Of(beta)).await.expect("read").len()),
+        (2, 1)
+    );
+    for number in 0..60 {
+        let is_there = db.ask_domain(beta, &format!("d{number}.test"), "t", 3).await.expect("read");
+        assert_eq!(is_there, number < 49, "fifty at most");
+    }
+    assert!(
+        db.drop_domain(beta, "a.test").await.expect("dropped") && !db.drop_domain(beta, "a.test").await.expect("read")
+    );
+}
+
 /// What [`promises`] left, after the database was opened again.
 async fn kept(db: &Db) {
     assert!(db.has_accounts().await.expect("read"));
     assert_eq!(db.organisations().await.expect("read").len(), 2);
-    assert_eq!(db.campaigns(Scope::All, Filter { most: 9, ..Filter::default() }).await.expect("read").len(), 2);
+    assert_eq!(db.campaigns(Scope::All, Filter { most: 9, ..Filter::default() }).await.expect("read").len(), 3);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod provider;
 mod roles;
 mod sign_in;
 mod signature;
+mod surveillance;
 
 use std::net::SocketAddr;
 use std::path::Path;
