@@ -16,6 +16,8 @@ use crate::web::verdicts::is_open;
 
 /// Longest wait for a pre-flight: four connections, each as patient as a job may be.
 const PREFLIGHT: Duration = Duration::from_secs(120);
+/// Shortest reason for a campaign against the pre-flight: a word is none.
+const SHORTEST_REASON: usize = 10;
 /// Longest name of anything.
 pub(crate) const LONGEST_NAME: usize = 120;
 
@@ -77,6 +79,8 @@ pub(crate) struct Launch {
     pub depth: Depth,
     /// « J'atteste être autorisé »: control.md §8, 16.
     pub is_authorised: bool,
+    /// Why, although the last pre-flight found something wrong.
+    pub overridden: String,
 }
 
 /// What is run again.
@@ -166,14 +170,20 @@ impl Desk {
         let Ok(_place) = place else {
             return Err(Refusal::Conflict("Trop de vérifications en même temps : réessayez dans une minute."));
         };
+        let found = self.preflight(job).await;
+        self.db().put_checkup(&job.id, found.iter().all(|check| check.bon), self.now()).await?;
+        Ok(found)
+    }
+
+    async fn preflight(&self, job: &Job) -> Vec<Preflight> {
         let failed = |text: String| vec![Preflight { quoi: "Préparation".to_owned(), bon: false, detail: text }];
         let context = match self.context(job.organisation, &job.template, &job.text, None).await {
             Ok(context) => context,
-            Err(cause) => return Ok(failed(cause)),
+            Err(cause) => return failed(cause),
         };
         match timeout(PREFLIGHT, engine::preflight(&context)).await {
-            Ok(found) => Ok(found),
-            Err(_) => Ok(failed("Les serveurs ne répondent pas dans le délai.".to_owned())),
+            Ok(found) => found,
+            Err(_) => failed("Les serveurs ne répondent pas dans le délai.".to_owned()),
         }
     }
 
@@ -184,6 +194,16 @@ impl Desk {
         if !launch.is_authorised {
             let text = "Cochez la case : une campagne se lance contre des serveurs que l'on est autorisé à contrôler.";
             mistakes.push(Mistake::of("autorise", text));
+        }
+        let overridden = launch.overridden.trim().to_owned();
+        let is_bad = self.db().is_checkup_bad(&job.id).await?;
+        if is_bad && overridden.chars().count() < SHORTEST_REASON {
+            let text = "La dernière vérification de la configuration a trouvé quelque chose à revoir : corrigez et vérifiez de nouveau, ou dites en \
+                une phrase pourquoi la campagne est lancée quand même.";
+            mistakes.push(Mistake::of("motif", text));
+        }
+        if overridden.chars().count() > LONGEST_NAME * 4 {
+            mistakes.push(Mistake::of("motif", format!("{} caractères au plus.", LONGEST_NAME * 4)));
         }
         let plan = Plan::of_code(&job.plan);
         for name in &launch.only {
@@ -200,7 +220,15 @@ impl Desk {
         }
         self.queue(
             who,
-            NewCampaign { job, only: launch.only, depth: launch.depth, parent: None, author: who.name.clone() },
+            NewCampaign {
+                job,
+                only: launch.only,
+                depth: launch.depth,
+                parent: None,
+                author: who.name.clone(),
+                // Nothing is overridden where nothing was wrong.
+                overridden: if is_bad { overridden } else { String::new() },
+            },
         )
         .await
     }
@@ -238,7 +266,11 @@ impl Desk {
             created: before.queued,
         };
         let (depth, parent) = (before.depth, Some(before.id));
-        self.queue(who, NewCampaign { job, only, depth, parent, author: who.name.clone() }).await
+        self.queue(
+            who,
+            NewCampaign { job, only, depth, parent, author: who.name.clone(), overridden: before.overridden },
+        )
+        .await
     }
 
     async fn queue(&self, who: &Who, new: NewCampaign) -> Result<CampaignId, Refusal> {

@@ -6,6 +6,7 @@
 //! * [`compose`]: a user's job on the administrator's template; [`reach`]: where campaigns may go;
 //! * [`domains`]: proving that a domain is one's own; [`hosting`]: the PSC stub and the traps, served by this process;
 //! * [`surveillance`]: what is run again and again, and what changes;
+//! * [`submissions`]: reports submitted to the regulator;
 //! * [`schedule`]: whose turn it is; [`running`]: one campaign;
 //! * [`web`]: the pages; [`api`]: the same for programs; [`html`]: markup in which every text is escaped; [`words`]: dates.
 //!
@@ -32,6 +33,7 @@ mod running;
 mod schedule;
 pub mod signing;
 mod stands;
+mod submissions;
 mod surveillance;
 pub mod web;
 pub mod words;

@@ -104,6 +104,12 @@ impl Role {
         self == Role::Signataire
     }
 
+    /// Whether it submits reports to the regulator, in the name of its operator.
+    #[must_use]
+    pub fn may_submit(self) -> bool {
+        matches!(self, Role::AdministrateurOperateur | Role::Signataire)
+    }
+
     /// Whether it manages accounts: its operator's, or all.
     #[must_use]
     pub fn may_manage(self) -> bool {

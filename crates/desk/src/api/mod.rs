@@ -201,6 +201,9 @@ struct NewCampaign {
     profondeur: Depth,
     /// « J'atteste être autorisé à contrôler ces serveurs ».
     autorise: bool,
+    /// Why, although the last pre-flight found something wrong.
+    #[serde(default)]
+    motif: String,
 }
 
 fn whole() -> Depth {
@@ -220,8 +223,10 @@ async fn launch(
     body: axum::body::Bytes,
 ) -> Answer<Response> {
     let job = desk.job_of(&who, &id).await?;
-    let NewCampaign { cas, profondeur, autorise } = read(&body)?;
-    let id = desk.launch(&who, job, Launch { only: cas, depth: profondeur, is_authorised: autorise }).await?;
+    let NewCampaign { cas, profondeur, autorise, motif } = read(&body)?;
+    let id = desk
+        .launch(&who, job, Launch { only: cas, depth: profondeur, is_authorised: autorise, overridden: motif })
+        .await?;
     queued(&desk, &who, &id).await
 }
 

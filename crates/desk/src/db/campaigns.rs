@@ -123,6 +123,8 @@ pub struct Campaign {
     pub verdict: Option<String>,
     /// Whether it is a run of a watch.
     pub is_watch: bool,
+    /// Why it was launched although the pre-flight found something wrong.
+    pub overridden: String,
 }
 
 /// A campaign to be launched.
@@ -138,6 +140,8 @@ pub struct NewCampaign {
     pub parent: Option<CampaignId>,
     /// Who launches it.
     pub author: String,
+    /// Why, although the pre-flight found something wrong.
+    pub overridden: String,
 }
 
 /// Which campaigns are listed.
@@ -152,7 +156,7 @@ pub struct Filter {
 }
 
 const COLUMNS: &str = "c.id, c.organisation, o.name, c.job, c.name, c.plan, c.template, c.text, c.only_cases, c.depth, c.parent, c.author,
-    c.state, c.cause, c.queued, c.begun, c.ended, c.planned, (SELECT count(*) FROM result r WHERE r.campaign = c.id), c.starts, c.verdict, c.is_watch";
+    c.state, c.cause, c.queued, c.begun, c.ended, c.planned, (SELECT count(*) FROM result r WHERE r.campaign = c.id), c.starts, c.verdict, c.is_watch, c.override";
 const FROM: &str = "FROM campaign c JOIN organisation o ON o.id = c.organisation";
 
 pub(super) fn depth_code(depth: Depth) -> &'static str {
@@ -192,6 +196,7 @@ fn read(row: &Row) -> Result<Campaign, Broken> {
         starts: row.get(19)?,
         verdict: row.get(20)?,
         is_watch: row.get(21)?,
+        overridden: row.get(22)?,
     })
 }
 
@@ -216,13 +221,14 @@ impl Db {
             new.parent.map(|parent| parent.0),
             new.author,
             milliseconds / 1000,
-            MOST_WAITING
+            MOST_WAITING,
+            new.overridden
         ]
         .to_vec();
         self.change(move |db| {
             let done = db.execute(
-                "INSERT INTO campaign (id, organisation, job, name, plan, template, text, only_cases, depth, parent, author, state, queued)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'en_file', ?12
+                "INSERT INTO campaign (id, organisation, job, name, plan, template, text, only_cases, depth, parent, author, state, queued, override)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'en_file', ?12, ?14
                  WHERE (SELECT count(*) FROM campaign WHERE organisation = ?2 AND state = 'en_file') < ?13",
                 &values,
             )?;

@@ -10,6 +10,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0003_domains.sql"),
     include_str!("migrations/0004_accounts.sql"),
     include_str!("migrations/0005_watch.sql"),
+    include_str!("migrations/0006_regulator.sql"),
 ];
 
 /// What differs, in the order in which it is replaced.

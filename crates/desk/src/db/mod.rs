@@ -9,6 +9,7 @@
 
 mod accounts;
 mod campaigns;
+mod checkups;
 mod domains;
 mod identities;
 mod jobs;
@@ -19,6 +20,7 @@ mod sessions;
 mod signatures;
 mod sql;
 mod sqlite;
+mod submissions;
 mod tokens;
 mod watches;
 
@@ -37,6 +39,7 @@ pub use jobs::{Job, NewJob};
 pub use organisations::{Organisation, Reach};
 pub use sessions::{Federation, Session};
 pub use signatures::{NewSignature, Signature};
+pub use submissions::{Decision, DecisionKind, Submission};
 pub use tokens::{Bearer, Token};
 pub use watches::{Drift, Watch};
 

@@ -101,6 +101,8 @@ struct Inner {
     traps: Option<(Arc<Archive>, String)>,
     routes: Routes,
     served: Mutex<BTreeMap<String, Served>>,
+    /// Held while a stand is opened, which takes a second of making keys: nobody who asks a stand waits for that.
+    opening: Mutex<()>,
 }
 
 /// What operators talk to. Cheap to clone.
@@ -174,6 +176,7 @@ impl Hosting {
             traps,
             routes,
             served: Mutex::default(),
+            opening: Mutex::default(),
         };
         let hosting = Hosting { inner: Arc::new(inner), tasks };
         let serving = hosting.clone();
@@ -206,10 +209,14 @@ impl Hosting {
     /// [`HostingError`].
     pub(crate) fn complete(&self, base: &mut Table, operator: Option<OrganisationId>) -> Result<(), HostingError> {
         let alias = operator.map_or_else(|| ALL.to_owned(), |id| format!("o{}", id.0));
-        let mut served = self.served();
-        if !served.contains_key(&alias) {
-            served.insert(alias.clone(), self.serve(&alias, operator.is_some())?);
+        {
+            let _opening = self.inner.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            if !self.served().contains_key(&alias) {
+                let made = self.serve(&alias, operator.is_some())?;
+                self.served().insert(alias.clone(), made);
+            }
         }
+        let served = self.served();
         for (name, section) in served.get(&alias).map(|one| one.sections.as_slice()).unwrap_or_default() {
             base.entry((*name).to_owned()).or_insert_with(|| Value::Table(section.clone()));
         }

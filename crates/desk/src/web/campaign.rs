@@ -10,7 +10,7 @@ use control::verdict::Severity;
 use super::form;
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
-use super::{reports, stream, verdicts};
+use super::{reports, stream, submissions, verdicts};
 use crate::acts::Again;
 use crate::db::{Campaign, CampaignId, State};
 use crate::error::Refusal;
@@ -27,7 +27,8 @@ pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): A
     let results = signed.or_fails(signed.desk.db().results(scope, &campaign.id, 0).await)?;
     let results: Vec<CaseResult> = results.into_iter().map(|(_, result)| result).collect();
     let (head, below) = if campaign.state.is_over() {
-        (Html::empty(), over(&signed, &campaign, in_order(results), &asked))
+        let submitted = submissions::on_campaign(&signed, &campaign).await?;
+        (Html::empty(), html!("{}{}", submitted, over(&signed, &campaign, in_order(results), &asked)))
     } else {
         // Without the script the page is asked for again.
         (
@@ -37,10 +38,19 @@ pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): A
     };
     let part =
         if campaign.only.is_empty() { String::new() } else { format!(" — partielle : {}", campaign.only.join(", ")) };
+    let overridden = if campaign.overridden.is_empty() {
+        Html::empty()
+    } else {
+        html!(
+            "<p class=\"avis doute\">? Lancée malgré une vérification de la configuration à revoir : {}</p>\n",
+            campaign.overridden
+        )
+    };
     let body = html!(
-        "<h1>{}</h1>\n{}<p>{}{}. Lancée par {} le {}{}.</p>\n{}",
+        "<h1>{}</h1>\n{}{}<p>{}{}. Lancée par {} le {}{}.</p>\n{}",
         campaign.name,
         layout::notice(asked.get("fait")),
+        overridden,
         Plan::of_code(&campaign.plan).map_or(campaign.plan.as_str(), |plan| plan.title()),
         part,
         campaign.author,

@@ -39,7 +39,8 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
     let found = signed.or_fails(signed.desk.db().campaigns(scope, filter).await)?;
     let watch = signed.or_fails(signed.desk.db().watch_of(scope, &job.id).await)?;
     let watch = watches::on_job(signed, job, watch.as_ref());
-    let run = if who.role.may_run() { run_forms(signed, job) } else { Html::empty() };
+    let is_bad = signed.or_fails(signed.desk.db().is_checkup_bad(&job.id).await)?;
+    let run = if who.role.may_run() { run_forms(signed, job, is_bad) } else { Html::empty() };
     let write = if who.role.may_write() {
         html!(
             "<p><a href=\"{}\">Modifier une copie</a></p>\n{}",
@@ -74,7 +75,7 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
     Ok(layout::page(&signed.desk, Page { title: &job.name, session, here: "/tests", body, ..Page::default() }))
 }
 
-fn run_forms(signed: &Signed, job: &Job) -> Html {
+fn run_forms(signed: &Signed, job: &Job, is_bad: bool) -> Html {
     let plan = Plan::of_code(&job.plan);
     let groups: Html = Catalogue::embedded()
         .groups
@@ -93,6 +94,15 @@ fn run_forms(signed: &Signed, job: &Job) -> Html {
             )
         })
         .collect();
+    let reason = if is_bad {
+        html!(
+            "<p class=\"avis doute\">? La dernière vérification de la configuration a trouvé quelque chose à revoir.</p>\n\
+             <p class=\"champ\"><label for=\"motif\">Pourquoi lancer quand même</label><input type=\"text\" id=\"motif\" name=\"motif\" maxlength=\"480\" aria-describedby=\"motif-aide\">\
+             <span class=\"aide\" id=\"motif-aide\">Une phrase, montrée avec la campagne. Ou corrigez, puis vérifiez de nouveau.</span></p>\n"
+        )
+    } else {
+        Html::empty()
+    };
     html!(
         "<h2>Lancer</h2>\n{}<form method=\"post\" action=\"/tests/{}/lancer\">{}\n\
          <fieldset><legend>Profondeur</legend>\n<p class=\"champ case\"><input type=\"radio\" id=\"complet\" name=\"profondeur\" value=\"complet\" checked>\
@@ -100,7 +110,7 @@ fn run_forms(signed: &Signed, job: &Job) -> Html {
          <label for=\"eclair\">Éclair : ce qui peut être joué en production, sans jeton valide ni BAL réelle</label></p></fieldset>\n\
          <details><summary>Certains groupes de cas seulement</summary>\n<fieldset><legend>Groupes (tous si aucun n’est coché)</legend>\n{}</fieldset></details>\n\
          <p class=\"champ case\"><input type=\"checkbox\" id=\"autorise\" name=\"autorise\" value=\"oui\" required>\
-         <label for=\"autorise\">J’atteste être autorisé à contrôler ces serveurs</label></p>\n<p><button>Tout lancer</button></p></form>\n",
+         <label for=\"autorise\">J’atteste être autorisé à contrôler ces serveurs</label></p>\n{}<p><button>Tout lancer</button></p></form>\n",
         layout::button(
             &signed.session,
             &format!("/tests/{}/verifier", job.id.as_str()),
@@ -109,7 +119,8 @@ fn run_forms(signed: &Signed, job: &Job) -> Html {
         ),
         job.id,
         layout::key(&signed.session),
-        groups
+        groups,
+        reason
     )
 }
 
@@ -153,6 +164,7 @@ pub(super) async fn launch(Path(id): Path<String>, Posted { signed, input }: Pos
         only: input.all("cas"),
         depth: if input.get("profondeur") == "eclair" { Depth::Eclair } else { Depth::Complet },
         is_authorised: input.is_on("autorise"),
+        overridden: input.get("motif").to_owned(),
     };
     match signed.desk.launch(&who, job.clone(), launch).await {
         Ok(campaign) => Ok(Redirect::to(&format!("/campagnes/{}", campaign.as_str())).into_response()),

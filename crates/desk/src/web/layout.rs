@@ -31,11 +31,12 @@ pub(crate) struct Page<'a> {
 type SeenBy = fn(Option<Role>) -> bool;
 
 /// Entries of the navigation, and who sees them.
-const ENTRIES: [(&str, &str, SeenBy); 11] = [
+const ENTRIES: [(&str, &str, SeenBy); 12] = [
     ("/", "Accueil", |_| true),
     ("/tests", "Lancer un test", |role| role.is_some_and(Role::sees_results)),
     ("/campagnes", "Campagnes", |role| role.is_some_and(Role::sees_results)),
     ("/surveillance", "Surveillance", |role| role.is_some_and(super::watches::is_for)),
+    ("/dossiers", "Dossiers", |role| role.is_some_and(super::submissions::is_for)),
     ("/pieges", "Boîtes pièges", |role| role.is_some_and(Role::sees_results)),
     ("/bouchon", "Bouchon PSC", |role| role.is_some_and(Role::sees_results)),
     ("/catalogue", "Catalogue", |_| true),
@@ -117,6 +118,8 @@ pub(crate) fn notice(done: &str) -> Html {
         "surveille" => "Le test est surveillé.",
         "plus-surveille" => "Le test n’est plus surveillé ; ses campagnes restent.",
         "reference" => "La dernière campagne est la référence : ce qui suit lui est comparé.",
+        "soumise" => "La campagne est soumise : son rapport est figé.",
+        "decision" => "La décision est enregistrée.",
         "domaine" => "Publiez l’enregistrement ci-dessous dans le DNS du domaine, puis vérifiez.",
         "domaine-retire" => "Le domaine est retiré.",
         "operateur" => "L’opérateur est enregistré.",

@@ -31,6 +31,7 @@ mod signature;
 mod stands;
 pub(crate) mod stream;
 mod stub;
+mod submissions;
 mod tokens;
 mod traps;
 mod upload;
@@ -91,6 +92,11 @@ impl Desk {
             .route("/campagnes/{campaign}/comparaison", get(compare::show))
             .route("/campagnes/{campaign}/cas/{case}", get(case::show))
             .route("/campagnes/{campaign}/signature", get(signature::show).post(signature::put))
+            .route("/campagnes/{campaign}/soumettre", post(submissions::submit))
+            .route("/dossiers", get(submissions::list))
+            .route("/dossiers/{campaign}", get(submissions::one))
+            .route("/dossiers/{campaign}/rapport.json", get(submissions::report))
+            .route("/dossiers/{campaign}/decisions", post(submissions::decide))
             .route("/campagnes/{campaign}/{file}", get(campaign::report))
             .route("/pieges", get(traps::list))
             .route("/pieges/{session}", get(traps::one))

@@ -129,8 +129,11 @@ async fn a_campaign_by_program() {
     let (launch, told) = (format!("{job}/campagnes"), "/api/v1/jobs/{job}/campagnes");
     call(&mut program, "post", &launch, told, json!({ "autorise": false }), 422).await;
     call(&mut program, "post", &launch, told, json!({ "autorise": true, "cas": ["XXX"] }), 422).await;
-    let begun =
-        call(&mut program, "post", &launch, told, json!({ "autorise": true, "cas": ["ANN-01", "ANN-02"] }), 202).await;
+    let body = json!({ "autorise": true, "cas": ["ANN-01", "ANN-02"] });
+    call(&mut program, "post", &launch, told, body, 422).await;
+    // The pre-flight found something: a reason is needed.
+    let body = json!({ "autorise": true, "cas": ["ANN-01", "ANN-02"], "motif": "personne n'écoute, et c'est voulu" });
+    let begun = call(&mut program, "post", &launch, told, body, 202).await;
     let campaign = format!("/api/v1/campagnes/{}", begun["id"].as_str().expect("an id"));
     let stream = program.call("GET", &format!("{campaign}/flux"), &token, "").await;
     assert!(stream.headers["content-type"].to_str().expect("text").starts_with("text/event-stream"));
@@ -168,6 +171,15 @@ async fn a_campaign_by_program() {
         assert!(answer.status == StatusCode::OK && told.get(&kind).is_some(), "{file}: {kind}");
     }
     call(&mut program, "get", &format!("{campaign}/rapport.exe"), &format!("{told}/{{file}}"), none.clone(), 404).await;
+    let (watch, told) = (format!("{job}/surveillance"), "/api/v1/jobs/{job}/surveillance");
+    call(&mut program, "put", &watch, told, json!({ "heures": 0, "autorise": true }), 422).await;
+    let body = json!({ "heures": 672, "a": "03:30", "profondeur": "complet", "autorise": true });
+    assert_eq!(call(&mut program, "put", &watch, told, body, 200).await["a"], "03:30");
+    call(&mut program, "get", "/api/v1/surveillance", "/api/v1/surveillance", none.clone(), 200).await;
+    call(&mut program, "delete", &watch, told, none.clone(), 204).await;
+    call(&mut program, "get", "/api/v1/domaines", "/api/v1/domaines", none.clone(), 200).await;
+    let body = json!({ "domaine": "alpha.test" });
+    call(&mut program, "post", "/api/v1/domaines", "/api/v1/domaines", body, 409).await;
     call(&mut program, "delete", &job, "/api/v1/jobs/{job}", none.clone(), 204).await;
     call(&mut program, "get", &job, "/api/v1/jobs/{job}", none, 404).await;
     // A token that is revoked, or none, is nobody.

@@ -50,8 +50,18 @@ async fn from_a_form_to_a_report() {
             .text
             .contains("ni un cas ni un groupe")
     );
-    let campaign = stage.campaign(&mut alpha, &job).await;
+    // What the pre-flight found stands in the way, until somebody says why it should not.
+    let lancer = format!("/tests/{job}/lancer");
+    let refused = alpha.post(&lancer, &[("autorise", "oui"), ("motif", "parce que")]).await.text;
+    assert!(
+        refused.contains("dites en une phrase pourquoi") && refused.contains("Pourquoi lancer quand même"),
+        "{refused}"
+    );
+    let place = alpha.post(&lancer, &[("autorise", "oui"), ("motif", "<i>rien n'écoute, c'est voulu</i>")]).await.to;
+    alpha.get(&format!("{place}/flux?depuis=0")).await;
+    let campaign = place.trim_start_matches("/campagnes/").to_owned();
     let page = alpha.get(&format!("/campagnes/{campaign}")).await.text;
+    assert!(page.contains("Lancée malgré") && page.contains("&lt;i&gt;rien n&#39;écoute"), "{page}");
     assert!(
         page.contains("Verdict non établi")
             && page.contains("8 cas : ")

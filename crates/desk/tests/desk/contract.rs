@@ -1,7 +1,10 @@
 //! What the database promises, on each engine.
 
 use desk::account::role::Role;
-use desk::db::{AccountId, Db, Drift, Filter, NewAccount, NewCampaign, NewJob, Reach, Scope, State, Watch};
+use desk::db::{
+    AccountId, CampaignId, Db, Decision, DecisionKind, Drift, Filter, NewAccount, NewCampaign, NewJob, Reach, Scope,
+    State, Submission, Watch,
+};
 use desk::error::Broken;
 
 use crate::postgres::{PASSWORD, Server};
@@ -99,6 +102,7 @@ async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::Org
         depth: control::engine::Depth::Eclair,
         parent: None,
         author: "Alice".to_owned(),
+        overridden: "le pare-feu ouvre demain".to_owned(),
     };
     let first = db.add_campaign(launch(&["TLS"]), 2_000_000).await.expect("kept").expect("not too many");
     let second = db.add_campaign(launch(&[]), 3_000_000).await.expect("kept").expect("not too many");
@@ -132,6 +136,12 @@ async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::Org
         (seen.state, seen.only.as_slice(), seen.operator.as_str()),
         (State::EnCours, &["TLS".to_owned()][..], "Alpha")
     );
+    assert_eq!(seen.overridden, "le pare-feu ouvre demain");
+    assert!(!db.is_checkup_bad(&id).await.expect("read"), "nobody looked");
+    for is_good in [false, true, false] {
+        db.put_checkup(&id, is_good, 5).await.expect("kept");
+        assert_eq!(db.is_checkup_bad(&id).await.expect("read"), !is_good);
+    }
     // The process ends, cleanly and not.
     db.requeue(&first).await.expect("waits");
     assert_eq!(db.waiting().await.expect("read").len(), 2);
@@ -146,6 +156,7 @@ async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::Org
     assert_eq!(db.head(Scope::Of(beta), &first).await.expect("read"), None, "another's");
     assert!(!db.cancel_waiting(Scope::Of(beta), &second, 60).await.expect("read"), "another's");
     assert!(db.cancel_waiting(Scope::Of(alpha), &second, 60).await.expect("cancelled"));
+    submissions(db, alpha, beta, &first).await;
     let newest = Filter { most: 1, job: Some(id.clone()), ..Filter::default() };
     assert_eq!(db.campaigns(Scope::Of(alpha), newest).await.expect("read")[0].id, second);
     let before = Filter { most: 9, before: Some(second), ..Filter::default() };
@@ -155,6 +166,42 @@ async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::Org
             && db.hide_job(Scope::Of(alpha), &id).await.expect("hidden")
     );
     assert!(db.jobs(Scope::All).await.expect("read").is_empty());
+}
+
+async fn submissions(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::OrganisationId, id: &CampaignId) {
+    let submission = Submission {
+        campaign: id.clone(),
+        organisation: alpha,
+        operator: "Alpha".to_owned(),
+        name: "été".to_owned(),
+        verdict: Some("conforme".to_owned()),
+        at: 70,
+        author: "Alice".to_owned(),
+        note: String::new(),
+        sha256: "0f".repeat(32),
+    };
+    assert!(db.submit(&submission, "{\"a\": 1}\n".to_owned()).await.expect("kept"));
+    assert!(!db.submit(&Submission { at: 80, ..submission.clone() }, String::new()).await.expect("read"), "once");
+    assert_eq!(db.submission(Scope::Of(alpha), id).await.expect("read"), Some(submission.clone()));
+    assert_eq!(db.submissions(Scope::All, 9).await.expect("read"), [submission]);
+    let report = db.submitted_report(Scope::Of(alpha), id).await.expect("read");
+    assert_eq!(report.as_deref(), Some("{\"a\": 1}\n"), "octet for octet");
+    let decision = Decision {
+        campaign: id.clone(),
+        at: 90,
+        author: "regulateur".to_owned(),
+        kind: DecisionKind::Complement,
+        text: "Joindre la preuve.".to_owned(),
+        due: Some("2027-01-31".to_owned()),
+    };
+    assert!(db.decide(Scope::All, &decision).await.expect("kept"));
+    assert!(!db.decide(Scope::Of(beta), &decision).await.expect("read"), "another's");
+    assert_eq!(db.decisions(Scope::Of(alpha), Some(id)).await.expect("read"), std::slice::from_ref(&decision));
+    assert_eq!(db.decisions(Scope::All, None).await.expect("read"), [decision]);
+    assert!(db.decisions(Scope::Of(beta), None).await.expect("read").is_empty(), "another's");
+    assert_eq!(db.submission(Scope::Of(beta), id).await.expect("read"), None, "another's");
+    assert_eq!(db.submitted_report(Scope::Of(beta), id).await.expect("read"), None, "another's");
+    assert!(db.submissions(Scope::Of(beta), 9).await.expect("read").is_empty(), "another's");
 }
 
 async fn watches(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::OrganisationId) {

@@ -26,6 +26,10 @@ enum Who {
     Writes,
     /// Who gives signatures.
     Signs,
+    /// Who submits reports to the regulator.
+    Submits,
+    /// Who decides upon what is submitted.
+    Decides,
     /// Who manages accounts.
     Manages,
     /// The application's administrator.
@@ -49,6 +53,8 @@ impl Who {
             Runs => matches!(login, "alpha" | "alpha-testeur" | "regulateur" | "instructeur"),
             Writes => matches!(login, "alpha" | "alpha-testeur"),
             Signs => login == "alpha-signataire",
+            Submits => matches!(login, "alpha" | "alpha-signataire"),
+            Decides => matches!(login, "regulateur" | "instructeur"),
             Manages => matches!(login, "alpha" | "admin"),
             Rules => login == "admin",
             Operator => login.starts_with("alpha"),
@@ -85,6 +91,16 @@ const PAGES: &[(&str, &str, Who)] = &[
     ("GET", "/tests/{job}/job.toml", Reads),
     ("POST", "/tests/{job}/verifier", Runs),
     ("POST", "/tests/{job}/lancer", Runs),
+    ("POST", "/tests/{job}/surveiller", Runs),
+    ("POST", "/tests/{job}/reference", Runs),
+    ("POST", "/tests/{job}/ne-plus-surveiller", Runs),
+    ("GET", "/surveillance", Reads),
+    ("GET", "/surveillance/flux.atom", Reads),
+    ("GET", "/dossiers", Reads),
+    ("GET", "/dossiers/{campaign}", Reads),
+    ("GET", "/dossiers/{campaign}/rapport.json", Reads),
+    ("POST", "/dossiers/{campaign}/decisions", Decides),
+    ("POST", "/campagnes/{campaign}/soumettre", Submits),
     ("GET", "/campagnes", Reads),
     ("GET", "/campagnes/{campaign}", Reads),
     ("GET", "/campagnes/{campaign}/flux", Reads),
@@ -131,6 +147,10 @@ const CALLS: &[(&str, &str, Who)] = &[
     ("GET", "/api/v1/jobs/{job}", Operator),
     ("POST", "/api/v1/jobs/{job}/verification", Runs),
     ("POST", "/api/v1/jobs/{job}/campagnes", Runs),
+    ("PUT", "/api/v1/jobs/{job}/surveillance", Runs),
+    ("DELETE", "/api/v1/jobs/{job}/surveillance", Runs),
+    ("GET", "/api/v1/surveillance", Operator),
+    ("GET", "/api/v1/surveillance/flux.atom", Operator),
     ("GET", "/api/v1/campagnes", Operator),
     ("GET", "/api/v1/campagnes/{campaign}", Operator),
     ("GET", "/api/v1/campagnes/{campaign}/cas", Operator),
@@ -225,6 +245,8 @@ async fn scene() -> Scene {
     let mut alpha = stage.signed("alpha").await;
     let job = stage.job(&mut alpha).await;
     let campaign = stage.campaign(&mut alpha, &job).await;
+    let submitted = alpha.post(&format!("/campagnes/{campaign}/soumettre"), &[]).await;
+    assert!(submitted.to.starts_with("/dossiers/"), "{}", submitted.text);
     alpha.token().await;
     let page = alpha.get("/comptes").await.text;
     let row = page.split("<tr>").find(|row| row.contains(">alpha-lecteur<")).expect("a row");
@@ -252,7 +274,12 @@ async fn page(browser: &mut Browser, method: &str, place: &str) -> Answer {
         (_, place) if place.ends_with("/signature") => browser.give(place, b"rien").await,
         (_, "/connexion") => browser.post(place, &[("login", "personne"), ("mot_de_passe", "x")]).await,
         (_, place) => {
-            browser.post(place, &[("autorise", "oui"), ("quoi", "tout"), ("nom", "n"), ("ouvert", "oui")]).await
+            browser
+                .post(
+                    place,
+                    &[("autorise", "oui"), ("quoi", "tout"), ("nom", "n"), ("ouvert", "oui"), ("heures", "24")],
+                )
+                .await
         }
     }
 }
@@ -288,6 +315,7 @@ async fn every_call_lets_in_whom_it_should() {
             }
             let body = match *path {
                 path if path.ends_with("/campagnes") => r#"{"autorise":true}"#,
+                path if path.ends_with("/surveillance") => r#"{"heures":24,"autorise":true}"#,
                 path if path.ends_with("relance") => r#"{"quoi":"tout"}"#,
                 path if path.contains("/domaines") => r#"{"domaine":"alpha.test"}"#,
                 _ => r#"{"modele":"essai","texte":""}"#,

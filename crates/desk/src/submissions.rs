@@ -1,0 +1,102 @@
+//! Submitting a report to the regulator, and its decisions. control.md §5.9.
+//!
+//! Invariant: what is submitted is the JSON of the report as it was then, kept octet for octet beside its SHA-256, whatever later versions of
+//! the program would make of the same campaign; nothing of a submission or a decision is ever changed.
+
+use control::engine::Depth;
+use control::report;
+
+use crate::Desk;
+use crate::account::role::Role;
+use crate::acts::Who;
+use crate::db::{CampaignId, Decision, DecisionKind, State, Submission};
+use crate::error::{Broken, Mistake, Refusal};
+
+/// Longest note or decision, in characters.
+const LONGEST: usize = 4000;
+
+/// A day as `AAAA-MM-JJ`.
+fn is_day(text: &str) -> bool {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    time::Date::parse(text, &format).is_ok()
+}
+
+impl Desk {
+    /// Submits the report of a campaign that is over, whole and complete.
+    pub(crate) async fn submit(&self, who: &Who, id: &str, note: &str) -> Result<CampaignId, Refusal> {
+        who.must(Role::may_submit)?;
+        let campaign = self.campaign_of(who, id).await?;
+        if campaign.state != State::Terminee || !campaign.only.is_empty() || campaign.depth != Depth::Complet {
+            return Err(Refusal::Conflict(
+                "Seule une campagne complète et finie est soumise : tous les cas du plan, à la profondeur complète.",
+            ));
+        }
+        if note.chars().count() > LONGEST {
+            return Err(Refusal::Invalid(vec![Mistake::of("note", format!("{LONGEST} caractères au plus."))]));
+        }
+        let whole = self.whole(who.scope()?, &campaign.id).await?.ok_or(Refusal::NotFound)?;
+        let written = tokio::task::spawn_blocking(move || serde_json::to_string_pretty(&report::json(&whole)));
+        let text = written.await.map_err(|_| Broken::Task)?.map_err(Broken::from)?;
+        let submission = Submission {
+            campaign: campaign.id.clone(),
+            organisation: campaign.organisation,
+            operator: campaign.operator,
+            name: campaign.name,
+            verdict: campaign.verdict,
+            at: self.now(),
+            author: who.name.clone(),
+            note: note.to_owned(),
+            sha256: report::sha256(text.as_bytes()),
+        };
+        if !self.db().submit(&submission, text).await? {
+            return Err(Refusal::Conflict("Cette campagne est déjà soumise."));
+        }
+        let what = format!("campagne soumise au régulateur : {}, sha256 {}", campaign.id.as_str(), submission.sha256);
+        self.db().note(self.now(), Some(campaign.organisation), &who.name, what).await?;
+        Ok(campaign.id)
+    }
+
+    /// One submission they may see.
+    pub(crate) async fn submission_of(&self, who: &Who, id: &str) -> Result<Submission, Refusal> {
+        let id = CampaignId::read(id).ok_or(Refusal::NotFound)?;
+        self.db().submission(who.scope()?, &id).await?.ok_or(Refusal::NotFound)
+    }
+
+    /// Adds a decision.
+    pub(crate) async fn decide(
+        &self,
+        who: &Who,
+        submission: &Submission,
+        kind: &str,
+        text: &str,
+        due: &str,
+    ) -> Result<(), Refusal> {
+        who.must(Role::sees_all)?;
+        let mut mistakes = Vec::new();
+        let kind = DecisionKind::from_code(kind);
+        if kind.is_none() {
+            mistakes.push(Mistake::of("decision", "Choisissez une décision."));
+        }
+        if text.is_empty() || text.chars().count() > LONGEST {
+            mistakes.push(Mistake::of("texte", format!("De 1 à {LONGEST} caractères : l'opérateur la lira.")));
+        }
+        if !due.is_empty() && !is_day(due) {
+            mistakes.push(Mistake::of("echeance", "Un jour : 2027-01-31"));
+        }
+        let (Some(kind), true) = (kind, mistakes.is_empty()) else { return Err(Refusal::Invalid(mistakes)) };
+        let decision = Decision {
+            campaign: submission.campaign.clone(),
+            at: self.now(),
+            author: who.name.clone(),
+            kind,
+            text: text.to_owned(),
+            due: (!due.is_empty()).then(|| due.to_owned()),
+        };
+        if !self.db().decide(who.scope()?, &decision).await? {
+            return Err(Refusal::NotFound);
+        }
+        let what = format!("décision : {}, {}", submission.campaign.as_str(), kind.code());
+        self.db().note(self.now(), Some(submission.organisation), &who.name, what).await?;
+        Ok(())
+    }
+}
