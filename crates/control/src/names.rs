@@ -2,10 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use trust::names::Unanswered;
 
 /// Most servers of a domain, and addresses of a host, looked at.
 const MAX_FOUND: usize = 16;
@@ -30,8 +27,17 @@ pub enum NameError {
     NoService(String),
 }
 
+impl NameError {
+    fn of(why: Unanswered, name: &str) -> NameError {
+        match why {
+            Unanswered::Absent => NameError::Absent(name.to_owned()),
+            Unanswered::Unknown => NameError::Unknown(name.to_owned()),
+        }
+    }
+}
+
 /// The name service.
-pub struct Names(TokioResolver);
+pub struct Names(trust::names::Names);
 
 impl Names {
     /// Asks this server, or the machine's.
@@ -39,25 +45,8 @@ impl Names {
     /// # Errors
     /// [`NameError::NoService`].
     pub fn new(server: Option<SocketAddr>) -> Result<Names, NameError> {
-        let none = |error: &dyn std::fmt::Display| NameError::NoService(error.to_string());
-        let builder = match server {
-            None => TokioResolver::builder_tokio().map_err(|error| none(&error))?,
-            Some(address) => {
-                let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-                for connection in &mut connections {
-                    connection.port = address.port();
-                }
-                let server = NameServerConfig::new(address.ip(), true, connections);
-                let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            }
-        };
-        let mut options = ResolverOpts::default();
-        // A campaign wants what is there now.
-        options.cache_size = 0;
-        options.edns0 = true;
-        let resolver = builder.with_options(options).build().map_err(|error| none(&error))?;
-        Ok(Names(resolver))
+        // A campaign wants what is there now: nothing is kept.
+        trust::names::Names::new(server, 0).map(Names).map_err(|error| NameError::NoService(error.to_string()))
     }
 
     /// The addresses of a host, A and AAAA.
@@ -65,13 +54,9 @@ impl Names {
     /// # Errors
     /// [`NameError`].
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NameError> {
-        match self.0.lookup_ip(format!("{}.", host.trim_end_matches('.'))).await {
-            Ok(found) => Ok(found.iter().take(MAX_FOUND).collect()),
-            Err(error) if error.is_no_records_found() || error.is_nx_domain() => {
-                Err(NameError::Absent(host.to_owned()))
-            }
-            Err(_) => Err(NameError::Unknown(host.to_owned())),
-        }
+        let mut found = self.0.addresses(host).await.map_err(|why| NameError::of(why, host))?;
+        found.truncate(MAX_FOUND);
+        Ok(found)
     }
 
     /// The mail servers of a domain, best first, in lower case and without the final point.
@@ -79,28 +64,8 @@ impl Names {
     /// # Errors
     /// [`NameError`].
     pub async fn mail_servers(&self, domain: &str) -> Result<Vec<String>, NameError> {
-        let name = format!("{}.", domain.trim_end_matches('.'));
-        let found = match self.0.lookup(name.as_str(), RecordType::MX).await {
-            Ok(found) => found,
-            Err(error) if error.is_no_records_found() || error.is_nx_domain() => {
-                return Err(NameError::Absent(domain.to_owned()));
-            }
-            Err(_) => return Err(NameError::Unknown(domain.to_owned())),
-        };
-        let mut servers: Vec<(u16, String)> = found
-            .answers()
-            .iter()
-            .filter_map(|record| match &record.data {
-                RData::MX(mx) => Some((mx.preference, mx.exchange.to_ascii())),
-                _ => None,
-            })
-            .take(MAX_FOUND)
-            .collect();
-        servers.sort();
-        if servers.is_empty() {
-            return Err(NameError::Absent(domain.to_owned()));
-        }
-        Ok(servers.into_iter().map(|(_, name)| name.trim_end_matches('.').to_ascii_lowercase()).collect())
+        let found = self.0.mail_servers(domain).await.map_err(|why| NameError::of(why, domain))?;
+        Ok(found.into_iter().take(MAX_FOUND).map(|(_, name)| name).collect())
     }
 
     /// The texts (TXT) of a name itself: an alias of it is told, not followed.

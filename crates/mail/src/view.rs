@@ -8,11 +8,13 @@
 //! `highest_modseq`; the counters agree with the entries.
 
 mod follow;
+mod walk;
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 pub use follow::Follow;
+pub use walk::Walk;
 
 use crate::flags::{Flags, Keywords};
 

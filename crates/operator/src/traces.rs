@@ -10,11 +10,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -24,6 +23,8 @@ use crate::monitoring::Meter;
 
 /// Traces waiting to be written; beyond it they are dropped and counted: a dead disk must not stop the mail.
 const WAITING: usize = 10_000;
+/// Traces waiting for which the thread is woken before its time: waking it for each would cost a session more than recording it.
+const MANY: usize = 512;
 /// Traces reach the file at most this late.
 const FLUSH: Duration = Duration::from_millis(500);
 
@@ -193,13 +194,67 @@ struct Line<'a> {
     trace: &'a Trace,
 }
 
-/// What the thread that writes is sent; `None` ends it.
-type Message = Option<(OffsetDateTime, Trace)>;
+/// Traces on their way to the thread that writes.
+#[derive(Default)]
+struct Waiting {
+    traces: Vec<(OffsetDateTime, Trace)>,
+    /// The thread is to end once it has written these.
+    over: bool,
+}
+
+/// The way to the thread that writes, which ends with it.
+#[derive(Default)]
+struct Way {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+impl Way {
+    /// A list and a mark stay consistent whatever panics.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there was room.
+    fn send(&self, at: OffsetDateTime, trace: Trace) -> bool {
+        let mut waiting = self.lock();
+        if waiting.over || waiting.traces.len() >= WAITING {
+            return false;
+        }
+        waiting.traces.push((at, trace));
+        if waiting.traces.len() == MANY {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    fn end(&self) {
+        self.lock().over = true;
+        self.wake.notify_one();
+    }
+
+    /// What came, when many did or [`FLUSH`] is over; and whether it is the last.
+    fn receive(&self) -> (Vec<(OffsetDateTime, Trace)>, bool) {
+        let wait = |waiting: &mut Waiting| !waiting.over && waiting.traces.len() < MANY;
+        let (mut waiting, _) =
+            self.wake.wait_timeout_while(self.lock(), FLUSH, wait).unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut waiting.traces), waiting.over)
+    }
+}
+
+/// Ends the thread when the last tracer is gone.
+struct Sender(Arc<Way>);
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
 
 /// Writes traces. Cheap to clone.
 #[derive(Clone)]
 pub struct Tracer {
-    sender: Option<SyncSender<Message>>,
+    sender: Option<Arc<Sender>>,
     clock: Arc<dyn Clock>,
     lost: Arc<AtomicU64>,
     meter: Option<Arc<Meter>>,
@@ -212,11 +267,14 @@ impl Tracer {
     /// When the folder cannot be made.
     pub fn start(folder: &Path, keep_days: u64, clock: Arc<dyn Clock>) -> std::io::Result<(Self, JoinHandle<()>)> {
         std::fs::create_dir_all(folder)?;
-        let (sender, receiver) = sync_channel(WAITING);
+        let way = Arc::<Way>::default();
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Writer { folder: folder.to_owned(), keep_days, open: None, lost: lost.clone() };
-        let thread = std::thread::Builder::new().name("traces".into()).spawn(move || writer.run(&receiver))?;
-        Ok((Tracer { sender: Some(sender), clock, lost, meter: None }, thread))
+        let thread = std::thread::Builder::new().name("traces".into()).spawn({
+            let way = way.clone();
+            move || writer.run(&way)
+        })?;
+        Ok((Tracer { sender: Some(Arc::new(Sender(way))), clock, lost, meter: None }, thread))
     }
 
     /// One that writes nothing.
@@ -237,7 +295,7 @@ impl Tracer {
         }
         let Some(sender) = &self.sender else { return };
         let now = OffsetDateTime::from(self.clock.now());
-        if sender.try_send(Some((now, trace))).is_err() {
+        if !sender.0.send(now, trace) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -245,8 +303,7 @@ impl Tracer {
     /// Ends the thread that writes, once it has written what was recorded, whoever still holds a tracer. Never waits.
     pub fn stop(&self) {
         if let Some(sender) = &self.sender {
-            // Full: the thread ends when the last tracer is gone.
-            let _ = sender.try_send(None);
+            sender.0.end();
         }
     }
 
@@ -291,23 +348,19 @@ impl Day {
 }
 
 impl Writer {
-    fn run(mut self, receiver: &Receiver<Message>) {
-        let mut flushed = Instant::now();
+    fn run(mut self, way: &Way) {
         loop {
-            // Under a steady load there is never a quiet moment to flush in.
-            if flushed.elapsed() >= FLUSH {
-                self.flush();
-                flushed = Instant::now();
-            }
-            match receiver.recv_timeout(FLUSH) {
-                Ok(Some((at, trace))) => {
-                    if let Err(e) = self.write(at, &trace) {
-                        self.lost.fetch_add(1, Ordering::Relaxed);
-                        tracing::error!("a trace could not be written: {e}");
-                    }
+            let (traces, last) = way.receive();
+            for (at, trace) in traces {
+                if let Err(e) = self.write(at, &trace) {
+                    self.lost.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!("a trace could not be written: {e}");
                 }
-                Err(RecvTimeoutError::Timeout) => self.flush(),
-                Ok(None) | Err(RecvTimeoutError::Disconnected) => return self.flush(),
+            }
+            // Not later than [`FLUSH`] after the first of them, under a steady load as well.
+            self.flush();
+            if last {
+                return;
             }
         }
     }

@@ -105,6 +105,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// The access lists of all folders of a mailbox, by folder and grantee. Reads what is on disk.
     async fn access(&self, mailbox: MailboxId) -> Result<Vec<AccessEntry>>;
+    /// [`Store::folder`] and [`Store::access`] as of one moment: what every message that a client puts somewhere asks first.
+    async fn folder_and_access(
+        &self,
+        mailbox: MailboxId,
+        name: &FolderName,
+    ) -> Result<(Option<Folder>, Vec<AccessEntry>)> {
+        // The lists first: rights that are older than the folder are those of none.
+        let access = self.access(mailbox).await?;
+        Ok((self.folder(mailbox, name).await?, access))
+    }
     /// Writes one entry of a folder's access list, or with `None` removes it.
     async fn set_access(
         &self,

@@ -5,6 +5,7 @@
 //! * [`revocation`]: revocation lists, fetched, checked and kept to the end of their validity;
 //! * [`white_list`]: the *liste blanche*: domains and the certificates of their operators;
 //! * [`pki`]: a certificate authority shaped like IGC-Santé TEST, for the sandbox and for tests;
+//! * [`names`]: the name service;
 //! * [`http`]: the HTTP client and server every crate shares, with their limits;
 //! * [`clock`]: time as an argument.
 #![deny(missing_docs)]
@@ -12,6 +13,7 @@
 pub mod clock;
 pub mod dn;
 pub mod http;
+pub mod names;
 pub mod pki;
 pub mod presence;
 pub mod revocation;

@@ -13,7 +13,7 @@ pub(super) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
 }
 
 /// Appends a number.
-pub(super) fn decimal(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn decimal(out: &mut Vec<u8>, mut number: u64) {
     // 2^64 has 20 digits.
     let mut digits = [0u8; 20];
     let mut at = digits.len();

@@ -11,6 +11,7 @@ use mssante::Domain;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use trust::names::Unanswered;
 
 use super::public_address::is_public;
 use super::{ConnectError, Space};
@@ -69,15 +70,10 @@ impl Space {
     /// The addresses of a name, those of a private network left out.
     async fn resolve(&self, name: &Domain) -> Result<Vec<IpAddr>, ConnectError> {
         let host = || name.to_string();
-        // With the final dot: no search list of the machine is tried.
-        let found: Vec<IpAddr> = match self.resolver.lookup_ip(format!("{name}.")).await {
-            Ok(found) => found.iter().collect(),
-            Err(error) if error.is_no_records_found() || error.is_nx_domain() => Vec::new(),
-            Err(_) => return Err(ConnectError::DnsSilent { host: host() }),
-        };
-        if found.is_empty() {
-            return Err(ConnectError::NoSuchHost { host: host() });
-        }
+        let found = self.names.addresses(name.as_str()).await.map_err(|why| match why {
+            Unanswered::Absent => ConnectError::NoSuchHost { host: host() },
+            Unanswered::Unknown => ConnectError::DnsSilent { host: host() },
+        })?;
         let allowed = found.into_iter().filter(|address| self.rules.private_addresses || is_public(*address));
         let allowed = by_turns(allowed.collect());
         if allowed.is_empty() { Err(ConnectError::PrivateAddress { host: host() }) } else { Ok(allowed) }

@@ -21,15 +21,12 @@ pub use error::{ConnectError, SpaceError};
 pub use public_address::is_public;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mssante::Domain;
 use mssante::headers::Nil;
+use trust::names::Names;
 use trust::revocation::{CrlSource, Ocsp, Online, Revocation, RevocationSettings};
 use trust::tls::{Anchors, ClientTls, Connector, Identity, Profile, Tls13, TlsError};
 use trust::{SharedClock, SystemClock};
@@ -40,6 +37,8 @@ use file::File;
 
 /// The domain under which nearly everything of the trust space is.
 const MSSANTE: &str = "mssante.fr";
+/// Answers of the DNS kept: a program talks to an operator or two.
+const KEPT: u64 = 32;
 
 /// The program that uses this library, as it names itself in what it sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +92,7 @@ pub struct Space {
     rules: Rules,
     anchors: Anchors,
     revocation: Arc<Revocation>,
-    resolver: TokioResolver,
+    names: Names,
     /// What operators told of themselves.
     pub(crate) autoconfigurations: Arc<Cache>,
 }
@@ -162,7 +161,7 @@ impl Space {
             rules,
             anchors,
             revocation,
-            resolver: resolver(file.network.nameserver)?,
+            names: Names::new(file.network.nameserver, KEPT).map_err(|error| SpaceError::Resolver(error.to_string()))?,
             autoconfigurations: Arc::new(autoconfigurations),
         }))
     }
@@ -260,24 +259,4 @@ fn sources(given: &[String], folder: &Path) -> Vec<CrlSource> {
         false => CrlSource::File(folder.join(text)),
     };
     given.iter().map(source).collect()
-}
-
-/// Asks `nameserver`, or the machine's.
-fn resolver(nameserver: Option<SocketAddr>) -> Result<TokioResolver, SpaceError> {
-    let failed = |error: hickory_resolver::net::NetError| SpaceError::Resolver(error.to_string());
-    let builder = match nameserver {
-        None => TokioResolver::builder_tokio().map_err(failed)?,
-        Some(address) => {
-            let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-            for connection in &mut connections {
-                connection.port = address.port();
-            }
-            let server = NameServerConfig::new(address.ip(), true, connections);
-            let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        }
-    };
-    let mut options = ResolverOpts::default();
-    options.edns0 = true;
-    builder.with_options(options).build().map_err(failed)
 }

@@ -171,8 +171,7 @@ impl StoreAccount {
 
     /// A folder that holds messages, and what the session may do there.
     async fn folder(&self, name: &FolderName) -> Result<(store::Folder, Rights)> {
-        let seen = self.guard.fresh().await?;
-        let found = self.store.folder(self.mailbox, name).await.map_err(failure)?;
+        let (found, seen) = self.guard.fresh_with(name).await?;
         let (folder, rights) = seen.find(found.as_slice(), name)?;
         if folder.selectable {
             Ok((folder.clone(), rights))

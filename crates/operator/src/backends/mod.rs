@@ -54,7 +54,7 @@ pub struct Site {
 }
 
 /// The local part every domain that receives mail must take (RFC 5321 §4.5.1).
-const POSTMASTER: &str = "postmaster";
+pub(crate) const POSTMASTER: &str = "postmaster";
 
 impl Site {
     /// `<postmaster>` without domain, as an address.

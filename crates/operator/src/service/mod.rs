@@ -7,6 +7,7 @@ pub(crate) mod admin;
 mod entrances;
 mod generation;
 mod hold;
+mod postmaster;
 mod reload;
 mod setup;
 mod slot;
@@ -212,6 +213,7 @@ impl Operator {
             .inspect_err(|error| tracing::warn!("{}: {error}: no administrator's socket", admin::SOCKET))
             .ok();
         upkeep(&running);
+        postmaster::look(&*store, &config).await;
         started.disarm();
         Ok(Operator { addresses, store, running, _admin: admin, traces: Some(traces) })
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use super::generation::Generation;
-use super::{Running, StartError};
+use super::{Running, StartError, postmaster};
 use crate::config::{Config, Problem};
 
 /// Keys and sections that a reload applies; any other needs a restart.
@@ -100,6 +100,7 @@ impl Running {
         }
         let done = compare(&old.source.keys, &new.source.keys);
         self.take(generation, &new)?;
+        postmaster::look(&*self.store, &new).await;
         self.configs.send_replace(Arc::new(new));
         Ok(done)
     }

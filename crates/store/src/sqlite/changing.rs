@@ -1,12 +1,16 @@
 //! Messages marked, copied, moved, gone: one or a hundred thousand of them.
 //!
-//! A change is a statement for each run of neighbours, not for each message. What was expected to change is compared with what
-//! the statements say they changed: a picture that is not what is on disk changes nothing.
+//! A change is a statement for each run of neighbours, not for each message, and flags of many neighbours are [noted](super::marks) rather
+//! than written. What was expected to change is compared with what the statements say they changed: a picture that is not what is
+//! on disk changes nothing.
 
-use mail::{Entry, Flags, FolderName, Uid, UidValidity, View};
+use std::ops::Range;
+
+use mail::{Entry, Flags, FolderName, ModSeq, Uid, UidValidity, View};
 use rusqlite::{OptionalExtension, params};
 
 use super::chosen::{Chosen, Folder, ranges};
+use super::marks::{self, Mark};
 use super::messages::{Growth, INSERT, Place, grow, insert_row, intern, next_modseq, saved, shrink, system_only};
 use super::register::corrupt;
 use super::writer::Tx;
@@ -58,7 +62,47 @@ pub(super) fn remove_all(tx: &mut Tx<'_>, key: Key) -> Result<()> {
     tx.conn
         .prepare_cached("DELETE FROM message WHERE mailbox = ?1 AND folder = ?2")?
         .execute(params![key.0.0 as i64, key.1.0])?;
+    marks::forget(tx, key)?;
     forget(tx, key, &all)
+}
+
+/// Neighbours that change together.
+struct Run {
+    /// Of the last of them.
+    place: usize,
+    /// Which of those that change.
+    changed: Range<usize>,
+}
+
+/// Writes flags and MODSEQ into the rows of neighbours.
+fn write_flags<'r>(
+    tx: &Tx<'_>,
+    key: Key,
+    modseq: ModSeq,
+    runs: impl Iterator<Item = &'r [(Uid, Flags)]>,
+) -> Result<()> {
+    let (mut wanted, mut done) = (0, 0);
+    // One row or a range: see `delete_rows`.
+    let mut one = tx
+        .conn
+        .prepare_cached("UPDATE message SET flags = ?1, modseq = ?2 WHERE mailbox = ?3 AND folder = ?4 AND uid = ?5")?;
+    let mut many = tx.conn.prepare_cached(
+        "UPDATE message SET flags = ?1, modseq = ?2 WHERE mailbox = ?3 AND folder = ?4 AND uid BETWEEN ?5 AND ?6",
+    )?;
+    let (modseq, mailbox, folder) = (modseq.0 as i64, key.0.0 as i64, key.1.0);
+    for run in runs {
+        wanted += run.len();
+        // What the row says may be older than what the message is: flags are written, not changed.
+        for alike in run.chunk_by(|a, b| a.1 == b.1) {
+            let (first, last, flags) = (alike[0].0.0, alike[alike.len() - 1].0.0, alike[0].1.bits() as i64);
+            done += if first == last {
+                one.execute(params![flags, modseq, mailbox, folder, first])?
+            } else {
+                many.execute(params![flags, modseq, mailbox, folder, first, last])?
+            };
+        }
+    }
+    if done == wanted { Ok(()) } else { Err(corrupt("picture of a folder")) }
 }
 
 /// At most [`BULK`] messages.
@@ -89,14 +133,19 @@ pub(super) fn set_flags(tx: &mut Tx<'_>, key: Key, view: Option<&View>, change: 
     };
     let chosen = folder.choose(tx, &change.uids)?;
     let mut changed: Vec<(Uid, Flags)> = Vec::with_capacity(chosen.len());
+    let mut runs: Vec<Run> = Vec::new();
     answer.now.reserve(chosen.len());
-    for Chosen { entry, .. } in &chosen {
+    for Chosen { entry, place } in &chosen {
         if change.unchanged_since.is_some_and(|since| entry.modseq > since) {
             answer.modified.push(entry.uid);
             continue;
         }
         let flags = Flags::from_bits(entry.flags.bits() & kept.bits()).with(set);
         if flags != entry.flags {
+            match runs.last_mut() {
+                Some(run) if run.place + 1 == *place => (run.place, run.changed.end) = (*place, changed.len() + 1),
+                _ => runs.push(Run { place: *place, changed: changed.len()..changed.len() + 1 }),
+            }
             changed.push((entry.uid, flags));
         }
         answer.now.push((entry.uid, flags, entry.modseq));
@@ -109,33 +158,23 @@ pub(super) fn set_flags(tx: &mut Tx<'_>, key: Key, view: Option<&View>, change: 
     if grown {
         intern(tx, key, &keywords.names()[known..], modseq)?;
     }
-    // MODSEQs have 63 bits: nothing is above a larger number.
-    let since = change.unchanged_since.map_or(i64::MAX, |since| i64::try_from(since.0).unwrap_or(i64::MAX));
-    let mut done = 0;
-    if !changed.is_empty() {
-        // One row or a range: see `delete_rows`. Parameters 1 to 6 are the same.
-        let mut one = tx.conn.prepare_cached(
-            "UPDATE message SET flags = (flags & ?1) | ?2, modseq = ?3
-             WHERE mailbox = ?5 AND folder = ?6 AND uid = ?7 AND (flags & ?1) | ?2 != flags AND modseq <= ?4",
-        )?;
-        let mut many = tx.conn.prepare_cached(
-            "UPDATE message SET flags = (flags & ?1) | ?2, modseq = ?3
-             WHERE mailbox = ?5 AND folder = ?6 AND uid BETWEEN ?7 AND ?8
-             AND (flags & ?1) | ?2 != flags AND modseq <= ?4",
-        )?;
-        let (kept, set, modseq) = (kept.bits() as i64, set.bits() as i64, modseq.0 as i64);
-        let (mailbox, folder) = (key.0.0 as i64, key.1.0);
-        for (first, last) in ranges(&chosen) {
-            done += if first == last {
-                one.execute(params![kept, set, modseq, since, mailbox, folder, first])?
-            } else {
-                many.execute(params![kept, set, modseq, since, mailbox, folder, first, last])?
-            };
-        }
+    let worth = |run: &&Run| run.changed.len() >= marks::WORTH;
+    let many = runs.iter().filter(worth).count();
+    let marked = many > 0 && many <= marks::room(tx.conn, key)?;
+    if marked {
+        let mark = |run: &Run| {
+            let run = &changed[run.changed.clone()];
+            // A run has a first message, and so a last.
+            Mark { first: run[0].0.0, last: run[run.len() - 1].0.0, modseq, kept, given: set }
+        };
+        marks::note(tx, key, &runs.iter().filter(worth).map(mark).collect::<Vec<_>>())?;
     }
-    if done != changed.len() {
-        return Err(corrupt("picture of a folder"));
-    }
+    write_flags(
+        tx,
+        key,
+        modseq,
+        runs.iter().filter(|run| !marked || !worth(run)).map(|r| &changed[r.changed.clone()]),
+    )?;
     // Both lists are in the order of the UIDs.
     let mut next = changed.iter().peekable();
     for (uid, _, now) in &mut answer.now {

@@ -7,10 +7,10 @@
 use mail::{Entry, Flags, Keywords, ModSeq, Uid, UidValidity, View};
 use rusqlite::{OptionalExtension, params};
 
-use super::expunged;
-use super::messages::{entry, keywords_from};
+use super::messages::keywords_from;
 use super::register::must_exist;
 use super::writer::Tx;
+use super::{expunged, load};
 use crate::views::Key;
 use crate::{Result, StoreError};
 
@@ -27,7 +27,7 @@ pub(super) struct Folder<'v> {
 /// A message, and where it is: those of which the places follow one another have no other message between them.
 #[derive(Clone, Copy)]
 pub(super) struct Chosen {
-    place: usize,
+    pub(super) place: usize,
     pub(super) entry: Entry,
 }
 
@@ -77,13 +77,8 @@ impl<'v> Folder<'v> {
 
     /// The messages between two UIDs, both included; places from 0.
     fn range(&self, tx: &Tx<'_>, first: u32, last: u32) -> Result<Vec<Chosen>> {
-        let mut select = tx.conn.prepare_cached(
-            "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message
-             WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4 ORDER BY uid",
-        )?;
-        let rows = select.query_map(params![self.key.0.0 as i64, self.key.1.0, first, last], entry)?;
-        let chosen = |(place, row): (usize, rusqlite::Result<Entry>)| Ok(Chosen { place, entry: row? });
-        rows.enumerate().map(chosen).collect()
+        let rows = load::rows(tx.conn, self.key, first, last)?;
+        Ok(rows.into_iter().enumerate().map(|(place, entry)| Chosen { place, entry }).collect())
     }
 
     /// Every message.

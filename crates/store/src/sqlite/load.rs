@@ -8,9 +8,9 @@ use rusqlite::{Connection, params};
 use tokio::task::JoinSet;
 
 use super::folders::{empty_view, load_view};
-use super::messages;
 use super::reads::Readers;
 use super::register::corrupt;
+use super::{marks, messages};
 use crate::views::Key;
 use crate::{Result, StoreError};
 
@@ -19,7 +19,7 @@ const PART: u32 = 8192;
 /// Readers for one folder at the most: half of all there are, so that others are not kept waiting by one large folder.
 const PARTS: usize = super::reads::READERS / 2;
 
-/// The messages of a folder between two UIDs, both included, in their order.
+/// The messages of a folder between two UIDs, both included, in their order. Both statements must see one moment.
 pub(super) fn rows(conn: &Connection, key: Key, first: u32, last: u32) -> Result<Vec<Entry>> {
     let mut select = conn.prepare_cached(
         "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message
@@ -33,6 +33,10 @@ pub(super) fn rows(conn: &Connection, key: Key, first: u32, last: u32) -> Result
             return Err(corrupt("folder"));
         }
         entries.push(entry);
+    }
+    if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+        let marks = marks::of(conn, key, first.uid.0, last.uid.0)?;
+        marks::over(&mut entries, &marks);
     }
     Ok(entries)
 }

@@ -4,7 +4,7 @@
 //! are made durable by), `bodies/` (large messages, one file each), `spool/` (messages on their way in) and `keys/` (what all
 //! that is encrypted under: a backup leaves it out). It is readable by its owner only.
 //!
-//! * [`schema`]: tables, versions, opening; * [`writer`]: the group committer; * [`checkpoint`]: who empties its log; * [`deliver`], [`messages`], [`folders`],
+//! * [`schema`]: tables, versions, opening; * [`writer`]: the group committer; * [`checkpoint`]: who empties its log; * [`deliver`], [`messages`], [`marks`], [`folders`],
 //!   [`queue`], [`register`]: what requests do; * [`segment`], [`record`], [`facts`]: messages on disk; * [`replay`]: what a crash
 //!   left to do; * [`service`]: the trait; * [`reads`]: the connections that read; * [`files`]: large bodies; * [`upkeep`]: what is done when nobody waits.
 
@@ -23,8 +23,10 @@ mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hold;
+mod hot;
 mod keyring;
 mod load;
+mod marks;
 mod messages;
 mod queue;
 mod reads;
@@ -62,6 +64,7 @@ use checkpoint::Checkpoints;
 use deliver::{Keeper, Kept, Message as NewMessage, Origin, Prepared, keepers};
 use files::{Files, make_private, sync_folder};
 pub use fsck::{Checking, Damage, Report};
+pub use hot::Hot;
 pub use keyring::KeysBrought;
 use reads::Readers;
 pub(crate) use record::seal_and_open;
@@ -193,6 +196,14 @@ impl Sqlite {
     }
 
     fn start(folder: &Path, lock: Option<File>, options: Options) -> Result<Self> {
+        let (store, writer) = Self::put_together(folder, lock, options)?;
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.serve())?;
+        *store.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(store)
+    }
+
+    /// The store, and its writer before it serves.
+    fn put_together(folder: &Path, lock: Option<File>, options: Options) -> Result<(Self, Writer)> {
         let admin = lock.is_none();
         let spool = folder.join("spool");
         make_private(&spool)?;
@@ -230,8 +241,7 @@ impl Sqlite {
             held: None,
             synced: true,
         };
-        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || writer.serve())?;
-        Ok(Sqlite {
+        let store = Sqlite {
             readers: Readers::new(&path),
             place,
             spool: spool.into(),
@@ -240,10 +250,11 @@ impl Sqlite {
             statistics,
             places: Arc::new(Semaphore::new(WAITING)),
             inbox: RwLock::new(Some(sender)),
-            writer: Mutex::new(Some(thread)),
+            writer: Mutex::new(None),
             admin,
             lock: Mutex::new(lock),
-        })
+        };
+        Ok((store, writer))
     }
 
     /// Has the writer do something in its next commit.

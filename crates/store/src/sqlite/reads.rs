@@ -86,6 +86,15 @@ impl Readers {
     }
 }
 
+/// Reads what is of one moment.
+pub(super) fn at_once<T>(conn: &Connection, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    conn.prepare_cached("BEGIN")?.execute([])?;
+    let done = read(conn);
+    // A transaction that only read ends either way; a connection that is still in one is not used again.
+    conn.prepare_cached("COMMIT")?.execute([])?;
+    done
+}
+
 /// What reading mail takes beside a connection.
 #[derive(Clone)]
 pub(super) struct Place {

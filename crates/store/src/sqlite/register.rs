@@ -136,6 +136,7 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: MailboxId) -> Result<()> {
         "annotation",
         "folder",
         "message",
+        "mark",
         "expunged",
         "link",
         "duplicate",

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use super::writer::{Kind, Message};
 use super::{
-    LOADS_BESIDE, Sqlite, changing, deliver, expunged, folders, hold, load, messages, queue, reads, register, sharing,
-    upkeep,
+    LOADS_BESIDE, Sqlite, changing, deliver, expunged, folders, hold, load, marks, messages, queue, reads, register,
+    sharing, upkeep,
 };
 use crate::limits::BULK;
 use crate::*;
@@ -113,6 +113,24 @@ impl Store for Sqlite {
 
     async fn access(&self, mailbox: MailboxId) -> Result<Vec<AccessEntry>> {
         self.readers.look(move |conn| sharing::access(conn, mailbox)).await
+    }
+
+    async fn folder_and_access(
+        &self,
+        mailbox: MailboxId,
+        name: &FolderName,
+    ) -> Result<(Option<Folder>, Vec<AccessEntry>)> {
+        self.served()?;
+        let name = name.clone();
+        self.readers
+            .look(move |conn| {
+                // Each statement by itself would lock and unlock the database, which costs as much as the row.
+                // An unknown mailbox has no folder, which is told.
+                reads::at_once(conn, |conn| {
+                    Ok((folders::named(conn, mailbox, &name)?, sharing::entries(conn, mailbox)?))
+                })
+            })
+            .await
     }
 
     async fn set_access(
@@ -366,6 +384,8 @@ impl Store for Sqlite {
             }
         }
         self.write(0, upkeep::forget_old).await?;
+        // A slice in each transaction, so that deliveries have their turn between them.
+        while self.write(0, |tx| marks::fold_some(tx.conn)).await? {}
         // One transaction after the other, so that deliveries have their turn between them.
         let mut after = (i64::MIN, Vec::new());
         while let Some(last) = self.write(0, move |tx| upkeep::forget_duplicates(tx, now, &after)).await? {

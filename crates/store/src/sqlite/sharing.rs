@@ -13,26 +13,30 @@ use crate::{FolderId, MailboxId, Result, StoreError};
 const WHOLE: u32 = 0;
 
 pub(super) fn access(conn: &Connection, mailbox: MailboxId) -> Result<Vec<AccessEntry>> {
+    let all = entries(conn, mailbox)?;
+    if all.is_empty() {
+        must_exist(conn, mailbox)?;
+    }
+    Ok(all)
+}
+
+/// The same of a mailbox known to exist.
+pub(super) fn entries(conn: &Connection, mailbox: MailboxId) -> Result<Vec<AccessEntry>> {
     let mut select = conn.prepare_cached(
         "SELECT folder, grantee, rights FROM folder_access WHERE mailbox = ?1 ORDER BY folder, grantee",
     )?;
     let rows = select.query_map([mailbox.0 as i64], |row| {
         Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
     })?;
-    let all = rows
-        .map(|row| {
-            let (folder, grantee, rights) = row?;
-            Ok(AccessEntry {
-                folder: FolderId(folder),
-                grantee: Grantee::parse(&grantee).map_err(|_| corrupt("grantee"))?,
-                rights: rights.parse::<Rights>().map_err(|_| corrupt("set of rights"))?,
-            })
+    rows.map(|row| {
+        let (folder, grantee, rights) = row?;
+        Ok(AccessEntry {
+            folder: FolderId(folder),
+            grantee: Grantee::parse(&grantee).map_err(|_| corrupt("grantee"))?,
+            rights: rights.parse::<Rights>().map_err(|_| corrupt("set of rights"))?,
         })
-        .collect::<Result<Vec<_>>>()?;
-    if all.is_empty() {
-        must_exist(conn, mailbox)?;
-    }
-    Ok(all)
+    })
+    .collect()
 }
 
 fn folder_must_exist(conn: &Connection, mailbox: MailboxId, folder: FolderId) -> Result<()> {

@@ -243,6 +243,12 @@ impl Writer {
         self.write_notes();
     }
 
+    /// One request, on this thread: for [`super::hot`].
+    pub(super) fn serve_one(&mut self, job: Box<dyn Job>) {
+        let now = Instant::now();
+        self.batch(job, &mut Due { garbage: false, compact: false, notes_at: now, upkeep_at: now });
+    }
+
     /// A slice of what is due: garbage first, since what goes may leave segments mostly dead.
     fn upkeep(&mut self, due: &mut Due, slice: u64) {
         due.upkeep_at = Instant::now();

@@ -41,14 +41,22 @@ pub(in super::super) async fn tell(out: &mut Output, selected: &mut Selected, to
     let limit = selected.limit(&selected.latest());
     let highest = |positions: &mut dyn Iterator<Item = u32>| {
         let modseqs = positions.filter_map(|p| view.get(p as usize)).map(|e| e.modseq.min(limit));
-        modseqs.max().filter(|_| told.modseq)
+        if told.modseq { modseqs.max() } else { None }
     };
     let positions = told.positions;
     let Some(options) = told.options else {
         out.text(format_args!("* {}", told.name));
+        let mut walk = view.walk();
         for position in positions {
-            out.text(format_args!(" {}", number(*position)));
-            out.room().await?;
+            let number = match told.numbers {
+                Numbers::Sequence => position + 1,
+                Numbers::Uid => walk.get(*position as usize).map_or(0, |e| e.uid.0),
+            };
+            out.put(b" ");
+            response::decimal(out.buffer(), number.into());
+            if out.is_full() {
+                out.room().await?;
+            }
         }
         if let Some(ModSeq(modseq)) = highest(&mut positions.iter().copied()) {
             out.text(format_args!(" (MODSEQ {modseq})"));

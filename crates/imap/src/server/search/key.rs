@@ -49,14 +49,8 @@ pub(super) struct Facts<'f> {
     entry: &'f Entry,
     /// When it was sent, if its Date can be read.
     pub(super) sent: Option<Option<Moment>>,
-    pub(super) texts: Option<Verdicts<'f>>,
-}
-
-/// Which texts a body has.
-pub(super) struct Verdicts<'f> {
-    pub(super) body: u64,
-    /// For each text sought, the bodies that have it, ascending.
-    pub(super) matching: &'f [Vec<u64>],
+    /// For each text sought, whether it has it.
+    pub(super) texts: Option<&'f [bool]>,
 }
 
 impl<'f> Facts<'f> {
@@ -186,10 +180,7 @@ impl Key {
             Key::Body(body) => Some(entry.body == *body),
             Key::Thread(thread) => Some(entry.thread == *thread),
             Key::Sent(test, day) => Some(facts.sent?.is_some_and(|moment| on(*test, moment.date(), *day))),
-            Key::Text(number) => {
-                let verdicts = facts.texts.as_ref()?;
-                Some(verdicts.matching.get(*number)?.binary_search(&verdicts.body).is_ok())
-            }
+            Key::Text(number) => facts.texts?.get(*number).copied(),
         }
     }
 }

@@ -103,11 +103,21 @@ impl Guard {
     /// Looks again.
     pub(super) async fn fresh(&self) -> Result<Seen> {
         let list = self.store.access(self.mailbox()).await.map_err(failure)?;
+        Ok(self.note(list))
+    }
+
+    /// Looks again, and for a folder.
+    pub(super) async fn fresh_with(&self, name: &FolderName) -> Result<(Option<Folder>, Seen)> {
+        let (folder, list) = self.store.folder_and_access(self.mailbox(), name).await.map_err(failure)?;
+        Ok((folder, self.note(list)))
+    }
+
+    fn note(&self, list: Vec<AccessEntry>) -> Seen {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if *seen.list != *list {
             seen.list = list.into();
         }
-        Ok(seen.clone())
+        seen.clone()
     }
 
     /// Whether the session may still have the mailbox open. Trouble of our own ends nobody's session.

@@ -237,7 +237,7 @@ fn erase(conn: &Connection, keys: &Keys, id: i64) -> Result<()> {
 
 /// A mailbox whose mail nobody can read: its folders and rights stay, a key is made at the next start.
 fn empty(conn: &Connection, id: i64) -> Result<()> {
-    for table in ["message", "body", "copies", "garbage", "link", "expunged", "duplicate"] {
+    for table in ["message", "mark", "body", "copies", "garbage", "link", "expunged", "duplicate"] {
         conn.execute(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id])?;
     }
     conn.execute("UPDATE mailbox SET keyed = 0, octets = 0, messages = 0, links = 0 WHERE id = ?1", [id])?;
@@ -263,6 +263,8 @@ pub(in crate::sqlite) fn raise(conn: &Connection, keys: &Keys) -> Result<()> {
     conn.execute("UPDATE folder SET uid_next = uid_next + ?1 WHERE uid_next <= ?2", [UIDS, LAST_UID])?;
     conn.execute("UPDATE folder SET modseq = modseq + ?1, expunged_floor = modseq + ?1, expunged_runs = 0", [MODSEQS])?;
     conn.execute("DELETE FROM expunged", [])?;
+    // Whatever has a MODSEQ of now is not of before it.
+    super::super::marks::fold_all(conn)?;
     conn.execute(
         "UPDATE message SET modseq = (SELECT f.modseq FROM folder f WHERE f.mailbox = message.mailbox AND f.id = message.folder)",
         [],

@@ -1,4 +1,4 @@
-//! Data folders of earlier formats, as the code of that time left them (`tests/fixtures/make_v1.rs`, `make_v4.rs`), open with every fact
+//! Data folders of earlier formats, as the code of that time left them (`tests/fixtures/make_v1.rs`, `make_v4.rs`, `make_v5.rs`), open with every fact
 //! in them.
 
 use std::path::Path;
@@ -87,38 +87,62 @@ async fn a_folder_of_format_1_opens_whole() {
     assert_eq!(entries(&store, one, "INBOX").await.len(), 10);
 }
 
+/// What `make_v4.rs` and `make_v5.rs` put into their folders: number of the message, UID, flags, MODSEQ, date, body, SAVEDATE, conversation.
+type Told = (u32, u32, u64, u64, i64, u64, u32, u32);
+
+const TOLD: [Told; 10] = [
+    (1, 1, 0, 2, 1, 1, 101, 1),
+    (2, 2, 0, 3, 2, 2, 102, 2),
+    (3, 3, 257, 4, 3, 3, 103, 3),
+    (6, 6, 8, 10, 6, 6, 106, 6),
+    (7, 7, 0, 8, 7, 7, 107, 1),
+    (8, 8, 0, 9, 8, 8, 108, 7),
+    (2, 1, 0, 2, 2, 2, 500, 2),
+    (3, 2, 257, 2, 3, 3, 500, 3),
+    (9, 1, 0, 2, 0, 9, 0, 8),
+    (9, 1, 0, 2, 0, 1, 0, 1),
+];
+
+async fn told(store: &Tested) -> Vec<Told> {
+    let (one, two) = (MailboxId(1), MailboxId(2));
+    let mut all = Vec::new();
+    for (mailbox, folder) in [(one, "INBOX"), (one, "Archive"), (one, "Sent"), (two, "INBOX")] {
+        for entry in entries(store, mailbox, folder).await {
+            let text = octets(store, mailbox, &entry).await;
+            let structure = store.structures(mailbox, &[entry.body]).await.expect("read").remove(0).expect("there");
+            let (Entry { uid, flags, modseq, internal_date, body, saved, thread, .. }, after) = (entry, NOW as u32);
+            let saved = saved.saturating_sub(after);
+            let n = (1..=9).find(|n| numbered(*n) == text).expect("one of them");
+            assert_eq!(*structure, *format!("structure {n}").as_bytes());
+            all.push((n, uid.0, flags.bits(), modseq.0, internal_date - NOW, body, saved, thread));
+        }
+    }
+    all
+}
+
+/// 20 once more, from the mailbox 1.
+fn once(at: i64) -> Commit {
+    Commit {
+        duplicate_key: Some([20; 16]),
+        enqueue: Some(NewQueueEntry {
+            sender: Some(MailboxId(1)),
+            recipients: vec![NewQueueRecipient { address: address(6), notify: Notify::default(), original: None }],
+            accepted_at: at,
+            ..super::model::entry()
+        }),
+        ..delivery("20", Vec::new())
+    }
+}
+
+fn failed(entry: QueueId, n: u32) -> Commit {
+    Commit { settle: Some(Settlement { entry, recipients: vec![(n, Outcome::Failed)] }), ..Commit::default() }
+}
+
 #[tokio::test]
 async fn a_folder_of_format_4_opens_whole() {
     let (store, dir) = opened("v4.tar.gz");
-    let (one, two) = (MailboxId(1), MailboxId(2));
-    let rows = |store: Tested| async move {
-        let mut all = Vec::new();
-        for (mailbox, folder) in [(one, "INBOX"), (one, "Archive"), (one, "Sent"), (two, "INBOX")] {
-            for entry in entries(&store, mailbox, folder).await {
-                let text = octets(&store, mailbox, &entry).await;
-                let structure = store.structures(mailbox, &[entry.body]).await.expect("read").remove(0).expect("there");
-                let (Entry { uid, flags, modseq, internal_date, body, saved, thread, .. }, after) = (entry, NOW as u32);
-                let saved = saved.saturating_sub(after);
-                let n = (1..=9).find(|n| numbered(*n) == text).expect("one of them");
-                assert_eq!(*structure, *format!("structure {n}").as_bytes());
-                all.push((n, uid.0, flags.bits(), modseq.0, internal_date - NOW, body, saved, thread));
-            }
-        }
-        all
-    };
-    let wanted = [
-        (1, 1, 0, 2, 1, 1, 101, 1),
-        (2, 2, 0, 3, 2, 2, 102, 2),
-        (3, 3, 257, 4, 3, 3, 103, 3),
-        (6, 6, 8, 10, 6, 6, 106, 6),
-        (7, 7, 0, 8, 7, 7, 107, 1),
-        (8, 8, 0, 9, 8, 8, 108, 7),
-        (2, 1, 0, 2, 2, 2, 500, 2),
-        (3, 2, 257, 2, 3, 3, 500, 3),
-        (9, 1, 0, 2, 0, 9, 0, 8),
-        (9, 1, 0, 2, 0, 1, 0, 1),
-    ];
-    assert_eq!(rows(store.clone()).await, wanted);
+    let one = MailboxId(1);
+    assert_eq!(told(&store).await, TOLD);
     let inbox = folder(&store, one, "INBOX").await.id;
     let access = AccessEntry { folder: inbox, grantee: Grantee::Anyone, rights: mail::Rights::READ };
     assert_eq!(format!("{:?}", store.access(one).await.expect("read")), format!("{:?}", [access]));
@@ -133,21 +157,6 @@ async fn a_folder_of_format_4_opens_whole() {
     let queue = store.queue().await.expect("read");
     let open: Vec<_> = queue.iter().map(|e| (e.id.0, e.recipients.len(), e.recipients[0].index)).collect();
     assert_eq!(open, [(1, 1, 1), (2, 1, 0)]);
-    let once = |at| Commit {
-        duplicate_key: Some([20; 16]),
-        enqueue: Some(NewQueueEntry {
-            sender: Some(one),
-            recipients: vec![NewQueueRecipient { address: address(6), notify: Notify::default(), original: None }],
-            accepted_at: at,
-            ..super::model::entry()
-        }),
-        ..delivery("20", Vec::new())
-    };
-    assert_eq!(store.commit(once(NOW + 1)).await.expect("answered").queued, None, "it is under way");
-    let failed = |entry, n| Commit {
-        settle: Some(Settlement { entry, recipients: vec![(n, Outcome::Failed)] }),
-        ..Commit::default()
-    };
     // The key was not kept: what the sender did in that second is forgotten.
     store.commit(failed(QueueId(1), 1)).await.expect("settled");
     store.commit(failed(QueueId(2), 0)).await.expect("settled");
@@ -157,10 +166,51 @@ async fn a_folder_of_format_4_opens_whole() {
     store.close().await;
     drop(store);
     let store: Tested = Arc::new(Sqlite::open(dir.path()).expect("opened again"));
-    assert_eq!(rows(store.clone()).await, wanted);
+    assert_eq!(told(&store).await, TOLD);
     assert_eq!(store.commit(once(NOW + 4)).await.expect("answered").queued, None);
     store.commit(failed(QueueId(3), 0)).await.expect("settled");
     assert_eq!(store.commit(once(NOW + 5)).await.expect("queued").queued, Some(QueueId(4)));
+}
+
+#[tokio::test]
+async fn a_folder_of_format_5_opens_whole() {
+    let (store, dir) = opened("v5.tar.gz");
+    let one = MailboxId(1);
+    assert_eq!(told(&store).await, TOLD);
+    // What the sender did is known as such: the recipient given up may be written to again, in that very second.
+    assert_eq!(store.commit(once(NOW + 1)).await.expect("answered").queued, None, "it is under way");
+    store.commit(failed(QueueId(1), 1)).await.expect("settled");
+    assert_eq!(store.commit(once(NOW + 1)).await.expect("queued").queued, Some(QueueId(3)));
+    // Flags of neighbours are one row from now on, over the rows of then.
+    let inbox = folder(&store, one, "INBOX").await.id;
+    let change = FlagChange {
+        uids: (1..=8).map(Uid).collect(),
+        how: FlagOperation::Add,
+        flags: Flags::FLAGGED,
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    let set = store.set_flags(one, inbox, change).await.expect("set");
+    assert_eq!(set.now.len(), 6);
+    let flagged: Vec<Told> = TOLD
+        .iter()
+        .enumerate()
+        .map(|(place, told)| {
+            let (n, uid, flags, modseq, date, body, saved, thread) = *told;
+            if place >= 6 {
+                *told
+            } else {
+                (n, uid, flags | Flags::FLAGGED.bits(), modseq.max(12), date, body, saved, thread)
+            }
+        })
+        .collect();
+    assert_eq!(told(&store).await, flagged);
+    store.close().await;
+    drop(store);
+    let store: Tested = Arc::new(Sqlite::open(dir.path()).expect("opened again"));
+    assert_eq!(told(&store).await, flagged);
+    store.maintain(NOW).await.expect("maintained");
+    assert_eq!(told(&store).await, flagged);
 }
 
 async fn check_mailboxes(store: &Tested) {
