@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use mail::report::{encode_xtext, is_address_type, xtext_octets};
 use mssante::Address;
 
 use crate::command::path::{self, PathError};
@@ -236,36 +237,15 @@ impl Xtext {
     /// Encodes; `None` when the result would be over 500 characters.
     #[must_use]
     pub fn encode(text: &str) -> Option<Self> {
-        let mut out = String::with_capacity(text.len());
-        for byte in text.bytes() {
-            match byte {
-                b'!'..=b'~' if byte != b'+' && byte != b'=' => out.push(char::from(byte)),
-                _ => out.push_str(&format!("+{byte:02X}")),
-            }
-        }
+        let out = encode_xtext(text);
         (out.len() <= MAX_XTEXT).then_some(Self(out))
     }
 
     /// What it says; octets that are not UTF-8 are replaced. May hold control characters: not to be written as is.
     #[must_use]
     pub fn decode(&self) -> String {
-        let bytes = self.0.as_bytes();
-        let mut out = Vec::with_capacity(bytes.len());
-        let mut at = 0;
-        while at < bytes.len() {
-            let hex = (bytes[at] == b'+').then(|| self.0.get(at + 1..at + 3)).flatten();
-            match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-                Some(byte) => {
-                    out.push(byte);
-                    at += 3;
-                }
-                None => {
-                    out.push(bytes[at]);
-                    at += 1;
-                }
-            }
-        }
-        String::from_utf8_lossy(&out).into_owned()
+        // It was seen to be xtext when it was made.
+        String::from_utf8_lossy(&xtext_octets(&self.0).unwrap_or_default()).into_owned()
     }
 
     /// As encoded.
@@ -285,14 +265,7 @@ impl FromStr for Xtext {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let is_hex = |b: Option<&u8>| b.is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
-        let bytes = text.as_bytes();
-        let ok = (1..=MAX_XTEXT).contains(&bytes.len())
-            && bytes.iter().enumerate().all(|(at, byte)| match byte {
-                b'+' => is_hex(bytes.get(at + 1)) && is_hex(bytes.get(at + 2)),
-                b'!'..=b'~' => *byte != b'=',
-                _ => false,
-            });
+        let ok = (1..=MAX_XTEXT).contains(&text.len()) && xtext_octets(text).is_some();
         if ok { Ok(Self(text.to_owned())) } else { Err(Invalid("xtext")) }
     }
 }
@@ -337,8 +310,7 @@ impl FromStr for Orcpt {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let (kind, address) = text.split_once(';').ok_or(Invalid("ORCPT"))?;
-        let kind_ok = (1..=MAX_ADDRESS_TYPE).contains(&kind.len())
-            && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let kind_ok = kind.len() <= MAX_ADDRESS_TYPE && is_address_type(kind);
         if !kind_ok {
             return Err(Invalid("ORCPT"));
         }

@@ -196,7 +196,8 @@ impl<R: AsyncRead + Unpin> CommandReader<R> {
         let chunk = if self.start < self.end {
             let most = most.min(self.end - self.start);
             let chunk = Bytes::copy_from_slice(&self.buffer[self.start..self.start + most]);
-            self.consume(most);
+            // A message is no token: not wiped octet by octet.
+            self.start += most;
             chunk
         } else {
             // Read past the buffer, and never past the message.

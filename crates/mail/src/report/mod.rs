@@ -12,7 +12,7 @@ mod write;
 mod xtext;
 
 pub use read::ReadReport;
-pub use xtext::{decode_xtext, encode_xtext};
+pub use xtext::{decode_xtext, encode_xtext, is_address_type, xtext_octets};
 
 use std::fmt;
 use std::str::FromStr;
@@ -77,7 +77,7 @@ impl TypedAddress {
     /// From the value of ORCPT, e.g. `rfc822;a+2Bb@c.fr`; `None` when it is not one.
     pub fn from_orcpt(value: &str) -> Option<Self> {
         let (kind, address) = value.split_once(';')?;
-        if kind.is_empty() || !kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        if !is_address_type(kind) {
             return None;
         }
         let address =

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// Decodes xtext (`+2B` is `+`); `None` when it is malformed or does not give UTF-8.
-pub fn decode_xtext(text: &str) -> Option<String> {
+/// The octets that xtext stands for (`+2B` is `+`); `None` when it is malformed.
+pub fn xtext_octets(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(b) = bytes.next() {
@@ -17,7 +17,17 @@ pub fn decode_xtext(text: &str) -> Option<String> {
             _ => return None,
         }
     }
-    String::from_utf8(octets).ok()
+    Some(octets)
+}
+
+/// Decodes xtext; `None` when it is malformed or does not give UTF-8.
+pub fn decode_xtext(text: &str) -> Option<String> {
+    String::from_utf8(xtext_octets(text)?).ok()
+}
+
+/// Whether a text is an address type (`rfc822`, `utf-8`…; RFC 3461 §4.2).
+pub fn is_address_type(kind: &str) -> bool {
+    !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// Encodes as xtext.

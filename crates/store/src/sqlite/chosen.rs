@@ -66,10 +66,11 @@ impl<'v> Folder<'v> {
                 }
             }
         } else {
+            let mut rows = load::Rows::new(tx.conn)?;
             for (first, last) in runs {
                 // Runs do not touch: the UID tells places apart.
-                let found = self.range(tx, first, last)?;
-                chosen.extend(found.into_iter().map(|c| Chosen { place: c.place + first as usize, ..c }));
+                let found = placed(rows.read(self.key, first, last)?);
+                chosen.extend(found.map(|c| Chosen { place: c.place + first as usize, ..c }));
             }
         }
         Ok(chosen)
@@ -77,8 +78,7 @@ impl<'v> Folder<'v> {
 
     /// The messages between two UIDs, both included; places from 0.
     fn range(&self, tx: &Tx<'_>, first: u32, last: u32) -> Result<Vec<Chosen>> {
-        let rows = load::rows(tx.conn, self.key, first, last)?;
-        Ok(rows.into_iter().enumerate().map(|(place, entry)| Chosen { place, entry }).collect())
+        Ok(placed(load::rows(tx.conn, self.key, first, last)?).collect())
     }
 
     /// Every message.
@@ -98,6 +98,10 @@ impl<'v> Folder<'v> {
         let all = self.range(tx, 0, u32::MAX)?.into_iter();
         Ok(all.filter(|c| c.entry.flags.contains(Flags::DELETED)).take(limit).collect())
     }
+}
+
+fn placed(rows: Vec<Entry>) -> impl Iterator<Item = Chosen> {
+    rows.into_iter().enumerate().map(|(place, entry)| Chosen { place, entry })
 }
 
 /// The ranges of UIDs in which the chosen messages, and no others, lie.

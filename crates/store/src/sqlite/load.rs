@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use tokio::task::JoinSet;
 
 use super::folders::{empty_view, load_view};
+use super::raw::Select;
 use super::reads::Readers;
 use super::register::corrupt;
 use super::{marks, messages};
@@ -19,26 +20,42 @@ const PART: u32 = 8192;
 /// Readers for one folder at the most: half of all there are, so that others are not kept waiting by one large folder.
 const PARTS: usize = super::reads::READERS / 2;
 
-/// The messages of a folder between two UIDs, both included, in their order. Both statements must see one moment.
-pub(super) fn rows(conn: &Connection, key: Key, first: u32, last: u32) -> Result<Vec<Entry>> {
-    let mut select = conn.prepare_cached(
-        "SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message
-         WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4 ORDER BY uid",
-    )?;
-    let mut rows = select.query(params![key.0.0 as i64, key.1.0, first, last])?;
-    let mut entries: Vec<Entry> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let entry = messages::entry(row)?;
-        if entries.last().is_some_and(|last| last.uid >= entry.uid) {
-            return Err(corrupt("folder"));
+/// Reads messages of folders.
+pub(super) struct Rows<'c> {
+    conn: &'c Connection,
+    select: Select<'c, 4, 8>,
+}
+
+impl<'c> Rows<'c> {
+    pub(super) fn new(conn: &'c Connection) -> Result<Self> {
+        let sql = c"SELECT uid, size, flags, modseq, internal_date, body, saved, thread FROM message
+            WHERE mailbox = ?1 AND folder = ?2 AND uid BETWEEN ?3 AND ?4 ORDER BY uid";
+        Ok(Rows { conn, select: Select::prepare(conn, sql)? })
+    }
+
+    /// Those between two UIDs, both included, in their order, as they are. What it runs must see one moment.
+    pub(super) fn read(&mut self, key: Key, first: u32, last: u32) -> Result<Vec<Entry>> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let within = [key.0.0 as i64, key.1.0.into(), first.into(), last.into()];
+        self.select.each(within, |row| {
+            let entry = messages::entry(row)?;
+            if entries.last().is_some_and(|last| last.uid >= entry.uid) {
+                return Err(corrupt("folder"));
+            }
+            entries.push(entry);
+            Ok(())
+        })?;
+        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+            let marks = marks::of(self.conn, key, first.uid.0, last.uid.0)?;
+            marks::over(&mut entries, &marks);
         }
-        entries.push(entry);
+        Ok(entries)
     }
-    if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-        let marks = marks::of(conn, key, first.uid.0, last.uid.0)?;
-        marks::over(&mut entries, &marks);
-    }
-    Ok(entries)
+}
+
+/// The messages of a folder between two UIDs: [`Rows::read`].
+pub(super) fn rows(conn: &Connection, key: Key, first: u32, last: u32) -> Result<Vec<Entry>> {
+    Rows::new(conn)?.read(key, first, last)
 }
 
 /// What the first look at a folder gives.

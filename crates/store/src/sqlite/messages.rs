@@ -4,7 +4,7 @@
 //! removed in the same transaction when they are few, and left to upkeep otherwise.
 
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Uid, UidValidity};
-use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::register::{corrupt, must_exist};
 use super::writer::Tx;
@@ -30,16 +30,18 @@ fn keywords_json(keywords: &Keywords) -> Result<String> {
 }
 
 /// Columns `uid, size, flags, modseq, internal_date, body, saved, thread`.
-pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn entry(row: [i64; 8]) -> Result<Entry> {
+    let [uid, size, flags, modseq, internal_date, body, saved, thread] = row;
+    let number = |value: i64| u32::try_from(value).map_err(|_| corrupt("folder"));
     Ok(Entry {
-        uid: Uid(row.get(0)?),
-        size: row.get(1)?,
-        flags: Flags::from_bits(row.get::<_, i64>(2)? as u64),
-        modseq: ModSeq(row.get::<_, i64>(3)? as u64),
-        internal_date: row.get(4)?,
-        body: row.get::<_, i64>(5)? as u64,
-        saved: row.get(6)?,
-        thread: row.get(7)?,
+        uid: Uid(number(uid)?),
+        size: number(size)?,
+        flags: Flags::from_bits(flags as u64),
+        modseq: ModSeq(modseq as u64),
+        internal_date,
+        body: body as u64,
+        saved: number(saved)?,
+        thread: number(thread)?,
     })
 }
 

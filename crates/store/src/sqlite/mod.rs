@@ -29,6 +29,7 @@ mod load;
 mod marks;
 mod messages;
 mod queue;
+mod raw;
 mod reads;
 mod record;
 mod references;

@@ -20,7 +20,7 @@ pub(super) use self::source::Source;
 use mail::sequence::SequenceSet;
 use mail::{Flags, ModSeq, Uid, View};
 
-use self::ready::{Message, Ready, next_group, prepare};
+use self::ready::{Message, Ready, may_be_ahead, next_group, prepare};
 use super::super::enabled::Enabled;
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply, Stop};
@@ -213,7 +213,12 @@ async fn messages(
         missing.unknown_encoding |= group.unknown_encoding;
         let ahead = next_group(plan, &mut entries);
         let last = ahead.is_empty();
-        let (sent, next) = tokio::join!(send(out, selected, plan, group.messages), prepare(folder, plan, ahead, lazy));
+        let (sent, next) = if may_be_ahead(plan, &group.messages, &ahead) {
+            tokio::join!(send(out, selected, plan, group.messages), prepare(folder, plan, ahead, lazy))
+        } else {
+            let sent = send(out, selected, plan, group.messages).await?;
+            (Ok(sent), prepare(folder, plan, ahead, lazy).await)
+        };
         let sent = sent?;
         if !sent.is_empty() && selected.permanent().contains(Flags::SEEN) {
             set_seen(folder, sent).await;

@@ -14,8 +14,11 @@ use crate::command::{FetchItem, Rfc822, Section, SectionText};
 
 /// Messages made ready at once, at most: more would only be memory.
 const GROUP: usize = 32;
-/// Octets of messages made ready at once: what a session may hold while its client takes the group before.
-const GROUP_OCTETS: u64 = 256 * 1024;
+/// Octets of messages made ready at once.
+const GROUP_OCTETS: u64 = 128 * 1024;
+/// Octets of messages that are being told and made ready at the same time: what a client that takes nothing makes us keep. Above
+/// [`GROUP_OCTETS`] a message is a group by itself, and the next one is made ready when it was taken.
+const BOTH_OCTETS: u64 = 2 * GROUP_OCTETS;
 /// Items kept in memory (header fields, decoded parts) above which messages are made ready one by one.
 const FEW: usize = 2;
 
@@ -68,6 +71,12 @@ pub(super) fn next_group(
         group.extend(entries.next());
     }
     group
+}
+
+/// Whether a group may be made ready while the one before is told.
+pub(super) fn may_be_ahead(plan: &Plan<'_>, told: &[Message], next: &[(usize, Entry)]) -> bool {
+    let sizes = told.iter().map(|message| message.entry.size).chain(next.iter().map(|(_, entry)| entry.size));
+    !plan.octets || sizes.map(u64::from).sum::<u64>() <= BOTH_OCTETS
 }
 
 /// Makes messages ready. `lazy`: how many previews may be made of those asked for with LAZY.
