@@ -73,25 +73,9 @@ impl Names {
     /// # Errors
     /// [`NameError`].
     pub async fn texts(&self, name: &str) -> Result<Vec<String>, NameError> {
-        let absent = || NameError::Absent(name.to_owned());
-        let asked = format!("{}.", name.trim_end_matches('.'));
-        let found = match self.0.lookup(asked.as_str(), RecordType::TXT).await {
-            Ok(found) => found,
-            // An alias of something without texts: whatever it stands for, it is no text of this name.
-            Err(error) if error.is_no_records_found() || error.is_nx_domain() => return Err(absent()),
-            Err(_) => return Err(NameError::Unknown(name.to_owned())),
-        };
-        let mut texts = Vec::new();
-        for record in found.answers().iter().take(MAX_TEXTS) {
-            let is_asked = record.name.to_ascii().eq_ignore_ascii_case(&asked);
-            match &record.data {
-                RData::TXT(text) if is_asked => {
-                    let parts = text.txt_data.iter().map(|part| String::from_utf8_lossy(part));
-                    texts.push(parts.collect::<String>());
-                }
-                _ => return Err(NameError::Alias(name.to_owned())),
-            }
-        }
-        if texts.is_empty() { Err(absent()) } else { Ok(texts) }
+        let found = self.0.texts(name).await.map_err(|why| NameError::of(why, name))?;
+        let mut texts = found.ok_or_else(|| NameError::Alias(name.to_owned()))?;
+        texts.truncate(MAX_TEXTS);
+        Ok(texts)
     }
 }

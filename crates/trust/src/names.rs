@@ -7,7 +7,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +84,23 @@ impl Names {
             found.answers().iter().filter_map(|record| exchange(&record.data)).collect();
         servers.sort();
         if servers.is_empty() { Err(Unanswered::Absent) } else { Ok(servers) }
+    }
+
+    /// The texts (TXT) of a name itself; `None` when it is an alias, which is not followed.
+    ///
+    /// # Errors
+    /// [`Unanswered`]; an alias of something without texts is no name with texts either.
+    pub async fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Unanswered> {
+        let asked = whole(name);
+        let found = self.0.lookup(asked.as_str(), RecordType::TXT).await?;
+        let text = |record: &Record| match &record.data {
+            RData::TXT(text) if record.name.to_ascii().eq_ignore_ascii_case(&asked) => {
+                Some(text.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect::<String>())
+            }
+            _ => None,
+        };
+        let texts: Option<Vec<String>> = found.answers().iter().map(text).collect();
+        if texts.as_ref().is_some_and(Vec::is_empty) { Err(Unanswered::Absent) } else { Ok(texts) }
     }
 }
 
