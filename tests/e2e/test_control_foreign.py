@@ -68,7 +68,14 @@ class Foreign(SpaceTest):
             with self.subTest(case["id"]):
                 seen = {name(v): word(v["verdict"]) for v in case["variantes"] if v["verdict"]["etat"] != "conforme"}
                 told = {name(v): v["observe"] for v in case["variantes"] if v["verdict"]["etat"] != "conforme"}
-                self.assertEqual((word(case), seen), (known["verdict"], known.get("variants", {})), f"{known.get('why')}\n{told}")
+                verdict = word(case)
+                # What a loaded machine makes of times is told by the tool, and is of no effect.
+                slow = [variant for variant in known.get("timed", []) if seen.get(variant) == "non_conforme information"]
+                for variant in slow:
+                    del seen[variant]
+                if slow and not seen and verdict == "non_conforme information":
+                    verdict = "conforme"
+                self.assertEqual((verdict, seen), (known["verdict"], known.get("variants", {})), f"{known.get('why')}\n{told}")
         if WHOLE:
             self.assertEqual({case["id"] for case in report["cas"]}, set(expected))
 
