@@ -29,10 +29,18 @@ SIX = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-
       "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
 
 
-def present():
-    """Both, and the right to start them."""
+# The versions that were looked at (Debian 12): what others do is another finding.
+LOOKED_AT = {"Dovecot": (["/usr/sbin/dovecot", "--version"], "2.3."), "Postfix": (["postconf", "-d", "-h", "mail_version"], "3.7.")}
+
+
+def missing():
+    """Why they cannot be asked, or cannot be compared; none when they can."""
     needed = ["/usr/sbin/dovecot", "/usr/lib/dovecot/imap", "/usr/sbin/postfix"]
-    return os.geteuid() == 0 and all(os.path.exists(path) for path in needed)
+    if os.geteuid() != 0 or not all(os.path.exists(path) for path in needed):
+        return "Dovecot and Postfix are needed, and root"
+    others = [f"{name} {found}" for name, (command, prefix) in LOOKED_AT.items()
+              if not (found := run(*command).stdout.strip()).startswith(prefix)]
+    return f"{', '.join(others)}: other versions than those that were looked at" if others else None
 
 
 class Foreign:
@@ -195,6 +203,8 @@ service imap-login {{
             "smtp_tls_security_level": "secure", "smtp_tls_CAfile": self.etc / "ca.pem", "smtp_tls_cert_file": self.etc / "own.pem",
             "smtp_tls_key_file": self.etc / "own.key", "smtp_tls_mandatory_protocols": ">=TLSv1.2", "smtp_tls_mandatory_ciphers": "high",
             "smtp_tls_policy_maps": self._table("policies", policies), "transport_maps": self._table("routes", routes),
+            # Later versions close that door by themselves: this is Debian 12's, where it stands open (CVE-2023-51764, OPE-09).
+            "smtpd_forbid_bare_newline": "no",
             # The queue of days in seconds.
             "minimal_backoff_time": "2s", "maximal_backoff_time": "4s", "queue_run_delay": "2s", "maximal_queue_lifetime": "30s",
             "bounce_queue_lifetime": "30s", "smtp_connect_timeout": "5s",

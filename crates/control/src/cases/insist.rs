@@ -27,3 +27,24 @@ pub(super) fn told(line: &str) -> String {
 pub(super) fn verdict() -> Verdict {
     Verdict::fault(Severity::Minor)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_counts_connections_shows_itself() {
+        let all: Vec<Turn> = [Turn::Good, Turn::Wrong, Turn::Good].into_iter().chain(AGAIN).collect();
+        assert_eq!(all.iter().filter(|turn| **turn == Turn::Wrong).count(), TIMES);
+        // One in so many is put off, or let in, whoever it is: for all of them to fit, nobody would have to.
+        for period in 2..=4 {
+            for offset in 0..period {
+                for lets_in in [true, false] {
+                    let is_let_in = |at: usize| (at % period == offset) == lets_in;
+                    let fits = all.iter().enumerate().all(|(at, turn)| is_let_in(at) == (*turn == Turn::Good));
+                    assert!(!fits, "one in {period}");
+                }
+            }
+        }
+    }
+}
