@@ -29,7 +29,7 @@ pub(super) async fn open(
     clock: &SharedClock,
     shutdown: &CancellationToken,
 ) -> Result<(Arc<Archive>, TaskTracker), HostingError> {
-    let archive = Archive::open(&folder.join("pieges")).map_err(file(folder))?;
+    let archive = Archive::open(folder.join("pieges")).map_err(file(folder))?;
     let anchors = Anchors::from_file(&config.anchors).map_err(setup("traps.anchors"))?;
     let revocation = match config.crl.is_empty() {
         true => Arc::new(Revocation::none()),

@@ -67,6 +67,12 @@ pub async fn enrol(browser: &mut Browser) -> (String, Vec<String>) {
     let secret = between(&page, "name=\"secret\" value=\"", "\"").to_owned();
     let wrong = browser.post("/compte/facteur", &[("secret", &secret), ("code", "000000")]).await;
     assert!(wrong.text.contains("le code de cette clé"));
+    // A key that is none, or not one of ours.
+    for other in ["", "AAAA", "é"] {
+        let wrong = browser.post("/compte/facteur", &[("secret", other), ("code", "000000")]).await;
+        assert!(wrong.text.contains("le code de cette clé"), "{other}");
+    }
+    assert!(page.contains("<svg class=\"qr\""));
     let done = browser.post("/compte/facteur", &[("secret", &secret), ("code", &code(&shown, now()))]).await;
     let codes =
         done.text.split("<li><code>").skip(1).map(|rest| rest.split('<').next().expect("a code").to_owned()).collect();
@@ -103,6 +109,28 @@ async fn the_second_factor() {
         let answer = other.post("/connexion/code", &[("code", &code)]).await;
         assert_eq!(answer.status == StatusCode::SEE_OTHER, is_good, "{}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn codes_are_not_tried_for_ever() {
+    let stage = Stage::new().await;
+    let (secret, recovery) = enrol(&mut stage.signed("alpha").await).await;
+    let mut browser = stage.browser();
+    browser.post("/connexion", &[("login", "alpha"), ("mot_de_passe", PASSWORD)]).await;
+    browser.get("/connexion/code").await;
+    let mut answer = browser.post("/connexion/code", &[("code", "000000")]).await;
+    for _ in 0..5 {
+        answer = browser.post("/connexion/code", &[("code", "000000")]).await;
+    }
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    // Not the right one either, of either kind, until the pause is over.
+    for good in [code(&secret, now() + 30), recovery[0].clone()] {
+        let answer = browser.post("/connexion/code", &[("code", &good)]).await;
+        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+    // Nor by the password again.
+    let again = stage.browser().post("/connexion", &[("login", "alpha"), ("mot_de_passe", PASSWORD)]).await;
+    assert_eq!(again.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
