@@ -245,8 +245,8 @@ async fn forged_returns_and_tokens_sign_nobody_in() {
     let url = departure(&left);
     let good = signed(&fake.claims("marie", &parameter(&url, "nonce")));
     let (head, signature) = good.rsplit_once('.').expect("three parts");
-    let spoilt =
-        if signature.starts_with('A') { format!("B{}", &signature[1..]) } else { format!("A{}", &signature[1..]) };
+    let first = if signature.starts_with('A') { "B" } else { "A" };
+    let spoilt = format!("{first}{}", &signature[1..]);
     *fake.scene.token.lock().expect("whole") = format!("{head}.{spoilt}");
     assert_eq!(browser.get(&fake.good_return(&url)).await.status, StatusCode::FORBIDDEN);
     // Returns: another issuer's (mix-up), none named, another state, none.
