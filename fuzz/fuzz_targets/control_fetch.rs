@@ -19,7 +19,8 @@ fuzz_target!(|input: &str| {
         while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
             let head = &rest[..at];
             let begin = head.iter().rposition(|octet| *octet == b'{').expect("a literal is announced");
-            let size = std::str::from_utf8(&head[begin + 1..at - 1]).expect("digits").parse::<usize>().expect("a number");
+            let size =
+                std::str::from_utf8(&head[begin + 1..at - 1]).expect("digits").parse::<usize>().expect("a number");
             rest = &rest[at + 2 + size..];
         }
     }

@@ -342,7 +342,10 @@ impl MessageSink for Submitting {
     async fn commit(self: Box<Self>, received: Received) -> Result<Accepted, Reply> {
         let Submitting { draft, incoming, number, now } = *self;
         let service = draft.service.clone();
-        if faults::is_on(Fault::FirstLost) && !draft.remote.is_empty() && super::defects::is_first(draft.peer.connection) {
+        if faults::is_on(Fault::FirstLost)
+            && !draft.remote.is_empty()
+            && super::defects::is_first(draft.peer.connection)
+        {
             return Ok(Accepted { id: number });
         }
         let outcome = match incoming.finish().await {

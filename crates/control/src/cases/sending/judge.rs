@@ -140,7 +140,8 @@ impl Terms<'_> {
                 (told, self.fault())
             }
             (None, None) => {
-                let why = "rien n'est arrivé au piège dans le délai, ni ce message ni un second : l'opérateur l'atteint-il ?";
+                let why =
+                    "rien n'est arrivé au piège dans le délai, ni ce message ni un second : l'opérateur l'atteint-il ?";
                 (told, Verdict::unclear(why))
             }
         }
