@@ -24,7 +24,7 @@ const CASES: [&str; 7] = ["STL", "ACF", "IMA-01", "IMA-02", "SMA-01", "SMA-04", 
 /// Cases at a time of one campaign: alpha lets in 200 connections from one address.
 const PARALLEL: usize = 2;
 /// Longest wait for all campaigns.
-const ALL: Duration = Duration::from_secs(300);
+const ALL: Duration = Duration::from_secs(600);
 /// How long the application may take to start.
 const START: Duration = Duration::from_secs(30);
 /// Between two looks at all campaigns.
