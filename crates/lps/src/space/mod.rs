@@ -161,7 +161,8 @@ impl Space {
             rules,
             anchors,
             revocation,
-            names: Names::new(file.network.nameserver, KEPT).map_err(|error| SpaceError::Resolver(error.to_string()))?,
+            names: Names::new(file.network.nameserver, KEPT)
+                .map_err(|error| SpaceError::Resolver(error.to_string()))?,
             autoconfigurations: Arc::new(autoconfigurations),
         }))
     }
