@@ -111,7 +111,8 @@ async fn drift(case: &Case, context: &Context, findings: &mut Findings) {
     let none = |cause: String| Verdict::NonExecute { cause };
     let Some(reference) = &context.job.reference else {
         // Nothing to compare with, so nothing that could have become worse: this campaign is what the next one is compared with.
-        let raison = "première campagne : elle établit la référence ; la suivante lui est comparée ([reference] report)";
+        let raison =
+            "première campagne : elle établit la référence ; la suivante lui est comparée ([reference] report)";
         let verdict = Verdict::NonApplicable { raison: raison.to_owned() };
         return findings.tell("cas", None, &case.expected, "", verdict, None);
     };
