@@ -118,7 +118,7 @@ async fn all(options: &Options, sandbox: &Sandbox) -> Result<String, String> {
     row("memory of one campaign more", format!("{:.2} MiB", mib(peak.saturating_sub(idle)) / count as f64));
     row("processor: the application, the sandbox", format!("{processor:.1} s, {operator:.1} s"));
     row(
-        "kill -9 in the middle of as many",
+        "kill -9 (in the middle when not all were shown)",
         format!(
             "{kept} of {planned} results were shown, **{lost} lost or changed**; {resumed} of {count} ended, {rest:.1} s after the start"
         ),
