@@ -409,11 +409,13 @@ impl Store for Sqlite {
 
     async fn close(&self) {
         let sender = self.inbox.write().unwrap_or_else(PoisonError::into_inner).take();
+        // The readers' connections first: the last one that closes empties the log into the database and removes it, and of two
+        // that close at once each takes the other for the last.
+        self.readers.close().await;
         if let Some(sender) = sender {
             // The thread may have ended only by a bug; joining it tells.
             let _ = sender.send(Message::Stop);
         }
-        self.readers.close().await;
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             let ended = tokio::task::spawn_blocking(move || writer.join().is_ok()).await;

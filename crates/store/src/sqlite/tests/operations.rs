@@ -248,6 +248,7 @@ async fn fsck_finds_and_mends() {
     store.commit(sent).await.expect("committed");
     store.close().await;
     drop(store);
+    assert!(!data.join(format!("{DATABASE}-wal")).exists(), "a store that is closed leaves nothing in the log of its database");
     std::fs::copy(&old, data.join(DATABASE)).expect("copied");
     let report = fsck(&data, true);
     assert!(report.damaged.is_empty(), "{report:?}");
