@@ -195,7 +195,7 @@ pub(crate) fn disturbed_since(instant: Instant) -> bool {
 }
 
 /// What is wrong before anything is run: never a non-conformity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preflight {
     /// What was looked at.
     pub quoi: String,

@@ -9,7 +9,8 @@ use crate::Desk;
 use crate::account::role::Role;
 use crate::compose;
 use crate::db::{
-    Bearer, Campaign, CampaignId, Job, JobId, NewCampaign, NewJob, Organisation, OrganisationId, Scope, Session,
+    Bearer, Campaign, CampaignId, Checkup, Job, JobId, NewCampaign, NewJob, Organisation, OrganisationId, Scope,
+    Session,
 };
 use crate::error::{Broken, Mistake, Refusal};
 use crate::web::verdicts::is_open;
@@ -27,18 +28,20 @@ pub(crate) struct Who {
     pub organisation: Option<OrganisationId>,
     pub role: Role,
     pub name: String,
+    /// By a token.
+    pub is_program: bool,
 }
 
 impl From<&Session> for Who {
     fn from(session: &Session) -> Who {
         let account = &session.account;
-        Who { organisation: account.organisation, role: account.role, name: account.login.clone() }
+        Who { organisation: account.organisation, role: account.role, name: account.login.clone(), is_program: false }
     }
 }
 
 impl From<Bearer> for Who {
     fn from(bearer: Bearer) -> Who {
-        Who { organisation: Some(bearer.organisation), role: bearer.role, name: bearer.name }
+        Who { organisation: bearer.organisation, role: bearer.role, name: bearer.name, is_program: true }
     }
 }
 
@@ -58,6 +61,11 @@ impl Who {
             Some(id) if may(self.role) => Ok(id),
             _ => Err(Refusal::Forbidden),
         }
+    }
+
+    /// Whether they speak by a token that serves for signing alone: a signatory's.
+    pub fn only_signs(&self) -> bool {
+        self.is_program && self.role.may_sign()
     }
 
     /// Whether their role allows it.
@@ -164,15 +172,17 @@ impl Desk {
     }
 
     /// « Vérifier la configuration »: never a non-conformity.
-    pub(crate) async fn check(&self, who: &Who, job: &Job) -> Result<Vec<Preflight>, Refusal> {
+    pub(crate) async fn check(&self, who: &Who, job: &Job) -> Result<Checkup, Refusal> {
         who.must(Role::may_run)?;
-        let place = self.0.checking.try_acquire();
-        let Ok(_place) = place else {
+        // Waited for as long as one takes: whoever launches fifty campaigns is not told to come back.
+        let place = timeout(PREFLIGHT, self.0.checking.acquire()).await;
+        let Ok(Ok(_place)) = place else {
             return Err(Refusal::Conflict("Trop de vérifications en même temps : réessayez dans une minute."));
         };
-        let found = self.preflight(job).await;
-        self.db().put_checkup(&job.id, found.iter().all(|check| check.bon), self.now()).await?;
-        Ok(found)
+        let findings = self.preflight(job).await;
+        let made = Checkup { at: self.now(), is_good: findings.iter().all(|check| check.bon), findings };
+        self.db().put_checkup(&job.id, &made).await?;
+        Ok(made)
     }
 
     async fn preflight(&self, job: &Job) -> Vec<Preflight> {
@@ -187,7 +197,7 @@ impl Desk {
         }
     }
 
-    /// Puts a campaign into the queue.
+    /// Puts a campaign into the queue. A test that was never looked at is looked at first.
     pub(crate) async fn launch(&self, who: &Who, job: Job, launch: Launch) -> Result<CampaignId, Refusal> {
         who.must(Role::may_run)?;
         let mut mistakes = Vec::new();
@@ -196,12 +206,6 @@ impl Desk {
             mistakes.push(Mistake::of("autorise", text));
         }
         let overridden = launch.overridden.trim().to_owned();
-        let is_bad = self.db().is_checkup_bad(&job.id).await?;
-        if is_bad && overridden.chars().count() < SHORTEST_REASON {
-            let text = "La dernière vérification de la configuration a trouvé quelque chose à revoir : corrigez et vérifiez de nouveau, ou dites en \
-                une phrase pourquoi la campagne est lancée quand même.";
-            mistakes.push(Mistake::of("motif", text));
-        }
         if overridden.chars().count() > LONGEST_NAME * 4 {
             mistakes.push(Mistake::of("motif", format!("{} caractères au plus.", LONGEST_NAME * 4)));
         }
@@ -218,6 +222,17 @@ impl Desk {
         if !mistakes.is_empty() {
             return Err(Refusal::Invalid(mistakes));
         }
+        let checkup = match self.db().checkup(&job.id).await? {
+            Some(made) => made,
+            None => self.check(who, &job).await?,
+        };
+        if !checkup.is_good && overridden.chars().count() < SHORTEST_REASON {
+            let text = "La vérification de la configuration a trouvé quelque chose à revoir : corrigez et vérifiez de nouveau, ou dites en une phrase \
+                pourquoi la campagne est lancée quand même.";
+            let wrong = checkup.findings.iter().filter(|finding| !finding.bon);
+            let wrong = wrong.map(|one| Mistake::of("verification", format!("{} : {}", one.quoi, one.detail)));
+            return Err(Refusal::Invalid(std::iter::once(Mistake::of("motif", text)).chain(wrong).collect()));
+        }
         self.queue(
             who,
             NewCampaign {
@@ -227,7 +242,9 @@ impl Desk {
                 parent: None,
                 author: who.name.clone(),
                 // Nothing is overridden where nothing was wrong.
-                overridden: if is_bad { overridden } else { String::new() },
+                overridden: if checkup.is_good { String::new() } else { overridden },
+                checkup: checkup.findings,
+                is_watch: false,
             },
         )
         .await
@@ -268,7 +285,16 @@ impl Desk {
         let (depth, parent) = (before.depth, Some(before.id));
         self.queue(
             who,
-            NewCampaign { job, only, depth, parent, author: who.name.clone(), overridden: before.overridden },
+            NewCampaign {
+                job,
+                only,
+                depth,
+                parent,
+                author: who.name.clone(),
+                overridden: before.overridden,
+                checkup: before.checkup,
+                is_watch: false,
+            },
         )
         .await
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use control::names::Names;
+use mssante::StructureId;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use trust::SharedClock;
@@ -209,6 +210,17 @@ impl Desk {
         let account = NewAccount { organisation, login: login.to_owned(), role, password: hash };
         self.db().add_account(account, now).await?;
         self.0.first_code.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(())
+    }
+
+    /// Declares who an operator of a sandbox is, by the national identifiers of its certificates.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn identify(&self, organisation: &str, identifiers: &[StructureId]) -> Result<(), Broken> {
+        for one in self.db().organisations().await?.into_iter().filter(|one| one.name == organisation) {
+            self.db().identify(one.id, identifiers).await?;
+        }
         Ok(())
     }
 

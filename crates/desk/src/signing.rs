@@ -1,11 +1,13 @@
 //! Signatures of reports: made elsewhere, with a key that never comes here; checked here, and kept with the octets that were signed.
 //!
 //! Invariants: a signature is kept only when it is of the report as it is, by somebody under an authority of the configuration; what was signed is
-//! served from then on, octet for octet, whatever a later version would write; the first one stays.
+//! served from then on, octet for octet, whatever a later version would write; the first one stays; where the operator's national identifiers are
+//! declared, the certificate is of an organisation that has one of them.
 
 use std::path::PathBuf;
 
 use control::report::{self, seal, seal::Seal, seal::SealError};
+use mssante::StructureId;
 use serde::Deserialize;
 use trust::revocation::{Revocation, RevocationSettings};
 use trust::tls::Anchors;
@@ -13,7 +15,7 @@ use trust::tls::Anchors;
 use crate::Desk;
 use crate::account::role::Role;
 use crate::acts::Who;
-use crate::db::{Campaign, NewSignature, State};
+use crate::db::{Campaign, NewSignature, Organisation, State};
 use crate::error::{Broken, Mistake, Refusal};
 
 /// The section `[signature]`: whose signatures are believed. Paths are relative to the file.
@@ -42,8 +44,8 @@ impl Desk {
         Ok(written.await.map_err(|_| Broken::Task)?.map_err(Broken::from)?)
     }
 
-    /// Keeps the signature of a report, by a signatory of its operator.
-    pub(crate) async fn sign(&self, who: &Who, campaign: &Campaign, cms: Vec<u8>) -> Result<Seal, Refusal> {
+    /// Keeps the signature of a report, by a signatory of its operator; and whether its organisation was compared with what is declared.
+    pub(crate) async fn sign(&self, who: &Who, campaign: &Campaign, cms: Vec<u8>) -> Result<(Seal, bool), Refusal> {
         who.must(Role::may_sign)?;
         let Some(settings) = self.settings().signature.clone() else {
             return Err(Refusal::Conflict("Aucune autorité de signature n’est configurée ici ([signature])."));
@@ -53,14 +55,41 @@ impl Desk {
         let given = cms.clone();
         let checked = tokio::task::spawn_blocking(move || check(&octets, &given, &settings, now));
         let seal = checked.await.map_err(|_| Broken::Task)??;
-        let new = NewSignature { seal: seal.clone(), report, cms, author: who.name.clone() };
+        let operator = self.db().organisation(campaign.organisation).await?.ok_or(Refusal::NotFound)?;
+        let is_bound = is_of(&seal, &operator).map_err(|text| Refusal::Invalid(vec![Mistake::of("fichier", text)]))?;
+        let new = NewSignature { seal: seal.clone(), report, cms, author: who.name.clone(), is_bound };
         if !self.db().add_signature(who.scope()?, &campaign.id, new, self.now()).await? {
             return Err(Refusal::Conflict("Ce rapport est déjà signé."));
         }
-        let what = format!("rapport signé : {} par {}", campaign.id.as_str(), seal.signataire);
+        let bound = if is_bound { "" } else { ", sans identifiant déclaré à comparer" };
+        let what = format!("rapport signé : {} par {}{bound}", campaign.id.as_str(), seal.signataire);
         self.db().note(self.now(), Some(campaign.organisation), &who.name, what).await?;
-        Ok(seal)
+        Ok((seal, is_bound))
     }
+}
+
+/// Whether the certificate was compared with what is declared of the operator, and is its; where nothing is declared nothing is compared.
+///
+/// # Errors
+/// It is another's, in words.
+fn is_of(seal: &Seal, operator: &Organisation) -> Result<bool, String> {
+    if operator.identifiers.is_empty() {
+        return Ok(false);
+    }
+    if seal.identifiants.iter().any(|told| operator.identifiers.iter().any(|declared| declared.as_str() == told)) {
+        return Ok(true);
+    }
+    let declared: Vec<&str> = operator.identifiers.iter().map(StructureId::as_str).collect();
+    Err(format!(
+        "Le certificat de {} est celui d’une autre organisation : {}, {} ; déclaré pour votre opérateur : {}.",
+        seal.signataire,
+        seal.organisation.as_deref().unwrap_or("sans nom"),
+        match seal.identifiants.as_slice() {
+            [] => "sans identifiant national".to_owned(),
+            told => told.join(", "),
+        },
+        declared.join(", ")
+    ))
 }
 
 /// Checks a signature against the authorities as they are on disk now.

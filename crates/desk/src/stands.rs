@@ -116,6 +116,7 @@ mod tests {
             id: OrganisationId(1),
             name: "alpha".to_owned(),
             reach: Reach { domains: vec!["alpha.test".to_owned()], ..Reach::default() },
+            identifiers: Vec::new(),
         };
         assert!(is_of(&session("a@Alpha.test", &[]), Some(&alpha)));
         assert!(is_of(&session("", &["alpha.test"]), Some(&alpha)));

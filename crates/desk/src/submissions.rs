@@ -3,6 +3,8 @@
 //! Invariant: what is submitted is the JSON of the report as it was then, kept octet for octet beside its SHA-256, whatever later versions of
 //! the program would make of the same campaign; nothing of a submission or a decision is ever changed.
 
+use std::collections::HashMap;
+
 use control::engine::Depth;
 use control::report;
 
@@ -11,17 +13,64 @@ use crate::account::role::Role;
 use crate::acts::Who;
 use crate::db::{CampaignId, Decision, DecisionKind, State, Submission};
 use crate::error::{Broken, Mistake, Refusal};
+use crate::words;
 
 /// Longest note or decision, in characters.
 const LONGEST: usize = 4000;
 
-/// A day as `AAAA-MM-JJ`.
-fn is_day(text: &str) -> bool {
+/// A day written `AAAA-MM-JJ`.
+fn day(text: &str) -> Option<time::Date> {
     let format = time::macros::format_description!("[year]-[month]-[day]");
-    time::Date::parse(text, &format).is_ok()
+    time::Date::parse(text, &format).ok()
+}
+
+/// A submission and what became of it.
+pub(crate) struct Dossier {
+    pub submission: Submission,
+    /// In the order in which they came.
+    pub decisions: Vec<Decision>,
+    /// Days since the deadline of the last decision passed; none: no deadline, or not passed.
+    pub overdue: Option<i64>,
+}
+
+impl Dossier {
+    fn new(submission: Submission, decisions: Vec<Decision>, now: i64) -> Dossier {
+        // The last word counts: whatever was asked for before it, it came after.
+        let due = decisions.last().and_then(|decision| day(decision.due.as_deref()?));
+        let overdue = due.map(|due| (words::day_in_paris(now) - due).whole_days()).filter(|days| *days > 0);
+        Dossier { submission, decisions, overdue }
+    }
 }
 
 impl Desk {
+    /// What was submitted, what is overdue first (the longest before), then the newest.
+    pub(crate) async fn dossiers(&self, who: &Who, most: u32) -> Result<Vec<Dossier>, Refusal> {
+        let scope = who.scope()?;
+        let submissions = self.db().submissions(scope, most).await?;
+        let mut decisions: HashMap<CampaignId, Vec<Decision>> = HashMap::new();
+        for decision in self.db().decisions(scope, None).await? {
+            decisions.entry(decision.campaign.clone()).or_default().push(decision);
+        }
+        let now = self.now();
+        let mut all: Vec<Dossier> = submissions
+            .into_iter()
+            .map(|one| {
+                let of_it = decisions.remove(&one.campaign).unwrap_or_default();
+                Dossier::new(one, of_it, now)
+            })
+            .collect();
+        // Stable: those of the same delay stay the newest first.
+        all.sort_by_key(|one| std::cmp::Reverse(one.overdue.unwrap_or(0)));
+        Ok(all)
+    }
+
+    /// One of them.
+    pub(crate) async fn dossier(&self, who: &Who, id: &str) -> Result<Dossier, Refusal> {
+        let submission = self.submission_of(who, id).await?;
+        let decisions = self.db().decisions(who.scope()?, Some(&submission.campaign)).await?;
+        Ok(Dossier::new(submission, decisions, self.now()))
+    }
+
     /// Submits the report of a campaign that is over, whole and complete.
     pub(crate) async fn submit(&self, who: &Who, id: &str, note: &str) -> Result<CampaignId, Refusal> {
         who.must(Role::may_submit)?;
@@ -80,7 +129,7 @@ impl Desk {
         if text.is_empty() || text.chars().count() > LONGEST {
             mistakes.push(Mistake::of("texte", format!("De 1 à {LONGEST} caractères : l'opérateur la lira.")));
         }
-        if !due.is_empty() && !is_day(due) {
+        if !due.is_empty() && day(due).is_none() {
             mistakes.push(Mistake::of("echeance", "Un jour : 2027-01-31"));
         }
         let (Some(kind), true) = (kind, mistakes.is_empty()) else { return Err(Refusal::Invalid(mistakes)) };

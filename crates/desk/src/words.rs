@@ -27,6 +27,12 @@ pub fn instant(seconds: i64) -> String {
     format!("{day} {month} {} à {} h {:02}", local.year(), local.hour(), local.minute())
 }
 
+/// The day it is in Paris at an instant.
+pub(crate) fn day_in_paris(seconds: i64) -> time::Date {
+    let utc = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    utc.to_offset(paris(utc)).date()
+}
+
 /// The instant of a minute of the day in Paris, on the day it is there at an instant.
 pub(crate) fn at_minute_in_paris(seconds: i64, minute: i64) -> i64 {
     let Ok(utc) = OffsetDateTime::from_unix_timestamp(seconds) else { return seconds };

@@ -110,6 +110,8 @@ pub(crate) async fn start(
     };
     for (index, operator) in OPERATORS.iter().enumerate() {
         provide(operator.name, Role::AdministrateurOperateur, Some(index)).await?;
+        let whose = operator.structure.id.parse().map_err(SandboxError::setup("control application"))?;
+        desk.identify(operator.name, &[whose]).await.map_err(SandboxError::setup("control application"))?;
         for (role, name) in ROLES {
             provide(&format!("{}-{name}", operator.name), role, Some(index)).await?;
         }

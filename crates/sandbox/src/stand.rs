@@ -31,7 +31,8 @@ pub(crate) fn key_file_of(operator: &str) -> String {
     format!("control/stand-{operator}.key")
 }
 
-/// Everything a campaign can drive here, under one set of leases: all of it, and by the path and the key of each operator what is its own.
+/// Everything a campaign can drive here: all of it, and by the path and the key of each operator what is its own, under its own leases. The
+/// revocation lists are everybody's: certificates lead all operators to the same ones, so whoever changes them waits for all.
 pub(crate) fn router(
     layout: &Layout,
     (realm, doors): (Realm, Vec<(&'static str, Realm)>),
@@ -40,17 +41,19 @@ pub(crate) fn router(
     revocation: &RevocationStand,
     traps: Arc<Archive>,
 ) -> Result<Router, SandboxError> {
-    let parts = |realm: Realm| {
+    let parts = |realm: Realm, leases: Leases, lists: ListStand| {
         [
-            ("/psc", stand::psc::part(realm, leases.clone())),
-            ("/white-list", stand::white_list::part(lists.clone())),
+            ("/psc", stand::psc::part(realm, leases)),
+            ("/white-list", stand::white_list::part(lists)),
             ("/revocation", stand::revocation::part(revocation.clone())),
             ("/traps", stand::traps::part(traps.clone(), crate::traps::DOMAIN)),
         ]
     };
-    let mut all = stand::router(key(layout, KEY_FILE)?, parts(realm));
+    let mut all = stand::router(key(layout, KEY_FILE)?, parts(realm, leases.clone(), lists.clone()));
     for (operator, door) in doors {
-        let own = stand::router(key(layout, &key_file_of(operator))?, parts(door));
+        let of_it = leases.of_operator(operator);
+        let lists = lists.of_operator(operator, of_it.clone());
+        let own = stand::router(key(layout, &key_file_of(operator))?, parts(door, of_it, lists));
         all = all.nest(&format!("/{operator}"), own);
     }
     Ok(all)

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::checks::{self, Look};
 use super::content;
 use super::data::{Check, ClientCase, ClientCatalogue, Scenario, places, scenarios};
+use super::hands::{Act, Hands, Place, Played, Word};
 use super::job::ClientJob;
 use super::operator::{Operator, StartError};
 use super::seen::{Service, Session};
@@ -30,6 +31,26 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Between two looks at what moves.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long the software may take to be made ready, when somebody drives it.
+const READY: Duration = Duration::from_secs(3600);
+/// Said of a case that was still to be run, or under way, when the campaign was stopped.
+const STOPPED: &str = "campagne arrêtée";
+
+/// What is asked of a campaign.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Ids, all when empty.
+    pub only: Vec<String>,
+    /// What a campaign that was stopped gave already: not run again.
+    pub done: Vec<CaseResult>,
+    /// Its proofs.
+    pub proofs: BTreeMap<String, serde_json::Value>,
+    /// Stops it: what is under way is dropped, and not told as done.
+    pub stop: CancellationToken,
+    /// Who drives the software, step by step; none: steps are told, and over once nothing moves.
+    pub hands: Option<Hands>,
+}
+
 /// Runs the cases. `only`: ids, all when empty. Stopped, it gives what it has: the cases left are not run.
 ///
 /// # Errors
@@ -40,19 +61,63 @@ pub async fn run(
     stop: &CancellationToken,
     told: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Campaign, StartError> {
+    run_asked(job, Asked { only: only.to_vec(), stop: stop.clone(), ..Asked::default() }, told).await
+}
+
+/// The same, gone on with, or driven by hand. Whatever becomes of it, the ports are closed at its end.
+///
+/// # Errors
+/// [`StartError`], before anything was told.
+pub async fn run_asked(
+    job: &ClientJob,
+    asked: Asked,
+    told: &(dyn Fn(Progress<'_>) + Sync),
+) -> Result<Campaign, StartError> {
+    let Asked { only, done, proofs, stop, hands } = asked;
     let began = OffsetDateTime::now_utc();
     let operator = Operator::start(&job.client).await?;
+    if let Some(hands) = &hands {
+        hands.opened(place(job, &operator), operator.seen.clone());
+    }
     let asked = |case: &&ClientCase| {
         only.is_empty()
             || only.iter().any(|id| id.eq_ignore_ascii_case(&case.case.id) || id.eq_ignore_ascii_case("CLI"))
     };
     let cases: Vec<&ClientCase> = ClientCatalogue::embedded().cases.iter().filter(asked).collect();
-    told(Progress::Planned(cases.len()));
-    let mut run =
-        Run { job, operator, told, stop, seen: BTreeMap::new(), controls: BTreeMap::new(), ids: BTreeMap::new() };
+    let is_done = |case: &ClientCase| done.iter().any(|one| one.id == case.case.id);
+    told(Progress::Planned(cases.iter().filter(|case| !is_done(case)).count()));
+    let mut run = Run {
+        job,
+        operator,
+        told,
+        stop: &stop,
+        hands: hands.clone(),
+        is_resumed: !done.is_empty(),
+        seen: BTreeMap::new(),
+        controls: BTreeMap::new(),
+        ids: BTreeMap::new(),
+    };
+    let is_ready = match hands {
+        Some(_) if cases.iter().any(|case| !is_done(case)) => run.ready().await,
+        _ => true,
+    };
     let mut results = Vec::new();
-    let mut proofs = BTreeMap::new();
+    let mut proofs = proofs;
     for case in cases {
+        if let Some(before) = done.iter().find(|one| one.id == case.case.id) {
+            results.push(before.clone());
+            continue;
+        }
+        if stop.is_cancelled() || !is_ready {
+            let cause = if is_ready { STOPPED } else { "personne n'a dit que le logiciel était prêt" };
+            let result = unrun(case, cause);
+            if !stop.is_cancelled() {
+                told(Progress::Begun(&case.case));
+                told(Progress::Done { result: &result, evidence: &BTreeMap::new() });
+            }
+            results.push(result);
+            continue;
+        }
         told(Progress::Begun(&case.case));
         let started = Instant::now();
         let findings = run.case(case).await;
@@ -65,6 +130,11 @@ pub async fn run(
             variantes: findings.variants,
             duree_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
+        if stop.is_cancelled() {
+            // Stopped under it: what it says may be of that.
+            results.push(unrun(case, STOPPED));
+            continue;
+        }
         told(Progress::Done { result: &result, evidence: &findings.evidence });
         proofs.extend(findings.evidence);
         results.push(result);
@@ -95,8 +165,40 @@ pub async fn run(
         cas: results,
         preuves: proofs,
     };
+    if let Some(hands) = &run.hands {
+        hands.closed();
+    }
     run.operator.stop().await;
     Ok(campaign)
+}
+
+/// A case that was not run.
+fn unrun(case: &ClientCase, cause: &str) -> CaseResult {
+    CaseResult {
+        id: case.case.id.clone(),
+        titre: case.case.title.clone(),
+        exigences: case.case.requirements.clone(),
+        gravite: case.case.severity,
+        verdict: Verdict::NonExecute { cause: cause.to_owned() },
+        variantes: Vec::new(),
+        duree_ms: 0,
+    }
+}
+
+/// Where it is, for whoever drives the software.
+fn place(job: &ClientJob, operator: &Operator) -> Place {
+    let scenarios = scenarios().iter().enumerate().map(|(at, scenario)| {
+        let (imap, smtp) = operator.places(at);
+        Played { nom: scenario.nom.clone(), titre: scenario.titre.clone(), imap: imap.port(), smtp: smtp.port() }
+    });
+    Place {
+        host: job.client.host(),
+        domain: job.client.domain.clone(),
+        address: job.client.listen,
+        autoconfig: operator.autoconfig,
+        dns: job.client.dns,
+        scenarios: scenarios.collect(),
+    }
 }
 
 /// What was seen of a step, or why it was not done.
@@ -107,6 +209,9 @@ struct Run<'r> {
     operator: Operator,
     told: &'r (dyn Fn(Progress<'_>) + Sync),
     stop: &'r CancellationToken,
+    hands: Option<Hands>,
+    /// Whether some of it was run before, by an operator that is gone with what it saw.
+    is_resumed: bool,
     /// Steps with the good operator, which several cases look at.
     seen: BTreeMap<Step, Vec<Session>>,
     /// Whether each step last worked with the good operator.
@@ -125,7 +230,12 @@ impl Run<'_> {
         let mut findings = Findings::default();
         if case.check == Check::SecretsDeLaCampagne {
             let sessions = self.operator.seen.since(0);
-            let (verdict, seen) = checks::secrets(case, &sessions);
+            let (mut verdict, seen) = checks::secrets(case, &sessions);
+            if self.is_resumed && verdict == Verdict::Conforme {
+                verdict = Verdict::unclear(
+                    "la campagne a été interrompue puis reprise : ce qui a été envoyé avant n'est plus là pour être regardé",
+                );
+            }
             let where_sent: Vec<_> = sessions
                 .iter()
                 .filter(|session| !session.secrets.is_empty())
@@ -309,7 +419,7 @@ impl Run<'_> {
     async fn act(&mut self, case: &ClientCase, place: usize, step: Step) -> Acted {
         let unrun = |cause: &str| Err(Verdict::NonExecute { cause: cause.to_owned() });
         if self.stop.is_cancelled() {
-            return unrun("campagne arrêtée");
+            return unrun(STOPPED);
         }
         if !self.job.client.does(step) {
             return unrun(&format!("client.steps du job : « {} » n'est pas fait", step.code()));
@@ -317,7 +427,7 @@ impl Run<'_> {
         let mark = self.operator.begin(place);
         let stop = self.stop.clone();
         let done = tokio::select! {
-            () = stop.cancelled() => Err("campagne arrêtée".to_owned()),
+            () = stop.cancelled() => Err(STOPPED.to_owned()),
             done = self.do_step(case, place, step, mark) => done,
         };
         let sessions = self.operator.seen.since(mark);
@@ -363,8 +473,60 @@ impl Run<'_> {
                     settings.host()
                 );
                 (self.told)(Progress::Waiting { case: &case.case, what: &what });
-                self.wait(mark).await
+                let Some(hands) = &self.hands else { return self.wait(mark).await };
+                hands.begins(mark, |numero| Act {
+                    numero,
+                    cas: case.case.id.clone(),
+                    etape: Some(step),
+                    action: step.label().to_owned(),
+                    scenario: scenario.nom.clone(),
+                    adresse: address,
+                    destinataire: recipient,
+                    imap: imap.to_string(),
+                    smtp: smtp.to_string(),
+                });
+                let done = tokio::select! {
+                    done = self.wait(mark) => done,
+                    word = hands.word() => self.said(word, mark).await,
+                };
+                hands.ends();
+                done
             }
+        }
+    }
+
+    /// Waits until somebody says that the software is ready; whether they did.
+    async fn ready(&self) -> bool {
+        let Some(hands) = &self.hands else { return true };
+        let (imap, smtp) = self.operator.places(0);
+        hands.begins(self.operator.seen.mark(), |numero| Act {
+            numero,
+            cas: String::new(),
+            etape: None,
+            action: "Préparer le logiciel".to_owned(),
+            scenario: scenarios()[0].nom.clone(),
+            adresse: self.address(&scenarios()[0]),
+            destinataire: String::new(),
+            imap: imap.to_string(),
+            smtp: smtp.to_string(),
+        });
+        let is_ready = tokio::select! {
+            () = self.stop.cancelled() => true,
+            word = timeout(READY, hands.word()) => word == Ok(Word::Done),
+        };
+        hands.ends();
+        is_ready
+    }
+
+    /// What somebody said of a step.
+    async fn said(&self, word: Word, mark: u64) -> Result<(), String> {
+        if word == Word::Unable {
+            return Err("d'après le testeur, le logiciel ne sait pas le faire".to_owned());
+        }
+        self.settle(mark).await;
+        match self.operator.seen.mark() == mark {
+            true => Err("dit fait par le testeur, et rien n'est venu du logiciel".to_owned()),
+            false => Ok(()),
         }
     }
 

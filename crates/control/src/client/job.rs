@@ -195,7 +195,11 @@ impl ClientJob {
         toml::from_str(text)
     }
 
-    fn check(&self) -> Result<(), JobError> {
+    /// What the form of the file does not say: names, addresses, ports.
+    ///
+    /// # Errors
+    /// [`JobError::Value`], with the key.
+    pub fn check(&self) -> Result<(), JobError> {
         let value = |text: &str| Err(JobError::Value(text.to_owned()));
         let client = &self.client;
         let is_name = |label: &str| {

@@ -3,7 +3,8 @@
 //!
 //! * [`job`]: what is tested and how it is driven; [`data`]: scenarios and cases; [`step`]: what the software is asked to do;
 //! * [`operator`]: the ports; `imap`, `smtp`, `web`, `dns`: what is spoken there, as the scenario says; `pki`: certificates;
-//! * [`seen`]: what came; [`checks`], [`content`]: what cases say of it; [`campaign`]: from the first step to the report.
+//! * [`seen`]: what came; [`checks`], [`content`]: what cases say of it; [`campaign`]: from the first step to the report; [`hands`]: what somebody
+//!   who drives it by hand sees meanwhile, and says.
 //!
 //! Invariants:
 //! * secrets are kept as their SHA-256; of messages, neither subject nor text reaches a report;
@@ -15,6 +16,7 @@ pub mod checks;
 pub mod content;
 pub mod data;
 pub mod dns;
+pub mod hands;
 pub mod hello;
 mod imap;
 pub mod job;
@@ -29,8 +31,9 @@ pub mod step;
 mod talk;
 mod web;
 
-pub use campaign::run;
+pub use campaign::{Asked, run, run_asked};
 pub use data::{ClientCase, ClientCatalogue, Scenario, scenarios};
+pub use hands::{Act, Hands, Place, Word};
 pub use job::{ClientJob, is_client};
 pub use operator::{Operator, StartError};
 pub use step::Step;

@@ -6,6 +6,7 @@
 
 use std::time::SystemTime;
 
+use mssante::StructureId;
 use openssl::error::ErrorStack;
 use openssl::pkcs7::{Pkcs7, Pkcs7Flags};
 use openssl::pkey::{PKey, Private};
@@ -14,7 +15,7 @@ use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509PurposeId, X509Ref, X509StoreContext};
 use serde::Serialize;
-use trust::dn::Dn;
+use trust::dn::{AttributeType, Dn};
 use trust::revocation::Revocation;
 use trust::tls::{Anchors, CertificateFault, Usage, verify_chain};
 
@@ -93,6 +94,10 @@ pub enum SealError {
 pub struct Seal {
     /// The signer, as the certificate names it.
     pub signataire: String,
+    /// Its organisation, by the certificate.
+    pub organisation: Option<String>,
+    /// The national identifiers of that organisation, type digit first: `1` FINESS, `2` SIREN, `3` SIRET.
+    pub identifiants: Vec<String>,
     /// Who gave the certificate.
     pub autorite: String,
     /// Its serial number, hexadecimal.
@@ -169,13 +174,51 @@ pub fn check(
     if expected.is_some_and(|expected| !signer.to_lowercase().contains(&expected.to_lowercase())) {
         return Err(SealError::OtherSigner(signer));
     }
+    let dn = Dn::from_x509(leaf.subject_name()).unwrap_or_default();
     Ok(Seal {
         signataire: signer,
+        organisation: dn.organization().map(crate::tls::starttls::shown),
+        identifiants: identifiers(&dn),
         autorite: Dn::from_x509(leaf.issuer_name()).map(|dn| dn.to_string()).unwrap_or_default(),
         serie: leaf.serial_number().to_bn()?.to_hex_str()?.to_string(),
         date: signing_time(&der),
         sha256: super::sha256(report),
     })
+}
+
+/// The national identifiers of the organisation that a name is of: `OU` as IGC-Santé has it (`1` and a FINESS, `3` and a SIRET) or as the RGS has it
+/// (`0002` and a SIREN or SIRET), and `organizationIdentifier` (ETSI EN 319 412-1: `NTRFR-` and a SIREN or SIRET).
+fn identifiers(dn: &Dn) -> Vec<String> {
+    let national = |number: &str| match number.len() {
+        9 => Some(format!("2{number}")),
+        14 => Some(format!("3{number}")),
+        _ => None,
+    };
+    let of_unit = |text: &str| match text.strip_prefix("0002 ") {
+        Some(number) => national(number.trim()),
+        None => Some(text.to_owned()),
+    };
+    let of_identifier = |text: &str| match text.strip_prefix("NTRFR-").or_else(|| text.strip_prefix("SI:FR-")) {
+        Some(number) => national(number),
+        None => Some(text.to_owned()),
+    };
+    let mut found: Vec<String> = dn
+        .attributes()
+        .iter()
+        .filter_map(|attribute| {
+            let text = attribute.value.trim().to_ascii_uppercase();
+            let told = match (&attribute.kind, attribute.kind.name()) {
+                (AttributeType::OrganizationalUnit, _) => of_unit(&text),
+                (_, "organizationIdentifier") => of_identifier(&text),
+                _ => None,
+            };
+            // Check digits are not looked at: it is compared with what is declared.
+            told.and_then(|text| StructureId::lenient(&text).ok()).map(|id| id.as_str().to_owned())
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn name(certificate: &X509Ref) -> String {

@@ -47,9 +47,10 @@ pub(super) fn signature(seal: Option<&Seal>) -> Vec<String> {
         ],
         Some(seal) => vec![
             format!(
-                "Le JSON de cette campagne (SHA-256 {}) est signé par {}, certificat {} de {}{}.",
+                "Le JSON de cette campagne (SHA-256 {}) est signé par {}{}, certificat {} de {}{}.",
                 seal.sha256,
                 seal.signataire,
+                organisation(seal),
                 seal.serie,
                 seal.autorite,
                 seal.date.as_ref().map(|date| format!(", le {date} d'après le signataire")).unwrap_or_default()
@@ -60,6 +61,12 @@ pub(super) fn signature(seal: Option<&Seal>) -> Vec<String> {
                 .to_owned(),
         ],
     }
+}
+
+/// ` (ORGANISME, 1750000001)`: the signer's organisation, as its certificate has it.
+fn organisation(seal: &Seal) -> String {
+    let parts: Vec<&str> = seal.organisation.iter().chain(&seal.identifiants).map(String::as_str).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 /// What is not as it must be, the heaviest first; findings without effect apart.

@@ -30,32 +30,59 @@ pub struct Lease {
 }
 
 /// The leases of one stand. Cheap to clone.
+///
+/// A stand that several operators share has those of each ([`Leases::of_operator`]): two operators' campaigns do not wait for each other, and
+/// whoever drives the whole stand waits for both, as they for it.
 #[derive(Debug, Clone, Default)]
-pub struct Leases(Arc<Mutex<Parts>>);
+pub struct Leases {
+    parts: Arc<Mutex<Parts>>,
+    /// Whose; none: the whole stand's.
+    operator: Option<Arc<str>>,
+}
 
 #[derive(Debug, Default)]
 struct Parts {
-    parts: BTreeMap<String, (String, Lease)>,
+    parts: BTreeMap<Name, Held>,
     made: u64,
 }
+
+/// Whose part, and which.
+type Name = (Option<Arc<str>>, String);
+/// By whom, and until when.
+type Held = (String, Lease);
 
 impl Leases {
     fn parts(&self) -> MutexGuard<'_, Parts> {
         // Every change is one insertion or removal.
-        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         parts.parts.retain(|_, (_, lease)| now < lease.until);
         parts
     }
 
+    /// Those of one operator of the stand.
+    #[must_use]
+    pub fn of_operator(&self, alias: &str) -> Leases {
+        Leases { parts: self.parts.clone(), operator: Some(Arc::from(alias)) }
+    }
+
+    fn name(&self, part: &str) -> Name {
+        (self.operator.clone(), part.to_owned())
+    }
+
+    /// Whether what is held there would be disturbed from here.
+    fn meets(&self, operator: &Option<Arc<str>>) -> bool {
+        self.operator.is_none() || operator.is_none() || self.operator == *operator
+    }
+
     /// Takes a part for a holder, or takes it anew: the lease before ends.
     ///
     /// # Errors
-    /// [`Busy`] while another holder has any part.
+    /// [`Busy`] while another holder has any part of the same operator, or of the whole stand.
     pub fn take(&self, holder: &str, part: &str, length: Duration) -> Result<Lease, Busy> {
         let mut parts = self.parts();
-        let others = parts.parts.values().filter(|(other, _)| other != holder).map(|(_, lease)| lease.until);
-        if let Some(until) = others.max() {
+        let others = parts.parts.iter().filter(|((operator, _), (other, _))| self.meets(operator) && other != holder);
+        if let Some(until) = others.map(|(_, (_, lease))| lease.until).max() {
             return Err(Busy { left: until.saturating_duration_since(Instant::now()) });
         }
         let length = length.clamp(Duration::from_secs(1), MAX_LEASE);
@@ -63,23 +90,24 @@ impl Leases {
         // Not to be guessed by another campaign; numbered so that two never agree even if random numbers fail.
         let id = format!("{}-{}", parts.made, crate::forge::id());
         let lease = Lease { id, until: Instant::now() + length, length };
-        parts.parts.insert(part.to_owned(), (holder.to_owned(), lease.clone()));
+        parts.parts.insert(self.name(part), (holder.to_owned(), lease.clone()));
         Ok(lease)
     }
 
     /// Gives a lease back; whether it was still held.
     pub fn give_back(&self, part: &str, id: &str) -> bool {
         let mut parts = self.parts();
-        let is_held = parts.parts.get(part).is_some_and(|(_, lease)| lease.id == id);
+        let name = self.name(part);
+        let is_held = parts.parts.get(&name).is_some_and(|(_, lease)| lease.id == id);
         if is_held {
-            parts.parts.remove(part);
+            parts.parts.remove(&name);
         }
         is_held
     }
 
     /// The lease of a part, while it lasts.
     pub fn of(&self, part: &str) -> Option<Lease> {
-        self.parts().parts.get(part).map(|(_, lease)| lease.clone())
+        self.parts().parts.get(&self.name(part)).map(|(_, lease)| lease.clone())
     }
 
     /// Whether that lease still holds the part.
@@ -146,6 +174,22 @@ mod tests {
         assert!(leases.give_back("psc", &psc.id));
         assert!(!leases.give_back("psc", &psc.id), "given back already");
         assert!(leases.take("b", "psc", MINUTE).is_err(), "the white list is still held");
+    }
+
+    #[test]
+    fn operators_do_not_wait_for_each_other_and_the_whole_waits_for_both() {
+        let whole = Leases::default();
+        let (alpha, beta) = (whole.of_operator("alpha"), whole.of_operator("beta"));
+        let first = alpha.take("a", "psc", MINUTE).expect("free");
+        let second = beta.take("b", "psc", MINUTE).expect("another operator's");
+        assert!(alpha.take("c", "white-list", MINUTE).is_err(), "one campaign at a time of each");
+        assert!(whole.take("d", "psc", MINUTE).is_err(), "both are held");
+        assert!(alpha.is_held("psc", &first.id) && beta.is_held("psc", &second.id) && whole.of("psc").is_none());
+        // What is common is taken whole: by one that holds its own part, once nobody else holds any.
+        assert!(whole.take("a", "revocation", MINUTE).is_err(), "beta's campaign holds something");
+        assert!(!alpha.give_back("psc", &second.id) && beta.give_back("psc", &second.id));
+        assert!(whole.take("a", "revocation", MINUTE).is_ok(), "the same campaign");
+        assert!(beta.take("b", "psc", MINUTE).is_err(), "what is common is disturbed");
     }
 
     #[test]

@@ -200,38 +200,71 @@ struct Fetches {
     kept: VecDeque<Fetch>,
 }
 
+/// What one of those who drive it plays.
+#[derive(Clone)]
+struct ListSlot {
+    slot: Slot<Option<Arc<Played>>>,
+    /// Something was played since the usual list was last dated.
+    is_stale: Arc<AtomicBool>,
+}
+
+impl ListSlot {
+    fn new(leases: Leases) -> ListSlot {
+        ListSlot { slot: Slot::new(leases, PART), is_stale: Arc::default() }
+    }
+
+    /// Whether what was played is over, and the usual list must be newer than it. Asked once.
+    fn is_over(&self) -> bool {
+        self.slot.now().is_none() && self.is_stale.swap(false, Ordering::Relaxed)
+    }
+}
+
 struct Inner {
     material: Material,
-    slot: Slot<Option<Arc<Played>>>,
+    /// What is played: to whoever the whole stand says, and by each operator's own stand.
+    slots: Mutex<Vec<ListSlot>>,
     fetches: Mutex<Fetches>,
     nudge: OnceLock<Nudge>,
-    /// Something was played since the usual list was last dated.
-    is_stale: AtomicBool,
     began: SystemTime,
 }
 
 /// What stands between the publisher and who fetches. Cheap to clone.
 #[derive(Clone)]
-pub struct ListStand(Arc<Inner>);
+pub struct ListStand {
+    inner: Arc<Inner>,
+    /// What is played from here.
+    slot: ListSlot,
+    /// The only one it is played to; none: to whom the scenario says.
+    whose: Option<Arc<str>>,
+}
 
 impl ListStand {
     /// Serving the usual list until told otherwise.
     #[must_use]
     pub fn new(material: Material, leases: Leases) -> ListStand {
-        ListStand(Arc::new(Inner {
+        let slot = ListSlot::new(leases);
+        let inner = Inner {
             material,
-            slot: Slot::new(leases, PART),
+            slots: Mutex::new(vec![slot.clone()]),
             fetches: Mutex::default(),
             nudge: OnceLock::new(),
-            is_stale: AtomicBool::new(false),
             began: SystemTime::now(),
-        }))
+        };
+        ListStand { inner: Arc::new(inner), slot, whose: None }
+    }
+
+    /// The same publisher, driven for one operator: what it plays is for that reader, whatever others play.
+    #[must_use]
+    pub fn of_operator(&self, reader: &str, leases: Leases) -> ListStand {
+        let slot = ListSlot::new(leases);
+        self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner).push(slot.clone());
+        ListStand { inner: self.inner.clone(), slot, whose: Some(Arc::from(reader)) }
     }
 
     /// How operators are told to fetch. Once.
     pub fn nudged_by(&self, nudge: Nudge) {
         // Told twice, the first stands.
-        let _ = self.0.nudge.set(nudge);
+        let _ = self.inner.nudge.set(nudge);
     }
 
     /// A fetch by `reader`, noted: what it is answered instead of the usual list.
@@ -239,8 +272,10 @@ impl ListStand {
     pub fn answer(&self, reader: &str) -> Option<Answer> {
         const MAX_WORD: usize = 64;
         let reader: String = reader.chars().take(MAX_WORD).collect();
-        let played = self.0.slot.now().filter(|played| played.reader.is_empty() || played.reader == reader);
-        let mut fetches = self.0.fetches.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots();
+        let mut played = slots.iter().filter_map(|one| one.slot.now());
+        let played = played.find(|played| played.reader.is_empty() || played.reader == reader);
+        let mut fetches = self.inner.fetches.lock().unwrap_or_else(PoisonError::into_inner);
         fetches.last += 1;
         let served = played.as_ref().map_or("usuelle", |played| &played.word).to_owned();
         let fetch = Fetch { seq: fetches.last, at: seconds(SystemTime::now()), lecteur: reader, servie: served };
@@ -254,18 +289,24 @@ impl ListStand {
     /// Whether the usual list must be dated anew: an operator that took what was played would find it older. Asked once for each scenario.
     #[must_use]
     pub fn renewal_is_due(&self) -> bool {
-        self.0.slot.now().is_none() && self.0.is_stale.swap(false, Ordering::Relaxed)
+        // Each is asked.
+        self.slots().iter().filter(|one| one.is_over()).count() > 0
+    }
+
+    fn slots(&self) -> Vec<ListSlot> {
+        // One for each operator, and one for all.
+        self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn nudge(&self, reader: String) {
-        if let Some(nudge) = self.0.nudge.get() {
+        if let Some(nudge) = self.inner.nudge.get() {
             // One that is answered nothing waits for longer; it was told, that is what counts.
             let _ = tokio::time::timeout(NUDGE, nudge(reader)).await;
         }
     }
 
     fn make(&self, list: List) -> Result<Answer, String> {
-        let material = &self.0.material;
+        let material = &self.inner.material;
         let data = Lists::embedded();
         let now = SystemTime::now();
         let witness = |date: SystemTime| {
@@ -310,7 +351,7 @@ impl ListStand {
     }
 
     fn usual(&self, date: SystemTime) -> WhiteListBuilder {
-        self.0.material.entries.iter().cloned().fold(WhiteListBuilder::new(date), WhiteListBuilder::with)
+        self.inner.material.entries.iter().cloned().fold(WhiteListBuilder::new(date), WhiteListBuilder::with)
     }
 
     /// The usual list and every entry of the data, names written as the data say.
@@ -327,7 +368,7 @@ impl ListStand {
 
     /// A name as somebody might write it.
     fn written(&self, name: Name) -> String {
-        let peer = self.0.material.peer.to_string();
+        let peer = self.inner.material.peer.to_string();
         let parts = || peer.split(',').map(str::trim).map(str::to_owned).collect::<Vec<_>>();
         let each = |change: fn(&str, &str) -> String| {
             let changed = |part: &String| part.split_once('=').map_or(part.clone(), |(k, v)| change(k, v));
@@ -335,7 +376,7 @@ impl ListStand {
         };
         match name {
             Name::Pair => peer.clone(),
-            Name::Autre => self.0.material.other.to_string(),
+            Name::Autre => self.inner.material.other.to_string(),
             Name::PairEspaces => parts().join("  ,  "),
             Name::PairGuillemets => each(|key, value| format!("{key}=\"{value}\"")),
             Name::PairLieu => each(|key, value| format!("{}={value}", if key == "ST" { "L" } else { key })),
@@ -376,12 +417,12 @@ pub fn part(stand: ListStand) -> Router {
 }
 
 async fn state(State(stand): State<ListStand>) -> Json<Now> {
-    let last = stand.0.fetches.lock().unwrap_or_else(PoisonError::into_inner).last;
-    Json(Now { last, since: seconds(stand.0.began) })
+    let last = stand.inner.fetches.lock().unwrap_or_else(PoisonError::into_inner).last;
+    Json(Now { last, since: seconds(stand.inner.began) })
 }
 
 async fn fetches(State(stand): State<ListStand>, Query(Since { since }): Query<Since>) -> Json<Vec<Fetch>> {
-    let fetches = stand.0.fetches.lock().unwrap_or_else(PoisonError::into_inner);
+    let fetches = stand.inner.fetches.lock().unwrap_or_else(PoisonError::into_inner);
     Json(fetches.kept.iter().filter(|fetch| fetch.seq > since).cloned().collect())
 }
 
@@ -395,6 +436,7 @@ struct Asked {
 
 async fn play(State(stand): State<ListStand>, headers: HeaderMap, Json(asked): Json<Asked>) -> Response {
     let Play { liste, lecteur } = asked.play;
+    let lecteur = stand.whose.as_ref().map_or(lecteur, |whose| whose.to_string());
     let making = stand.clone();
     let made = tokio::task::spawn_blocking(move || making.make(liste)).await;
     let answer = match made.unwrap_or_else(|_| Err("a thread died".to_owned())) {
@@ -404,18 +446,18 @@ async fn play(State(stand): State<ListStand>, headers: HeaderMap, Json(asked): J
     let word = serde_json::to_value(liste).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
     let played = Arc::new(Played { reader: lecteur.clone(), word, answer });
     let length = Duration::from_secs(asked.lease_seconds.unwrap_or(USUAL_LEASE));
-    let lease = match stand.0.slot.tell(&holder(&headers), Some(played), length) {
+    let lease = match stand.slot.slot.tell(&holder(&headers), Some(played), length) {
         Ok(lease) => lease,
         Err(busy) => return busy.into_response(),
     };
-    stand.0.is_stale.store(true, Ordering::Relaxed);
+    stand.slot.is_stale.store(true, Ordering::Relaxed);
     stand.nudge(lecteur).await;
     Json(Leased { lease: lease.id, lease_seconds: lease.length.as_secs() }).into_response()
 }
 
 async fn back(State(stand): State<ListStand>, Path(lease): Path<String>) -> Response {
-    let reader = stand.0.slot.now().map(|played| played.reader.clone()).unwrap_or_default();
-    if stand.0.slot.give_back(&lease) {
+    let reader = stand.slot.slot.now().map(|played| played.reader.clone()).unwrap_or_default();
+    if stand.slot.slot.give_back(&lease) {
         stand.nudge(reader).await;
         return StatusCode::NO_CONTENT.into_response();
     }
@@ -532,21 +574,41 @@ mod tests {
     }
 
     #[test]
+    fn two_operators_play_beside_each_other() {
+        let (space, leases) = (space(), Leases::default());
+        let of = |reader: &str| space.stand.of_operator(reader, leases.of_operator(reader));
+        let play = |stand: &ListStand, reader: &str, status: u16| {
+            let played = Played { reader: reader.to_owned(), word: status.to_string(), answer: Answer::Status(status) };
+            stand.slot.is_stale.store(true, Ordering::Relaxed);
+            stand.slot.slot.tell(reader, Some(Arc::new(played)), Duration::from_secs(60)).expect("free").id
+        };
+        let (alpha, beta) = (of("alpha"), of("beta"));
+        let (first, second) = (play(&alpha, "alpha", 503), play(&beta, "beta", 404));
+        assert_eq!(space.stand.answer("alpha"), Some(Answer::Status(503)));
+        assert_eq!(space.stand.answer("beta"), Some(Answer::Status(404)));
+        assert!(!space.stand.renewal_is_due());
+        assert!(alpha.slot.slot.give_back(&first));
+        assert!(space.stand.renewal_is_due() && !space.stand.renewal_is_due(), "for alpha, while beta plays");
+        assert_eq!((space.stand.answer("alpha"), space.stand.answer("beta")), (None, Some(Answer::Status(404))));
+        assert!(beta.slot.slot.give_back(&second) && space.stand.renewal_is_due());
+    }
+
+    #[test]
     fn only_the_reader_it_is_for_gets_it_and_only_for_its_time() {
         let space = space();
         let stand = &space.stand;
         let answer = Answer::Status(503);
         let played = Played { reader: "alpha".to_owned(), word: "indisponible".to_owned(), answer: answer.clone() };
-        let lease = stand.0.slot.tell("x", Some(Arc::new(played)), Duration::from_secs(60)).expect("free");
-        stand.0.is_stale.store(true, Ordering::Relaxed);
+        let lease = stand.slot.slot.tell("x", Some(Arc::new(played)), Duration::from_secs(60)).expect("free");
+        stand.slot.is_stale.store(true, Ordering::Relaxed);
         assert_eq!(stand.answer("alpha"), Some(answer));
         assert_eq!(stand.answer("beta"), None);
         assert!(!stand.renewal_is_due(), "still played");
-        assert!(stand.0.slot.give_back(&lease.id));
+        assert!(stand.slot.slot.give_back(&lease.id));
         assert_eq!(stand.answer("alpha"), None);
         assert!(stand.renewal_is_due() && !stand.renewal_is_due(), "once");
         let words: Vec<String> =
-            stand.0.fetches.lock().expect("whole").kept.iter().map(|fetch| fetch.servie.clone()).collect();
+            stand.inner.fetches.lock().expect("whole").kept.iter().map(|fetch| fetch.servie.clone()).collect();
         assert_eq!(words, ["indisponible", "usuelle", "usuelle"]);
     }
 }

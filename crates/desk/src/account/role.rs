@@ -104,6 +104,12 @@ impl Role {
         self == Role::Signataire
     }
 
+    /// Whether it has API tokens: a signatory's serve for signing alone.
+    #[must_use]
+    pub fn may_have_tokens(self) -> bool {
+        self.may_write() || self.may_sign() || self.sees_all()
+    }
+
     /// Whether it submits reports to the regulator, in the name of its operator.
     #[must_use]
     pub fn may_submit(self) -> bool {

@@ -1,6 +1,6 @@
 //! What the API says of a job and of a campaign: the shapes of `openapi.json`.
 
-use control::engine::Depth;
+use control::engine::{Depth, Preflight};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -58,6 +58,10 @@ pub(super) struct CampaignAnswer {
     prevus: u32,
     faits: u32,
     verdict: Option<String>,
+    /// The pre-flight before the launch.
+    verification: Vec<Preflight>,
+    /// Why it was launched in spite of that.
+    motif: String,
 }
 
 impl From<Campaign> for CampaignAnswer {
@@ -80,6 +84,8 @@ impl From<Campaign> for CampaignAnswer {
             prevus: campaign.planned,
             faits: campaign.done,
             verdict: campaign.verdict,
+            verification: campaign.checkup,
+            motif: campaign.overridden,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The REST API, for programs: the acts of the pages, as JSON, by a token. `api/openapi.json` describes it; a test compares the two.
 //!
-//! Invariants: a token speaks for one operator and never for more than the account that made it; errors have one shape
+//! Invariants: a token speaks for one operator, or for a regulator, and never for more than the account that made it; a signatory's serves for
+//! signing alone; errors have one shape
 //! (`{"erreur":{"code","message","champs"}}`); nothing here is done by a cookie, so no other site can have a browser do it.
 
 mod answers;
 mod domains;
+mod dossiers;
+mod signature;
 mod stand;
 mod watches;
 
@@ -56,6 +59,12 @@ pub(crate) fn routes() -> Router<Desk> {
         .route("/api/v1/surveillance", get(watches::list))
         .route("/api/v1/surveillance/flux.atom", get(watches::atom))
         .route("/api/v1/jobs/{job}/surveillance", put(watches::begin).delete(watches::end))
+        .route("/api/v1/campagnes/{campaign}/signature", put(signature::give))
+        .route("/api/v1/campagnes/{campaign}/soumission", post(dossiers::submit))
+        .route("/api/v1/dossiers", get(dossiers::list))
+        .route("/api/v1/dossiers/{campaign}", get(dossiers::one))
+        .route("/api/v1/dossiers/{campaign}/rapport.json", get(dossiers::report))
+        .route("/api/v1/dossiers/{campaign}/decisions", post(dossiers::decide))
         .route("/api/v1/pieges", get(stand::sessions))
         .route("/api/v1/pieges/{session}", get(stand::session))
         .route("/api/v1/bouchon", get(stand::stub))
@@ -94,13 +103,25 @@ impl IntoResponse for ApiRefusal {
 
 type Answer<T> = Result<T, ApiRefusal>;
 
-/// Whoever speaks by a token.
+/// Whoever speaks by a token that serves for more than signing.
 pub(crate) struct By(Who);
 
 impl FromRequestParts<Desk> for By {
     type Rejection = ApiRefusal;
 
     async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Result<By, ApiRefusal> {
+        let ByAny(who) = ByAny::from_request_parts(parts, desk).await?;
+        if who.only_signs() { Err(Refusal::Forbidden.into()) } else { Ok(By(who)) }
+    }
+}
+
+/// Whoever speaks by a token, a signatory's included: what signing needs.
+pub(crate) struct ByAny(Who);
+
+impl FromRequestParts<Desk> for ByAny {
+    type Rejection = ApiRefusal;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Result<ByAny, ApiRefusal> {
         let word = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let word = word.and_then(|value| {
             let (scheme, word) = value.split_once(' ')?;
@@ -109,7 +130,7 @@ impl FromRequestParts<Desk> for By {
         let word = word.ok_or(Refusal::Unsigned)?;
         // A token has 256 bits: it is looked up by its hash, and cannot be found by trying.
         let bearer = desk.db().bearer(word, desk.now()).await?.ok_or(Refusal::Unsigned)?;
-        Ok(By(bearer.into()))
+        Ok(ByAny(bearer.into()))
     }
 }
 
@@ -188,8 +209,8 @@ async fn remove_job(State(desk): State<Desk>, By(who): By, Path(id): Path<String
 
 async fn check(State(desk): State<Desk>, By(who): By, Path(id): Path<String>) -> Answer<Json<Value>> {
     let job = desk.job_of(&who, &id).await?;
-    let found = desk.check(&who, &job).await?;
-    Ok(Json(json!({ "bon": found.iter().all(|check| check.bon), "controles": found })))
+    let made = desk.check(&who, &job).await?;
+    Ok(Json(json!({ "bon": made.is_good, "controles": made.findings })))
 }
 
 #[derive(Deserialize)]
@@ -230,7 +251,7 @@ async fn launch(
     queued(&desk, &who, &id).await
 }
 
-async fn campaigns(State(desk): State<Desk>, By(who): By, Asked(asked): Asked) -> Answer<Json<Value>> {
+async fn campaigns(State(desk): State<Desk>, ByAny(who): ByAny, Asked(asked): Asked) -> Answer<Json<Value>> {
     let filter = Filter { before: CampaignId::read(asked.get("avant")), most: PER_PAGE, ..Filter::default() };
     let found = desk.db().campaigns(who.scope()?, filter).await?;
     let next = (found.len() == PER_PAGE as usize).then(|| found.last().map(|last| last.id.clone())).flatten();
@@ -238,7 +259,7 @@ async fn campaigns(State(desk): State<Desk>, By(who): By, Asked(asked): Asked) -
     Ok(Json(json!({ "campagnes": found, "avant": next })))
 }
 
-async fn campaign(State(desk): State<Desk>, By(who): By, Path(id): Path<String>) -> Answer<Json<CampaignAnswer>> {
+async fn campaign(State(desk): State<Desk>, ByAny(who): ByAny, Path(id): Path<String>) -> Answer<Json<CampaignAnswer>> {
     Ok(Json(desk.campaign_of(&who, &id).await?.into()))
 }
 
@@ -321,7 +342,14 @@ async fn comparison(
     Ok(Json(json!({ "avant": before.id, "apres": after.id, "differences": found })))
 }
 
-async fn report(State(desk): State<Desk>, By(who): By, Path((id, file)): Path<(String, String)>) -> Answer<Response> {
+async fn report(
+    State(desk): State<Desk>,
+    ByAny(who): ByAny,
+    Path((id, file)): Path<(String, String)>,
+) -> Answer<Response> {
+    if who.only_signs() && ![reports::SIGNED, reports::SIGNATURE].contains(&file.as_str()) {
+        return Err(Refusal::Forbidden.into());
+    }
     if file == reports::SIGNATURE {
         let campaign = desk.campaign_of(&who, &id).await?;
         return Ok(reports::signature(&desk, &who, &campaign).await?);

@@ -26,6 +26,16 @@ pub struct Account {
     pub recovery: Vec<String>,
     /// Whether it may sign in.
     pub is_open: bool,
+    /// When somebody else took its second factor away, and who.
+    pub factor_reset: Option<(i64, String)>,
+}
+
+impl Account {
+    /// Whether a second factor must be set up before anything else, whatever the application asks of others: the one before was taken away.
+    #[must_use]
+    pub fn must_enrol(&self) -> bool {
+        self.factor_reset.is_some() && self.totp.is_none()
+    }
 }
 
 /// An account to be made.
@@ -41,7 +51,8 @@ pub struct NewAccount {
     pub password: String,
 }
 
-const COLUMNS: &str = "id, organisation, login, role, password, totp, totp_step, recovery, is_open";
+const COLUMNS: &str =
+    "id, organisation, login, role, password, totp, totp_step, recovery, is_open, factor_reset, factor_reset_by";
 
 fn read(row: &Row) -> Result<Account, Broken> {
     let role: String = row.get(3)?;
@@ -56,6 +67,7 @@ fn read(row: &Row) -> Result<Account, Broken> {
         totp_step: row.get(6)?,
         recovery: row.json(7)?,
         is_open: row.get(8)?,
+        factor_reset: row.get::<Option<i64>>(9)?.map(|at| Ok::<_, Broken>((at, row.get(10)?))).transpose()?,
     })
 }
 
@@ -111,6 +123,18 @@ impl Db {
         let query =
             format!("SELECT {COLUMNS} FROM account WHERE (?1 IS NULL OR organisation = ?1) ORDER BY lower(login)");
         self.read(move |db| db.rows(&query, values![scope.sql()], read)).await
+    }
+
+    /// One account of the scope.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn account_of(&self, scope: Scope, id: AccountId) -> Result<Option<Account>, Broken> {
+        let found = self.read(move |db| by_id(db, id)).await?;
+        Ok(found.filter(|account| match scope {
+            Scope::All => true,
+            Scope::Of(organisation) => account.organisation == Some(organisation),
+        }))
     }
 
     /// Makes an account; nothing when the login is taken.
@@ -186,6 +210,27 @@ impl Db {
                 values![id.0, secret, serde_json::to_string(&recovery)?],
             )?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Takes the second factor of an account of the scope away: it must enrol anew; its recovery codes, sessions and tokens end with it. Whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn reset_totp(&self, scope: Scope, id: AccountId, by: &str, now: i64) -> Result<bool, Broken> {
+        let values = values![id.0, scope.sql(), now, by].to_vec();
+        self.change(move |db| {
+            let done = db.execute(
+                "UPDATE account SET totp = NULL, totp_step = 0, recovery = '[]', factor_reset = ?3, factor_reset_by = ?4
+                 WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND totp IS NOT NULL",
+                &values,
+            )? == 1;
+            if done {
+                end_access(db, id, now)?;
+            }
+            Ok(done)
         })
         .await
     }

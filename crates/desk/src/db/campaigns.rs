@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use control::engine::{CaseResult, Depth};
+use control::engine::{CaseResult, Depth, Preflight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::sql::{Row, Value as Bound, values};
+use super::sql::{Row, Sql, Value as Bound, values};
 use super::{CampaignId, Db, Job, JobId, OrganisationId, Scope};
 use crate::error::Broken;
 
@@ -125,6 +125,8 @@ pub struct Campaign {
     pub is_watch: bool,
     /// Why it was launched although the pre-flight found something wrong.
     pub overridden: String,
+    /// What the pre-flight before it found; nothing when it is a run of a watch, or one of an earlier version.
+    pub checkup: Vec<Preflight>,
 }
 
 /// A campaign to be launched.
@@ -142,6 +144,10 @@ pub struct NewCampaign {
     pub author: String,
     /// Why, although the pre-flight found something wrong.
     pub overridden: String,
+    /// What that found.
+    pub checkup: Vec<Preflight>,
+    /// Whether it is a run of a watch.
+    pub is_watch: bool,
 }
 
 /// Which campaigns are listed.
@@ -156,7 +162,7 @@ pub struct Filter {
 }
 
 const COLUMNS: &str = "c.id, c.organisation, o.name, c.job, c.name, c.plan, c.template, c.text, c.only_cases, c.depth, c.parent, c.author,
-    c.state, c.cause, c.queued, c.begun, c.ended, c.planned, (SELECT count(*) FROM result r WHERE r.campaign = c.id), c.starts, c.verdict, c.is_watch, c.override";
+    c.state, c.cause, c.queued, c.begun, c.ended, c.planned, (SELECT count(*) FROM result r WHERE r.campaign = c.id), c.starts, c.verdict, c.is_watch, c.override, c.checkup";
 const FROM: &str = "FROM campaign c JOIN organisation o ON o.id = c.organisation";
 
 pub(super) fn depth_code(depth: Depth) -> &'static str {
@@ -197,18 +203,20 @@ fn read(row: &Row) -> Result<Campaign, Broken> {
         verdict: row.get(20)?,
         is_watch: row.get(21)?,
         overridden: row.get(22)?,
+        checkup: row.json(23)?,
     })
 }
 
-impl Db {
-    /// Launches a campaign; nothing when too many of its operator wait.
-    ///
-    /// # Errors
-    /// [`Broken`].
-    pub async fn add_campaign(&self, new: NewCampaign, milliseconds: i64) -> Result<Option<CampaignId>, Broken> {
-        let id = CampaignId::new(milliseconds)?;
-        let job = new.job;
-        let values = values![
+/// Puts a campaign into the queue; not when too many of its operator wait, but for the run of a watch, of which each test has one at most.
+/// Whether it is there.
+pub(super) fn insert(db: &mut Sql<'_>, id: &CampaignId, new: NewCampaign, milliseconds: i64) -> Result<bool, Broken> {
+    let job = new.job;
+    let most = if new.is_watch { i64::MAX } else { MOST_WAITING };
+    let done = db.execute(
+        "INSERT INTO campaign (id, organisation, job, name, plan, template, text, only_cases, depth, parent, author, state, queued, override, checkup, is_watch)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'en_file', ?12, ?14, ?15, ?16
+         WHERE (SELECT count(*) FROM campaign WHERE organisation = ?2 AND state = 'en_file') < ?13",
+        values![
             &id.0,
             job.organisation.0,
             job.id.0,
@@ -221,20 +229,23 @@ impl Db {
             new.parent.map(|parent| parent.0),
             new.author,
             milliseconds / 1000,
-            MOST_WAITING,
-            new.overridden
-        ]
-        .to_vec();
-        self.change(move |db| {
-            let done = db.execute(
-                "INSERT INTO campaign (id, organisation, job, name, plan, template, text, only_cases, depth, parent, author, state, queued, override)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'en_file', ?12, ?14
-                 WHERE (SELECT count(*) FROM campaign WHERE organisation = ?2 AND state = 'en_file') < ?13",
-                &values,
-            )?;
-            Ok((done == 1).then_some(id))
-        })
-        .await
+            most,
+            new.overridden,
+            serde_json::to_string(&new.checkup)?,
+            new.is_watch
+        ],
+    )?;
+    Ok(done == 1)
+}
+
+impl Db {
+    /// Launches a campaign; nothing when too many of its operator wait.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn add_campaign(&self, new: NewCampaign, milliseconds: i64) -> Result<Option<CampaignId>, Broken> {
+        let id = CampaignId::new(milliseconds)?;
+        self.change(move |db| Ok(insert(db, &id, new, milliseconds)?.then_some(id))).await
     }
 
     /// The campaigns of the scope, the newest first.

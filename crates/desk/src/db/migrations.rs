@@ -11,6 +11,7 @@ pub(super) const ALL: &[&str] = &[
     include_str!("migrations/0004_accounts.sql"),
     include_str!("migrations/0005_watch.sql"),
     include_str!("migrations/0006_regulator.sql"),
+    include_str!("migrations/0007_both_sides.sql"),
 ];
 
 /// What differs, in the order in which it is replaced.

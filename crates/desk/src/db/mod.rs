@@ -33,6 +33,7 @@ use tokio::runtime::Handle;
 
 pub use accounts::{Account, NewAccount};
 pub use campaigns::{Campaign, Filter, NewCampaign, State};
+pub use checkups::Checkup;
 pub use domains::{Domain, MOST as MOST_DOMAINS};
 pub use identities::{Known, Tie};
 pub use jobs::{Job, NewJob};

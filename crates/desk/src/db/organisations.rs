@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use mssante::StructureId;
 use serde::{Deserialize, Serialize};
 
 use super::sql::{Row, values};
@@ -43,15 +44,18 @@ pub struct Organisation {
     pub name: String,
     /// Where its campaigns may go.
     pub reach: Reach,
+    /// Its national identifiers (FINESS, SIRET), as its certificates have them; none: not declared.
+    pub identifiers: Vec<StructureId>,
 }
 
-const COLUMNS: &str = "id, name, domains, ranges, ports";
+const COLUMNS: &str = "id, name, domains, ranges, ports, identifiers";
 
 fn read(row: &Row) -> Result<Organisation, Broken> {
     Ok(Organisation {
         id: OrganisationId(row.get(0)?),
         name: row.get(1)?,
         reach: Reach { domains: row.json(2)?, ranges: row.json(3)?, ports: row.json(4)? },
+        identifiers: row.json(5)?,
     })
 }
 
@@ -71,6 +75,19 @@ impl Db {
     pub async fn organisation(&self, id: OrganisationId) -> Result<Option<Organisation>, Broken> {
         let query = format!("SELECT {COLUMNS} FROM organisation WHERE id = ?1");
         self.read(move |db| db.row(&query, values![id.0], read)).await
+    }
+
+    /// Declares who an operator is: its national identifiers, in the place of those before.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub async fn identify(&self, id: OrganisationId, identifiers: &[StructureId]) -> Result<(), Broken> {
+        let values = values![id.0, serde_json::to_string(identifiers)?].to_vec();
+        self.change(move |db| {
+            db.execute("UPDATE organisation SET identifiers = ?2 WHERE id = ?1", &values)?;
+            Ok(())
+        })
+        .await
     }
 
     /// Adds an operator, or changes where the one of that name may go.

@@ -17,6 +17,8 @@ pub struct NewSignature {
     pub cms: Vec<u8>,
     /// Whose account gave it.
     pub author: String,
+    /// Whether the organisation of its certificate was compared with the operator's declared identifiers, and is the same.
+    pub is_bound: bool,
 }
 
 /// A signature that was kept.
@@ -32,6 +34,8 @@ pub struct Signature {
     pub author: String,
     /// When it was checked and kept.
     pub at: i64,
+    /// Whether the organisation of its certificate was compared with the operator's declared identifiers, and is the same.
+    pub is_bound: bool,
 }
 
 impl Db {
@@ -48,10 +52,10 @@ impl Db {
     ) -> Result<bool, Broken> {
         let id = id.clone();
         self.change(move |db| {
-            let NewSignature { seal, report, cms, author } = new;
+            let NewSignature { seal, report, cms, author, is_bound } = new;
             let done = db.execute(
-                "INSERT INTO signature (campaign, report, cms, signer, authority, serial, signed, sha256, author, at)
-                 SELECT c.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM campaign c
+                "INSERT INTO signature (campaign, report, cms, signer, authority, serial, signed, sha256, author, at, organisation, identifiers, is_bound)
+                 SELECT c.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM campaign c
                  WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2) AND c.state = 'terminee' ON CONFLICT DO NOTHING",
                 values![
                     id.as_str(),
@@ -64,7 +68,10 @@ impl Db {
                     seal.date,
                     seal.sha256,
                     author,
-                    now
+                    now,
+                    seal.organisation,
+                    serde_json::to_string(&seal.identifiants)?,
+                    is_bound
                 ],
             )?;
             Ok(done == 1)
@@ -80,7 +87,7 @@ impl Db {
         let id = id.clone();
         self.read(move |db| {
             db.row(
-                "SELECT s.report, s.cms, s.signer, s.authority, s.serial, s.signed, s.sha256, s.author, s.at
+                "SELECT s.report, s.cms, s.signer, s.authority, s.serial, s.signed, s.sha256, s.author, s.at, s.organisation, s.identifiers, s.is_bound
                  FROM signature s JOIN campaign c ON c.id = s.campaign
                  WHERE c.id = ?1 AND (?2 IS NULL OR c.organisation = ?2)",
                 values![id.as_str(), scope.sql()],
@@ -94,9 +101,12 @@ impl Db {
                             serie: row.get(4)?,
                             date: row.get(5)?,
                             sha256: row.get(6)?,
+                            organisation: row.get(9)?,
+                            identifiants: row.json(10)?,
                         },
                         author: row.get(7)?,
                         at: row.get(8)?,
+                        is_bound: row.get(11)?,
                     })
                 },
             )

@@ -1,4 +1,4 @@
-//! API tokens: shown once, kept as hashes, each of one operator.
+//! API tokens: shown once, kept as hashes, each of one operator, or of a regulator.
 
 use super::sql::values;
 use super::{AccountId, Db, OrganisationId, Scope, TokenId};
@@ -31,8 +31,8 @@ pub struct Token {
 /// Who speaks by a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bearer {
-    /// For which operator.
-    pub organisation: OrganisationId,
+    /// For which operator; none: a regulator's.
+    pub organisation: Option<OrganisationId>,
     /// The role of the account that made it.
     pub role: Role,
     /// For the journal: `login (label)`.
@@ -46,13 +46,13 @@ impl Db {
     /// [`Broken`].
     pub async fn add_token(
         &self,
-        organisation: OrganisationId,
+        organisation: Option<OrganisationId>,
         account: AccountId,
         label: &str,
         now: i64,
     ) -> Result<String, Broken> {
         let word = format!("{PREFIX}{}", secret::word()?);
-        let values = values![organisation.0, account.0, label, secret::digest(&word), now].to_vec();
+        let values = values![organisation.map(|id| id.0), account.0, label, secret::digest(&word), now].to_vec();
         self.change(move |db| {
             db.execute(
                 "INSERT INTO token (organisation, account, label, hash, created) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -64,16 +64,16 @@ impl Db {
         Ok(word)
     }
 
-    /// The tokens of an operator.
+    /// The tokens of an operator, or those that one account made.
     ///
     /// # Errors
     /// [`Broken`].
-    pub async fn tokens(&self, scope: Scope) -> Result<Vec<Token>, Broken> {
+    pub async fn tokens(&self, scope: Scope, by: Option<AccountId>) -> Result<Vec<Token>, Broken> {
         self.read(move |db| {
             db.rows(
                 "SELECT t.id, t.label, a.login, t.created, t.used, t.revoked FROM token t JOIN account a ON a.id = t.account
-                 WHERE (?1 IS NULL OR t.organisation = ?1) ORDER BY t.id DESC",
-                values![scope.sql()],
+                 WHERE (?1 IS NULL OR t.organisation = ?1) AND (?2 IS NULL OR t.account = ?2) ORDER BY t.id DESC",
+                values![scope.sql(), by.map(|id| id.0)],
                 |row| {
                     Ok(Token {
                         id: TokenId(row.get(0)?),
@@ -89,15 +89,22 @@ impl Db {
         .await
     }
 
-    /// Makes a token useless; whether there was one.
+    /// Makes a token of an operator, or one that an account made, useless; whether there was one.
     ///
     /// # Errors
     /// [`Broken`].
-    pub async fn revoke_token(&self, scope: Scope, id: TokenId, now: i64) -> Result<bool, Broken> {
+    pub async fn revoke_token(
+        &self,
+        scope: Scope,
+        by: Option<AccountId>,
+        id: TokenId,
+        now: i64,
+    ) -> Result<bool, Broken> {
         self.change(move |db| {
             let done = db.execute(
-                "UPDATE token SET revoked = ?3 WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND revoked IS NULL",
-                values![id.0, scope.sql(), now],
+                "UPDATE token SET revoked = ?3 WHERE id = ?1 AND (?2 IS NULL OR organisation = ?2) AND revoked IS NULL
+                 AND (?4 IS NULL OR account = ?4)",
+                values![id.0, scope.sql(), now, by.map(|id| id.0)],
             )?;
             Ok(done == 1)
         })
@@ -114,12 +121,13 @@ impl Db {
             .read(move |db| {
                 db.row(
                     "SELECT t.id, t.organisation, a.role, a.login, t.label, t.used FROM token t JOIN account a ON a.id = t.account
-                     WHERE t.hash = ?1 AND t.revoked IS NULL AND a.is_open = 1 AND a.organisation = t.organisation",
+                     WHERE t.hash = ?1 AND t.revoked IS NULL AND a.is_open = 1
+                     AND (a.organisation = t.organisation OR (a.organisation IS NULL AND t.organisation IS NULL))",
                     values![hash],
                     |row| {
                         let (role, login, label): (String, String, String) = (row.get(2)?, row.get(3)?, row.get(4)?);
                         let bearer = Bearer {
-                            organisation: OrganisationId(row.get(1)?),
+                            organisation: row.get::<Option<i64>>(1)?.map(OrganisationId),
                             role: Role::from_code(&role).unwrap_or(Role::Lecteur),
                             name: format!("{login} ({label})"),
                         };

@@ -2,7 +2,7 @@
 
 use control::engine::Depth;
 
-use super::campaigns::{depth_code, depth_of};
+use super::campaigns::{self, NewCampaign, depth_code, depth_of};
 use super::sql::{Row, Sql, values};
 use super::{CampaignId, Db, Job, JobId, OrganisationId, Scope};
 use crate::error::Broken;
@@ -172,23 +172,17 @@ impl Db {
             if moved == 0 || has_open(db, &watch.job)? {
                 return Ok(None);
             }
-            db.execute(
-                "INSERT INTO campaign (id, organisation, job, name, plan, template, text, only_cases, depth, author, state, queued, is_watch)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '[]', ?8, ?9, 'en_file', ?10, 1)",
-                values![
-                    &id.0,
-                    job.organisation.0,
-                    job.id.0,
-                    job.name,
-                    job.plan,
-                    job.template,
-                    job.text,
-                    depth_code(watch.depth),
-                    format!("surveillance ({})", watch.author),
-                    milliseconds / 1000
-                ],
-            )?;
-            Ok(Some(id))
+            let new = NewCampaign {
+                job,
+                only: Vec::new(),
+                depth: watch.depth,
+                parent: None,
+                author: format!("surveillance ({})", watch.author),
+                overridden: String::new(),
+                checkup: Vec::new(),
+                is_watch: true,
+            };
+            Ok(campaigns::insert(db, &id, new, milliseconds)?.then_some(id))
         })
         .await
     }

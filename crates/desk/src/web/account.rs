@@ -14,7 +14,7 @@ use crate::account::totp;
 use crate::db::Session;
 use crate::error::{Mistake, Refusal};
 use crate::html::Html;
-use crate::{Desk, html};
+use crate::{Desk, html, words};
 
 /// What is wrong with a password that is chosen.
 pub(super) fn check_new_password(login: &str, password: &str) -> Vec<Mistake> {
@@ -58,6 +58,13 @@ async fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Resu
         ),
         None => html!("<p>– Aucun. <a href=\"/compte/facteur\">Ajouter un second facteur</a></p>"),
     };
+    let reset = session.account.factor_reset.as_ref().map(|(at, by)| {
+        html!(
+            "<p class=\"avis doute\">? Le second facteur de ce compte a été réinitialisé le {} par {}. Si vous ne l’aviez pas demandé, changez de mot de passe et prévenez votre administrateur.</p>\n",
+            words::instant(*at),
+            by
+        )
+    });
     let federation = signed.or_fails(provider::section(signed).await)?;
     let password = if session.account.password.is_empty() {
         html!("<p>– Aucun : le fournisseur d’identité ouvre ce compte.</p>\n")
@@ -69,11 +76,12 @@ async fn account_page(signed: &Signed, done: &str, mistakes: &[Mistake]) -> Resu
         )
     };
     let body = html!(
-        "<h1>Mon compte</h1>\n{}{}<p>{}, {}.</p>\n<h2>Second facteur</h2>\n{}\n{}<h2>Mot de passe</h2>\n{}",
+        "<h1>Mon compte</h1>\n{}{}<p>{}, {}.</p>\n<h2>Second facteur</h2>\n{}{}\n{}<h2>Mot de passe</h2>\n{}",
         layout::notice(done),
         summary(mistakes),
         session.account.login,
         session.account.role.label(),
+        reset,
         factor,
         federation,
         password

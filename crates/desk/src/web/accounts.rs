@@ -60,15 +60,25 @@ async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) 
                 html!("vous")
             } else {
                 let action = format!("/comptes/{}/etat", account.id.0);
+                let reset = match account.totp {
+                    Some(_) => layout::named_button(
+                        &signed.session,
+                        &format!("/comptes/{}/facteur", account.id.0),
+                        "Réinitialiser le second facteur",
+                        &account.login,
+                    ),
+                    None => Html::empty(),
+                };
                 html!(
                     "<form method=\"post\" action=\"{}\" class=\"bouton\">{}<input type=\"hidden\" name=\"ouvert\" value=\"{}\">\
-                     <button class=\"{}\">{} <span class=\"cache\">{}</span></button></form>",
+                     <button class=\"{}\">{} <span class=\"cache\">{}</span></button></form>{}",
                     action,
                     layout::key(&signed.session),
                     if account.is_open { "" } else { "oui" },
                     class,
                     label,
-                    account.login
+                    account.login,
+                    reset
                 )
             };
             html!(
@@ -76,7 +86,11 @@ async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) 
                 account.login,
                 account.role.label(),
                 name(account.organisation),
-                if account.totp.is_some() { "oui" } else { "non" },
+                match (&account.totp, &account.factor_reset) {
+                    (Some(_), _) => "oui",
+                    (None, Some(_)) => "non, à refaire",
+                    (None, None) => "non",
+                },
                 state,
                 act
             )
@@ -182,4 +196,25 @@ pub(super) async fn set_open(Path(id): Path<i64>, Posted { signed, input }: Post
     let what = format!("compte {} {}", id, if is_open { "rouvert" } else { "fermé" });
     signed.or_fails(signed.desk.db().note(now, own.organisation, &own.login, what).await)?;
     Ok(Redirect::to("/comptes?fait=compte-change").into_response())
+}
+
+/// Takes a lost second factor away: never one's own, whose owner changes it on « Mon compte » or asks somebody else.
+pub(super) async fn reset_factor(Path(id): Path<i64>, Posted { signed, .. }: Posted) -> Result<Response, Failure> {
+    let scope = signed.or_fails(scope(&signed))?;
+    let id = AccountId(id);
+    if id == signed.session.account.id {
+        return Err(signed.fails(Refusal::Conflict(
+            "On ne réinitialise pas son propre second facteur : changez de téléphone sur « Mon compte », ou demandez à un autre administrateur.",
+        )));
+    }
+    let (desk, who) = (&signed.desk, &signed.session.account.login);
+    let account = signed.or_fails(desk.db().account_of(scope, id).await)?;
+    let account = account.ok_or_else(|| signed.fails(Refusal::NotFound))?;
+    let now = desk.now();
+    if !signed.or_fails(desk.db().reset_totp(scope, id, who, now).await)? {
+        return Err(signed.fails(Refusal::Conflict("Ce compte n’a pas de second facteur ici.")));
+    }
+    let what = format!("second facteur réinitialisé : {}", account.login);
+    signed.or_fails(desk.db().note(now, account.organisation, who, what).await)?;
+    Ok(Redirect::to("/comptes?fait=facteur-reinitialise").into_response())
 }

@@ -10,7 +10,7 @@ use control::verdict::Severity;
 use super::form;
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
-use super::{reports, stream, submissions, verdicts};
+use super::{job, reports, stream, submissions, verdicts};
 use crate::acts::Again;
 use crate::db::{Campaign, CampaignId, State};
 use crate::error::Refusal;
@@ -46,11 +46,20 @@ pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): A
             campaign.overridden
         )
     };
+    let checkup = if campaign.checkup.is_empty() {
+        Html::empty()
+    } else {
+        html!(
+            "<details><summary>La vérification de la configuration, avant le lancement</summary>\n{}</details>\n",
+            job::findings(&campaign.checkup)
+        )
+    };
     let body = html!(
-        "<h1>{}</h1>\n{}{}<p>{}{}. Lancée par {} le {}{}.</p>\n{}",
+        "<h1>{}</h1>\n{}{}{}<p>{}{}. Lancée par {} le {}{}.</p>\n{}",
         campaign.name,
         layout::notice(asked.get("fait")),
         overridden,
+        checkup,
         Plan::of_code(&campaign.plan).map_or(campaign.plan.as_str(), |plan| plan.title()),
         part,
         campaign.author,

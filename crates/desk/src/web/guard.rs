@@ -177,7 +177,8 @@ impl FromRequestParts<Desk> for Signed {
         }
         // The provider's second factor stands for ours when the configuration says how it is told.
         let is_strong = session.federation.as_ref().is_some_and(|federation| federation.is_strong);
-        if desk.settings().second_factor && session.account.totp.is_none() && !is_strong {
+        let is_needed = desk.settings().second_factor && session.account.totp.is_none();
+        if (is_needed || session.account.must_enrol()) && !is_strong {
             return Err(NotYet::Step("/compte/facteur"));
         }
         Ok(Signed { desk, session })

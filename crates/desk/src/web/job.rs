@@ -11,7 +11,7 @@ use super::guard::{Asked, Failure, Posted, Signed};
 use super::layout::{self, Page};
 use super::{campaigns, watches};
 use crate::acts::Launch;
-use crate::db::{Filter, Job};
+use crate::db::{Checkup, Filter, Job};
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::Html;
@@ -39,7 +39,8 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
     let found = signed.or_fails(signed.desk.db().campaigns(scope, filter).await)?;
     let watch = signed.or_fails(signed.desk.db().watch_of(scope, &job.id).await)?;
     let watch = watches::on_job(signed, job, watch.as_ref());
-    let is_bad = signed.or_fails(signed.desk.db().is_checkup_bad(&job.id).await)?;
+    let checkup = signed.or_fails(signed.desk.db().checkup(&job.id).await)?;
+    let is_bad = checkup.as_ref().is_some_and(|made| !made.is_good);
     let run = if who.role.may_run() { run_forms(signed, job, is_bad) } else { Html::empty() };
     let write = if who.role.may_write() {
         html!(
@@ -56,11 +57,12 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
         Html::empty()
     };
     let body = html!(
-        "<h1>{}</h1>\n{}{}<p>{} — décrit par {} le {}.</p>\n{}{}<h2>Campagnes de ce test</h2>\n{}<h2>Description</h2>\n<pre tabindex=\"0\">{}</pre>\n\
+        "<h1>{}</h1>\n{}{}{}<p>{} — décrit par {} le {}.</p>\n{}{}<h2>Campagnes de ce test</h2>\n{}<h2>Description</h2>\n<pre tabindex=\"0\">{}</pre>\n\
          <p><a href=\"/tests/{}/job.toml\">Télécharger le fichier de job</a></p>\n{}",
         job.name,
         summary(mistakes),
         above,
+        checkup.as_ref().map(checked),
         Plan::of_code(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
         job.author,
         instant(job.created),
@@ -96,7 +98,7 @@ fn run_forms(signed: &Signed, job: &Job, is_bad: bool) -> Html {
         .collect();
     let reason = if is_bad {
         html!(
-            "<p class=\"avis doute\">? La dernière vérification de la configuration a trouvé quelque chose à revoir.</p>\n\
+            "<p class=\"avis doute\">? La vérification de la configuration a trouvé quelque chose à revoir.</p>\n\
              <p class=\"champ\"><label for=\"motif\">Pourquoi lancer quand même</label><input type=\"text\" id=\"motif\" name=\"motif\" maxlength=\"480\" aria-describedby=\"motif-aide\">\
              <span class=\"aide\" id=\"motif-aide\">Une phrase, montrée avec la campagne. Ou corrigez, puis vérifiez de nouveau.</span></p>\n"
         )
@@ -136,25 +138,35 @@ pub(super) async fn file(signed: Signed, Path(id): Path<String>) -> Result<Respo
 pub(super) async fn check(Path(id): Path<String>, Posted { signed, .. }: Posted) -> Result<Response, Failure> {
     let who = signed.who();
     let job = signed.or_fails(signed.desk.job_of(&who, &id).await)?;
-    let checks = signed.or_fails(signed.desk.check(&who, &job).await)?;
-    page(&signed, &job, checked(&checks), &[]).await
+    signed.or_fails(signed.desk.check(&who, &job).await)?;
+    page(&signed, &job, Html::empty(), &[]).await
 }
 
-/// What the pre-flight found. The words « non conforme » never stand here.
-fn checked(checks: &[Preflight]) -> Html {
-    let all = checks.iter().all(|check| check.bon);
-    let items: Html = checks
+/// What a pre-flight found, line by line.
+pub(super) fn findings(found: &[Preflight]) -> Html {
+    let items: Html = found
         .iter()
         .map(|check| {
             let (class, sign) = if check.bon { ("bon", "✓") } else { ("mal", "✗") };
             html!("<li><span class=\"{}\">{} {}</span> — {}</li>\n", class, sign, check.quoi, check.detail)
         })
         .collect();
-    let (class, title) = match all {
+    if found.is_empty() { Html::empty() } else { html!("<ul>{}</ul>", items) }
+}
+
+/// The last pre-flight. The words « non conforme » never stand here.
+fn checked(made: &Checkup) -> Html {
+    let (class, title) = match made.is_good {
         true => ("bon", "La configuration est bonne : la campagne peut être lancée."),
         false => ("doute", "La configuration est à revoir. Cela ne dit rien de la conformité de l’opérateur."),
     };
-    html!("<div class=\"avis {}\" role=\"status\"><p><strong>{}</strong></p><ul>{}</ul></div>\n", class, title, items)
+    html!(
+        "<div class=\"avis {}\" role=\"status\" id=\"verification\"><p><strong>{}</strong> <span class=\"pale\">(vérifiée le {})</span></p>{}</div>\n",
+        class,
+        title,
+        instant(made.at),
+        findings(&made.findings)
+    )
 }
 
 pub(super) async fn launch(Path(id): Path<String>, Posted { signed, input }: Posted) -> Result<Response, Failure> {
@@ -168,7 +180,11 @@ pub(super) async fn launch(Path(id): Path<String>, Posted { signed, input }: Pos
     };
     match signed.desk.launch(&who, job.clone(), launch).await {
         Ok(campaign) => Ok(Redirect::to(&format!("/campagnes/{}", campaign.as_str())).into_response()),
-        Err(Refusal::Invalid(mistakes)) => page(&signed, &job, Html::empty(), &mistakes).await,
+        Err(Refusal::Invalid(mut mistakes)) => {
+            // The page shows the whole pre-flight.
+            mistakes.retain(|mistake| mistake.field != "verification");
+            page(&signed, &job, Html::empty(), &mistakes).await
+        }
         Err(refusal) => Err(signed.fails(refusal)),
     }
 }

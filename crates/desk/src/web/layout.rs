@@ -41,7 +41,7 @@ const ENTRIES: [(&str, &str, SeenBy); 12] = [
     ("/bouchon", "Bouchon PSC", |role| role.is_some_and(Role::sees_results)),
     ("/catalogue", "Catalogue", |_| true),
     ("/domaines", "Domaines", |role| role.is_some_and(super::domains::is_for)),
-    ("/jetons", "Jetons d’API", |role| role.is_some_and(Role::may_write)),
+    ("/jetons", "Jetons d’API", |role| role.is_some_and(Role::may_have_tokens)),
     ("/comptes", "Comptes", |role| role.is_some_and(Role::may_manage)),
     ("/operateurs", "Opérateurs", |role| role == Some(Role::Administrateur)),
 ];
@@ -106,6 +106,17 @@ pub(crate) fn button(session: &Session, action: &str, label: &str, class: &str) 
     )
 }
 
+/// A form of one button, beside others of the same words: the name it is about is there for those who do not see the row.
+pub(crate) fn named_button(session: &Session, action: &str, label: &str, name: &str) -> Html {
+    html!(
+        "<form method=\"post\" action=\"{}\" class=\"bouton\">{}<button class=\"discret\">{} <span class=\"cache\">de {}</span></button></form>\n",
+        action,
+        key(session),
+        label,
+        name
+    )
+}
+
 /// What was just done: only texts of this program, named in the address.
 pub(crate) fn notice(done: &str) -> Html {
     let text = match done {
@@ -113,6 +124,9 @@ pub(crate) fn notice(done: &str) -> Html {
         "job-supprime" => "Le test est supprimé ; ses campagnes restent.",
         "compte-cree" => "Le compte est créé.",
         "compte-change" => "Le compte est modifié.",
+        "facteur-reinitialise" => {
+            "Le second facteur est réinitialisé : ses sessions et jetons sont fermés, son titulaire en fera un autre à sa prochaine connexion."
+        }
         "mot-de-passe" => "Le mot de passe est changé ; les autres sessions de ce compte sont fermées.",
         "jeton-revoque" => "Le jeton est révoqué.",
         "surveille" => "Le test est surveillé.",

@@ -34,7 +34,7 @@ mod stub;
 mod submissions;
 mod tokens;
 mod traps;
-mod upload;
+pub(crate) mod upload;
 pub(crate) mod verdicts;
 pub(crate) mod watches;
 
@@ -109,6 +109,7 @@ impl Desk {
             .route("/compte/fournisseur/delier", post(provider::untie))
             .route("/comptes", get(accounts::list).post(accounts::add))
             .route("/comptes/{account}/etat", post(accounts::set_open))
+            .route("/comptes/{account}/facteur", post(accounts::reset_factor))
             .route("/operateurs", get(operators::list).post(operators::put))
             .route("/domaines", get(domains::list).post(domains::ask))
             .route("/domaines/{domain}/verifier", post(domains::check))

@@ -1,6 +1,7 @@
 //! Operators and where their campaigns may go: the application's administrator declares it, from the contract.
 
 use axum::response::{IntoResponse, Redirect, Response};
+use mssante::{StructureId, StructureIdError};
 
 use super::form::{Field, Kind, field, summary};
 use super::guard::{Asked, Failure, Input, Posted, Signed};
@@ -37,8 +38,9 @@ async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) 
         .iter()
         .map(|one| {
             html!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 one.name,
+                joined(one.identifiers.iter().map(ToString::to_string).collect()),
                 joined(one.reach.domains.clone()),
                 joined(one.reach.ranges.iter().map(ToString::to_string).collect()),
                 joined(one.reach.ports.iter().map(ToString::to_string).collect())
@@ -52,6 +54,13 @@ async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) 
             value: typed.get("nom"),
             help: "Celui d’un opérateur connu change ses déclarations.",
             kind: Kind::Needed,
+        },
+        Field {
+            name: "identifiants",
+            label: "Identifiants nationaux",
+            value: typed.get("identifiants"),
+            help: "Ceux de ses certificats (OU) : 1 et un FINESS, 3 et un SIRET ; séparés par des espaces. Qui signe ses rapports doit en avoir un.",
+            kind: Kind::Free,
         },
         Field {
             name: "domaines",
@@ -83,7 +92,7 @@ async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) 
     ];
     let body = html!(
         "<h1>Opérateurs</h1>\n{}{}<div class=\"defile\" tabindex=\"0\" role=\"region\" aria-label=\"Opérateurs\"><table>\n<caption>Opérateurs, et où vont leurs campagnes</caption>\n<thead><tr>\
-         <th scope=\"col\">Nom</th><th scope=\"col\">Domaines</th><th scope=\"col\">Plages</th><th scope=\"col\">Ports</th></tr></thead>\n\
+         <th scope=\"col\">Nom</th><th scope=\"col\">Identifiants</th><th scope=\"col\">Domaines</th><th scope=\"col\">Plages</th><th scope=\"col\">Ports</th></tr></thead>\n\
          <tbody>\n{}</tbody></table></div>\n<h2>Déclarer un opérateur</h2>\n<form method=\"post\" action=\"/operateurs\" class=\"etroit\">{}\n{}\
          <p><button>Enregistrer</button></p></form>\n",
         layout::notice(done),
@@ -99,6 +108,29 @@ async fn show(signed: &Signed, done: &str, typed: &Input, mistakes: &[Mistake]) 
 /// Words apart by spaces or commas.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', ',', ';', '\n', '\t']).filter(|word| !word.is_empty())
+}
+
+/// The national identifiers that were typed, or what is wrong with them.
+fn identifiers(input: &Input) -> Result<Vec<StructureId>, Vec<Mistake>> {
+    let (mut found, mut mistakes) = (Vec::new(), Vec::new());
+    for text in items(input.get("identifiants")).take(MOST) {
+        match text.to_ascii_uppercase().parse::<StructureId>() {
+            Ok(id) => found.push(id),
+            Err(error) => {
+                let why = match error {
+                    StructureIdError::Type => {
+                        "commence par un chiffre inconnu : 1 pour un FINESS, 2 pour un SIREN, 3 pour un SIRET, 5 pour un FINESS d’entité juridique"
+                    }
+                    StructureIdError::Form => {
+                        "n’a pas la longueur de son type : 9 chiffres de FINESS ou de SIREN, 14 de SIRET, après le chiffre du type"
+                    }
+                    StructureIdError::Key => "a une clé fausse",
+                };
+                mistakes.push(Mistake::of("identifiants", format!("« {text} » {why}.")));
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(found) } else { Err(mistakes) }
 }
 
 /// What was typed, or what is wrong with it.
@@ -136,7 +168,11 @@ pub(super) async fn put(Posted { signed, input }: Posted) -> Result<Response, Fa
     must(&signed)?;
     let name = input.get("nom");
     let is_proof_asked = signed.desk.settings().proof.is_some();
-    let mut found = reach(&input, is_proof_asked);
+    let read = (reach(&input, is_proof_asked), identifiers(&input));
+    let mut found: Result<(Reach, Vec<StructureId>), Vec<Mistake>> = match read {
+        (Ok(reach), Ok(identifiers)) => Ok((reach, identifiers)),
+        (reach, identifiers) => Err([reach.err(), identifiers.err()].into_iter().flatten().flatten().collect()),
+    };
     if name.is_empty() || name.chars().count() > LONGEST_NAME {
         let mistake = Mistake::of("nom", "De 1 à 120 caractères.");
         found = match found {
@@ -148,9 +184,10 @@ pub(super) async fn put(Posted { signed, input }: Posted) -> Result<Response, Fa
         };
     }
     match found {
-        Ok(reach) => {
+        Ok((reach, identifiers)) => {
             let now = signed.desk.now();
             let id = signed.or_fails(signed.desk.db().put_organisation(name, reach, now).await)?;
+            signed.or_fails(signed.desk.db().identify(id, &identifiers).await)?;
             signed.or_fails(signed.desk.open_stand(id).await)?;
             let who = &signed.session.account.login;
             signed.or_fails(signed.desk.db().note(now, Some(id), who, format!("opérateur déclaré : {name}")).await)?;

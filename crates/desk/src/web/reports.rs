@@ -21,7 +21,7 @@ pub(crate) struct Form {
 }
 
 /// The form that is signed.
-const SIGNED: &str = "rapport.json";
+pub(crate) const SIGNED: &str = "rapport.json";
 /// The name of the address of its signature.
 pub(crate) const SIGNATURE: &str = "rapport.json.p7s";
 

@@ -4,6 +4,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
 use control::report;
+use mssante::StructureId;
 
 use super::form;
 use super::guard::{Asked, Failure, NotYet, Signed, is_foreign, is_form_key};
@@ -30,7 +31,9 @@ async fn page(signed: &Signed, id: &str, done: &str, mistakes: &[Mistake]) -> Re
         Some(signature) => found(&campaign, signature),
         None => {
             let octets = signed.or_fails(signed.desk.to_be_signed(&who, &campaign).await)?;
-            to_do(signed, &campaign, &report::sha256(&octets), mistakes)
+            let operator = signed.or_fails(signed.desk.db().organisation(campaign.organisation).await)?;
+            let declared = operator.map(|operator| operator.identifiers).unwrap_or_default();
+            to_do(signed, &campaign, &report::sha256(&octets), &declared, mistakes)
         }
     };
     let body = html!(
@@ -48,14 +51,27 @@ async fn page(signed: &Signed, id: &str, done: &str, mistakes: &[Mistake]) -> Re
 
 fn found(campaign: &Campaign, signature: &Signature) -> Html {
     let seal = &signature.seal;
+    let identifiers = match seal.identifiants.as_slice() {
+        [] => "sans identifiant national".to_owned(),
+        told => told.join(", "),
+    };
+    let bound = match signature.is_bound {
+        true => html!("<span class=\"bon\">✓ identifiant déclaré de l’opérateur</span>"),
+        false => html!(
+            "<span class=\"doute\">? non comparé : aucun identifiant n’était déclaré pour l’opérateur ; rien ne dit que ce certificat est le sien</span>"
+        ),
+    };
     html!(
-        "<p class=\"avis bon\">✓ Signé par <strong>{}</strong>.</p>\n<dl>\n<dt>Certificat</dt><dd>n° {} de {}</dd>\n\
+        "<p class=\"avis bon\">✓ Signé par <strong>{}</strong>.</p>\n<dl>\n<dt>Organisation du certificat</dt><dd>{} ({}) — {}</dd>\n<dt>Certificat</dt><dd>n° {} de {}</dd>\n\
          <dt>Date, selon le signataire</dt><dd>{}</dd>\n<dt>Vérifiée et déposée</dt><dd>le {} par {}</dd>\n\
          <dt>SHA-256 du rapport</dt><dd><code>{}</code></dd>\n</dl>\n\
          <ul class=\"telecharger\"><li><a href=\"/campagnes/{}/rapport.json\">rapport.json (ce qui est signé)</a></li>\n\
          <li><a href=\"/campagnes/{}/rapport.json.p7s\">rapport.json.p7s (la signature)</a></li></ul>\n\
          <p>Chacun la vérifie : <code>vaguemestre control verify rapport.json --signature rapport.json.p7s --anchors autorites.pem</code></p>\n",
         seal.signataire,
+        seal.organisation.as_deref().unwrap_or("sans nom"),
+        identifiers,
+        bound,
         seal.serie,
         seal.autorite,
         seal.date.as_deref().unwrap_or("non dite"),
@@ -67,7 +83,7 @@ fn found(campaign: &Campaign, signature: &Signature) -> Html {
     )
 }
 
-fn to_do(signed: &Signed, campaign: &Campaign, sha256: &str, mistakes: &[Mistake]) -> Html {
+fn to_do(signed: &Signed, campaign: &Campaign, sha256: &str, declared: &[StructureId], mistakes: &[Mistake]) -> Html {
     let download = html!(
         "<p>– Ce rapport n’est pas signé.</p>\n<h2>1. Le fichier à signer</h2>\n<p><a href=\"/campagnes/{}/rapport.json\">Télécharger rapport.json</a></p>\n\
          <dl><dt>SHA-256</dt><dd><code id=\"empreinte\">{}</code></dd></dl>\n",
@@ -80,9 +96,19 @@ fn to_do(signed: &Signed, campaign: &Campaign, sha256: &str, mistakes: &[Mistake
     if signed.desk.settings().signature.is_none() {
         return html!("{}<p class=\"avis doute\">? Aucune autorité de signature n’est configurée ici.</p>\n", download);
     }
+    let whose = match declared {
+        [] => html!(
+            "<p class=\"avis doute\">? Aucun identifiant national (FINESS, SIRET) n’est déclaré pour votre opérateur : l’organisation du certificat sera montrée, et non \
+             comparée. L’administrateur de l’application peut le déclarer.</p>\n"
+        ),
+        declared => {
+            let declared: Vec<&str> = declared.iter().map(StructureId::as_str).collect();
+            html!("<p>Le certificat doit être celui de votre organisation : {}.</p>\n", declared.join(" ou "))
+        }
+    };
     let wrong: Html = mistakes.iter().map(|mistake| html!("<span class=\"faute\">✗ {}</span>", mistake.text)).collect();
     html!(
-        "{}<h2>2. Signer, là où est la clé</h2>\n<p>Une signature CMS détachée, par un certificat d’organisation fait pour signer (ORG SIGN). La clé ne vient jamais ici.</p>\n\
+        "{}<h2>2. Signer, là où est la clé</h2>\n<p>Une signature CMS détachée, par un certificat d’organisation fait pour signer (ORG SIGN). La clé ne vient jamais ici.</p>\n{}\
          <pre tabindex=\"0\">openssl cms -sign -binary -md sha256 -in rapport.json -signer certificat.pem -inkey cle.pem -outform DER -out rapport.json.p7s</pre>\n\
          <p>Ou <code>vaguemestre control sign rapport.json --certificate certificat.pem --key cle.pem</code>, ou le logiciel d’une carte à puce.</p>\n\
          <h2>3. Déposer la signature</h2>\n\
@@ -90,6 +116,7 @@ fn to_do(signed: &Signed, campaign: &Campaign, sha256: &str, mistakes: &[Mistake
          <p class=\"champ\"><label for=\"fichier\">Signature</label><input type=\"file\" id=\"fichier\" name=\"fichier\" required aria-describedby=\"fichier-aide\">\
          <span class=\"aide\" id=\"fichier-aide\">rapport.json.p7s, DER ou PEM. {}</span></p>\n<p><button>Vérifier et déposer</button></p></form>\n",
         download,
+        whose,
         campaign.id,
         layout::key(&signed.session),
         wrong

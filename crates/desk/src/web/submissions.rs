@@ -13,7 +13,8 @@ use crate::db::{Campaign, Decision, DecisionKind, Submission};
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::Html;
-use crate::words::instant;
+use crate::submissions::Dossier;
+use crate::words::{instant, plural};
 
 /// Submissions of one page.
 const MOST: u32 = 500;
@@ -29,9 +30,19 @@ fn verdict(one: &Submission) -> Html {
     }
 }
 
-/// What was last decided: kind, and a deadline that nothing came after.
-fn last(decisions: &[Decision], one: &Submission) -> Html {
-    match decisions.iter().rev().find(|decision| decision.campaign == one.campaign) {
+/// A deadline that has passed, in words.
+fn overdue(dossier: &Dossier) -> Option<Html> {
+    let days = dossier.overdue?;
+    Some(html!(
+        " <strong class=\"mal\">✗ échéance dépassée depuis {} jour{}</strong>",
+        days,
+        plural(days.unsigned_abs() as usize)
+    ))
+}
+
+/// What was last decided: kind, and its deadline.
+fn last(dossier: &Dossier) -> Html {
+    match dossier.decisions.last() {
         None => html!("<span class=\"doute\">? à instruire</span>"),
         Some(Decision { kind, due, .. }) => {
             let (class, sign) = match kind {
@@ -40,26 +51,26 @@ fn last(decisions: &[Decision], one: &Submission) -> Html {
                 DecisionKind::Note | DecisionKind::Complement => ("doute", "?"),
             };
             let due = due.as_ref().map(|due| html!(", échéance <strong>{}</strong>", due));
-            html!("<span class=\"{}\">{} {}</span>{}", class, sign, kind.label(), due)
+            html!("<span class=\"{}\">{} {}</span>{}{}", class, sign, kind.label(), due, overdue(dossier))
         }
     }
 }
 
 pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
     let who = signed.who();
-    let scope = signed.or_fails(who.scope())?;
-    let all = signed.or_fails(signed.desk.db().submissions(scope, MOST).await)?;
-    let decisions = signed.or_fails(signed.desk.db().decisions(scope, None).await)?;
+    let all = signed.or_fails(signed.desk.dossiers(&who, MOST).await)?;
+    let late = all.iter().filter(|one| one.overdue.is_some()).count();
     let mut operators: Vec<(String, String)> =
-        all.iter().map(|one| (one.organisation.0.to_string(), one.operator.clone())).collect();
+        all.iter().map(|one| (one.submission.organisation.0.to_string(), one.submission.operator.clone())).collect();
     operators.sort_by(|a, b| a.1.cmp(&b.1));
     operators.dedup();
     operators.insert(0, (String::new(), "tous".to_owned()));
     let chosen = asked.get("operateur");
     let rows: Html = all
         .iter()
-        .filter(|one| chosen.is_empty() || one.organisation.0.to_string() == chosen)
-        .map(|one| {
+        .filter(|one| chosen.is_empty() || one.submission.organisation.0.to_string() == chosen)
+        .map(|dossier| {
+            let one = &dossier.submission;
             html!(
                 "<tr><th scope=\"row\"><a href=\"/dossiers/{}\">{} — {}</a></th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 one.campaign,
@@ -67,10 +78,14 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
                 one.name,
                 instant(one.at),
                 verdict(one),
-                last(&decisions, one)
+                last(dossier)
             )
         })
         .collect();
+    let warning = match late {
+        0 => Html::empty(),
+        _ => html!("<p class=\"avis mal\">✗ {} dossier{} dont l’échéance est dépassée.</p>\n", late, plural(late)),
+    };
     let filter = if who.role.sees_all() && operators.len() > 2 {
         html!(
             "<form method=\"get\" action=\"/dossiers\" class=\"filtres\">{}<p><button>Voir</button></p></form>\n",
@@ -83,13 +98,14 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
         html!("<p>Rien n’a été soumis.</p>\n")
     } else {
         html!(
-            "<div class=\"defile\" tabindex=\"0\" role=\"region\" aria-label=\"Rapports soumis\"><table>\n<caption>Rapports soumis au régulateur, le plus récent d’abord</caption>\n<thead><tr>\
+            "<div class=\"defile\" tabindex=\"0\" role=\"region\" aria-label=\"Rapports soumis\"><table>\n<caption>Rapports soumis au régulateur : échéances dépassées d’abord, puis le plus récent</caption>\n<thead><tr>\
              <th scope=\"col\">Opérateur et campagne</th><th scope=\"col\">Soumis le</th><th scope=\"col\">Verdict</th><th scope=\"col\">Suite</th></tr></thead>\n<tbody>\n{}</tbody></table></div>\n",
             rows
         )
     };
     let body = html!(
-        "<h1>Dossiers</h1>\n<p class=\"chapeau\">Ce qui a été soumis au régulateur est figé : le rapport est gardé tel qu’il était, avec son empreinte.</p>\n{}{}",
+        "<h1>Dossiers</h1>\n<p class=\"chapeau\">Ce qui a été soumis au régulateur est figé : le rapport est gardé tel qu’il était, avec son empreinte.</p>\n{}{}{}",
+        warning,
         filter,
         table
     );
@@ -98,20 +114,19 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
 }
 
 pub(super) async fn one(signed: Signed, Path(id): Path<String>, Asked(asked): Asked) -> Result<Response, Failure> {
-    let submission = signed.or_fails(signed.desk.submission_of(&signed.who(), &id).await)?;
-    show(&signed, &submission, layout::notice(asked.get("fait")), &Input::default(), &[]).await
+    let dossier = signed.or_fails(signed.desk.dossier(&signed.who(), &id).await)?;
+    show(&signed, &dossier, layout::notice(asked.get("fait")), &Input::default(), &[]).await
 }
 
 async fn show(
     signed: &Signed,
-    one: &Submission,
+    dossier: &Dossier,
     above: Html,
     typed: &Input,
     mistakes: &[Mistake],
 ) -> Result<Response, Failure> {
     let who = signed.who();
-    let scope = signed.or_fails(who.scope())?;
-    let decisions = signed.or_fails(signed.desk.db().decisions(scope, Some(&one.campaign)).await)?;
+    let Dossier { submission: one, decisions, .. } = dossier;
     let items: Html = decisions
         .iter()
         .map(|decision| {
@@ -146,7 +161,7 @@ async fn show(
         Html::empty()
     };
     let body = html!(
-        "<h1>{} — {}</h1>\n{}{}<p>{}</p>\n<dl>\n<dt>Soumis par</dt><dd>{}, le {}</dd>\n<dt>Empreinte SHA-256 du rapport</dt><dd><code class=\"copier\">{}</code></dd>\n\
+        "<h1>{} — {}</h1>\n{}{}<p>{}{}</p>\n<dl>\n<dt>Soumis par</dt><dd>{}, le {}</dd>\n<dt>Empreinte SHA-256 du rapport</dt><dd><code class=\"copier\">{}</code></dd>\n\
          <dt>Message</dt><dd>{}</dd>\n</dl>\n<p><a href=\"/dossiers/{}/rapport.json\">Le rapport tel que soumis (JSON)</a> · <a href=\"/campagnes/{}\">la campagne</a></p>\n\
          <h2>Décisions</h2>\n{}{}",
         one.operator,
@@ -154,6 +169,7 @@ async fn show(
         above,
         summary(mistakes),
         verdict(one),
+        overdue(dossier),
         one.author,
         instant(one.at),
         one.sha256,
@@ -198,13 +214,14 @@ pub(super) async fn submit(Path(id): Path<String>, Posted { signed, input }: Pos
 
 pub(super) async fn decide(Path(id): Path<String>, Posted { signed, input }: Posted) -> Result<Response, Failure> {
     let who = signed.who();
-    let submission = signed.or_fails(signed.desk.submission_of(&who, &id).await)?;
+    let dossier = signed.or_fails(signed.desk.dossier(&who, &id).await)?;
+    let submission = &dossier.submission;
     let (kind, text, due) = (input.get("decision"), input.get("texte"), input.get("echeance"));
-    match signed.desk.decide(&who, &submission, kind, text, due).await {
+    match signed.desk.decide(&who, submission, kind, text, due).await {
         Ok(()) => {
             Ok(Redirect::to(&format!("/dossiers/{}?fait=decision", submission.campaign.as_str())).into_response())
         }
-        Err(Refusal::Invalid(mistakes)) => show(&signed, &submission, Html::empty(), &input, &mistakes).await,
+        Err(Refusal::Invalid(mistakes)) => show(&signed, &dossier, Html::empty(), &input, &mistakes).await,
         Err(refusal) => Err(signed.fails(refusal)),
     }
 }

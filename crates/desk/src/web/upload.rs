@@ -3,7 +3,7 @@
 //! Invariant: nothing is read beyond [`LARGEST`] octets; what is not exactly of the form is refused.
 
 /// Largest request: a signature with its certificates (256 KB) and the fields around it.
-pub(super) const LARGEST: usize = 300 * 1024;
+pub(crate) const LARGEST: usize = 300 * 1024;
 /// Most parts.
 const MOST_PARTS: usize = 20;
 /// Longest boundary (RFC 2046 §5.1.1).

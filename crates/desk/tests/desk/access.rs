@@ -198,9 +198,16 @@ async fn roles_allow_what_they_say() {
     assert!(!page.contains("Relancer") && page.contains("rapport.html"));
     let mut tester = stage.signed("alpha-testeur").await;
     assert_eq!(tester.get("/comptes").await.status, StatusCode::FORBIDDEN);
-    assert_eq!(tester.post(&launch, &[("autorise", "oui")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        tester.post(&launch, &[("autorise", "oui"), ("motif", crate::REASON)]).await.status,
+        StatusCode::SEE_OTHER
+    );
     let mut regulator = stage.signed("regulateur").await;
-    assert_eq!(regulator.post(&launch, &[("autorise", "oui")]).await.status, StatusCode::SEE_OTHER, "an audit");
+    assert_eq!(
+        regulator.post(&launch, &[("autorise", "oui"), ("motif", crate::REASON)]).await.status,
+        StatusCode::SEE_OTHER,
+        "an audit"
+    );
     assert_eq!(regulator.get("/comptes").await.status, StatusCode::FORBIDDEN);
     // An operator's administrator makes no account above their own, and none elsewhere.
     let mut alpha = stage.signed("alpha").await;

@@ -116,6 +116,17 @@ async fn a_campaign_by_program() {
     call(&mut program, "get", jobs, jobs, none.clone(), 200).await;
     let job = format!("{jobs}/{}", made["id"].as_str().expect("an id"));
     call(&mut program, "get", &job, "/api/v1/jobs/{job}", none.clone(), 200).await;
+    // Launched before anybody looked: looked at first, and what is wrong is told.
+    let body = json!({ "autorise": true, "cas": ["ANN-01"] });
+    let refused =
+        call(&mut program, "post", &format!("{job}/campagnes"), "/api/v1/jobs/{job}/campagnes", body, 422).await;
+    let fields: Vec<&str> = refused["erreur"]["champs"]
+        .as_array()
+        .expect("fields")
+        .iter()
+        .filter_map(|one| one["champ"].as_str())
+        .collect();
+    assert!(fields.contains(&"motif") && fields.contains(&"verification"), "{refused}");
     let found = call(
         &mut program,
         "post",
@@ -140,6 +151,8 @@ async fn a_campaign_by_program() {
     assert_eq!(stream.text.matches("event: cas").count(), 2, "{}", stream.text);
     let told = "/api/v1/campagnes/{campaign}";
     let over = call(&mut program, "get", &campaign, told, none.clone(), 200).await;
+    assert_eq!(over["motif"], "personne n'écoute, et c'est voulu");
+    assert_eq!(over["verification"][0]["bon"], false);
     assert_eq!(
         (&over["etat"], &over["faits"], &over["verdict"]),
         (&json!("terminee"), &json!(2), &json!("non_etabli"))

@@ -8,7 +8,7 @@ use desk::account::role::Role;
 use desk::db::{Db, Filter, Reach, Scope, State};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Browser, JOB, PASSWORD, Stage, settings};
+use crate::{Browser, JOB, PASSWORD, REASON, Stage, settings};
 
 #[tokio::test]
 async fn from_a_form_to_a_report() {
@@ -39,6 +39,10 @@ async fn from_a_form_to_a_report() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     let job = answer.to.trim_start_matches("/tests/").split('?').next().expect("an id").to_owned();
     assert!(alpha.get(&answer.to).await.text.contains("&lt;b&gt;recette"));
+    // Nobody looked at it: that is done first, and what it finds is shown.
+    let first = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("cas", "ANN-01")]).await;
+    assert!(first.to.is_empty() && first.text.contains("La configuration est à revoir"), "{}", first.text);
+    assert!(first.text.contains("Pourquoi lancer quand même") && first.text.contains("✗ IMAP"), "{}", first.text);
     let checked = alpha.post(&format!("/tests/{job}/verifier"), &[]).await.text;
     assert!(checked.contains("La configuration est à revoir") && !checked.contains("non conforme"), "{checked}");
     let refused = alpha.post(&format!("/tests/{job}/lancer"), &[]).await;
@@ -61,6 +65,7 @@ async fn from_a_form_to_a_report() {
     alpha.get(&format!("{place}/flux?depuis=0")).await;
     let campaign = place.trim_start_matches("/campagnes/").to_owned();
     let page = alpha.get(&format!("/campagnes/{campaign}")).await.text;
+    assert!(page.contains("avant le lancement") && page.contains("✗ IMAP"), "what was found is shown: {page}");
     assert!(page.contains("Lancée malgré") && page.contains("&lt;i&gt;rien n&#39;écoute"), "{page}");
     assert!(
         page.contains("Verdict non établi")
@@ -105,11 +110,11 @@ async fn fifty_at_once_one_at_a_time_for_each_operator() {
     let job = stage.job(&mut alpha).await;
     let mut ids = BTreeSet::new();
     for _ in 0..50 {
-        let answer = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui")]).await;
+        let answer = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("motif", REASON)]).await;
         ids.insert(answer.to.clone());
     }
     assert_eq!(ids.len(), 50);
-    let answer = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui")]).await;
+    let answer = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("motif", REASON)]).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
     // One that waits is taken out without having run.
     let last = ids.last().expect("fifty").clone();
@@ -145,7 +150,7 @@ async fn a_process_that_ends_goes_on_at_the_next_start() {
     let (desk, shutdown, mut alpha) = on_disk(folder.path()).await;
     let answer = alpha.post("/tests/importer", &[("modele", "essai"), ("fichier", JOB)]).await;
     let job = answer.to.trim_start_matches("/tests/").split('?').next().expect("an id").to_owned();
-    let place = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui")]).await.to;
+    let place = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("motif", REASON)]).await.to;
     drop((desk, alpha));
     shutdown.cancel();
     // As if the process had been killed after three results.
@@ -190,7 +195,7 @@ async fn a_process_that_keeps_dying_under_a_campaign_leaves_it() {
     alpha.get("/compte").await;
     let answer = alpha.post("/tests/importer", &[("modele", "essai"), ("fichier", JOB)]).await;
     let job = answer.to.trim_start_matches("/tests/").split('?').next().expect("an id").to_owned();
-    let place = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui")]).await.to;
+    let place = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("motif", REASON)]).await.to;
     let all = Filter { most: 1, ..Filter::default() };
     for round in 1..=3 {
         let id = db.campaigns(Scope::All, all.clone()).await.expect("read")[0].id.clone();

@@ -1,9 +1,10 @@
 //! What the database promises, on each engine.
 
+use control::engine::Preflight;
 use desk::account::role::Role;
 use desk::db::{
-    AccountId, CampaignId, Db, Decision, DecisionKind, Drift, Filter, NewAccount, NewCampaign, NewJob, Reach, Scope,
-    State, Submission, Watch,
+    AccountId, CampaignId, Checkup, Db, Decision, DecisionKind, Drift, Filter, NewAccount, NewCampaign, NewJob, Reach,
+    Scope, State, Submission, Watch,
 };
 use desk::error::Broken;
 
@@ -21,6 +22,9 @@ async fn promises(db: &Db) {
     let beta = db.put_organisation("Beta", reach("beta.test"), 1).await.expect("made");
     assert_eq!(db.put_organisation("Alpha", reach("alpha.test"), 2).await.expect("changed"), alpha);
     assert_eq!(db.organisation(alpha).await.expect("read").expect("there").reach, reach("alpha.test"));
+    let ids = ["1750000001".parse().expect("a FINESS"), "318751275100020".parse().expect("a SIRET")];
+    db.identify(alpha, &ids).await.expect("declared");
+    assert_eq!(db.organisation(alpha).await.expect("read").expect("there").identifiers, ids);
     assert_eq!(db.organisations().await.expect("read").len(), 2);
     accounts(db, alpha).await;
     campaigns(db, alpha, beta).await;
@@ -63,11 +67,23 @@ async fn accounts(db: &Db, alpha: desk::db::OrganisationId) {
     assert!(db.session("nothing", 201).await.expect("read").is_none());
     assert!(db.session(&word, 200 + desk_idle()).await.expect("read").is_none(), "too long silent");
 
-    let token = db.add_token(alpha, alice, "ci", 300).await.expect("made");
+    factor(db, alpha, alice).await;
+
+    let token = db.add_token(Some(alpha), alice, "ci", 300).await.expect("made");
     let bearer = db.bearer(&token, 400).await.expect("read").expect("known");
-    assert_eq!((bearer.organisation, bearer.role, bearer.name.as_str()), (alpha, Role::Testeur, "Alice (ci)"));
-    let tokens = db.tokens(Scope::Of(alpha)).await.expect("read");
-    assert_eq!((tokens.len(), tokens[0].used), (1, Some(400)));
+    assert_eq!((bearer.organisation, bearer.role, bearer.name.as_str()), (Some(alpha), Role::Testeur, "Alice (ci)"));
+    let tokens = db.tokens(Scope::Of(alpha), None).await.expect("read");
+    assert_eq!(db.tokens(Scope::Of(alpha), Some(first)).await.expect("read"), []);
+    // One of nobody's operator: it is its account's, and nobody else ends it.
+    let above = db.add_token(None, first, "régulateur", 300).await.expect("made");
+    assert_eq!(db.bearer(&above, 301).await.expect("read").expect("known").organisation, None);
+    let of_first = db.tokens(Scope::All, Some(first)).await.expect("read");
+    assert_eq!((of_first.len(), of_first[0].label.as_str()), (1, "régulateur"));
+    assert!(!db.revoke_token(Scope::Of(alpha), None, of_first[0].id, 302).await.expect("read"), "not alpha's");
+    assert!(!db.revoke_token(Scope::All, Some(alice), of_first[0].id, 302).await.expect("read"), "another's");
+    assert!(db.revoke_token(Scope::All, Some(first), of_first[0].id, 302).await.expect("revoked"));
+    assert_eq!(db.bearer(&above, 303).await.expect("read"), None);
+    assert_eq!((tokens.len(), tokens[0].used), (2, Some(400)));
     let word = db.begin_session(alice, true, 500).await.expect("begun");
     assert!(db.set_account_open(Scope::All, alice, false, 600).await.expect("closed"));
     assert!(
@@ -76,6 +92,32 @@ async fn accounts(db: &Db, alpha: desk::db::OrganisationId) {
     assert!(db.set_account_open(Scope::All, alice, true, 700).await.expect("opened"));
     assert_eq!(db.bearer(&token, 701).await.expect("read"), None, "revoked for good");
     assert!(!db.set_account_open(Scope::Of(alpha), AccountId(9999), true, 700).await.expect("read"));
+}
+
+/// A second factor that somebody else takes away.
+async fn factor(db: &Db, alpha: desk::db::OrganisationId, alice: AccountId) {
+    let of = async || db.account_of(Scope::All, alice).await.expect("read").expect("there");
+    assert!(!db.reset_totp(Scope::Of(alpha), alice, "chef", 210).await.expect("read"), "there is none");
+    db.set_totp(alice, Some(vec![7; 49]), vec!["code".to_owned()]).await.expect("set");
+    let session = db.begin_session(alice, true, 210).await.expect("begun");
+    let token = db.add_token(Some(alpha), alice, "avant", 210).await.expect("made");
+    let elsewhere = desk::db::OrganisationId(alpha.0 + 1);
+    assert!(!db.reset_totp(Scope::Of(elsewhere), alice, "chef", 211).await.expect("read"), "another's");
+    assert_eq!(db.account_of(Scope::Of(elsewhere), alice).await.expect("read"), None);
+    assert!(!of().await.must_enrol());
+    assert!(db.reset_totp(Scope::Of(alpha), alice, "chef", 212).await.expect("reset"));
+    let now = of().await;
+    assert_eq!(
+        (now.totp.clone(), now.recovery.len(), now.factor_reset.clone()),
+        (None, 0, Some((212, "chef".to_owned())))
+    );
+    assert!(now.must_enrol() && db.session(&session, 213).await.expect("read").is_none());
+    assert_eq!(db.bearer(&token, 213).await.expect("read"), None);
+    db.set_totp(alice, Some(vec![8; 49]), Vec::new()).await.expect("anew");
+    assert!(!of().await.must_enrol() && of().await.factor_reset.is_some(), "still told");
+    db.set_totp(alice, None, Vec::new()).await.expect("as before");
+    let ids: Vec<_> = db.tokens(Scope::Of(alpha), None).await.expect("read").into_iter().map(|one| one.id).collect();
+    assert_eq!(ids.len(), 1);
 }
 
 /// Two hours and some.
@@ -103,6 +145,8 @@ async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::Org
         parent: None,
         author: "Alice".to_owned(),
         overridden: "le pare-feu ouvre demain".to_owned(),
+        checkup: vec![Preflight { quoi: "IMAP".to_owned(), bon: false, detail: "fermé".to_owned() }],
+        is_watch: false,
     };
     let first = db.add_campaign(launch(&["TLS"]), 2_000_000).await.expect("kept").expect("not too many");
     let second = db.add_campaign(launch(&[]), 3_000_000).await.expect("kept").expect("not too many");
@@ -137,10 +181,12 @@ async fn campaigns(db: &Db, alpha: desk::db::OrganisationId, beta: desk::db::Org
         (State::EnCours, &["TLS".to_owned()][..], "Alpha")
     );
     assert_eq!(seen.overridden, "le pare-feu ouvre demain");
-    assert!(!db.is_checkup_bad(&id).await.expect("read"), "nobody looked");
+    assert_eq!(db.checkup(&id).await.expect("read"), None, "nobody looked");
     for is_good in [false, true, false] {
-        db.put_checkup(&id, is_good, 5).await.expect("kept");
-        assert_eq!(db.is_checkup_bad(&id).await.expect("read"), !is_good);
+        let findings = vec![Preflight { quoi: "IMAP".to_owned(), bon: is_good, detail: "é".to_owned() }];
+        let made = Checkup { at: 5, is_good, findings };
+        db.put_checkup(&id, &made).await.expect("kept");
+        assert_eq!(db.checkup(&id).await.expect("read"), Some(made));
     }
     // The process ends, cleanly and not.
     db.requeue(&first).await.expect("waits");
@@ -324,6 +370,13 @@ async fn on_postgresql() {
     // Gone, and back: by itself.
     let db = server.connect().await;
     server.kill();
+    let gone = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        // What it was asked at the moment of the kill it may still answer.
+        while db.organisations().await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    gone.await.expect("it is gone");
     assert!(matches!(db.organisations().await, Err(Broken::Away(_))));
     server.run();
     let back = tokio::time::timeout(std::time::Duration::from_secs(60), async {

@@ -57,7 +57,7 @@ pub async fn promises(db: &Db, alpha: OrganisationId, beta: OrganisationId) {
 
     // Grants.
     let session = begin(zoe, None).await;
-    let token = db.add_token(alpha, zoe, "ci", 30).await.expect("made");
+    let token = db.add_token(Some(alpha), zoe, "ci", 30).await.expect("made");
     assert!(!db.follow_grant(zoe, Role::Lecteur, Some(alpha), 31).await.expect("the same"));
     assert!(stands(&session).await.is_some() && db.bearer(&token, 31).await.expect("read").is_some());
     assert!(db.follow_grant(zoe, Role::Testeur, Some(beta), 32).await.expect("another"));
@@ -92,6 +92,8 @@ async fn signatures(db: &Db, alpha: OrganisationId, beta: OrganisationId) {
     let cancelled = all.iter().find(|one| one.state == State::Annulee).expect("one that was cancelled");
     let seal = Seal {
         signataire: "ORGANISME".to_owned(),
+        organisation: Some("ORGANISME DE CONTROLE".to_owned()),
+        identifiants: vec!["1750000001".to_owned()],
         autorite: "AC".to_owned(),
         serie: "0A".to_owned(),
         date: None,
@@ -102,6 +104,7 @@ async fn signatures(db: &Db, alpha: OrganisationId, beta: OrganisationId) {
         report: vec![0, 1, 255],
         cms: vec![0x30, 0],
         author: "signataire".to_owned(),
+        is_bound: true,
     };
     assert!(!db.add_signature(Scope::Of(beta), &over.id, new(), 50).await.expect("read"), "another's");
     assert!(!db.add_signature(Scope::Of(alpha), &cancelled.id, new(), 50).await.expect("read"), "not over");
@@ -109,5 +112,6 @@ async fn signatures(db: &Db, alpha: OrganisationId, beta: OrganisationId) {
     assert!(!db.add_signature(Scope::Of(alpha), &over.id, new(), 51).await.expect("read"), "the first one stays");
     let kept = db.signature(Scope::All, &over.id).await.expect("read").expect("there");
     assert_eq!((kept.seal, kept.report, kept.cms, kept.at), (seal, vec![0, 1, 255], vec![0x30, 0], 50));
+    assert!(kept.is_bound);
     assert_eq!(db.signature(Scope::Of(beta), &over.id).await.expect("read"), None, "another's");
 }

@@ -41,7 +41,9 @@ async fn all_are_accepted_and_all_end() {
         let job: serde_json::Value = serde_json::from_str(&made.text).expect("JSON");
         let path = format!("/api/v1/jobs/{}/campagnes", job["id"].as_str().expect("an id"));
         for _ in 0..EACH {
-            let begun = browser.call("POST", &path, &token, r#"{"autorise":true}"#).await;
+            let begun = browser
+                .call("POST", &path, &token, r#"{"autorise":true,"motif":"rien n'écoute, et c'est voulu"}"#)
+                .await;
             assert_eq!(begun.status, StatusCode::ACCEPTED, "{}", begun.text);
             assert!(places.insert(begun.to), "a name of its own");
         }

@@ -6,6 +6,7 @@ mod campaigns;
 mod contract;
 mod contract_identities;
 mod domains;
+mod factors;
 mod hosting;
 mod load;
 mod names;
@@ -34,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use trust::SystemClock;
 
+/// Why a campaign is launched although nothing listens where its job says.
+pub const REASON: &str = "rien n'écoute, et c'est voulu";
 pub const PASSWORD: &str = "un mot de passe d'essai";
 
 /// What alpha's user writes; nothing listens there.
@@ -137,7 +140,7 @@ impl Stage {
 
     /// A campaign of alpha's that is over; its id.
     pub async fn campaign(&self, alpha: &mut Browser, job: &str) -> String {
-        let answer = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui")]).await;
+        let answer = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("motif", REASON)]).await;
         let place = answer.to.clone();
         assert!(place.starts_with("/campagnes/"), "{}", answer.text);
         // It tells nothing of its end but by its stream, which ends with it.
@@ -234,9 +237,14 @@ impl Browser {
 
     /// A token of whoever is signed in.
     pub async fn token(&mut self) -> String {
+        self.token_of("essai").await
+    }
+
+    /// The same, for that use.
+    pub async fn token_of(&mut self, label: &str) -> String {
         // The key of this session's forms.
         self.get("/compte").await;
-        let answer = self.post("/jetons", &[("nom", "essai")]).await;
+        let answer = self.post("/jetons", &[("nom", label)]).await;
         let at = answer.text.find("id=\"jeton\">").expect("shown once") + 11;
         answer.text[at..].split('<').next().expect("a token").to_owned()
     }

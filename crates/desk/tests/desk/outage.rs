@@ -68,7 +68,10 @@ async fn a_campaign_survives_its_database() {
         JOB.replace("annuaire", "api-lps").replace(":143", &format!(":{port}")).replace(":587", &format!(":{port}"));
     let answer = alpha.post("/tests/importer", &[("modele", "essai"), ("fichier", &job)]).await;
     let job = answer.to.trim_start_matches("/tests/").split('?').next().expect("an id").to_owned();
-    let place = alpha.post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("cas", "STL")]).await.to;
+    let place = alpha
+        .post(&format!("/tests/{job}/lancer"), &[("autorise", "oui"), ("cas", "STL"), ("motif", crate::REASON)])
+        .await
+        .to;
     assert!(place.starts_with("/campagnes/"), "{place}");
     let scheduler = tokio::spawn(desk.clone().schedule());
     let shown = results(&db, 1).await;

@@ -24,6 +24,10 @@ enum Who {
     Runs,
     /// Who writes jobs and has tokens.
     Writes,
+    /// Who has API tokens: those who write jobs, signatories (for signing alone) and regulators.
+    Holds,
+    /// By a call, whatever token it is of: a signatory's too, which serves for nothing else.
+    AnyToken,
     /// Who gives signatures.
     Signs,
     /// Who submits reports to the regulator.
@@ -52,12 +56,22 @@ impl Who {
             Reads => !matches!(login, "" | "admin"),
             Runs => matches!(login, "alpha" | "alpha-testeur" | "regulateur" | "instructeur"),
             Writes => matches!(login, "alpha" | "alpha-testeur"),
+            Holds => matches!(login, "alpha" | "alpha-testeur" | "alpha-signataire" | "regulateur" | "instructeur"),
+            AnyToken => !login.is_empty(),
             Signs => login == "alpha-signataire",
             Submits => matches!(login, "alpha" | "alpha-signataire"),
             Decides => matches!(login, "regulateur" | "instructeur"),
             Manages => matches!(login, "alpha" | "admin"),
             Rules => login == "admin",
             Operator => login.starts_with("alpha"),
+        }
+    }
+
+    /// Whether a token of that account may make a call.
+    fn has_by_token(self, login: &str) -> bool {
+        match login {
+            "alpha-signataire" => matches!(self, Anybody | AnyToken | Signs),
+            _ => self.has(login),
         }
     }
 }
@@ -122,6 +136,7 @@ const PAGES: &[(&str, &str, Who)] = &[
     ("GET", "/comptes", Manages),
     ("POST", "/comptes", Manages),
     ("POST", "/comptes/{account}/etat", Manages),
+    ("POST", "/comptes/{account}/facteur", Manages),
     // Where nothing is to be proven, as here, whoever may is told so.
     ("GET", "/domaines", Operator),
     ("POST", "/domaines", Writes),
@@ -129,8 +144,9 @@ const PAGES: &[(&str, &str, Who)] = &[
     ("POST", "/domaines/{domain}/retirer", Writes),
     ("GET", "/operateurs", Rules),
     ("POST", "/operateurs", Rules),
-    ("GET", "/jetons", Writes),
-    ("POST", "/jetons", Writes),
+    ("GET", "/jetons", Holds),
+    ("POST", "/jetons", Holds),
+    // Alpha's: signatories and regulators end their own only (`a_token_of_ones_own`).
     ("POST", "/jetons/{token}/revoquer", Writes),
     ("POST", "/tests/{job}/supprimer", Writes),
     ("POST", "/deconnexion", Signed),
@@ -142,25 +158,33 @@ const CALLS: &[(&str, &str, Who)] = &[
     ("GET", "/api/v1/catalogue", Anybody),
     ("GET", "/api/v1/catalogue/{case}", Anybody),
     ("GET", "/api/v1/modeles", Operator),
-    ("GET", "/api/v1/jobs", Operator),
+    ("GET", "/api/v1/jobs", Reads),
     ("POST", "/api/v1/jobs", Writes),
-    ("GET", "/api/v1/jobs/{job}", Operator),
+    ("GET", "/api/v1/jobs/{job}", Reads),
     ("POST", "/api/v1/jobs/{job}/verification", Runs),
     ("POST", "/api/v1/jobs/{job}/campagnes", Runs),
     ("PUT", "/api/v1/jobs/{job}/surveillance", Runs),
     ("DELETE", "/api/v1/jobs/{job}/surveillance", Runs),
-    ("GET", "/api/v1/surveillance", Operator),
-    ("GET", "/api/v1/surveillance/flux.atom", Operator),
-    ("GET", "/api/v1/campagnes", Operator),
-    ("GET", "/api/v1/campagnes/{campaign}", Operator),
-    ("GET", "/api/v1/campagnes/{campaign}/cas", Operator),
-    ("GET", "/api/v1/campagnes/{campaign}/cas/{case}", Operator),
-    ("GET", "/api/v1/campagnes/{campaign}/flux", Operator),
+    ("GET", "/api/v1/surveillance", Reads),
+    ("GET", "/api/v1/surveillance/flux.atom", Reads),
+    ("GET", "/api/v1/campagnes", AnyToken),
+    ("GET", "/api/v1/campagnes/{campaign}", AnyToken),
+    ("GET", "/api/v1/campagnes/{campaign}/cas", Reads),
+    ("GET", "/api/v1/campagnes/{campaign}/cas/{case}", Reads),
+    ("GET", "/api/v1/campagnes/{campaign}/flux", Reads),
+    ("PUT", "/api/v1/campagnes/{campaign}/signature", Signs),
+    // Submitted already, and so a conflict for whoever may.
+    ("POST", "/api/v1/campagnes/{campaign}/soumission", Submits),
+    ("GET", "/api/v1/dossiers", Reads),
+    ("GET", "/api/v1/dossiers/{campaign}", Reads),
+    ("GET", "/api/v1/dossiers/{campaign}/rapport.json", Reads),
+    ("POST", "/api/v1/dossiers/{campaign}/decisions", Decides),
     ("POST", "/api/v1/campagnes/{campaign}/arret", Runs),
     ("POST", "/api/v1/campagnes/{campaign}/relance", Runs),
-    ("GET", "/api/v1/campagnes/{campaign}/comparaison/{other}", Operator),
-    ("GET", "/api/v1/campagnes/{campaign}/{file}", Operator),
-    ("GET", "/api/v1/domaines", Operator),
+    ("GET", "/api/v1/campagnes/{campaign}/comparaison/{other}", Reads),
+    // A signatory's token reads what is signed, and no other form (`a_signatorys_token_serves_for_signing`).
+    ("GET", "/api/v1/campagnes/{campaign}/{file}", Reads),
+    ("GET", "/api/v1/domaines", Reads),
     ("POST", "/api/v1/domaines", Writes),
     ("DELETE", "/api/v1/domaines/{domaine}", Writes),
     ("POST", "/api/v1/domaines/{domaine}/verification", Writes),
@@ -305,7 +329,7 @@ async fn every_page_lets_in_whom_it_should() {
 
 #[tokio::test]
 async fn every_call_lets_in_whom_it_should() {
-    for login in ["", "alpha", "alpha-testeur"] {
+    for login in ["", "alpha", "alpha-testeur", "alpha-signataire", "regulateur", "instructeur"] {
         let Scene { stage, ids } = scene().await;
         let mut browser = stage.browser();
         let token = if login.is_empty() { String::new() } else { stage.signed(login).await.token().await };
@@ -314,7 +338,9 @@ async fn every_call_lets_in_whom_it_should() {
                 continue;
             }
             let body = match *path {
-                path if path.ends_with("/campagnes") => r#"{"autorise":true}"#,
+                path if path.ends_with("/campagnes") => r#"{"autorise":true,"motif":"c'est voulu"}"#,
+                path if path.ends_with("/soumission") => "{}",
+                path if path.ends_with("/decisions") => r#"{"decision":"note","texte":"vu"}"#,
                 path if path.ends_with("/surveillance") => r#"{"heures":24,"autorise":true}"#,
                 path if path.ends_with("relance") => r#"{"quoi":"tout"}"#,
                 path if path.contains("/domaines") => r#"{"domaine":"alpha.test"}"#,
@@ -322,7 +348,7 @@ async fn every_call_lets_in_whom_it_should() {
             };
             let answer = browser.call(method, &filled(path, &ids), &token, body).await;
             assert!(!answer.status.is_server_error(), "{login} {method} {path}: {}", answer.text);
-            assert_eq!(is_let_in(&answer), who.has(login), "{login:?} {method} {path}: {}", answer.status);
+            assert_eq!(is_let_in(&answer), who.has_by_token(login), "{login:?} {method} {path}: {}", answer.status);
         }
         stage.shutdown.cancel();
     }

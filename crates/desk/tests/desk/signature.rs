@@ -91,6 +91,99 @@ async fn given_checked_and_shown() {
     space.stage.shutdown.cancel();
 }
 
+/// The certificate is of the operator's own organisation, when it is known which that is.
+#[tokio::test]
+async fn of_the_operators_own_organisation() {
+    let space = space().await;
+    let (mut alpha, campaign) = space.campaign().await;
+    let place = format!("/campagnes/{campaign}/signature");
+    let mut signatory = space.stage.signed("alpha-signataire").await;
+    let page = signatory.get(&place).await.text;
+    assert!(page.contains("Aucun identifiant national"), "told before anything is signed: {page}");
+    let report = signatory.get(&format!("/campagnes/{campaign}/rapport.json")).await.text.into_bytes();
+    // Declared by the administrator; another organisation's certificate is refused, and named.
+    let mut admin = space.stage.signed("admin").await;
+    let declare = |ids: &'static str| {
+        [("nom", "Alpha"), ("domaines", "alpha.test"), ("plages", "127.0.0.0/8"), ("identifiants", ids)]
+    };
+    for (wrong, said) in [("9750000001", "chiffre inconnu"), ("1750", "longueur"), ("318751275100021", "clé fausse")] {
+        let answer = admin.post("/operateurs", &declare(wrong)).await;
+        assert!(answer.text.contains(said), "{wrong}: {}", answer.text);
+    }
+    assert!(admin.post("/operateurs", &declare("1750000001 318751275100020")).await.to.ends_with("fait=operateur"));
+    assert!(admin.get("/operateurs").await.text.contains("1750000001, 318751275100020"));
+    assert!(signatory.get(&place).await.text.contains("1750000001 ou 318751275100020"));
+    let other = space.authority.issue(&LeafRequest::sign("Controle", &space.whose)).expect("issued");
+    let refused = signatory.give(&place, &signed(&report, &other)).await.text;
+    assert!(refused.contains("celui d’une autre organisation") && refused.contains("10B0057881"), "{refused}");
+    assert!(signatory.get(&place).await.text.contains("n’est pas signé"));
+    // Its own: shown to be.
+    let whose = Organization::new("318751275100020", "HOPITAL ALPHA", "Paris (75)");
+    let own = space.authority.issue(&LeafRequest::sign("Qualite", &whose)).expect("issued");
+    let answer = signatory.give(&place, &signed(&report, &own)).await;
+    assert_eq!(answer.to, format!("{place}?fait=signe"), "{}", answer.text);
+    let page = alpha.get(&place).await.text;
+    assert!(page.contains("HOPITAL ALPHA") && page.contains("identifiant déclaré de l’opérateur"), "{page}");
+    let html = alpha.get(&format!("/campagnes/{campaign}/rapport.html")).await.text;
+    assert!(html.contains("HOPITAL ALPHA, 318751275100020"), "the report says whose it is");
+    space.stage.shutdown.cancel();
+}
+
+/// A signatory's token signs, and does nothing else.
+#[tokio::test]
+async fn by_program_with_a_token_that_signs_and_no_more() {
+    let space = space().await;
+    let (mut alpha, campaign) = space.campaign().await;
+    let mut signatory = space.stage.signed("alpha-signataire").await;
+    let page = signatory.get("/jetons").await.text;
+    assert!(page.contains("ne sert qu’à signer"), "{page}");
+    let token = signatory.token().await;
+    let mut program = space.stage.browser();
+    let list = program.call("GET", "/api/v1/campagnes", &token, "").await;
+    assert!(list.status == StatusCode::OK && list.text.contains(&campaign));
+    let here = format!("/api/v1/campagnes/{campaign}");
+    let report = program.call("GET", &format!("{here}/rapport.json"), &token, "").await;
+    assert_eq!(report.status, StatusCode::OK);
+    for path in
+        ["/api/v1/jobs".to_owned(), format!("{here}/cas"), format!("{here}/rapport.html"), "/api/v1/bouchon".to_owned()]
+    {
+        assert_eq!(program.call("GET", &path, &token, "").await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    let refused = program.call("POST", &format!("{here}/soumission"), &token, "{}").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "it does not submit");
+    // What is given is checked as on the page.
+    let put = format!("{here}/signature");
+    let wrong = program.call("PUT", &put, &token, "rien").await;
+    assert!(wrong.status == StatusCode::UNPROCESSABLE_ENTITY && wrong.text.contains("signature CMS"), "{}", wrong.text);
+    let cms = signed(report.text.as_bytes(), &space.signer());
+    let pem = String::from_utf8(Pkcs7::from_der(&cms).expect("read").to_pem().expect("PEM")).expect("text");
+    let testers = space.stage.signed("alpha-testeur").await.token().await;
+    assert_eq!(program.call("PUT", &put, &testers, &pem).await.status, StatusCode::FORBIDDEN);
+    let betas = space.stage.signed("beta-signataire").await.token().await;
+    assert_eq!(program.call("PUT", &put, &betas, &pem).await.status, StatusCode::NOT_FOUND);
+    let given = program.call("PUT", &put, &token, &pem).await;
+    assert_eq!(given.status, StatusCode::CREATED, "{}", given.text);
+    assert!(
+        given.text.contains("10B0057881") && given.text.contains("\"identifiant_declare\":false"),
+        "{}",
+        given.text
+    );
+    assert!(alpha.get(&format!("/campagnes/{campaign}/signature")).await.text.contains("non comparé"));
+    // Their own tokens, and those only; the operator's administrator sees and ends every one.
+    assert!(signatory.get("/jetons").await.text.contains("Vos jetons"));
+    alpha.token_of("d’alpha").await;
+    assert!(!signatory.get("/jetons").await.text.contains("d’alpha"));
+    let page = alpha.get("/jetons").await.text;
+    let row = page.split("<tr>").find(|row| row.contains("alpha-signataire")).expect("a row");
+    let number = row.split("/jetons/").nth(1).and_then(|rest| rest.split('/').next()).expect("a number");
+    let own = page.split("<tr>").find(|row| row.contains("d’alpha")).expect("a row");
+    let own = own.split("/jetons/").nth(1).and_then(|rest| rest.split('/').next()).expect("a number");
+    assert_eq!(signatory.post(&format!("/jetons/{own}/revoquer"), &[]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(signatory.post(&format!("/jetons/{number}/revoquer"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(program.call("GET", "/api/v1/campagnes", &token, "").await.status, StatusCode::UNAUTHORIZED);
+    space.stage.shutdown.cancel();
+}
+
 #[tokio::test]
 async fn what_is_no_signature_of_it_is_refused() {
     let space = space().await;
