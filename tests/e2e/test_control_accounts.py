@@ -248,7 +248,7 @@ class Rooms(Windows):
     def campaign(self, operator, token, *cases):
         text = (self.space.folder / operator / "control.toml").read_text()
         _, made = self.desk.curl(token, "/api/v1/jobs", "--json", json.dumps({"modele": operator, "nom": f"secret de {operator}", "texte": text.replace('"api-lps"', '"complet"', 1)}))
-        _, begun = self.desk.curl(token, f"/api/v1/jobs/{json.loads(made)['id']}/campagnes", "--json", json.dumps({"autorise": True, "cas": list(cases)}))
+        _, begun = self.desk.curl(token, f"/api/v1/jobs/{json.loads(made)['id']}/campagnes", "--json", json.dumps({"autorise": True, "cas": list(cases), "motif": "une machine chargée"}))
         campaign = json.loads(begun)["id"]
         self.desk.curl(token, f"/api/v1/campagnes/{campaign}/flux", "--no-buffer")
         return campaign

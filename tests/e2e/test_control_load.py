@@ -44,7 +44,7 @@ class Load(unittest.TestCase):
             text = (self.space.folder / operator / "control.toml").read_text()
             job = self.call(operator, "/api/v1/jobs", {"modele": operator, "texte": text})["id"]
             for _ in range(EACH):
-                begun = self.call(operator, f"/api/v1/jobs/{job}/campagnes", {"autorise": True, "cas": CASES})
+                begun = self.call(operator, f"/api/v1/jobs/{job}/campagnes", {"autorise": True, "cas": CASES, "motif": "une machine chargée"})
                 self.campaigns.append((operator, f"/api/v1/campagnes/{begun['id']}"))
         # Killed as soon as results were shown: the others wait or run.
         shown = wait_for("the first results", lambda: any(found := self.results()) and found, 180)

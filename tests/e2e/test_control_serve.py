@@ -148,7 +148,7 @@ class Serve(SpaceTest):
         text = alpha.post("/tests/importer", modele="alpha", fichier=self.job)
         self.assertNotIn("importer", alpha.place, text)
         job = urllib.parse.urlparse(alpha.place).path
-        text = alpha.post(job + "/lancer", autorise="oui", cas=["TLS", "STL", "IMA", "SMA", "JWT"])
+        text = alpha.post(job + "/lancer", autorise="oui", motif="ce qui est à revoir est voulu", cas=["TLS", "STL", "IMA", "SMA", "JWT"])
         self.assertIn("/campagnes/", alpha.place, text)
         campaign = urllib.parse.urlparse(alpha.place).path
         token = re.search(r'id="jeton">([^<]+)<', alpha.post("/jetons", nom="essai")).group(1)

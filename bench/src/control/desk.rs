@@ -222,7 +222,7 @@ impl Served {
     async fn launch(&self, jobs: &[String]) -> Result<Launched, String> {
         let mut launched = Vec::new();
         for (token, job) in self.tokens.iter().zip(jobs) {
-            let body = json!({ "autorise": true, "cas": CASES });
+            let body = json!({ "autorise": true, "cas": CASES, "motif": "une machine chargée" });
             let begun = self.call(token, &format!("/api/v1/jobs/{job}/campagnes"), Some(body)).await?;
             let id = begun["id"].as_str().ok_or("a campaign has no id")?;
             launched.push((token.clone(), format!("/api/v1/campagnes/{id}")));
