@@ -13,6 +13,7 @@ mod lps;
 mod ours;
 mod postfix;
 mod report;
+mod sandbox;
 
 use std::path::PathBuf;
 

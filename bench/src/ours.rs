@@ -1,20 +1,18 @@
 //! Vaguemestre: the sandbox's operator alpha, reached on its operator interface with beta's certificate (mutual TLS).
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::load::Entrance;
+use crate::sandbox::Sandbox;
 use crate::{Delivery, Server};
 
-/// How long the sandbox may take to start.
-const START: Duration = Duration::from_secs(30);
-
 pub struct Ours {
-    child: Child,
+    /// Ends with this.
+    _sandbox: Sandbox,
     entrance: Entrance,
     recipients: Vec<String>,
     binary: PathBuf,
@@ -23,19 +21,11 @@ pub struct Ours {
 
 impl Ours {
     pub fn start(options: &Delivery) -> Result<Self, String> {
-        let folder = options.folder.join("vaguemestre");
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let child = Command::new(&options.binary)
-            .args(["sandbox", "--no-self-check", "--dir"])
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|e| {
-                format!("{}: {e}; build it: cargo build --release -p vaguemestre", options.binary.display())
-            })?;
+        let sandbox = Sandbox::start(&options.binary, &options.folder.join("vaguemestre"))?;
+        let folder = sandbox.folder.clone();
+        let (alpha, beta) = (sandbox.operator("alpha")?.clone(), sandbox.operator("beta")?.clone());
         let mut ours = Ours {
-            child,
+            _sandbox: sandbox,
             entrance: Entrance {
                 address: SocketAddr::from(([127, 0, 0, 1], 0)),
                 sender: String::new(),
@@ -45,12 +35,6 @@ impl Ours {
             binary: options.binary.clone(),
             config: folder.join("alpha/vaguemestre.toml"),
         };
-        let description = ours.description(&folder)?;
-        let operator = |name: &str| {
-            let operators = description["operators"].as_array().into_iter().flatten();
-            operators.clone().find(|o| o["name"] == name).cloned().ok_or(format!("sandbox.json has no operator {name}"))
-        };
-        let (alpha, beta) = (operator("alpha")?, operator("beta")?);
         let (host, port) = (alpha["mx"]["host"].as_str().unwrap_or_default(), &alpha["mx"]["port"]);
         ours.entrance.address =
             format!("{host}:{port}").parse().map_err(|e| format!("the MX of alpha in sandbox.json: {e}"))?;
@@ -65,22 +49,6 @@ impl Ours {
             ours.recipients.push(address);
         }
         Ok(ours)
-    }
-
-    fn description(&mut self, folder: &Path) -> Result<Value, String> {
-        let start = Instant::now();
-        loop {
-            if let Ok(text) = std::fs::read(folder.join("sandbox.json")) {
-                return serde_json::from_slice(&text).map_err(|e| format!("sandbox.json: {e}"));
-            }
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("the sandbox stopped: {status}"));
-            }
-            if start.elapsed() > START {
-                return Err("the sandbox does not start".into());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     fn mailbox(&self, arguments: &[&str]) -> Result<String, String> {
@@ -118,12 +86,5 @@ impl Server for Ours {
         let boxes = list.as_array().ok_or("mailbox list --json: not a list")?;
         let ours = boxes.iter().filter(|b| b["mailbox"].as_str().is_some_and(|a| a.starts_with("bench")));
         Ok(ours.filter_map(|b| b["messages"].as_u64()).sum::<u64>() as usize)
-    }
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -3,8 +3,11 @@ open in what is run; each switch turns its cases red, at the declared level, and
 
 Each switch is tried with its own cases and a small sample of others; MATRIX=groups adds the groups of its cases (but for cases that take
 minutes, MINUTES below) and the slow switches, MATRIX=whole runs the whole plan for each of them (hours). MATRIX=learn writes what is seen
-into matrix.json, MATRIX=write only the document. Any of those may name switches: MATRIX=learn:tls-1.0-accepte,oracle. MATRIX_LANES: sandboxes
-side by side. MATRIX_SEEN: a file for all that was seen, one line of JSON for each switch.
+into matrix.json, MATRIX=write only the document. Any of those may name switches: MATRIX=learn:tls-1.0-accepte,oracle.
+
+MATRIX_LANES: sandboxes side by side. MATRIX_RESULTS: a folder where all that was seen is kept, a file for each switch and way; what is there is
+judged again, not run again, so that a long way can be gone in pieces. MATRIX_MINUTES: after so many no other switch is begun; what is left is
+told, and no error.
 
 matrix.json, for each switch: `job`, whose campaign; `red`, the cases that must be red, and how; `also`, those of other groups, which only the
 longer ways run; `why`, when there are several; `beside`, other switches that are on with it; `limits`, lines of the job's section; `reference`, the
@@ -34,7 +37,8 @@ MARK = "defaut:"
 HOW, _, NAMED = os.environ.get("MATRIX", "").partition(":")
 # Sandboxes side by side: a campaign mostly waits, for refusals that are slow on purpose.
 LANES = int(os.environ.get("MATRIX_LANES", "2"))
-SEEN = os.environ.get("MATRIX_SEEN")
+RESULTS = os.environ.get("MATRIX_RESULTS")
+MINUTES_IN_ALL = float(os.environ.get("MATRIX_MINUTES", "inf"))
 # Cases that take minutes: part of a group's run only when they are declared.
 MINUTES = {"JWT-20", "JWT-22", "RES-01", "RES-02", "RES-03", "RES-04", "SES-02", "SES-03"}
 
@@ -144,12 +148,9 @@ def document(data):
         "",
         f"{len(data['switches']) + len(data['no_defect'])} switches; {sum(case['id'] in killed for case in automatic)} of the {len(automatic)} cases that "
         "run by themselves have one (99 are automatic everywhere, the others where the stand has traps and a white list).",
-        "",
-        "## Cases without a switch",
-        "",
-        "| case | title | why |",
-        "|---|---|---|",
     ]
+    if without:
+        lines += ["", "## Cases without a switch", "", "| case | title | why |", "|---|---|---|"]
     for case in without:
         lines.append(f"| {case['id']} | {case['titre']} | {data['without_switch'].get(case['id'], '')} |")
     lines += ["", "## What was run", "", *data["runs"]]
@@ -162,8 +163,8 @@ def write_data(data):
     parts = [f'  "sample": {one(data["sample"])}', f'  "slow": {one(data["slow"])}']
     parts.append('  "runs": [\n' + ",\n".join(f"    {one(line)}" for line in data["runs"]) + "\n  ]")
     for key in ("without_switch", "no_defect", "switches"):
-        inside = ",\n".join(f"    {one(name)}: {one(value)}" for name, value in data[key].items())
-        parts.append(f'  "{key}": {{\n{inside}\n  }}')
+        inside = ",".join(f"\n    {one(name)}: {one(value)}" for name, value in data[key].items())
+        parts.append(f'  "{key}": {{{inside}' + ("\n  }" if inside else "}"))
     DATA.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
@@ -241,58 +242,73 @@ class Matrix(unittest.TestCase):
         asked = [name for name in asked if HOW != "whole" or data["switches"][name].get("whole", True)]
         # The slow ones first: nobody waits for them in the end.
         asked.sort(key=lambda name: name not in data["slow"])
-        work = queue.SimpleQueue()
-        wrong, learnt = [], {}
         # With every switch off first: whatever is red then is no switch's doing.
-        if not NAMED:
-            for job in ("alpha", "beta"):
-                work.put((None, job))
-        for name in asked:
-            work.put((name, data["switches"][name]["job"]))
+        work = [(None, job) for job in ("alpha", "beta") if not NAMED]
+        work += [(name, data["switches"][name]["job"]) for name in asked]
+        waiting = queue.SimpleQueue()
+        records, broken = [], []
+        for item in work:
+            kept = self.kept(*item)
+            if kept:
+                records.append(kept)
+            else:
+                waiting.put(item)
+        print(f"{len(work)} to be seen, {len(records)} of them before", flush=True)
+        began = time.monotonic()
 
         def runner(lane):
-            while True:
+            while time.monotonic() - began < MINUTES_IN_ALL * 60:
                 try:
-                    name, job = work.get_nowait()
+                    name, job = waiting.get_nowait()
                 except queue.Empty:
                     return
-                began = time.monotonic()
+                start = time.monotonic()
                 try:
-                    self.one(lane, data, name, job, wrong, learnt)
+                    record = self.one(lane, data, name, job)
+                    record["seconds"] = round(time.monotonic() - start, 1)
+                    self.keep(record)
+                    records.append(record)
+                    wrong = self.judged(data, record)
                 except Exception as error:  # told with its switch
-                    wrong.append(f"{name}: {error!r}")
+                    broken.append(f"{name}: {error!r}")
+                    wrong = broken[-1:]
                 finally:
                     lane.turn(None)
-                print(f"{name or 'all off'} ({job}): {time.monotonic() - began:.1f} s", flush=True)
+                minutes = (time.monotonic() - began) / 60
+                print(f"[{len(records) + len(broken)}/{len(work)}, {minutes:.0f} min] {name or 'all off'} ({job}): "
+                      f"{time.monotonic() - start:.1f} s{' WRONG' if wrong else ''}", flush=True)
 
         threads = [threading.Thread(target=runner, args=(lane,)) for lane in self.lanes]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        left = []
+        while not waiting.empty():
+            left.append(waiting.get()[0] or "all off")
+        if left:
+            print(f"not begun in {MINUTES_IN_ALL:g} minutes: {', '.join(left)}", flush=True)
         if HOW == "learn":
-            for name, red in learnt.items():
-                data["switches"][name]["red"] = red
+            for record in records:
+                if record["switch"]:
+                    data["switches"][record["switch"]]["red"] = self.red(data, record)
             write_data(data)
             DOCUMENT.write_text(document(data))
+            self.assertEqual(broken, [])
+            return
+        wrong = broken + [line for record in records for line in self.judged(data, record)]
         self.assertEqual(wrong, [], "\n".join(wrong))
 
-    def one(self, lane, data, name, job, wrong, learnt):
+    def one(self, lane, data, name, job):
+        """What is seen with one switch on; with none when there is no name."""
+        record = {"switch": name, "job": job, "how": HOW, "commit": commit(), "before": []}
         if name is None:
             # Every case that a switch of this run turns red, but for those that need a job of their own.
             lane.turn()
-            named = {case for key, switch in data["switches"].items() for case in switch["red"]
-                     if switch["job"] == job and (HOW in ("groups", "whole") or key not in data["slow"]) and not is_special(switch)}
-            seen = lane.campaign(job, *(sorted(named) if HOW != "whole" else ()))
-            self.keep("all off", job, seen)
-            for case, (found, result) in seen.items():
-                if found and found != "information" and case in named:
-                    wrong.append(f"all off, {job}: {case} {found} {shown(result)}")
-            return
+            named = named_by(data, job)
+            return {**record, **told(lane.campaign(job, *(named if HOW != "whole" else ())))}
         switch = data["switches"][name]
-        declared = dict(switch["red"])
-        if HOW in ("groups", "whole"):
-            declared |= switch.get("also", {})
+        declared = self.declared(switch)
         settings = {"limits": switch.get("limits", "")}
         beside = switch.get("beside", [])
         lane.turn(*beside)
@@ -301,36 +317,77 @@ class Matrix(unittest.TestCase):
         if is_special(switch) and switch.get("base", True):
             for case, (found, result) in lane.campaign(job, *sorted(switch["red"]), **settings).items():
                 if found:
-                    wrong.append(f"{name}, before it: {case} {found} {shown(result)}")
+                    record["before"].append(f"{name}, before it: {case} {found} {shown(result)}")
         lane.turn(name, *beside)
         only = {*declared, *data["sample"]}
         if HOW == "groups":
             groups = {case.split("-")[0] for case in declared}
             only |= {case for case in catalogue() if case.split("-")[0] in groups and case not in MINUTES}
-        seen = lane.campaign(job, *(sorted(only) if HOW != "whole" else ()), **settings)
-        self.keep(name, job, seen)
+        return {**record, **told(lane.campaign(job, *(sorted(only) if HOW != "whole" else ()), **settings))}
+
+    @staticmethod
+    def declared(switch):
+        return switch["red"] | (switch.get("also", {}) if HOW in ("groups", "whole") else {})
+
+    @staticmethod
+    def red(data, record):
+        """What is red in it, and counts."""
+        declared = Matrix.declared(data["switches"][record["switch"]])
         # What somebody must look at whatever the operator does (a document, a trace) tells nothing of the switch.
         manual = {case for case, what in catalogue().items() if what["mode"] == "M"}
-        red = {case: found for case, (found, _) in seen.items()
-               if (is_red(found) and not (found == "à examiner" and case in manual)) or (found == "information" and declared.get(case) == found)}
-        learnt[name] = dict(sorted(red.items()))
+        return {case: found for case, found in sorted(record["levels"].items())
+                if (is_red(found) and not (found == "à examiner" and case in manual)) or (found == "information" and declared.get(case) == found)}
+
+    @staticmethod
+    def judged(data, record):
+        """What is wrong with it, in words."""
+        name, why = record["switch"], record["why"]
+        if name is None:
+            named = named_by(data, record["job"])
+            return [f"all off, {record['job']}: {case} {found} {why[case]}" for case, found in record["levels"].items()
+                    if found != "information" and case in named]
+        red, declared = Matrix.red(data, record), Matrix.declared(data["switches"][name])
         if HOW == "learn":
-            print(name, red, {case: found for case, (found, _) in seen.items() if found and case not in red}, flush=True)
-            return
-        if red != declared:
-            told = {case: shown(result) for case, (found, result) in seen.items() if red.get(case) != declared.get(case)}
-            wrong.append(f"{name}: red {red}, declared {declared}: {told}")
+            print(name, red, {case: found for case, found in record["levels"].items() if case not in red}, flush=True)
+            return []
+        told = {case: why.get(case) for case in {*red, *declared} if red.get(case) != declared.get(case)}
+        return record["before"] + ([f"{name}: red {red}, declared {declared}: {told}"] if told else [])
 
-    lock = threading.Lock()
+    @staticmethod
+    def file(name, job):
+        return Path(RESULTS) / f"{HOW or 'cases'}-{name or 'off-' + job}.json"
 
-    def keep(self, name, job, seen):
+    def kept(self, name, job):
+        """What was seen before, if it was kept."""
+        if RESULTS and self.file(name, job).exists():
+            return json.loads(self.file(name, job).read_text())
+        return None
+
+    def keep(self, record):
         """All that was seen, for whoever asked."""
-        if SEEN:
-            line = {"switch": name, "job": job, "cases": len(seen), "ms": sum(result["duree_ms"] for _, result in seen.values()),
-                    "levels": {case: found for case, (found, _) in seen.items() if found},
-                    "why": {case: shown(result) for case, (found, result) in seen.items() if found}}
-            with self.lock, open(SEEN, "a") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if RESULTS:
+            file = self.file(record["switch"], record["job"])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            new = file.with_suffix(".new")
+            new.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+            new.replace(file)
+
+
+def told(seen):
+    """Of a campaign, what is kept of it."""
+    return {"cases": len(seen), "ms": sum(result["duree_ms"] for _, result in seen.values()),
+            "levels": {case: found for case, (found, _) in seen.items() if found},
+            "why": {case: shown(result) for case, (found, result) in seen.items() if found}}
+
+
+def named_by(data, job):
+    """The cases that some switch of this way turns red, but for those that need a job of their own."""
+    return sorted({case for key, switch in data["switches"].items() for case in switch["red"]
+                   if switch["job"] == job and (HOW in ("groups", "whole") or key not in data["slow"]) and not is_special(switch)})
+
+
+def commit():
+    return run("git", "describe", "--always", "--dirty", cwd=ROOT, ok=None).stdout.strip()
 
 
 def is_special(switch):

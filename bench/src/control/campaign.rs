@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{Options, Sandbox, median};
+use super::{Options, job, median};
+use crate::sandbox::Sandbox;
 
 /// Cases told: those that took longest.
 const SLOWEST: usize = 10;
@@ -19,7 +20,7 @@ pub(super) fn measure(options: &Options, sandbox: &Sandbox) -> Result<String, St
     for run in 0..options.runs {
         let _ = std::fs::remove_file(&report);
         let mut command = Command::new(&options.binary);
-        command.args(["control", "run"]).arg(sandbox.job()).arg("--json").arg(&report);
+        command.args(["control", "run"]).arg(job(sandbox)).arg("--json").arg(&report);
         for case in &options.only {
             command.args(["--only", case]);
         }

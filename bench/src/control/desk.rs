@@ -11,13 +11,14 @@ use std::time::{Duration, Instant, SystemTime};
 use desk::account::role::Role;
 use desk::account::secret::Cost;
 use desk::config::Config;
-use desk::db::{Db, Reach};
+use desk::db::{Db, Filter, Reach, Scope};
 use desk::{Desk, Settings};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Options, Running, Sandbox};
+use super::{Options, Running, job};
 use crate::imap::process;
+use crate::sandbox::Sandbox;
 
 /// Cases of one campaign: some seconds, with and without login.
 const CASES: [&str; 7] = ["STL", "ACF", "IMA-01", "IMA-02", "SMA-01", "SMA-04", "JWT-02"];
@@ -34,9 +35,20 @@ const PASSWORD: &str = "un mot de passe du banc";
 /// The application, and a token of each of its operators.
 struct Served {
     config: PathBuf,
+    database: PathBuf,
     url: String,
     tokens: Vec<String>,
     client: reqwest::Client,
+}
+
+/// What there was when half of the results were.
+struct Middle {
+    /// Of each campaign, the results that were shown by their case.
+    shown: Vec<BTreeMap<String, Value>>,
+    /// How many there will be in all.
+    planned: u32,
+    /// Campaigns that were not over once those were shown.
+    under_way: usize,
 }
 
 /// A campaign: whose token sees it, and its path.
@@ -57,7 +69,7 @@ async fn all(options: &Options, sandbox: &Sandbox) -> Result<String, String> {
     let mut application = served.start(&options.binary).await?;
     let pid = application.0.id();
     let idle = process::peak(pid)?;
-    let (processor, operator) = (process::cpu(pid)?, process::cpu(sandbox.running.0.id())?);
+    let (processor, operator) = (process::cpu(pid)?, process::cpu(sandbox.pid())?);
     let jobs = served.jobs(sandbox).await?;
     let began = Instant::now();
     let campaigns = served.launch(&jobs).await?;
@@ -65,25 +77,15 @@ async fn all(options: &Options, sandbox: &Sandbox) -> Result<String, String> {
     let over = served.over(&campaigns).await?;
     let took = began.elapsed().as_secs_f64();
     let peak = process::peak(pid)?;
-    let (processor, operator) = (process::cpu(pid)? - processor, process::cpu(sandbox.running.0.id())? - operator);
+    let (processor, operator) = (process::cpu(pid)? - processor, process::cpu(sandbox.pid())? - operator);
     let counts = served.counts(&campaigns).await?;
     let results: u64 = counts.values().sum();
     eprintln!("{} campaigns: {took:.1} s, {results} results", campaigns.len());
 
     // Once more, with a kill.
     let again = served.launch(&jobs).await?;
-    let (shown, planned) = loop {
-        let states = served.states(&again).await?;
-        let sum = |key: &str| states.iter().filter_map(|state| state[key].as_u64()).sum::<u64>();
-        let (done, planned) = (sum("faits"), sum("prevus"));
-        if planned > 0 && done * 2 >= planned && states.iter().all(|state| state["prevus"].as_u64() > Some(0)) {
-            break (served.results(&again).await?, planned);
-        }
-        if states.iter().all(is_over) {
-            return Err("all campaigns were over before they could be killed".into());
-        }
-        tokio::time::sleep(LOOK).await;
-    };
+    let middle = served.middle(&again).await?;
+    let (shown, planned) = (middle.shown, middle.planned);
     application.0.kill().map_err(|e| e.to_string())?;
     let _ = application.0.wait();
     drop(application);
@@ -118,9 +120,11 @@ async fn all(options: &Options, sandbox: &Sandbox) -> Result<String, String> {
     row("memory of one campaign more", format!("{:.2} MiB", mib(peak.saturating_sub(idle)) / count as f64));
     row("processor: the application, the sandbox", format!("{processor:.1} s, {operator:.1} s"));
     row(
-        "kill -9 (in the middle when not all were shown)",
+        if middle.under_way > 0 { "kill -9 in the middle" } else { "kill -9, after the end" },
         format!(
-            "{kept} of {planned} results were shown, **{lost} lost or changed**; {resumed} of {count} ended, {rest:.1} s after the start"
+            "{} of {count} campaigns under way, {kept} of {planned} results shown; **{lost} lost or changed**; {resumed} of {count} ended, \
+             {rest:.1} s after the start",
+            middle.under_way
         ),
     );
     Ok(out)
@@ -144,10 +148,11 @@ async fn prepare(options: &Options, sandbox: &Sandbox) -> Result<Served, String>
     std::fs::write(&config, text).map_err(|e| told(&e))?;
     let settings = Settings { cost: Cost::KNOWN, ..Config::load(&config).map_err(|e| told(&e))?.settings() };
     std::fs::create_dir_all(&settings.folder).map_err(|e| told(&e))?;
-    let db = Db::open(&settings.folder.join("controle.db")).map_err(|e| told(&e))?;
+    let database = settings.folder.join("controle.db");
+    let db = Db::open(&database).map_err(|e| told(&e))?;
     let desk = Desk::with(db.clone(), settings, CancellationToken::new()).await.map_err(|e| told(&e))?;
     let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs().cast_signed());
-    let ports = ports(&std::fs::read_to_string(sandbox.job()).map_err(|e| told(&e))?);
+    let ports = ports(&std::fs::read_to_string(job(sandbox)).map_err(|e| told(&e))?);
     let mut tokens = Vec::new();
     for number in 1..=options.campaigns {
         let name = format!("operateur-{number}");
@@ -165,7 +170,7 @@ async fn prepare(options: &Options, sandbox: &Sandbox) -> Result<Served, String>
     let anchors = std::fs::read(sandbox.folder.join("pki/ca.pem")).map_err(|e| told(&e))?;
     let anchors = openssl::x509::X509::stack_from_pem(&anchors).map_err(|e| told(&e))?;
     let client = trust::http::client(&anchors).map_err(|e| told(&e))?;
-    Ok(Served { config, url, tokens, client })
+    Ok(Served { config, database, url, tokens, client })
 }
 
 /// The ports a job names.
@@ -209,8 +214,8 @@ impl Served {
 
     /// One for each operator.
     async fn jobs(&self, sandbox: &Sandbox) -> Result<Vec<String>, String> {
-        let text = std::fs::read_to_string(sandbox.job()).map_err(|e| e.to_string())?;
-        let text = text.replace("parallel = 8", &format!("parallel = {PARALLEL}"));
+        let text = std::fs::read_to_string(job(sandbox)).map_err(|e| e.to_string())?;
+        let text = text.replace("parallel = 10", &format!("parallel = {PARALLEL}"));
         let mut jobs = Vec::new();
         for token in &self.tokens {
             let made = self.call(token, "/api/v1/jobs", Some(json!({ "modele": "alpha", "texte": text }))).await?;
@@ -238,6 +243,28 @@ impl Served {
         Ok(states)
     }
 
+    /// Waits until half of the results are there. The database is looked at, in one question, since asking the API for each campaign took as long
+    /// as the other half; what counts as shown is what the API then tells, asked for all at once.
+    async fn middle(&self, campaigns: &Launched) -> Result<Middle, String> {
+        let told = |error: desk::error::Broken| error.to_string();
+        // Closed before the kill, while the application has it open: it alone is what must find everything again.
+        let db = Db::open(&self.database).map_err(told)?;
+        let most = u32::try_from(campaigns.len()).map_err(|e| e.to_string())?;
+        loop {
+            // The newest, which are those.
+            let all = db.campaigns(Scope::All, Filter { most, ..Filter::default() }).await.map_err(told)?;
+            let (done, planned) =
+                all.iter().fold((0, 0), |(done, planned), one| (done + one.done, planned + one.planned));
+            let has_begun = all.iter().all(|one| one.planned > 0);
+            if has_begun && done * 2 >= planned {
+                let shown = self.results(campaigns).await?;
+                let running = db.running().await.map_err(told)?.len();
+                return Ok(Middle { shown, planned, under_way: running });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Waits for all of them; how many ended as they should, with every case planned.
     async fn over(&self, campaigns: &Launched) -> Result<usize, String> {
         let began = Instant::now();
@@ -256,15 +283,16 @@ impl Served {
 
     /// Of each campaign, the results by their case.
     async fn results(&self, campaigns: &Launched) -> Result<Vec<BTreeMap<String, Value>>, String> {
-        let mut all = Vec::new();
-        for (token, path) in campaigns {
-            let mut answer = self.call(token, &format!("{path}/cas"), None).await?;
-            let Value::Array(cases) = answer["cas"].take() else { return Err("no results".into()) };
-            all.push(
-                cases.into_iter().map(|case| (case["id"].as_str().unwrap_or_default().to_owned(), case)).collect(),
-            );
-        }
-        Ok(all)
+        let of = |(token, path): &(String, String)| {
+            let (token, path) = (token.clone(), format!("{path}/cas"));
+            async move {
+                let mut answer = self.call(&token, &path, None).await?;
+                let Value::Array(cases) = answer["cas"].take() else { return Err("no results".to_owned()) };
+                let by_id = |case: Value| (case["id"].as_str().unwrap_or_default().to_owned(), case);
+                Ok(cases.into_iter().map(by_id).collect())
+            }
+        };
+        futures_util::future::try_join_all(campaigns.iter().map(of)).await
     }
 
     /// How many results of each kind.

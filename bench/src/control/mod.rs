@@ -6,16 +6,11 @@ mod desk;
 mod relay;
 mod tls;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Child;
 
 use crate::report::{command, machine};
-
-/// How long the sandbox may take to start.
-const START: Duration = Duration::from_secs(60);
+use crate::sandbox::Sandbox;
 
 /// What is measured.
 #[derive(clap::Args)]
@@ -62,60 +57,9 @@ impl Drop for Running {
     }
 }
 
-/// The sandbox, and what it says of itself.
-struct Sandbox {
-    running: Running,
-    folder: PathBuf,
-    description: Value,
-}
-
-impl Sandbox {
-    fn start(options: &Options) -> Result<Sandbox, String> {
-        let folder = options.folder.clone();
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let child = Command::new(&options.binary)
-            .args(["sandbox", "--no-self-check", "--dir"])
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| {
-                format!("{}: {e}; build it: cargo build --release -p vaguemestre", options.binary.display())
-            })?;
-        let mut running = Running(child);
-        let description = described(&mut running.0, &folder)?;
-        Ok(Sandbox { running, folder, description })
-    }
-
-    /// Where a campaign against its operator alpha is described.
-    fn job(&self) -> PathBuf {
-        self.folder.join("alpha/control.toml")
-    }
-
-    /// A port of its operator alpha.
-    fn port(&self, entrance: &str) -> Result<u16, String> {
-        let operators = self.description["operators"].as_array().into_iter().flatten();
-        let alpha = operators.clone().find(|o| o["name"] == "alpha").ok_or("sandbox.json has no operator alpha")?;
-        let port = alpha[entrance]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
-        port.ok_or_else(|| format!("sandbox.json has no port for {entrance}"))
-    }
-}
-
-fn described(child: &mut Child, folder: &Path) -> Result<Value, String> {
-    let start = Instant::now();
-    loop {
-        if let Ok(text) = std::fs::read(folder.join("sandbox.json")) {
-            return serde_json::from_slice(&text).map_err(|e| format!("sandbox.json: {e}"));
-        }
-        if let Ok(Some(status)) = child.try_wait() {
-            return Err(format!("the sandbox stopped: {status}"));
-        }
-        if start.elapsed() > START {
-            return Err("the sandbox does not start".into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// Where a campaign against the sandbox's operator alpha is described.
+fn job(sandbox: &Sandbox) -> PathBuf {
+    sandbox.folder.join("alpha/control.toml")
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -125,7 +69,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 
 /// Measures.
 pub fn run(options: &Options) -> Result<(), String> {
-    let sandbox = Sandbox::start(options)?;
+    let sandbox = Sandbox::start(&options.binary, &options.folder)?;
     let mut text = format!(
         "Median of {} runs; {}; commit {}.\n",
         options.runs,

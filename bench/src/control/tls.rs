@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::relay::Relay;
-use super::{Options, Sandbox, median};
+use super::{Options, median};
+use crate::sandbox::Sandbox;
 
 /// What of sslyze answers the same questions as our prober.
 const SSLYZE: [&str; 12] = [
@@ -77,7 +78,7 @@ pub(super) fn measure(options: &Options, sandbox: &Sandbox) -> Result<String, St
         options.testssl_runs
     );
     for (protocol, entrance) in [("smtp", "submission"), ("imap", "imap")] {
-        let relay = Relay::to(sandbox.port(entrance)?)?;
+        let relay = Relay::to(port(sandbox, entrance)?)?;
         let place = relay.address.to_string();
         let mut figures = [const { Figures { seconds: Vec::new(), connections: Vec::new() } }; 3];
         for run in 0..options.runs {
@@ -115,4 +116,10 @@ pub(super) fn measure(options: &Options, sandbox: &Sandbox) -> Result<String, St
         }
     }
     Ok(out)
+}
+
+/// A port of the sandbox's operator alpha.
+fn port(sandbox: &Sandbox, entrance: &str) -> Result<u16, String> {
+    let port = sandbox.operator("alpha")?[entrance]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    port.ok_or_else(|| format!("sandbox.json has no port for {entrance}"))
 }

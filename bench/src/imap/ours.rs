@@ -10,8 +10,9 @@ use openssl::base64::encode_block;
 
 use super::Mailstore;
 use crate::postfix::free_port;
+use crate::sandbox::Sandbox;
 
-/// How long the sandbox may take to start.
+/// How long the server may take to start.
 const START: Duration = Duration::from_secs(30);
 /// A person of the bench: ORG mailboxes are opened by those entitled to them.
 pub const PERSON: &str = "899700000017";
@@ -19,7 +20,8 @@ pub const PERSON: &str = "899700000017";
 /// The server, running.
 pub struct Ours {
     binary: PathBuf,
-    sandbox: Child,
+    /// Ends with this.
+    _sandbox: Sandbox,
     server: Option<Child>,
     config: PathBuf,
     address: SocketAddr,
@@ -30,31 +32,17 @@ pub struct Ours {
 impl Ours {
     /// `mailboxes`: how many there are.
     pub fn start(base: &Path, binary: &Path, mailboxes: usize) -> Result<Self, String> {
-        let folder = std::path::absolute(base.join("ours")).map_err(|e| e.to_string())?;
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let sandbox = Command::new(binary)
-            .args(["sandbox", "--no-self-check", "--dir"])
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|e| format!("{}: {e}; build it: cargo build --release -p vaguemestre", binary.display()))?;
+        let sandbox = Sandbox::start(binary, &base.join("ours"))?;
+        let folder = sandbox.folder.clone();
         let mut ours = Ours {
             binary: binary.to_owned(),
-            sandbox,
+            _sandbox: sandbox,
             server: None,
             config: folder.join("alone.toml"),
             address: ([127, 0, 0, 1], free_port()?).into(),
             domain: String::new(),
             token: String::new(),
         };
-        let begun = Instant::now();
-        while !folder.join("sandbox.json").exists() {
-            if begun.elapsed() > START || ours.sandbox.try_wait().is_ok_and(|s| s.is_some()) {
-                return Err("the sandbox does not start".into());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
         ours.configure(&folder)?;
         for number in 0..mailboxes {
             let address = ours.mailbox(number);
@@ -190,7 +178,5 @@ impl Mailstore for Ours {
 impl Drop for Ours {
     fn drop(&mut self) {
         self.end();
-        let _ = self.sandbox.kill();
-        let _ = self.sandbox.wait();
     }
 }

@@ -3,9 +3,9 @@
 //! its own, so that nothing else is counted.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use lps::compose::{Attachment, Draft, Outgoing, Recipient, Sender};
@@ -15,6 +15,8 @@ use lps::{Account, Authentication, Credentials, Endpoint, EntryPoints, Software,
 use mssante::label::Label;
 use mssante::xdm;
 
+use crate::sandbox::Sandbox;
+
 const CDA: &str = include_str!("../../../tests/fixtures/cda-n3-lettre-liaison.xml");
 /// Octets of the document.
 const DOCUMENT: usize = 100_000;
@@ -22,8 +24,6 @@ const DOCUMENT: usize = 100_000;
 const ATTACHED: u64 = 18_000_000;
 const FROM: &str = "marie.martin@alpha.formation.mssante.fr";
 const TO: &str = "paul.durand@alpha.formation.mssante.fr";
-/// How long the sandbox may take to start.
-const START: Duration = Duration::from_secs(60);
 
 /// How it is measured.
 #[derive(clap::Args)]
@@ -58,9 +58,11 @@ pub fn run(options: &Options) -> Result<(), String> {
     println!("documents checked, packed, rendered, and message made: {whole:.0} messages/s");
     println!("message made of a set at hand: {alone:.0} messages/s, {:.0} MB/s", alone * size as f64 / 1e6);
 
-    let sandbox = Sandbox::start(&options.binary)?;
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let sandbox = Sandbox::start(&options.binary, folder.path())?;
+    token(&options.binary, &sandbox)?;
     let own = std::env::current_exe().map_err(|e| e.to_string())?;
-    let sent = Command::new(own).args(["lps", "compose", "--child"]).arg(sandbox.folder.path()).output();
+    let sent = Command::new(own).args(["lps", "compose", "--child"]).arg(&sandbox.folder).output();
     let sent = sent.map_err(|e| e.to_string())?;
     print!("{}", String::from_utf8_lossy(&sent.stdout));
     if sent.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&sent.stderr).into_owned()) }
@@ -188,38 +190,10 @@ impl TokenSource for Fixed {
     }
 }
 
-/// A sandbox in a folder of its own, with a token of an hour in `token`.
-struct Sandbox {
-    process: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Sandbox {
-    fn start(binary: &Path) -> Result<Self, String> {
-        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let said = |e: std::io::Error| format!("{}: {e}", binary.display());
-        let mut command = Command::new(binary);
-        command.args(["sandbox", "--no-self-check", "--dir"]).arg(folder.path());
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(said)?;
-        let sandbox = Self { process, folder };
-        let start = Instant::now();
-        while !sandbox.folder.path().join("sandbox.json").exists() {
-            if start.elapsed() > START {
-                return Err("the sandbox does not start".into());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let mut token = Command::new(binary);
-        token.args(["sandbox", "token", "--id", "899700000017", "--ttl", "1h", "--dir"]).arg(sandbox.folder.path());
-        let token = token.output().map_err(said)?;
-        std::fs::write(sandbox.folder.path().join("token"), &token.stdout).map_err(|e| e.to_string())?;
-        Ok(sandbox)
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// A token of an hour, in `token` beside the sandbox's files.
+fn token(binary: &Path, sandbox: &Sandbox) -> Result<(), String> {
+    let mut token = Command::new(binary);
+    token.args(["sandbox", "token", "--id", "899700000017", "--ttl", "1h", "--dir"]).arg(&sandbox.folder);
+    let token = token.output().map_err(|e| format!("{}: {e}", binary.display()))?;
+    std::fs::write(sandbox.folder.join("token"), &token.stdout).map_err(|e| e.to_string())
 }

@@ -2,9 +2,9 @@
 //! the latter, from the same Dovecot in the same run, its FSync off as ours is.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use lps::session::{Known, Listing, Session};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::dovecot::{Dovecot, USER};
 use crate::imap::messages;
 use crate::report::{command, machine};
+use crate::sandbox::Sandbox;
 
 /// How it is measured.
 #[derive(clap::Args)]
@@ -74,8 +75,6 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
 }
 
-/// How long the sandbox may take to start.
-const START: Duration = Duration::from_secs(60);
 /// Larger than any message here.
 const LIMIT: u64 = 64 * 1024 * 1024;
 
@@ -93,47 +92,12 @@ impl TokenSource for AnyToken {
     }
 }
 
-/// A sandbox, for its certificates and settings.
-struct World(Child, PathBuf);
-
-impl World {
-    fn start(binary: &Path, base: &Path) -> Result<World, String> {
-        let folder = std::path::absolute(base.join("sandbox")).map_err(|e| e.to_string())?;
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let child = Command::new(binary)
-            .args(["sandbox", "--no-self-check", "--dir"])
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|e| format!("{}: {e}; build it: cargo build --release -p vaguemestre", binary.display()))?;
-        let mut world = World(child, folder);
-        let begun = Instant::now();
-        while !world.1.join("sandbox.json").exists() {
-            if begun.elapsed() > START || world.0.try_wait().is_ok_and(|s| s.is_some()) {
-                return Err("the sandbox does not start".into());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(world)
-    }
-
-    /// The name that alpha's certificate holds, and its domain.
-    fn alpha(&self) -> Result<(String, String), String> {
-        let text = std::fs::read(self.1.join("sandbox.json")).map_err(|e| e.to_string())?;
-        let described: Value = serde_json::from_slice(&text).map_err(|e| format!("sandbox.json: {e}"))?;
-        let alpha = described["operators"].as_array().and_then(|all| all.iter().find(|o| o["name"] == "alpha"));
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let found = alpha.and_then(|alpha| Some((text(&alpha["imap"]["host"])?, text(&alpha["domain"])?)));
-        found.ok_or("sandbox.json has no alpha".to_owned())
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// The name that alpha's certificate holds, and its domain.
+fn alpha(sandbox: &Sandbox) -> Result<(String, String), String> {
+    let alpha = sandbox.operator("alpha")?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let found = text(&alpha["imap"]["host"]).zip(text(&alpha["domain"]));
+    found.ok_or("sandbox.json does not tell alpha's names".to_owned())
 }
 
 async fn measure(options: &Options) -> Result<Vec<Row>, String> {
@@ -144,9 +108,9 @@ async fn measure(options: &Options) -> Result<Vec<Row>, String> {
     let place = options.folder.join("lps-sync");
     let _ = std::fs::remove_dir_all(&place);
     std::fs::create_dir_all(&place).map_err(|e| format!("{}: {e}", place.display()))?;
-    let world = World::start(&options.binary, &place)?;
-    let (host, domain) = world.alpha()?;
-    let pki = world.1.join("pki");
+    let sandbox = Sandbox::start(&options.binary, &place.join("sandbox"))?;
+    let (host, domain) = alpha(&sandbox)?;
+    let pki = sandbox.folder.join("pki");
     let fill = |cur: &Path| {
         for number in 0..options.messages {
             let octets = messages::message(number, options.attachment);
@@ -158,7 +122,7 @@ async fn measure(options: &Options) -> Result<Vec<Row>, String> {
         Ok(())
     };
     let dovecot = Dovecot::start(&place, &pki.join("alpha.pem"), &pki.join("alpha.key"), fill)?;
-    let space = Space::load(&world.1.join("lps.toml")).map_err(|e| e.to_string())?;
+    let space = Space::load(&sandbox.folder.join("lps.toml")).map_err(|e| e.to_string())?;
     let imap = Endpoint { host, port: dovecot.port };
     let entry = EntryPoints { smtp: imap.clone(), imap, authentication: Authentication::Psc };
     let address = format!("{USER}@{domain}").parse().map_err(|_| "an address that is none")?;

@@ -220,8 +220,12 @@ pub struct Limits {
     /// Seconds a session may last (SES-03): four hours, as PSC's own do. A test bench may ask for less, and need not wait for a night then;
     /// nobody may have more.
     pub session_seconds: u64,
+    /// Seconds within which the operator fetches the white list at least once (LBL-01): a day. A test bench may ask for less; nobody may take more.
+    pub list_seconds: u64,
 }
 
+/// Longest time without a fetch of the white list, in seconds (LB).
+const LIST: u64 = 86_400;
 /// Longest life of a session, in seconds (control.md §8.9).
 const SESSION: u64 = 4 * 3600;
 
@@ -237,6 +241,7 @@ impl Default for Limits {
             settle_milliseconds: 1000,
             night: false,
             session_seconds: SESSION,
+            list_seconds: LIST,
         }
     }
 }
@@ -264,6 +269,12 @@ impl Limits {
     #[must_use]
     pub fn session(&self) -> Duration {
         Duration::from_secs(self.session_seconds.clamp(1, SESSION))
+    }
+
+    /// Within how long the operator fetches the white list.
+    #[must_use]
+    pub fn list(&self) -> Duration {
+        Duration::from_secs(self.list_seconds.clamp(1, LIST))
     }
 
     /// How long it may take to put it in force.

@@ -4,15 +4,16 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use openssl::base64::{decode_block, encode_block};
+use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_openssl::SslStream;
 
 use crate::tls::starttls::shown;
@@ -157,6 +158,18 @@ impl SmtpAnswer {
     }
 }
 
+/// The TLS of our sessions, believing anybody. Made once: OpenSSL reads all the authorities of the machine each time, which took four times as long
+/// as the handshake.
+pub(crate) fn connector() -> Result<&'static SslConnector, ErrorStack> {
+    static MADE: OnceLock<SslConnector> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made);
+    }
+    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    builder.set_verify(SslVerifyMode::NONE);
+    Ok(MADE.get_or_init(|| builder.build()))
+}
+
 impl Wire {
     /// Connects in clear.
     ///
@@ -175,6 +188,13 @@ impl Wire {
             Wire { stream: Box::new(stream), pending: Vec::new(), patience, started, log: log.clone(), tag: 0 };
         wire.remark(format!("connexion à {address}"));
         Ok(wire)
+    }
+
+    /// Over what is connected already, of a test.
+    #[cfg(test)]
+    pub(crate) fn over(stream: tokio::io::DuplexStream, patience: Duration, log: &Log) -> Wire {
+        let started = Instant::now();
+        Wire { stream: Box::new(stream), pending: Vec::new(), patience, started, log: log.clone(), tag: 0 }
     }
 
     /// Waits longer, or less long, for what comes from now on.
@@ -229,7 +249,7 @@ impl Wire {
     /// [`WireError`].
     pub async fn line(&mut self) -> Result<String, WireError> {
         // For the whole line: a server that drips octets is silent too.
-        let until = tokio::time::Instant::now() + self.patience;
+        let until = Instant::now() + self.patience;
         loop {
             if let Some(end) = self.pending.iter().position(|octet| *octet == b'\n') {
                 let octets: Vec<u8> = self.pending.drain(..=end).collect();
@@ -266,7 +286,7 @@ impl Wire {
         let until = self.until();
         while self.pending.len() < count {
             let mut octets = [0; 8192];
-            match timeout_at(until.into(), self.stream.read(&mut octets)).await {
+            match timeout_at(until, self.stream.read(&mut octets)).await {
                 Err(_) => return Err(WireError::Silent),
                 Ok(Ok(0) | Err(_)) => return Err(WireError::Closed),
                 Ok(Ok(read)) => self.pending.extend_from_slice(&octets[..read]),
@@ -300,11 +320,7 @@ impl Wire {
     /// # Errors
     /// [`WireError::Tls`].
     pub async fn tls(mut self, name: &str) -> Result<Wire, WireError> {
-        let set_up = || {
-            let mut connector = SslConnector::builder(SslMethod::tls_client())?;
-            connector.set_verify(SslVerifyMode::NONE);
-            connector.build().configure()?.verify_hostname(false).into_ssl(name)
-        };
+        let set_up = || connector()?.configure()?.verify_hostname(false).into_ssl(name);
         let failed = |error: String| WireError::Tls(shown(&error));
         let ssl = set_up().map_err(|error| failed(error.to_string()))?;
         self.pending.clear();

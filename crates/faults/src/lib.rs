@@ -247,6 +247,8 @@ faults! {
     KeptDomain = "retrait-ignore";
     /// The white list is read with all that is below its domains.
     Subdomains = "sous-domaines";
+    /// The white list is read once and never again, unless somebody asks for it.
+    ListReadOnce = "liste-lue-une-fois";
     /// The signature of the white list is not checked.
     UnsignedList = "liste-sans-signature";
     /// Mailboxes of services, which the directory shows, are closed to other operators.
@@ -309,6 +311,9 @@ pub fn beside(_path: &str) -> Option<PathBuf> {
 
 /// How long sessions last with [`Fault::ShortSessions`].
 pub const SHORT_SESSION: Duration = Duration::from_secs(15);
+
+/// From one reading of the white list to the next in the program with switches: seen to be missing within a campaign.
+pub const LIST_EVERY: Duration = Duration::from_secs(5);
 
 /// A wait that nobody needs in the program with switches: a tenth of it there, as it is in the product.
 #[must_use]

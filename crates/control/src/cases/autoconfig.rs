@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use roxmltree::Document;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +15,7 @@ use crate::reach::is_public;
 use crate::tls::certificate;
 use crate::tls::starttls::shown;
 use crate::verdict::{Severity, Verdict};
+use crate::wire::connector;
 
 /// What is run.
 pub(super) const CASES: &[&str] = &["ACF-01", "ACF-02", "ACF-03", "ACF-04", "ACF-05", "ACF-06", "ACF-07"];
@@ -95,10 +95,8 @@ async fn ask(context: &Context, domain: &str) -> Result<Answer, Unseen> {
             is_absent: error.kind() == std::io::ErrorKind::ConnectionRefused,
             text: format!("{address} : {}", error.kind()),
         })?;
-        let mut connector = SslConnector::builder(SslMethod::tls_client()).map_err(unseen)?;
-        connector.set_verify(SslVerifyMode::NONE);
-        let ssl =
-            connector.build().configure().map_err(unseen)?.verify_hostname(false).into_ssl(&host).map_err(unseen)?;
+        let ssl = connector().and_then(|connector| connector.configure()?.verify_hostname(false).into_ssl(&host));
+        let ssl = ssl.map_err(unseen)?;
         let mut tls = tokio_openssl::SslStream::new(ssl, stream).map_err(unseen)?;
         std::pin::Pin::new(&mut tls)
             .connect()

@@ -1,7 +1,8 @@
 //! What a case counts on and what it disturbs: by that the engine knows which cases may run beside each other.
 //!
-//! Invariants: two cases run at the same time only when neither disturbs what the other counts on, nor what the other disturbs. What is not
-//! known better counts on everything that may be disturbed; what changes lists for a while disturbs everything.
+//! Invariants: two cases run at the same time only when neither disturbs what the other counts on, nor puts something in a state of its own (PSC,
+//! the servers) that the other puts in another. What is not known better counts on everything that may be disturbed; what changes lists for a
+//! while disturbs everything.
 
 use std::ops::BitOr;
 
@@ -27,6 +28,11 @@ impl Things {
     #[must_use]
     pub const fn meets(self, other: Things) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Those of both.
+    const fn shared_with(self, other: Things) -> Things {
+        Things(self.0 & other.0)
     }
 
     /// Those that are not among the others.
@@ -64,7 +70,8 @@ impl Bearing {
             _ if case.group() == "LBL" => Things::ALL,
             // Plays a Pro Santé Connect that is down, slow, wrong, or has other keys.
             "RES-01" | "RES-02" | "RES-03" | "JWT-22" => Things::PSC | Things::KEY_READINGS,
-            // Show tokens of keys that nobody publishes, which make an operator read the keys.
+            // Show tokens of keys that nobody publishes, which make an operator read the keys. JWT-12 counts the readings, and lets go of them
+            // once that is done.
             "JWT-12" | "JWT-13" => Things::KEY_READINGS,
             _ => Things::NONE,
         };
@@ -85,7 +92,9 @@ impl Bearing {
     /// Whether both may run at the same time.
     #[must_use]
     pub fn is_beside(self, other: Bearing) -> bool {
-        !self.disturbs.meets(other.uses | other.disturbs) && !other.disturbs.meets(self.uses)
+        // Two that make an operator read the keys do nothing to each other.
+        let both = self.disturbs.shared_with(other.disturbs).without(Things::KEY_READINGS);
+        !self.disturbs.meets(other.uses) && !other.disturbs.meets(self.uses) && both == Things::NONE
     }
 
     /// Whether it disturbs what others need to log in or to be served.
@@ -129,6 +138,10 @@ mod tests {
             assert!(Catalogue::embedded().cases.iter().all(|other| !is_beside(id, &other.id)), "{id}");
         }
         assert!(is_beside("JWT-01", "JWT-12") && !is_beside("JWT-12", "JWT-13") && !is_beside("JWT-12", "JWT-12"));
+        let counted = Bearing { uses: of("JWT-12").uses.without(Things::KEY_READINGS), ..of("JWT-12") };
+        assert!(
+            counted.is_beside(of("JWT-13")) && !counted.is_beside(of("JWT-22")) && !counted.is_beside(of("RES-03"))
+        );
         assert!(is_beside("JWT-20", "JWT-01") && is_beside("SES-03", "SES-04") && is_beside("TLS-01", "SES-03"));
     }
 

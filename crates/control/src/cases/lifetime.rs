@@ -4,8 +4,8 @@
 //! for a campaign by night (`limits.night`). RFC 3501 §5.4 forbids an IMAP server to close before thirty minutes: the fifteen minutes of
 //! PSC concern mail software, not servers.
 //!
-//! Once logged in a session has nothing more to ask of Pro Santé Connect: outages of other cases may be played beside. When it ends during one,
-//! or the operator asks about its token then, it is watched again with nothing beside.
+//! Once logged in a session has nothing more to ask, neither of Pro Santé Connect nor of whoever lets people in: outages, refusals and lists of other
+//! cases may be played beside. When it ends during one, or the operator asks about its token then, it is watched again with nothing beside.
 
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,9 @@ struct Watch {
     is_whole: bool,
 }
 
-/// The token of SES-03 has a minute to live, of which so many seconds are left when the session begins.
-const LEFT: i64 = 10;
+/// The token of SES-03 has a minute to live, of which so many seconds are left when the session begins: the second when the first was over before
+/// a slow machine had logged in.
+const LEFT: [i64; 2] = [10, 40];
 const LIFE: i64 = 60;
 /// By day: half a minute past the end of the token, which is what clocks may differ by.
 const BY_DAY: Watch = Watch { every: Duration::from_secs(5), length: Duration::from_secs(42), is_whole: false };
@@ -57,6 +58,14 @@ impl Watch {
             true => Watch { length: whole, is_whole: true, ..BY_DAY },
             false if limits.night => Watch { every: BY_NIGHT, length: whole, is_whole: true },
             false => BY_DAY,
+        }
+    }
+
+    /// As long past the end of a token that has so many seconds left, when it is not watched to the end of what a session may last.
+    fn past(self, left: i64) -> Watch {
+        match self.is_whole {
+            true => self,
+            false => Watch { length: self.length + Duration::from_secs((left - LEFT[0]).unsigned_abs()), ..self },
         }
     }
 }
@@ -81,7 +90,7 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
         enter(case, context, Protocol::Smtp, &jtis[1], &logs[1])
     );
     // From here on both sessions live, or do not, by themselves.
-    lets_go(Things::PSC);
+    lets_go(Things::SERVER | Things::PSC);
     let (imap, smtp) =
         tokio::join!(watched(case, context, Protocol::Imap, imap), watched(case, context, Protocol::Smtp, smtp));
     findings.again = imap.is_disturbed || smtp.is_disturbed || has_asked(context, from, &jtis).await;
@@ -110,6 +119,12 @@ struct Seen {
     is_disturbed: bool,
 }
 
+/// A session that stands, and in how many seconds its token ends.
+struct Entered {
+    wire: Wire,
+    left: i64,
+}
+
 /// A session with a token of its own; the answer and the verdict when there is none.
 async fn enter(
     case: &Case,
@@ -117,32 +132,47 @@ async fn enter(
     protocol: Protocol,
     jti: &str,
     log: &Log,
-) -> Result<Wire, (String, Verdict)> {
+) -> Result<Entered, (String, Verdict)> {
     let (forge, mailbox) = context.tokens().map_err(|verdict| (String::new(), verdict))?;
-    let life = [("exp", LEFT), ("iat", LEFT - LIFE)]
-        .map(|(nom, at)| Mutation::PoserCharge { nom: nom.to_owned(), valeur: json!(format!("T{at:+}")) });
-    let named = Mutation::PoserCharge { nom: "jti".to_owned(), valeur: json!(jti) };
-    let life = life.into_iter().filter(|_| case.id == "SES-03");
-    let mutations: Vec<Mutation> = life.chain([named]).collect();
-    let token = forge
-        .make(&mailbox.idnat, &mailbox.other_idnat, &mutations)
-        .map_err(|error| (String::new(), Verdict::unclear(error)))?;
-    let login = context.login(protocol, &xoauth2(&mailbox.address, &token), true, log).await;
-    match (login.outcome, login.wire) {
-        (LoginOutcome::Accepted, Some(wire)) => Ok(wire),
-        _ => Err((login.line, Verdict::unclear("le jeton n'a pas été accepté d'abord"))),
+    let mut line = String::new();
+    for left in LEFT {
+        let life = [("exp", left), ("iat", left - LIFE)]
+            .map(|(nom, at)| Mutation::PoserCharge { nom: nom.to_owned(), valeur: json!(format!("T{at:+}")) });
+        let named = Mutation::PoserCharge { nom: "jti".to_owned(), valeur: json!(jti) };
+        let life = life.into_iter().filter(|_| case.id == "SES-03");
+        let mutations: Vec<Mutation> = life.chain([named]).collect();
+        let began = Instant::now();
+        let token = forge
+            .make(&mailbox.idnat, &mailbox.other_idnat, &mutations)
+            .map_err(|error| (String::new(), Verdict::unclear(error)))?;
+        let login = context.login(protocol, &xoauth2(&mailbox.address, &token), true, log).await;
+        line = login.line;
+        match (login.outcome, login.wire) {
+            (LoginOutcome::Accepted, Some(wire)) => return Ok(Entered { wire, left }),
+            // Ends are whole seconds.
+            (LoginOutcome::Refused | LoginOutcome::Cut, _) if began.elapsed().as_secs() + 1 < left.unsigned_abs() => {
+                break;
+            }
+            _ => {}
+        }
     }
+    Err((line, Verdict::unclear("le jeton n'a pas été accepté d'abord")))
 }
 
-async fn watched(case: &Case, context: &Context, protocol: Protocol, entered: Result<Wire, (String, Verdict)>) -> Seen {
-    let wire = match entered {
-        Ok(wire) => wire,
+async fn watched(
+    case: &Case,
+    context: &Context,
+    protocol: Protocol,
+    entered: Result<Entered, (String, Verdict)>,
+) -> Seen {
+    let Entered { wire, left: until } = match entered {
+        Ok(entered) => entered,
         Err((observed, verdict)) => return Seen { observed, verdict, curve: Vec::new(), is_disturbed: false },
     };
     if case.id == "SES-03" {
-        let watch = Watch::of(&context.job.limits);
-        let (curve, end) = active(wire, protocol, watch).await;
-        let (observed, verdict) = outlived(&end, watch, case.severity);
+        let watch = Watch::of(&context.job.limits).past(until);
+        let (curve, end) = active(wire, protocol, watch, &Real(Instant::now())).await;
+        let (observed, verdict) = outlived(&end, until, watch, case.severity);
         Seen { observed, verdict, curve, is_disturbed: !end.lives && disturbed_since(end.alive) }
     } else {
         waiting("que le serveur ferme une session qui ne dit rien (plus d'une demi-heure)");
@@ -168,15 +198,35 @@ struct End {
     alive: Instant,
 }
 
+/// The time that goes by while a session is watched: a test has not four hours.
+trait Clock {
+    /// Since the watch began.
+    fn elapsed(&self) -> Duration;
+    /// Until so much more went by.
+    async fn sleep(&self, wait: Duration);
+}
+
+/// The machine's.
+struct Real(Instant);
+
+impl Clock for Real {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
 /// NOOP after NOOP; what was seen, and the end.
-async fn active(mut wire: Wire, protocol: Protocol, watch: Watch) -> (Vec<Value>, End) {
-    let began = Instant::now();
+async fn active(mut wire: Wire, protocol: Protocol, watch: Watch, clock: &impl Clock) -> (Vec<Value>, End) {
     let mut curve = Vec::new();
     let mut line = String::new();
-    let mut alive = began;
-    while began.elapsed() < watch.length {
-        tokio::time::sleep(watch.every.min(watch.length.saturating_sub(began.elapsed()))).await;
-        let after = began.elapsed();
+    let mut alive = Instant::now();
+    while clock.elapsed() < watch.length {
+        clock.sleep(watch.every.min(watch.length.saturating_sub(clock.elapsed()))).await;
+        let after = clock.elapsed();
         let said = match protocol {
             Protocol::Imap => wire.imap("NOOP").await.map(|answer| {
                 let bye = answer.untagged.into_iter().find(|line| is_bye(line));
@@ -199,7 +249,7 @@ async fn active(mut wire: Wire, protocol: Protocol, watch: Watch) -> (Vec<Value>
             return (curve, End { after, lives: false, is_polite, line, alive });
         }
     }
-    (curve, End { after: began.elapsed(), lives: true, is_polite: false, line, alive })
+    (curve, End { after: clock.elapsed(), lives: true, is_polite: false, line, alive })
 }
 
 /// Waits without a word.
@@ -241,9 +291,9 @@ fn said_goodbye(wire: &Wire) -> bool {
     wire.last_said().is_some_and(|line| is_bye(&line) || line.starts_with("421"))
 }
 
-/// SES-03.
-fn outlived(end: &End, watch: Watch, severity: Severity) -> (String, Verdict) {
-    let past = i64::try_from(end.after.as_secs()).unwrap_or(i64::MAX) - LEFT;
+/// SES-03, of a session whose token had so many seconds left.
+fn outlived(end: &End, left: i64, watch: Watch, severity: Severity) -> (String, Verdict) {
+    let past = i64::try_from(end.after.as_secs()).unwrap_or(i64::MAX).saturating_sub(left);
     match end.lives {
         true if watch.is_whole => {
             let (minutes, seconds) = (end.after.as_secs() / 60, end.after.as_secs() % 60);
@@ -278,7 +328,9 @@ fn left(end: &End, protocol: Protocol, least: Duration, severity: Severity) -> (
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -333,16 +385,96 @@ mod tests {
 
     #[tokio::test]
     async fn what_becomes_of_an_active_session_is_told() {
-        let (curve, end) = active(server("* BYE the token is over\r\n", true).await, Protocol::Imap, QUICK).await;
+        let (curve, end) =
+            active(server("* BYE the token is over\r\n", true).await, Protocol::Imap, QUICK, &Real(Instant::now()))
+                .await;
         assert!(!end.lives && end.is_polite, "{end:?}");
         assert_eq!(curve.len(), 1);
-        assert_eq!(outlived(&end, QUICK, Severity::Major).1, Verdict::Conforme);
+        assert_eq!(outlived(&end, 0, QUICK, Severity::Major).1, Verdict::Conforme);
         let answers = "250 2.0.0 ok\r\n".repeat(20);
-        let (curve, end) =
-            active(server(Box::leak(answers.into_boxed_str()), false).await, Protocol::Smtp, QUICK).await;
+        let (curve, end) = active(
+            server(Box::leak(answers.into_boxed_str()), false).await,
+            Protocol::Smtp,
+            QUICK,
+            &Real(Instant::now()),
+        )
+        .await;
         assert!(end.lives && curve.len() > 3, "{curve:?}");
-        assert_eq!(outlived(&end, QUICK, Severity::Major).1, Verdict::fault(Severity::Information));
+        assert_eq!(outlived(&end, 0, QUICK, Severity::Major).1, Verdict::fault(Severity::Information));
         let night = Watch { is_whole: true, ..QUICK };
-        assert_eq!(outlived(&end, night, Severity::Major).1, Verdict::fault(Severity::Major));
+        assert_eq!(outlived(&end, 0, night, Severity::Major).1, Verdict::fault(Severity::Major));
+    }
+
+    /// Goes by only when somebody waits.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Duration>>);
+
+    impl Clock for Told {
+        fn elapsed(&self) -> Duration {
+            *self.0.lock().expect("no panic")
+        }
+
+        async fn sleep(&self, wait: Duration) {
+            *self.0.lock().expect("no panic") += wait;
+        }
+    }
+
+    /// A server of one protocol that answers every NOOP, and says goodbye instead once a session has lasted so long.
+    fn lasting(protocol: Protocol, longest: Option<Duration>, clock: Told) -> Wire {
+        let (near, far) = tokio::io::duplex(4096);
+        tokio::spawn(async move {
+            let (lines, mut answers) = tokio::io::split(far);
+            let mut lines = tokio::io::BufReader::new(lines).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                if longest.is_some_and(|longest| clock.elapsed() >= longest) {
+                    let bye: &[u8] = match protocol {
+                        Protocol::Imap => b"* BYE The session lasted long enough, connect again\r\n",
+                        Protocol::Smtp => b"421 4.4.2 The session lasted long enough\r\n",
+                    };
+                    return answers.write_all(bye).await.expect("somebody reads");
+                }
+                let answer = match (protocol, line.split_once(' ')) {
+                    (Protocol::Imap, Some((tag, "NOOP"))) => format!("{tag} OK done\r\n"),
+                    (Protocol::Smtp, None) if line == "NOOP" => "250 2.0.0 Ok\r\n".to_owned(),
+                    _ => panic!("{line}"),
+                };
+                answers.write_all(answer.as_bytes()).await.expect("somebody reads");
+            }
+        });
+        Wire::over(near, Duration::from_secs(120), &Log::default())
+    }
+
+    #[tokio::test]
+    async fn by_night_a_session_cut_at_four_hours_is_told_from_one_that_goes_on() {
+        const FOUR_HOURS: Duration = Duration::from_secs(4 * 3600);
+        let watch = Watch::of(&Limits { night: true, ..Limits::default() });
+        for protocol in Protocol::BOTH {
+            let clock = Told::default();
+            let (curve, end) =
+                active(lasting(protocol, Some(FOUR_HOURS), clock.clone()), protocol, watch, &clock).await;
+            assert!(!end.lives && end.is_polite && curve.len() == 480, "{end:?}");
+            let (observed, verdict) = outlived(&end, LEFT[0], watch, Severity::Major);
+            assert_eq!(verdict, Verdict::Conforme, "{observed}");
+            let told = "fermée 14390 s après la fin de son jeton, avec un mot";
+            assert!(observed.starts_with(told), "{observed}");
+
+            for longest in [None, Some(FOUR_HOURS + Duration::from_secs(6 * 60))] {
+                let clock = Told::default();
+                let (curve, end) = active(lasting(protocol, longest, clock.clone()), protocol, watch, &clock).await;
+                assert!(end.lives && curve.len() == 490, "{end:?}");
+                let (observed, verdict) = outlived(&end, LEFT[0], watch, Severity::Major);
+                assert_eq!(verdict, Verdict::fault(Severity::Major));
+                assert_eq!(observed, "vivante après 245 min 0 s");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_ends_later_is_watched_longer() {
+        let by_day = Watch::of(&Limits::default());
+        assert_eq!(by_day.past(LEFT[0]).length, BY_DAY.length);
+        assert_eq!(by_day.past(LEFT[1]).length, BY_DAY.length + Duration::from_secs(30));
+        let short = Watch::of(&Limits { session_seconds: 24, ..Limits::default() });
+        assert_eq!(short.past(LEFT[1]).length, short.length, "what a session may last is no matter of its token");
     }
 }

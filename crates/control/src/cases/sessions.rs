@@ -5,19 +5,24 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::catalogue::Case;
-use crate::context::{Context, Findings, LoginOutcome, Protocol};
+use crate::context::{Context, Findings, Login, LoginOutcome, Protocol};
 use crate::forge::{Mutation, xoauth2};
 use crate::verdict::Verdict;
 use crate::wire::Log;
 
-/// What is run. SES-03 and SES-04 take hours and half an hour: they are for a campaign by night, which is not there yet.
+/// What is run. SES-03 and SES-04 are watched by another ([`super::lifetime`]).
 pub(super) const CASES: &[&str] = &["SES-01", "SES-02"];
 
 /// Tolerance allowed for clocks, in seconds (control.md §8.7).
 const TOLERANCE: i64 = 60;
-/// Life of the token that is waited for, and what is waited beyond it.
-const LIFE: i64 = 3;
+/// Lives of the token that is waited for: the next when the login took so long that the one before may have been over by then.
+const LIVES: [i64; 4] = [3, 10, 30, 60];
+/// What is waited beyond it.
 const BEYOND: i64 = 4;
+/// How often one that is over is shown when the answer is none, or « not now »: it is only more over the next time.
+const TRIES: usize = 3;
+/// Between two of those.
+const PAUSE: Duration = Duration::from_secs(2);
 /// How long a token is over already when a tolerant server is asked: it still takes it, and must not some seconds later.
 const OVER: i64 = 45;
 
@@ -51,28 +56,43 @@ fn ending(context: &Context, end: i64) -> Result<Vec<u8>, Verdict> {
 
 /// A token that is good, then over. Whatever the machine's slowness, it counts as accepted too late only past its end and the tolerance.
 async fn over(context: &Context, protocol: Protocol, case: &Case, log: &Log) -> (String, Verdict) {
-    let made = Instant::now();
-    let (short, late) = match (ending(context, LIFE), ending(context, -OVER)) {
-        (Ok(short), Ok(late)) => (short, late),
-        (Err(verdict), _) | (_, Err(verdict)) => return (String::new(), verdict),
+    let mut lives = LIVES.into_iter();
+    let (life, made, short) = loop {
+        // The loop ends by a return at the latest with the last one.
+        let Some(life) = lives.next() else { return unfit(String::new()) };
+        let made = Instant::now();
+        let short = match ending(context, life) {
+            Ok(short) => short,
+            Err(verdict) => return (String::new(), verdict),
+        };
+        let first = context.login(protocol, &short, true, log).await;
+        if first.is_accepted() {
+            break (life, made, short);
+        }
+        // Ends are whole seconds.
+        let was_in_time = made.elapsed() < Duration::from_secs(life.unsigned_abs() - 1);
+        let is_refused = matches!(first.outcome, LoginOutcome::Refused | LoginOutcome::Cut);
+        if was_in_time && is_refused || lives.len() == 0 {
+            return unfit(first.line);
+        }
     };
-    let first = context.login(protocol, &short, true, log).await;
-    if !first.is_accepted() {
-        return (first.line.clone(), Verdict::unclear("le jeton court n'a pas été accepté d'abord"));
-    }
-    drop(first);
+    let made_late = Instant::now();
+    let late = match ending(context, -OVER) {
+        Ok(late) => late,
+        Err(verdict) => return (String::new(), verdict),
+    };
     // A server that takes a token already over is tolerant: that one is too late some seconds from now, the short one in a minute.
     let is_tolerant = context.login(protocol, &late, true, log).await.is_accepted();
-    let turns: &[(&[u8], i64)] = match is_tolerant {
-        true => &[(&late, TOLERANCE - OVER + BEYOND)],
+    let turns: &[(&[u8], Instant, i64)] = match is_tolerant {
+        true => &[(&late, made_late, TOLERANCE - OVER + BEYOND)],
         // Strict, or slow to answer: asked just after the end, and again when no tolerance is left.
-        false => &[(&short, LIFE + BEYOND), (&short, LIFE + TOLERANCE + BEYOND)],
+        false => &[(&short, made, life + BEYOND), (&short, made, life + TOLERANCE + BEYOND)],
     };
     let mut last = (String::new(), Verdict::fault(case.severity));
-    for (response, at) in turns {
+    for (response, made, at) in turns {
         let at = Duration::from_secs(at.unsigned_abs());
         tokio::time::sleep(at.saturating_sub(made.elapsed())).await;
-        let login = context.login(protocol, response, true, log).await;
+        let login = shown_over(context, protocol, response, log).await;
         let line = login.line.clone();
         match login.outcome {
             LoginOutcome::Refused | LoginOutcome::Cut => return (line, Verdict::Conforme),
@@ -81,6 +101,23 @@ async fn over(context: &Context, protocol: Protocol, case: &Case, log: &Log) -> 
         }
     }
     last
+}
+
+fn unfit(line: String) -> (String, Verdict) {
+    (line, Verdict::unclear("le jeton court n'a pas été accepté d'abord"))
+}
+
+/// What becomes of a token that is over: the first answer that tells something, or the last.
+async fn shown_over(context: &Context, protocol: Protocol, response: &[u8], log: &Log) -> Login {
+    let mut login = context.login(protocol, response, true, log).await;
+    for _ in 1..TRIES {
+        if !matches!(login.outcome, LoginOutcome::Temporary | LoginOutcome::Failed(_)) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        login = context.login(protocol, response, true, log).await;
+    }
+    login
 }
 
 /// Opened, left politely, opened, cut, opened: all with one token.

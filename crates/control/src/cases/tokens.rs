@@ -27,6 +27,8 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
         return findings.tell("cas", None, &case.expected, "", verdict, None);
     }
     let mut variants: Vec<Variant> = variants().into_iter().filter(|variant| variant.cas == case.id).collect();
+    let mut counted = Findings::default();
+    observed::count_readings(case, context, &mut counted).await;
     let watch = observed::begin(case, context, &mut variants).await;
     // The two servers side by side, each one connection at a time.
     let (imap, smtp) =
@@ -35,6 +37,8 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
         let proof = findings.keep(&log.lines());
         findings.add(VariantResult { preuves: vec![proof], ..variant });
     }
+    findings.evidence.extend(counted.evidence);
+    findings.variants.extend(counted.variants);
     observed::end(case, context, watch, findings).await;
 }
 

@@ -155,6 +155,8 @@ fn length(case: &Case) -> u32 {
         ("TLS", _) => 0,
         (_, "JWT-12") => 15,
         (_, "IMA-04" | "IMA-06") => 8,
+        // Not before JWT-12 has counted.
+        (_, "JWT-13") => 14,
         ("JWT", id) => {
             let count = variants().iter().filter(|variant| variant.cas == id).count();
             u32::try_from(count).unwrap_or(u32::MAX / 2)
@@ -215,9 +217,25 @@ mod tests {
         for id in ["STL-03", "TLS-02"] {
             turns.over(case(id), false);
         }
-        assert_eq!(begun(&mut turns), [] as [&str; 0], "the session is still there");
-        turns.over(case("SES-03"), false);
+        assert_eq!(begun(&mut turns), [] as [&str; 0], "the session still counts on the server");
+        turns.let_go(case("SES-03"), Things::SERVER);
         assert_eq!(begun(&mut turns), ["RES-04"]);
+        assert!(turns.over(case("SES-03"), true), "it ended while RES-04 ran");
+        assert_eq!(begun(&mut turns), [] as [&str; 0], "not again while RES-04 runs");
+        turns.over(case("RES-04"), false);
+        assert_eq!(begun(&mut turns), ["SES-03"]);
+    }
+
+    #[test]
+    fn what_reads_the_keys_waits_for_who_counts_the_readings_and_no_longer() {
+        let mut turns = turns(&["JWT-13", "JWT-12", "JWT-22"], 4);
+        assert_eq!(begun(&mut turns), ["JWT-12"]);
+        turns.let_go(case("JWT-12"), Things::KEY_READINGS);
+        assert_eq!(begun(&mut turns), ["JWT-13"]);
+        turns.over(case("JWT-12"), false);
+        assert_eq!(begun(&mut turns), [] as [&str; 0], "other keys while a token is tried");
+        turns.over(case("JWT-13"), false);
+        assert_eq!(begun(&mut turns), ["JWT-22"]);
     }
 
     #[test]

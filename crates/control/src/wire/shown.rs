@@ -9,12 +9,12 @@ use openssl::bn::{BigNum, MsbOption};
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::RsaPrivateKeyBuilder;
-use openssl::ssl::{ErrorCode, SslConnector, SslMethod, SslVerifyMode, SslVersion};
+use openssl::ssl::{ErrorCode, SslVersion};
 use openssl::x509::X509;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
-use super::{Wire, WireError};
+use super::{Wire, WireError, connector};
 use crate::job::Pair;
 use crate::tls::starttls::shown;
 use crate::tls::words::alert_name;
@@ -148,17 +148,16 @@ impl Wire {
     pub async fn tls_as(mut self, name: &str, who: Option<&Shown>) -> Result<Wire, Handshake> {
         let failed = |error: String| Handshake::Failed(WireError::Tls(shown(&error)));
         let set_up = || {
-            let mut connector = SslConnector::builder(SslMethod::tls_client())?;
-            connector.set_verify(SslVerifyMode::NONE);
-            connector.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+            let mut ssl = connector()?.configure()?.verify_hostname(false).into_ssl(name)?;
+            ssl.set_max_proto_version(Some(SslVersion::TLS1_2))?;
             if let Some(who) = who {
-                connector.set_certificate(&who.chain[0])?;
+                ssl.set_certificate(&who.chain[0])?;
                 for above in &who.chain[1..] {
-                    connector.add_extra_chain_cert(above.clone())?;
+                    ssl.add_chain_cert(above.clone())?;
                 }
-                connector.set_private_key(&who.key)?;
+                ssl.set_private_key(&who.key)?;
             }
-            connector.build().configure()?.verify_hostname(false).into_ssl(name)
+            Ok::<_, ErrorStack>(ssl)
         };
         let ssl = set_up().map_err(|error| failed(error.to_string()))?;
         self.remark(match who {
@@ -199,7 +198,7 @@ fn alert(error: &openssl::ssl::Error) -> Option<u8> {
 mod tests {
     use super::*;
     use openssl::rsa::Rsa;
-    use openssl::ssl::{Ssl, SslAcceptor, SslStream as Blocking};
+    use openssl::ssl::{Ssl, SslAcceptor, SslMethod, SslStream as Blocking, SslVerifyMode};
     use openssl::x509::X509Builder;
     use std::net::TcpListener;
 

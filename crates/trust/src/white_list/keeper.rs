@@ -186,7 +186,14 @@ impl Keeper {
                 loop {
                     // Already logged, and the status tells.
                     let _ = keeper.refresh().await;
-                    tokio::time::sleep(keeper.pause()).await;
+                    let mut pause = keeper.pause();
+                    if faults::ARMED {
+                        pause = pause.min(faults::LIST_EVERY);
+                    }
+                    tokio::time::sleep(pause).await;
+                    while faults::is_on(faults::Fault::ListReadOnce) {
+                        tokio::time::sleep(pause).await;
+                    }
                 }
             };
             tokio::select! {
