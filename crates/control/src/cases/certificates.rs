@@ -61,6 +61,11 @@ fn request(case: &Case, context: &Context, survey: &Survey) -> (String, Verdict)
             let why = survey.versions.iter().find_map(|sheet| sheet.detail.clone()).unwrap_or_default();
             (why.clone(), Verdict::unclear(format!("la poignée de main n'a pas été vue : {why}")))
         }
+        // The request of TLS 1.3 is encrypted.
+        None if !survey.shows_requests() => {
+            let why = "seul TLS 1.3 répond, où la demande ne se voit pas : voyez TLS-01";
+            (why.to_owned(), Verdict::unclear(why))
+        }
         None => ("aucun certificat n'est demandé".to_owned(), Verdict::fault(case.severity)),
         Some(names) if names.is_empty() => {
             ("demandé, sans liste d'autorités".to_owned(), Verdict::fault(Severity::Minor))

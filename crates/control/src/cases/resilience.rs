@@ -81,6 +81,11 @@ impl Key {
     }
 }
 
+/// A good token once more, when the operator has read what is wrong.
+fn afterwards() -> Probe {
+    Probe { nom: "jeton valide, ensuite", ..good(Must::Welcome) }
+}
+
 /// A scenario, and what is shown meanwhile.
 struct Play {
     nom: &'static str,
@@ -94,6 +99,11 @@ impl Play {
     /// Whether it is [`silence`].
     fn is_silence(&self) -> bool {
         self.scenario == Scenario::all(&Behaviour::Slow(NEVER))
+    }
+
+    /// Whether a good token is shown once more at the end: whoever keeps wrong keys refuses it only then. Not where each answer takes long.
+    fn has_afterwards(&self) -> bool {
+        self.key.is_some() && !matches!(self.scenario.jwks, Behaviour::Slow(_))
     }
 }
 
@@ -251,10 +261,15 @@ async fn show(context: &Context, protocol: Protocol, probe: &Probe, log: &Log) -
 }
 
 /// All tokens to one server, as many at a time as the job allows cases; what was said of each goes to a log of its own.
-async fn show_all(context: &Context, protocol: Protocol, play: &Play, logs: &[Log]) -> Result<Vec<Shown>, Verdict> {
+async fn show_all(
+    context: &Context,
+    protocol: Protocol,
+    probes: &[Probe],
+    logs: &[Log],
+) -> Result<Vec<Shown>, Verdict> {
     let side_by_side = context.job.limits.parallel.clamp(1, MAX_PARALLEL);
     let shows: Vec<BoxFuture<'_, Result<Shown, Verdict>>> =
-        play.probes.iter().zip(logs).map(|(probe, log)| show(context, protocol, probe, log).boxed()).collect();
+        probes.iter().zip(logs).map(|(probe, log)| show(context, protocol, probe, log).boxed()).collect();
     let shown: Vec<Result<Shown, Verdict>> = stream::iter(shows).buffered(side_by_side).collect().await;
     shown.into_iter().collect()
 }
@@ -335,14 +350,18 @@ async fn perform(context: &Context, stand: &Client, play: &Play) -> Result<Perfo
     let lease = if matches!(play.scenario.userinfo, Behaviour::Slow(_)) { LEASE_OF_SLOW } else { LEASE };
     let held = stand.play(PART, &play.scenario, lease).await?;
     let (imap, smtp, provoked) = tokio::join!(
-        show_all(context, Protocol::Imap, play, &each[0]),
-        show_all(context, Protocol::Smtp, play, &each[1]),
+        show_all(context, Protocol::Imap, &play.probes, &each[0]),
+        show_all(context, Protocol::Smtp, &play.probes, &each[1]),
         provoke(context, stand, play, from, &provoking)
     );
-    let imap = imap.and_then(|mut shown| {
-        shown.extend(provoked?);
-        Ok(shown)
-    });
+    let last: Vec<Probe> = play.has_afterwards().then(afterwards).into_iter().collect();
+    let ends = [[Log::default()], [Log::default()]];
+    let (imap_last, smtp_last) = tokio::join!(
+        show_all(context, Protocol::Imap, &last, &ends[0]),
+        show_all(context, Protocol::Smtp, &last, &ends[1])
+    );
+    let imap = imap.and_then(|shown| Ok(shown.into_iter().chain(provoked?).chain(imap_last?).collect()));
+    let smtp = smtp.and_then(|shown| Ok(shown.into_iter().chain(smtp_last?).collect()));
     let is_good = |login: Option<Login>| login.is_some_and(|login| login.is_accepted());
     let before = [is_good(before.0), is_good(before.1)];
     // One that ended by itself was no outage any more.
@@ -352,7 +371,7 @@ async fn perform(context: &Context, stand: &Client, play: &Play) -> Result<Perfo
     let after =
         tokio::join!(recovery(context, Protocol::Imap, &later[0]), recovery(context, Protocol::Smtp, &later[1]));
     let seen = |index: usize, shown, after, provoked: Vec<Line>| {
-        let logs = [&around[index]].into_iter().chain(&each[index]).chain([&later[index]]);
+        let logs = [&around[index]].into_iter().chain(&each[index]).chain(&ends[index]).chain([&later[index]]);
         let (protocol, before) = (Protocol::BOTH[index], before[index]);
         Side { protocol, shown, before, after, lines: logs.flat_map(Log::lines).collect(), provoked }
     };

@@ -73,6 +73,14 @@ impl ApiLps {
     }
 }
 
+impl Survey {
+    /// Whether a version answered in which it shows that a client certificate is asked for: before TLS 1.3 alone.
+    #[must_use]
+    pub fn shows_requests(&self) -> bool {
+        self.versions.iter().any(|sheet| sheet.state == State::Accepted && sheet.version < Version::Tls13)
+    }
+}
+
 /// The whole survey.
 #[derive(Debug, Clone, Serialize)]
 pub struct Survey {
