@@ -264,6 +264,11 @@ class Matrix(unittest.TestCase):
                     return
                 start = time.monotonic()
                 try:
+                    # Seen meanwhile by another process that keeps its results there.
+                    record = self.kept(name, job)
+                    if record:
+                        records.append(record)
+                        continue
                     record = self.one(lane, data, name, job)
                     record["seconds"] = round(time.monotonic() - start, 1)
                     self.keep(record)
