@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use desk::account::role::Role;
 use desk::account::secret::Cost;
 use desk::config::Config;
-use desk::db::{Db, Filter, Reach, Scope};
+use desk::db::{Db, Reach};
 use desk::{Desk, Settings};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,9 @@ const PASSWORD: &str = "un mot de passe du banc";
 /// The application, and a token of each of its operators.
 struct Served {
     config: PathBuf,
-    database: PathBuf,
     url: String,
     tokens: Vec<String>,
+    regulator: String,
     client: reqwest::Client,
 }
 
@@ -46,7 +46,7 @@ struct Middle {
     /// Of each campaign, the results that were shown by their case.
     shown: Vec<BTreeMap<String, Value>>,
     /// How many there will be in all.
-    planned: u32,
+    planned: u64,
     /// Campaigns that were not over once those were shown.
     under_way: usize,
 }
@@ -148,8 +148,7 @@ async fn prepare(options: &Options, sandbox: &Sandbox) -> Result<Served, String>
     std::fs::write(&config, text).map_err(|e| told(&e))?;
     let settings = Settings { cost: Cost::KNOWN, ..Config::load(&config).map_err(|e| told(&e))?.settings() };
     std::fs::create_dir_all(&settings.folder).map_err(|e| told(&e))?;
-    let database = settings.folder.join("controle.db");
-    let db = Db::open(&database).map_err(|e| told(&e))?;
+    let db = Db::open(&settings.folder.join("controle.db")).map_err(|e| told(&e))?;
     let desk = Desk::with(db.clone(), settings, CancellationToken::new()).await.map_err(|e| told(&e))?;
     let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs().cast_signed());
     let ports = ports(&std::fs::read_to_string(job(sandbox)).map_err(|e| told(&e))?);
@@ -165,12 +164,16 @@ async fn prepare(options: &Options, sandbox: &Sandbox) -> Result<Served, String>
         desk.provide(Some((&name, reach)), &name, role, PASSWORD).await.map_err(|e| told(&e))?;
         let account = db.account_named(&name).await.map_err(|e| told(&e))?.ok_or("an account was not made")?;
         let organisation = account.organisation.ok_or("an account has no operator")?;
-        tokens.push(db.add_token(organisation, account.id, "banc", now).await.map_err(|e| told(&e))?);
+        tokens.push(db.add_token(Some(organisation), account.id, "banc", now).await.map_err(|e| told(&e))?);
     }
+    let name = "regulateur";
+    desk.provide(None, name, Role::Regulateur, PASSWORD).await.map_err(|e| told(&e))?;
+    let account = db.account_named(name).await.map_err(|e| told(&e))?.ok_or("an account was not made")?;
+    let regulator = db.add_token(None, account.id, "banc", now).await.map_err(|e| told(&e))?;
     let anchors = std::fs::read(sandbox.folder.join("pki/ca.pem")).map_err(|e| told(&e))?;
     let anchors = openssl::x509::X509::stack_from_pem(&anchors).map_err(|e| told(&e))?;
     let client = trust::http::client(&anchors).map_err(|e| told(&e))?;
-    Ok(Served { config, database, url, tokens, client })
+    Ok(Served { config, url, tokens, regulator, client })
 }
 
 /// The ports a job names.
@@ -243,23 +246,32 @@ impl Served {
         Ok(states)
     }
 
-    /// Waits until half of the results are there. The database is looked at, in one question, since asking the API for each campaign took as long
-    /// as the other half; what counts as shown is what the API then tells, asked for all at once.
+    /// The newest campaigns of all, by the regulator's listing: asking each operator for its own takes as long as half of them.
+    async fn newest(&self, count: usize) -> Result<Vec<Value>, String> {
+        let (mut all, mut path) = (Vec::new(), "/api/v1/campagnes".to_owned());
+        while all.len() < count {
+            let mut page = self.call(&self.regulator, &path, None).await?;
+            let Value::Array(found) = page["campagnes"].take() else { return Err("no listing".into()) };
+            all.extend(found);
+            match page["avant"].as_str() {
+                Some(before) => path = format!("/api/v1/campagnes?avant={before}"),
+                None => break,
+            }
+        }
+        all.truncate(count);
+        Ok(all)
+    }
+
+    /// Waits until half of the results are there, then has all of them shown at once.
     async fn middle(&self, campaigns: &Launched) -> Result<Middle, String> {
-        let told = |error: desk::error::Broken| error.to_string();
-        // Closed before the kill, while the application has it open: it alone is what must find everything again.
-        let db = Db::open(&self.database).map_err(told)?;
-        let most = u32::try_from(campaigns.len()).map_err(|e| e.to_string())?;
         loop {
-            // The newest, which are those.
-            let all = db.campaigns(Scope::All, Filter { most, ..Filter::default() }).await.map_err(told)?;
-            let (done, planned) =
-                all.iter().fold((0, 0), |(done, planned), one| (done + one.done, planned + one.planned));
-            let has_begun = all.iter().all(|one| one.planned > 0);
-            if has_begun && done * 2 >= planned {
+            let all = self.newest(campaigns.len()).await?;
+            let sum = |key: &str| all.iter().filter_map(|one| one[key].as_u64()).sum::<u64>();
+            let (done, planned) = (sum("faits"), sum("prevus"));
+            if all.iter().all(|one| one["prevus"].as_u64() > Some(0)) && done * 2 >= planned {
                 let shown = self.results(campaigns).await?;
-                let running = db.running().await.map_err(told)?.len();
-                return Ok(Middle { shown, planned, under_way: running });
+                let now = self.newest(campaigns.len()).await?;
+                return Ok(Middle { shown, planned, under_way: now.iter().filter(|one| !is_over(one)).count() });
             }
             tokio::time::sleep(LOOK).await;
         }
