@@ -178,6 +178,30 @@ class Serve(SpaceTest):
         refused = run(BINARY, "control", "serve", "--config", self.folder / "second.toml", ok=False)
         self.assertIn("another control application uses this database", refused.stderr)
 
+    def test_a_database_that_is_away_at_the_start(self):
+        config = self.folder / "controle.toml"
+        self.database.kill()
+        config.write_text("database_wait_seconds = 1\n" + config.read_text())
+        done = run(BINARY, "control", "serve", "--config", config, ok=False)
+        self.assertIn("it is waited for", done.stderr)
+        self.assertRegex(done.stderr.strip().splitlines()[-1], "(?i)connect")
+        # As at the start of a machine: the application first, PostgreSQL once that is seen.
+        config.write_text(config.read_text().replace("database_wait_seconds = 1\n", "database_wait_seconds = 600\n"))
+        self.log = open(self.folder / "serve.log", "ab")
+        self.before = 0
+        self.process = subprocess.Popen([BINARY, "control", "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
+        wait_for("the wait", lambda: "it is waited for" in self.output(), 90)
+        self.assertFalse(self.is_up())
+        self.database.start()
+        wait_for("control serve", self.is_up, 90)
+        self.stop()
+        # Somebody who has enough of waiting.
+        self.database.kill()
+        self.process = subprocess.Popen([BINARY, "control", "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
+        wait_for("the wait", lambda: self.output().count("it is waited for") == 2, 90)
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(60), 0, self.output())
+
     def call(self, token, path):
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {token}"})
         context = ssl.create_default_context(cafile=self.folder / "controle.pem")

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use trust::SystemClock;
@@ -9,13 +10,17 @@ use trust::SystemClock;
 use crate::account::secret::Cost;
 use crate::db::postgres;
 use crate::domains::Proof;
-use crate::hosting::config::{StubConfig, TrapsConfig};
+use crate::hosting::Sections;
+use crate::hosting::config::{PublisherConfig, RevocationConfig, StubConfig, TrapsConfig};
 use crate::oidc::OidcSettings;
 use crate::signing::SignatureSettings;
 use crate::{Settings, Template};
 
 /// Holds the password of the database, when no file does.
 pub const PASSWORD: &str = "VAGUEMESTRE_DATABASE_PASSWORD";
+
+/// Longest wait for a database at the start, in seconds: an hour.
+const MOST_WAIT: u64 = 3600;
 
 /// Why the file is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +62,10 @@ pub struct Config {
     /// The authorities of its certificate, PEM; the system's when absent.
     #[serde(default)]
     pub database_anchors: Option<PathBuf>,
-    /// The three, read.
+    /// How long one that is away is waited for at the start, in seconds.
+    #[serde(default = "database_wait")]
+    pub database_wait_seconds: u64,
+    /// The four, read.
     #[serde(skip)]
     postgres: Option<postgres::Settings>,
     /// What it is called on its pages.
@@ -81,6 +89,12 @@ pub struct Config {
     /// Mail servers that misbehave.
     #[serde(default)]
     pub traps: Option<TrapsConfig>,
+    /// A white list of tests.
+    #[serde(default)]
+    pub white_list: Option<PublisherConfig>,
+    /// The lists and OCSP of a test authority.
+    #[serde(default)]
+    pub revocation: Option<RevocationConfig>,
     /// The key of second factors: 64 hexadecimal digits; a file made in the data folder when absent. The variable `VAGUEMESTRE_CONTROL_KEY` goes first.
     #[serde(default)]
     pub factor_key_file: Option<PathBuf>,
@@ -114,6 +128,11 @@ fn title() -> String {
     "Application de test et de contrôle MSSanté".to_owned()
 }
 
+/// A machine that starts has its PostgreSQL within two minutes, or somebody must look.
+fn database_wait() -> u64 {
+    120
+}
+
 fn campaigns() -> usize {
     2
 }
@@ -141,6 +160,8 @@ impl Config {
         config.postgres = config.read_database()?;
         config.stub.as_mut().map_or(Ok(()), |stub| stub.found_from(folder)).map_err(ConfigError::Value)?;
         config.traps.as_mut().map_or(Ok(()), |traps| traps.found_from(folder)).map_err(ConfigError::Value)?;
+        config.white_list.as_mut().map_or(Ok(()), |list| list.found_from(folder)).map_err(ConfigError::Value)?;
+        config.revocation.as_mut().map_or(Ok(()), |lists| lists.found_from(folder)).map_err(ConfigError::Value)?;
         let oidc = config
             .oidc
             .iter_mut()
@@ -175,7 +196,19 @@ impl Config {
             None => std::env::var(PASSWORD).ok(),
         };
         let password = password.as_deref().map(str::trim_end);
-        Ok(Some(postgres::Settings::new(url, password, self.database_anchors.as_deref())?))
+        let settings = postgres::Settings::new(url, password, self.database_anchors.as_deref())?;
+        Ok(Some(settings.waiting(Duration::from_secs(self.database_wait_seconds.min(MOST_WAIT)))))
+    }
+
+    /// What operators talk to.
+    #[must_use]
+    pub fn sections(&self) -> Sections<'_> {
+        Sections {
+            stub: self.stub.as_ref(),
+            traps: self.traps.as_ref(),
+            white_list: self.white_list.as_ref(),
+            revocation: self.revocation.as_ref(),
+        }
     }
 
     /// What the application needs of it.
@@ -263,6 +296,22 @@ mod tests {
         assert_eq!((good.domain.as_str(), good.doors[1].key.clone()), ("p.test", folder.path().join("k")));
         for wrong in [door("expire"), door("nominal") + &door("nominal"), door("nominal") + &door("autre")] {
             assert!(matches!(traps(&wrong), Err(ConfigError::Value(_))), "{wrong}");
+        }
+        let lists = |peer: &str, dn: &str| {
+            after(&format!(
+                "[white_list]\nlisten = \"127.0.0.1:0\"\nurl = \"https://l.test/\"\nsigner = {{ certificate = \"s\", key = \"k\" }}\n\
+                 other_signer = {{ certificate = \"o\", key = \"k\" }}\npeer = \"{peer}\"\nother = \"b.test\"\n\
+                 [[white_list.domain]]\nname = \"A.test.\"\ncertificate = \"a\"\n[[white_list.domain]]\nname = \"b.test\"\n{dn}\n\
+                 [revocation]\nlisten = \"127.0.0.1:0\"\nurl = \"http://c.test\"\nauthority = \"igc\"\n"
+            ))
+        };
+        let good = lists("a.test", "dn = \"CN=b\"").expect("a configuration");
+        let list = good.white_list.expect("told");
+        assert_eq!((list.url.as_str(), list.domains[0].name.as_str()), ("https://l.test", "a.test"));
+        assert_eq!(list.domains[0].certificate, Some(folder.path().join("a")));
+        assert_eq!(good.revocation.expect("told").authority, folder.path().join("igc"));
+        for (peer, dn) in [("c.test", "dn = \"CN=b\""), ("b.test", "dn = \"CN=b\""), ("a.test", "")] {
+            assert!(matches!(lists(peer, dn), Err(ConfigError::Value(_))), "{peer} {dn}");
         }
         assert!(matches!(Config::load(Path::new("/absent")), Err(ConfigError::Unreadable(..))));
     }

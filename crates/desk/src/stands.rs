@@ -9,6 +9,7 @@ use crate::acts::Who;
 use crate::compose::Template;
 use crate::db::{Organisation, OrganisationId};
 use crate::error::{Broken, Refusal};
+use crate::hosting::Declared;
 
 /// A stand, and whose eyes look at it.
 pub(crate) struct Seen {
@@ -18,6 +19,8 @@ pub(crate) struct Seen {
     pub operator: Option<Organisation>,
     /// Every template that may be chosen.
     pub templates: Vec<Template>,
+    /// What the operator is to be told, of what this process serves it.
+    pub declared: Declared,
 }
 
 impl Desk {
@@ -53,10 +56,12 @@ impl Desk {
         let found = templates.iter().find(|one| asked.is_empty() || one.name == asked);
         let template = found.cloned().ok_or(Refusal::NotFound)?;
         let table = self.base(&template, operator.as_ref().map(|operator| operator.id)).await?;
+        let hosting = self.settings().hosting.as_ref().zip(operator.as_ref());
+        let declared = hosting.map(|(hosting, operator)| hosting.declared(&table, operator.id)).unwrap_or_default();
         let inside = template.clone();
         // It reads a key and authorities.
         let opened = tokio::task::spawn_blocking(move || inside.stand(table)).await.map_err(|_| Broken::Task)?;
-        Ok(Seen { stand: opened?, template, operator, templates })
+        Ok(Seen { stand: opened?, template, operator, templates, declared })
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ::control::stand::Leases;
 use ::control::stand::revocation::RevocationStand;
+use ::control::stand::white_list::{self, Publisher};
 use operator::Operator;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,7 @@ use crate::pki::Pki;
 use crate::ports::Reserved;
 use crate::psc::claims::ACCESS_TTL;
 use crate::psc::{Keys, Psc, Service};
-use crate::publisher::{self, Publisher};
-use crate::{Layout, Ports, SandboxError, control, desk, lps, mes, node, operators, stand, traps};
+use crate::{Layout, Ports, SandboxError, control, desk, lps, mes, node, operators, publisher, stand, traps};
 
 /// Starts tried when a port is taken between its choice and its use.
 const TRIES: usize = 4;
@@ -192,7 +192,7 @@ impl Starting {
         let dns = NameServer::start(dns_socket, dns_listener, &ports)?;
         // One campaign at a time drives what is driven here.
         let leases = Leases::default();
-        let publisher = Publisher::new(pki.clone(), self.clock.clone(), leases.clone())?;
+        let publisher = publisher::open(&pki, self.clock.clone(), leases.clone())?;
         let revocation = RevocationStand::new(pki.authority.clone(), leases.clone());
         let https = Acceptor::new(ServerTls {
             clock: self.clock.clone(),
@@ -235,7 +235,6 @@ impl Starting {
         })
         .map_err(SandboxError::setup("Pro Santé Connect"))?;
         self.http(tcp(reserved.psc)?, Some(psc_tls), realms.router());
-        self.tasks.spawn(publisher.clone().keep_fresh(self.shutdown.clone()));
         let mes_listener = tcp(reserved.mes)?;
 
         let mut configs = Vec::new();
@@ -366,7 +365,7 @@ pub(crate) fn crl_url(ports: &Ports, path: &str) -> String {
 }
 
 pub(crate) fn white_list_url(ports: &Ports) -> String {
-    format!("https://127.0.0.1:{}{}", ports.white_list, publisher::PATH)
+    format!("https://127.0.0.1:{}{}", ports.white_list, white_list::PATH)
 }
 
 fn tcp(listener: std::net::TcpListener) -> Result<TcpListener, SandboxError> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use control::stand::revocation::RevocationStand;
-use control::stand::white_list::{ListStand, Nudge};
-use control::stand::{self, Key, Leases};
+use control::stand::white_list::ListStand;
+use control::stand::{self, Key, Leases, Nudge};
 use control::trap::Archive;
 use operator::Refresher;
 use stub::Realm;

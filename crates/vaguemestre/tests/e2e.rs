@@ -176,6 +176,11 @@ fn control_serve() {
 }
 
 #[test]
+fn control_hosted() {
+    python("test_control_hosted.py");
+}
+
+#[test]
 fn control_stub() {
     python("test_control_stub.py");
 }

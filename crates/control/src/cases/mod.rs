@@ -4,6 +4,7 @@ mod autoconfig;
 mod bearing;
 mod certificates;
 mod directory;
+mod fetching;
 mod headers;
 mod imap;
 mod insist;

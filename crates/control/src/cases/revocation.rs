@@ -3,19 +3,18 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cases::fetching::{Playing, again, fetched};
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, Protocol};
 use crate::job::{Certificates, RevocationBy};
 use crate::peer::Attempt;
-use crate::stand::Client;
-use crate::stand::revocation::{Lists, Ocsp, Play};
+use crate::stand::revocation::{Fetch, Lists, Ocsp, Play};
+use crate::stand::{Client, Held, StandError};
 use crate::verdict::Verdict;
 use crate::wire::{Log, Shown};
 
 /// Life of the short list: time enough to fetch it on a slow machine.
 const LIFE: Duration = Duration::from_secs(8);
-/// Between two looks at the log.
-const BETWEEN: Duration = Duration::from_millis(100);
 /// What the attempts may take beside the waiting.
 const ATTEMPTS: Duration = Duration::from_secs(90);
 
@@ -53,6 +52,34 @@ pub(super) async fn run(
     trial.over(findings).await;
 }
 
+/// A scenario of the services.
+struct Played<'c> {
+    stand: &'c Client,
+    play: Play,
+    /// The number of the last request before.
+    since: u64,
+}
+
+impl Playing for Played<'_> {
+    const WHAT: &'static str = "sa liste de révocation";
+
+    fn stand(&self) -> &Client {
+        self.stand
+    }
+
+    async fn play(&self, length: Duration) -> Result<Held, StandError> {
+        self.stand.play_revocation(&self.play, length).await
+    }
+
+    async fn is_fetched(&self) -> Result<bool, StandError> {
+        let is_it = |fetch: &Fetch| {
+            let is_ours = self.play.lecteur.is_empty() || fetch.lecteur == self.play.lecteur;
+            fetch.quoi == "crl" && is_ours && (fetch.statut == 200) == (self.play.crl != Lists::Indisponible)
+        };
+        Ok(self.stand.revocation_fetches(self.since).await?.iter().any(is_it))
+    }
+}
+
 impl Trial<'_> {
     async fn open(&self, who: &Shown, log: &Log) -> Attempt {
         self.context.open_app(self.section, Protocol::Imap, Some(who), log).await
@@ -64,28 +91,25 @@ impl Trial<'_> {
     }
 
     /// Plays, and waits until the operator has asked for a list.
-    async fn asked(&self, play: &Play) -> Result<crate::stand::Held, Verdict> {
-        let limits = &self.context.job.limits;
-        let before = self.stand.revocation_fetches(0).await?.last().map_or(0, |fetch| fetch.seq);
-        let held = self.stand.play_revocation(play, limits.fetch() + limits.settle() + ATTEMPTS).await?;
-        let began = Instant::now();
-        loop {
-            let fetches = self.stand.revocation_fetches(before).await?;
-            let is_ours = |reader: &str| play.lecteur.is_empty() || reader == play.lecteur;
-            if fetches.iter().any(|fetch| fetch.quoi == "crl" && is_ours(&fetch.lecteur)) {
-                return Ok(held);
-            }
-            if began.elapsed() >= limits.fetch() {
-                let _ = self.stand.give_back(held).await;
-                return Err(Verdict::NonExecute {
-                    cause: format!(
-                        "l'opérateur n'a pas relu sa liste de révocation en {} s : donnez sa période à limits.fetch_seconds",
-                        limits.fetch().as_secs()
-                    ),
-                });
-            }
-            tokio::time::sleep(BETWEEN).await;
-        }
+    async fn asked(&self, play: Play) -> Result<Held, Verdict> {
+        let since = self.last().await?;
+        fetched(&self.context.job.limits, ATTEMPTS, &Played { stand: self.stand, play, since }).await
+    }
+
+    /// The number of the last request.
+    async fn last(&self) -> Result<u64, StandError> {
+        Ok(self.stand.revocation_fetches(0).await?.last().map_or(0, |fetch| fetch.seq))
+    }
+
+    /// The good certificate, once all is as before.
+    async fn open_again(&self, log: &Log) -> Attempt {
+        again(&self.context.job.limits, || self.open(self.nominal, log)).await
+    }
+
+    /// Whether somebody who said no word was answered as usual since then, by a service that was to fail: perhaps the operator.
+    async fn may_have_asked_elsewhere(&self, since: u64) -> Result<bool, StandError> {
+        let fetches = self.stand.revocation_fetches(since).await?;
+        Ok(fetches.iter().any(|fetch| fetch.lecteur.is_empty() && fetch.statut == 200))
     }
 
     /// The last good list counts: the good one is let in, the revoked one is not.
@@ -94,7 +118,7 @@ impl Trial<'_> {
         let due = "la dernière liste non échue compte : bon certificat accepté, révoqué refusé";
         let seen = async {
             let before = self.open(self.nominal, &log).await;
-            let held = self.asked(&self.play(lists)).await?;
+            let held = self.asked(self.play(lists)).await?;
             tokio::time::sleep(self.context.job.limits.settle()).await;
             let good = self.open(self.nominal, &log).await;
             let revoked = match &self.revoked {
@@ -102,7 +126,7 @@ impl Trial<'_> {
                 None => None,
             };
             self.stand.give_back(held).await?;
-            let after = self.open(self.nominal, &log).await;
+            let after = self.open_again(&log).await;
             Ok::<_, Verdict>((before, good, revoked, after))
         };
         let (observed, verdict) = match seen.await {
@@ -131,26 +155,31 @@ impl Trial<'_> {
         let log = Log::default();
         let seen = async {
             let before = self.open(self.nominal, &log).await;
-            let short = self.asked(&self.play(Lists::Courte)).await?;
+            let short = self.asked(self.play(Lists::Courte)).await?;
             let fetched = Instant::now();
             // The lease goes to the next scenario.
             drop(short);
             let length = LIFE + ATTEMPTS;
+            let away = self.last().await?;
             let held = self.stand.play_revocation(&self.play(Lists::Indisponible), length).await?;
             let rest = (LIFE + Duration::from_secs(1)).saturating_sub(fetched.elapsed());
             tokio::time::sleep(rest).await;
             let late = self.open(self.nominal, &log).await;
+            let is_doubtful = self.may_have_asked_elsewhere(away).await?;
             self.stand.give_back(held).await?;
-            let after = self.open(self.nominal, &log).await;
-            Ok::<_, Verdict>((before, late, after))
+            let after = self.open_again(&log).await;
+            Ok::<_, Verdict>((before, late, is_doubtful, after))
         };
         let (observed, verdict) = match seen.await {
             Err(verdict) => (String::new(), verdict),
-            Ok((before, late, after)) => {
+            Ok((before, late, is_doubtful, after)) => {
                 let verdict = match &late {
                     _ if !before.is_accepted() || !after.is_accepted() => {
                         Verdict::unclear(format!("le contrôle positif échoue, avant ou après : {}", after.line()))
                     }
+                    Attempt::Accepted(_) if is_doubtful => Verdict::unclear(
+                        "quelqu'un a interrogé le service de révocation sans son mot (?operateur=) et d'une adresse inconnue : l'opérateur, peut-être",
+                    ),
                     Attempt::Accepted(_) => Verdict::fault(self.case.severity),
                     Attempt::Refused(_) => Verdict::Conforme,
                     // A refusal for now is one: the certificate cannot be judged.

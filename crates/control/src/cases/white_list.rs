@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::cases::fetching::{BETWEEN, Playing, again, fetched};
 use crate::cases::receiving::Stage;
 use crate::catalogue::Case;
 use crate::context::{Context, Findings, Protocol, VariantResult};
@@ -10,7 +11,7 @@ use crate::engine::waiting;
 use crate::forge::Expected;
 use crate::peer::Attempt;
 use crate::stand::white_list::{Fetch, List, Lists};
-use crate::stand::{Client, Held};
+use crate::stand::{Client, Held, StandError};
 use crate::verdict::{Severity, Verdict};
 use crate::wire::Log;
 
@@ -20,8 +21,6 @@ pub(super) const CASES: &[&str] = &["LBL-01", "LBL-02", "LBL-03", "LBL-04"];
 const SMTP: Option<Protocol> = Some(Protocol::Smtp);
 /// A period that is watched to its end; of a longer one the stand's notes are looked at.
 const WATCHED: Duration = Duration::from_secs(60);
-/// Between two looks at what is awaited.
-const BETWEEN: Duration = Duration::from_millis(100);
 /// What the presentations of one list may take beside the waiting.
 const PRESENTATIONS: Duration = Duration::from_secs(120);
 
@@ -49,6 +48,32 @@ pub(super) async fn run(case: &Case, context: &Context, findings: &mut Findings)
     }
 }
 
+/// A list that is served to the operator.
+struct Served<'t> {
+    trial: &'t Trial<'t>,
+    list: List,
+    /// The number of the last fetch before.
+    since: u64,
+}
+
+impl Playing for Served<'_> {
+    const WHAT: &'static str = "la liste";
+
+    fn stand(&self) -> &Client {
+        self.trial.stand
+    }
+
+    async fn play(&self, length: Duration) -> Result<Held, StandError> {
+        self.trial.stand.play_list(self.list, self.trial.reader(), length).await
+    }
+
+    async fn is_fetched(&self) -> Result<bool, StandError> {
+        let word = self.list.word();
+        let fetches = self.trial.stand.list_fetches(self.since).await?;
+        Ok(fetches.iter().any(|fetch| self.trial.is_ours(fetch) && fetch.servie == word))
+    }
+}
+
 impl Trial<'_> {
     fn reader(&self) -> &str {
         self.context.job.stand.as_ref().map_or("", |stand| &stand.reader)
@@ -67,28 +92,10 @@ impl Trial<'_> {
         self.present(&self.stage.section.peer.domain, log).await
     }
 
-    /// Serves a list and waits until the operator has fetched it.
+    /// Serves a list and waits until the operator has got it.
     async fn serve(&self, list: List) -> Result<Held, Verdict> {
-        let limits = &self.context.job.limits;
-        let before = self.stand.white_list().await?.last;
-        let length = limits.fetch() + limits.settle() + PRESENTATIONS;
-        let held = self.stand.play_list(list, self.reader(), length).await?;
-        let began = Instant::now();
-        loop {
-            if self.stand.list_fetches(before).await?.iter().any(|fetch| self.is_ours(fetch)) {
-                return Ok(held);
-            }
-            if began.elapsed() >= limits.fetch() {
-                let _ = self.stand.give_back(held).await;
-                return Err(Verdict::NonExecute {
-                    cause: format!(
-                        "l'opérateur n'a pas relu la liste en {} s : donnez sa période à limits.fetch_seconds",
-                        limits.fetch().as_secs()
-                    ),
-                });
-            }
-            tokio::time::sleep(BETWEEN).await;
-        }
+        let since = self.stand.white_list().await?.last;
+        fetched(&self.context.job.limits, PRESENTATIONS, &Served { trial: self, list, since }).await
     }
 
     /// Presents a domain until it is let in, or refused, as is due; what was seen last otherwise.
@@ -212,7 +219,7 @@ impl Trial<'_> {
             let during = self.usual(&log).await;
             let witness = self.present(&self.data.temoin, &log).await;
             let is_ours = self.stand.give_back(held).await.is_ok();
-            let after = self.usual(&log).await;
+            let after = again(&self.context.job.limits, || self.usual(&log)).await;
             let (observed, verdict) = match (&during, &witness) {
                 _ if !before.is_accepted() || !after.is_accepted() => {
                     (during.line(), Verdict::unclear("le contrôle positif échoue, avant ou après"))

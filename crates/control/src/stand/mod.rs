@@ -9,6 +9,7 @@
 //! Invariants: no part answers without the key; what was changed is as before at the end of the lease, whatever became of who asked.
 
 mod client;
+mod fetched;
 mod lease;
 pub mod psc;
 pub mod revocation;
@@ -23,6 +24,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 pub use client::{Client, Held, StandError};
+pub use fetched::{Nudge, reader};
 pub use lease::{Busy, Lease, Leases, MAX_LEASE, Slot};
 
 /// Largest request: scenarios and baits are a few KB.

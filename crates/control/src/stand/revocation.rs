@@ -8,30 +8,22 @@
 //! `lecteur` is the operator it is for, by the word it fetches lists with (`?operateur=MOT`). Who fetches by what a certificate says has no
 //! word: it is answered as that operator is. The services themselves are the authority's ([`trust::pki::router`]).
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, put};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use trust::pki::{Ca, INTERMEDIATE_CRL_PATH, OCSP_PATH, ROOT_CRL_PATH, TestAuthority};
 
-use super::white_list::{Nudge, seconds};
-use super::{Client, Held, Leased, Leases, Since, Slot, StandError, holder, problem};
+use super::fetched::{self, Counter, Nudge, Part, reader};
+use super::{Client, Held, Leases, StandError};
 
 /// The part's name in leases and paths.
 pub const PART: &str = "revocation";
-/// How long a scenario lasts that does not say.
-const USUAL_LEASE: u64 = 60;
-/// Requests remembered.
-const MAX_FETCHES: usize = 2000;
-/// How long an operator that is told to fetch is waited for.
-const NUDGE: Duration = Duration::from_secs(5);
 /// A list that is over ended this long ago, after a week.
 const OVER: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -93,35 +85,47 @@ pub struct Fetch {
     pub statut: u16,
 }
 
-#[derive(Default)]
-struct Fetches {
-    last: u64,
-    kept: VecDeque<Fetch>,
+impl fetched::Played for Play {
+    fn reader(&self) -> &str {
+        &self.lecteur
+    }
 }
 
 struct Inner {
     authority: Arc<TestAuthority>,
-    slot: Slot<Option<Play>>,
-    fetches: Mutex<Fetches>,
-    nudge: OnceLock<Nudge>,
+    counter: Counter<Play, Fetch>,
 }
 
 /// What stands before the authority's services. Cheap to clone.
 #[derive(Clone)]
 pub struct RevocationStand(Arc<Inner>);
 
+/// What is asked at a path of these services; `None`: something that no scenario changes.
+fn asked(uri: &Uri) -> Option<&'static str> {
+    match uri.path() {
+        path if path.starts_with(OCSP_PATH) => Some("ocsp"),
+        ROOT_CRL_PATH | INTERMEDIATE_CRL_PATH => Some("crl"),
+        _ => None,
+    }
+}
+
 impl RevocationStand {
     /// As the authority says, until told otherwise.
     #[must_use]
     pub fn new(authority: Arc<TestAuthority>, leases: Leases) -> RevocationStand {
-        let slot = Slot::new(leases, PART);
-        RevocationStand(Arc::new(Inner { authority, slot, fetches: Mutex::default(), nudge: OnceLock::new() }))
+        RevocationStand(Arc::new(Inner { authority, counter: Counter::new(leases, PART) }))
     }
 
     /// How operators are told to fetch. Once.
     pub fn nudged_by(&self, nudge: Nudge) {
-        // Told twice, the first stands.
-        let _ = self.0.nudge.set(nudge);
+        self.0.counter.nudged_by(nudge);
+    }
+
+    /// Notes what somebody who said no word was answered elsewhere, while a scenario is played here: it may have been this stand's operator.
+    pub fn overheard(&self, uri: &Uri, status: StatusCode) {
+        if let (Some(what), Some(_)) = (asked(uri), self.0.counter.played()) {
+            self.note(what, String::new(), status);
+        }
     }
 
     /// The authority's services, with this before them.
@@ -130,20 +134,9 @@ impl RevocationStand {
         services.layer(middleware::from_fn_with_state(self.clone(), before))
     }
 
-    async fn nudge(&self, reader: String) {
-        if let Some(nudge) = self.0.nudge.get() {
-            let _ = tokio::time::timeout(NUDGE, nudge(reader)).await;
-        }
-    }
-
     fn note(&self, what: &str, reader: String, status: StatusCode) {
-        let mut fetches = self.0.fetches.lock().unwrap_or_else(PoisonError::into_inner);
-        fetches.last += 1;
-        let (seq, at) = (fetches.last, seconds(SystemTime::now()));
-        if fetches.kept.len() >= MAX_FETCHES {
-            fetches.kept.pop_front();
-        }
-        fetches.kept.push_back(Fetch { seq, at, quoi: what.to_owned(), lecteur: reader, statut: status.as_u16() });
+        let (quoi, statut) = (what.to_owned(), status.as_u16());
+        self.0.counter.note(|seq, at| Fetch { seq, at, quoi, lecteur: reader, statut });
     }
 
     /// A list that is not the usual one.
@@ -164,26 +157,25 @@ impl RevocationStand {
     }
 }
 
-/// The word an operator fetches with.
-#[must_use]
-pub fn reader(uri: &Uri) -> String {
-    const MAX_WORD: usize = 64;
-    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let word = pairs.filter(|(key, _)| *key == "operateur").map(|(_, word)| word).next().unwrap_or_default();
-    word.chars().filter(char::is_ascii_graphic).take(MAX_WORD).collect()
+impl Part for RevocationStand {
+    type Play = Play;
+    type Played = Play;
+    type Fetch = Fetch;
+    const USUAL_LEASE: u64 = 60;
+
+    fn counter(&self) -> &Counter<Play, Fetch> {
+        &self.0.counter
+    }
+
+    async fn prepare(&self, play: Play) -> Result<Play, String> {
+        Ok(play)
+    }
 }
 
 async fn before(State(stand): State<RevocationStand>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let what = if path.starts_with(OCSP_PATH) {
-        "ocsp"
-    } else if path == ROOT_CRL_PATH || path == INTERMEDIATE_CRL_PATH {
-        "crl"
-    } else {
-        return next.run(request).await;
-    };
-    let reader = reader(request.uri());
-    let play = stand.0.slot.now().unwrap_or_default();
+    let Some(what) = asked(request.uri()) else { return next.run(request).await };
+    let (path, reader) = (request.uri().path().to_owned(), reader(request.uri()));
+    let play = stand.0.counter.played().unwrap_or_default();
     let is_meant = play.lecteur.is_empty() || reader.is_empty() || play.lecteur == reader;
     let response = match (what, play.crl, play.ocsp) {
         _ if !is_meant => next.run(request).await,
@@ -199,45 +191,7 @@ async fn before(State(stand): State<RevocationStand>, request: Request, next: Ne
 
 /// The part, for [`super::router`] under `/revocation`.
 pub fn part(stand: RevocationStand) -> Router {
-    Router::new()
-        .route("/fetches", get(fetches))
-        .route("/scenario", put(play))
-        .route("/scenario/{lease}", delete(back))
-        .with_state(stand)
-}
-
-async fn fetches(State(stand): State<RevocationStand>, Query(Since { since }): Query<Since>) -> Json<Vec<Fetch>> {
-    let fetches = stand.0.fetches.lock().unwrap_or_else(PoisonError::into_inner);
-    Json(fetches.kept.iter().filter(|fetch| fetch.seq > since).cloned().collect())
-}
-
-/// A scenario and how long it lasts.
-#[derive(Debug, Deserialize)]
-struct Asked {
-    lease_seconds: Option<u64>,
-    #[serde(flatten)]
-    play: Play,
-}
-
-async fn play(State(stand): State<RevocationStand>, headers: HeaderMap, Json(asked): Json<Asked>) -> Response {
-    let reader = asked.play.lecteur.clone();
-    let length = Duration::from_secs(asked.lease_seconds.unwrap_or(USUAL_LEASE));
-    let lease = match stand.0.slot.tell(&holder(&headers), Some(asked.play), length) {
-        Ok(lease) => lease,
-        Err(busy) => return busy.into_response(),
-    };
-    stand.nudge(reader).await;
-    Json(Leased { lease: lease.id, lease_seconds: lease.length.as_secs() }).into_response()
-}
-
-async fn back(State(stand): State<RevocationStand>, Path(lease): Path<String>) -> Response {
-    let reader = stand.0.slot.now().map(|play| play.lecteur).unwrap_or_default();
-    if stand.0.slot.give_back(&lease) {
-        stand.nudge(reader).await;
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    (StatusCode::NOT_FOUND, problem("lease", "not held: it ended by itself, or another one took its place"))
-        .into_response()
+    fetched::routes().with_state(stand)
 }
 
 /// The campaign's side.
@@ -262,13 +216,22 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trust::SystemClock;
 
     #[test]
-    fn readers_are_told_by_their_word() {
-        let of = |text: &str| reader(&text.parse::<Uri>().expect("a URI"));
-        assert_eq!(of("/CRL/x.crl?operateur=alpha"), "alpha");
-        assert_eq!(of("/CRL/x.crl?a=b&operateur=beta&operateur=c"), "beta");
-        assert_eq!(of("/CRL/x.crl"), "");
-        assert_eq!(of(&format!("/x?operateur={}", "y".repeat(100))).len(), 64);
+    fn what_no_word_was_said_for_is_noted_while_something_is_played() {
+        let authority = TestAuthority::generate("http://127.0.0.1:1", SystemClock::shared()).expect("an authority");
+        let stand = RevocationStand::new(Arc::new(authority), Leases::default());
+        let uri = |path: &str| path.parse::<Uri>().expect("a URI");
+        stand.overheard(&uri(OCSP_PATH), StatusCode::OK);
+        assert!(stand.0.counter.since(0).is_empty(), "nothing is played");
+        let play = Play { lecteur: "alpha".to_owned(), ..Play::default() };
+        stand.0.counter.slot().tell("x", Some(play), Duration::from_secs(600)).expect("free");
+        stand.overheard(&uri("/AC%20TEST/x.cer"), StatusCode::OK);
+        stand.overheard(&uri(ROOT_CRL_PATH), StatusCode::OK);
+        let seen = stand.0.counter.since(0);
+        let told: Vec<(&str, &str, u16)> =
+            seen.iter().map(|one| (one.quoi.as_str(), one.lecteur.as_str(), one.statut)).collect();
+        assert_eq!(told, [("crl", "", 200)]);
     }
 }

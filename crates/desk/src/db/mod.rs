@@ -26,6 +26,7 @@ mod watches;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,11 @@ use sql::{Sql, values};
 
 /// Queries kept prepared: every one of ours, and some with lists.
 const STATEMENTS: usize = 200;
+
+/// Between two tries of a database that is away at the start.
+const WAIT: Duration = Duration::from_secs(1);
+/// Between two times that this is told.
+const TOLD_EVERY: Duration = Duration::from_secs(15);
 
 /// Version of the schema.
 fn version() -> i64 {
@@ -157,14 +163,28 @@ impl Db {
         Ok(Db(Engine::Sqlite(Arc::new(Mutex::new(sqlite::in_memory()?)))))
     }
 
-    /// Connects to a PostgreSQL. Its database is made beforehand, its tables on first use.
+    /// Connects to a PostgreSQL, and waits for one that is away as long as its settings say. Its database is made beforehand, its tables on first use.
     ///
     /// # Errors
     /// [`Broken`]: it is not there, refuses, is of a later version, or another application uses it.
     pub async fn connect(settings: postgres::Settings) -> Result<Db, Broken> {
-        let handle = Handle::current();
-        let opened = tokio::task::spawn_blocking(move || Postgres::open(settings, handle)).await;
-        Ok(Db(Engine::Postgres(Arc::new(Mutex::new(opened.map_err(|_| Broken::Task)??)))))
+        let (until, mut told) = (Instant::now() + settings.patience(), None::<Instant>);
+        loop {
+            let (settings, handle) = (settings.clone(), Handle::current());
+            let opened = tokio::task::spawn_blocking(move || Postgres::open(settings, handle)).await;
+            match opened.map_err(|_| Broken::Task)? {
+                Ok(db) => return Ok(Db(Engine::Postgres(Arc::new(Mutex::new(db))))),
+                Err(Broken::Away(cause)) if Instant::now() < until => {
+                    if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+                        told = Some(Instant::now());
+                        let rest = until.saturating_duration_since(Instant::now()).as_secs() + 1;
+                        tracing::warn!("the database does not answer, it is waited for, {rest} s at most: {cause}");
+                    }
+                    tokio::time::sleep(WAIT).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Work that changes nothing.

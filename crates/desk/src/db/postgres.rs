@@ -47,6 +47,7 @@ const SESSION: &str = "SET synchronous_commit = on; SET statement_timeout = '30s
 pub struct Settings {
     config: Config,
     anchors: Option<PathBuf>,
+    patience: Duration,
 }
 
 /// Why an address is not taken.
@@ -96,7 +97,17 @@ impl Settings {
         }
         config.connect_timeout(CONNECT).tcp_user_timeout(ANSWER).keepalives_idle(ANSWER);
         config.application_name("vaguemestre control");
-        Ok(Settings { config, anchors: anchors.map(Path::to_owned) })
+        Ok(Settings { config, anchors: anchors.map(Path::to_owned), patience: Duration::ZERO })
+    }
+
+    /// How long a database that is away is waited for at the start: a machine that starts may start the application first.
+    #[must_use]
+    pub fn waiting(self, patience: Duration) -> Settings {
+        Settings { patience, ..self }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 }
 

@@ -104,6 +104,69 @@ pub struct DoorConfig {
     pub closed: Option<IpAddr>,
 }
 
+/// A certificate for signing, with its key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignerConfig {
+    /// PEM.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// `[white_list]`: a white list of tests, and the other lists that campaigns have served to one operator (LBL).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublisherConfig {
+    /// Where it listens, HTTPS.
+    pub listen: SocketAddr,
+    /// Where operators find it, without a path: `https://liste.controle.exemple.fr`.
+    pub url: String,
+    /// Its certificate with what leads to an authority, PEM; the application's own when absent.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its key, PEM.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// Who signs: `ORG SIGN`.
+    pub signer: SignerConfig,
+    /// A good certificate for signing, of somebody else.
+    pub other_signer: SignerConfig,
+    /// Which of the domains campaigns present themselves in: `operator_interface.peer` of the templates.
+    pub peer: String,
+    /// Which of the domains is another operator's.
+    pub other: String,
+    /// The operators. The domains of `[traps]` are there of themselves.
+    #[serde(rename = "domain")]
+    pub domains: Vec<ListedConfig>,
+}
+
+/// A domain of the list, and the name of its operator's certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedConfig {
+    /// The domain.
+    pub name: String,
+    /// `CN=…,OU=…,O=…,ST=…,C=FR`.
+    #[serde(default)]
+    pub dn: Option<String>,
+    /// The certificate instead, PEM.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+}
+
+/// `[revocation]`: the lists and OCSP of a test authority, and what campaigns make of them for one operator (CER-10).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationConfig {
+    /// Where it listens, HTTP.
+    pub listen: SocketAddr,
+    /// Where operators find it, without a path: `http://crl.controle.exemple.fr`.
+    pub url: String,
+    /// The folder of the authority, with its keys: `pki` of a sandbox.
+    pub authority: PathBuf,
+}
+
 fn slow() -> u64 {
     control::trap::serve::SLOW.as_secs()
 }
@@ -113,12 +176,58 @@ impl StubConfig {
         for file in [&mut self.certificate, &mut self.key].into_iter().flatten() {
             *file = folder.join(&file);
         }
-        self.url = self.url.trim_end_matches('/').to_owned();
-        let has_path = self.url.strip_prefix("https://").is_none_or(|rest| rest.is_empty() || rest.contains('/'));
-        match (has_path, self.certificate.is_some() == self.key.is_some()) {
-            (true, _) => Err("stub.url: https://host or https://host:port, without a path"),
+        match (is_origin(&mut self.url, "https://"), self.certificate.is_some() == self.key.is_some()) {
+            (false, _) => Err("stub.url: https://host or https://host:port, without a path"),
             (_, false) => Err("stub: certificate and key go together"),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Whether an address is of that scheme and has no path; a last slash is taken away.
+fn is_origin(url: &mut String, scheme: &str) -> bool {
+    url.truncate(url.trim_end_matches('/').len());
+    url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
+impl PublisherConfig {
+    pub(crate) fn found_from(&mut self, folder: &Path) -> Result<(), &'static str> {
+        let signers = [&mut self.signer, &mut self.other_signer];
+        let signers = signers.into_iter().flat_map(|signer| [&mut signer.certificate, &mut signer.key]);
+        let own = [&mut self.certificate, &mut self.key].into_iter().flatten();
+        let listed = self.domains.iter_mut().filter_map(|domain| domain.certificate.as_mut());
+        for file in signers.chain(own).chain(listed) {
+            *file = folder.join(&file);
+        }
+        for domain in
+            [&mut self.peer, &mut self.other].into_iter().chain(self.domains.iter_mut().map(|one| &mut one.name))
+        {
+            *domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        }
+        let is_listed = |name: &str| self.domains.iter().any(|domain| domain.name == name);
+        if !is_origin(&mut self.url, "https://") {
+            return Err("white_list.url: https://host or https://host:port, without a path");
+        }
+        if self.certificate.is_some() != self.key.is_some() {
+            return Err("white_list: certificate and key go together");
+        }
+        if self.domains.iter().any(|domain| domain.dn.is_some() == domain.certificate.is_some()) {
+            return Err("white_list.domain: its dn or its certificate, one of the two");
+        }
+        match is_listed(&self.peer) && is_listed(&self.other) && self.peer != self.other {
+            true => Ok(()),
+            false => Err("white_list: peer and other are the names of two of its domains"),
+        }
+    }
+}
+
+impl RevocationConfig {
+    pub(crate) fn found_from(&mut self, folder: &Path) -> Result<(), &'static str> {
+        self.authority = folder.join(&self.authority);
+        match is_origin(&mut self.url, "http://") {
+            true => Ok(()),
+            // What tells whether a certificate is good cannot need one.
+            false => Err("revocation.url: http://host or http://host:port, without a path"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What operators talk to, served by this process outside of a sandbox: a PSC stub with an issuer for each operator, and the traps.
+//! What operators talk to, served by this process outside of a sandbox: a PSC stub with an issuer for each operator, the traps, the white list and the
+//! revocation lists of a test space.
 //! control.md §5.3, §5.5.
 //!
 //! Each operator has a stand of its own ([`control::stand`]): its realm, its leases, its key; the traps are common, and each sees of them what
@@ -8,7 +9,10 @@
 //! the application's folder, readable by their owner only; nothing is driven without the key.
 
 pub mod config;
+mod lists;
 mod records;
+#[cfg(test)]
+mod tests;
 mod traps;
 
 use std::collections::{BTreeMap, HashMap};
@@ -34,7 +38,8 @@ use trust::SharedClock;
 use trust::tls::{Acceptor, Identity, Profile, ServerTls};
 
 use crate::db::OrganisationId;
-use config::{StubConfig, TrapsConfig};
+use config::{PublisherConfig, RevocationConfig, StubConfig, TrapsConfig};
+use lists::Lists;
 pub use records::records;
 
 /// Domains whose servers are remembered, to answer what the traps answer; more than operators have.
@@ -84,9 +89,22 @@ impl Routes {
     }
 }
 
+/// What an operator puts into its configuration, beside the addresses of the stub.
+#[derive(Default)]
+pub(crate) struct Declared {
+    /// What it is to fetch: what it is, and where.
+    pub lists: Vec<(&'static str, String)>,
+    /// The secret of [`stub::keys::CLIENT_ID`] at its realm: with it the stub says what it knows of a token.
+    pub secret: Option<String>,
+}
+
 /// What an operator's stand is.
 struct Served {
     router: Router,
+    /// What it fetches lists with.
+    word: String,
+    /// What it asks the stub with.
+    secret: Option<String>,
     /// The sections of its jobs.
     sections: Vec<(&'static str, Table)>,
 }
@@ -99,6 +117,7 @@ struct Inner {
     people: Arc<[Person]>,
     clock: SharedClock,
     traps: Option<(Arc<Archive>, String)>,
+    lists: Lists,
     routes: Routes,
     served: Mutex<BTreeMap<String, Served>>,
     /// Held while a stand is opened, which takes a second of making keys: nobody who asks a stand waits for that.
@@ -112,14 +131,33 @@ pub struct Hosting {
     tasks: TaskTracker,
 }
 
-/// How it is opened.
-#[derive(Clone)]
-pub struct Opened<'a> {
+/// The sections of the configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sections<'a> {
     /// `[stub]`.
     pub stub: Option<&'a StubConfig>,
     /// `[traps]`.
     pub traps: Option<&'a TrapsConfig>,
-    /// What the stub shows when its section names nothing.
+    /// `[white_list]`.
+    pub white_list: Option<&'a PublisherConfig>,
+    /// `[revocation]`.
+    pub revocation: Option<&'a RevocationConfig>,
+}
+
+impl Sections<'_> {
+    /// Whether nothing is served.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.stub.is_none() && self.traps.is_none() && self.white_list.is_none() && self.revocation.is_none()
+    }
+}
+
+/// How it is opened.
+#[derive(Clone)]
+pub struct Opened<'a> {
+    /// What of it.
+    pub sections: Sections<'a>,
+    /// What the stub and the publisher show when their sections name nothing.
     pub identity: Identity,
     /// Where keys and sessions are kept.
     pub folder: &'a Path,
@@ -134,7 +172,7 @@ impl Hosting {
     /// [`HostingError`].
     pub async fn open(opened: Opened<'_>, shutdown: &CancellationToken) -> Result<Hosting, HostingError> {
         use std::os::unix::fs::DirBuilderExt;
-        let Opened { stub, traps, identity, folder, clock } = opened;
+        let Opened { sections: Sections { stub, traps, white_list, revocation }, identity, folder, clock } = opened;
         let tasks = TaskTracker::new();
         for inside in ["bouchon", "banc"] {
             let path = folder.join(inside);
@@ -144,15 +182,23 @@ impl Hosting {
         let driven = TcpListener::bind(home).await.map_err(|error| HostingError::Listen(home, error))?;
         let address = driven.local_addr().map_err(|error| HostingError::Listen(home, error))?;
         let realms = stub.map(|stub| Realms::new(Psc { origin: stub.url.clone() }));
-        if let (Some(stub), Some(realms)) = (stub, &realms) {
-            let identity = match (&stub.certificate, &stub.key) {
-                (Some(certificate), Some(key)) => {
-                    Identity::from_files(certificate, key).map_err(setup("stub.certificate"))?
-                }
-                _ => identity,
+        let https = |what, certificate: &Option<PathBuf>, key: &Option<PathBuf>| {
+            let identity = match (certificate, key) {
+                (Some(certificate), Some(key)) => Identity::from_files(certificate, key).map_err(setup(what))?,
+                _ => identity.clone(),
             };
             let tls = ServerTls { clock: clock.clone(), ..ServerTls::new(identity, Profile::Https) };
-            let tls = Acceptor::new(tls).map_err(setup("stub"))?;
+            Acceptor::new(tls).map_err(setup(what))
+        };
+        // First: the traps may be told to fetch these very lists.
+        let lists = Lists::read(white_list, traps, revocation, &clock)?;
+        let publishing = match white_list {
+            Some(list) => Some((list.listen, https("white_list.certificate", &list.certificate, &list.key)?)),
+            None => None,
+        };
+        lists.listen(publishing, revocation.map(|one| one.listen), &tasks, shutdown).await?;
+        if let (Some(stub), Some(realms)) = (stub, &realms) {
+            let tls = https("stub.certificate", &stub.certificate, &stub.key)?;
             let listener = TcpListener::bind(stub.listen).await;
             let listener = listener.map_err(|error| HostingError::Listen(stub.listen, error))?;
             tasks.spawn(trust::http::serve(listener, Some(tls), realms.router(), shutdown.clone()));
@@ -174,6 +220,7 @@ impl Hosting {
             people,
             clock,
             traps,
+            lists,
             routes,
             served: Mutex::default(),
             opening: Mutex::default(),
@@ -208,7 +255,7 @@ impl Hosting {
     /// # Errors
     /// [`HostingError`].
     pub(crate) fn complete(&self, base: &mut Table, operator: Option<OrganisationId>) -> Result<(), HostingError> {
-        let alias = operator.map_or_else(|| ALL.to_owned(), |id| format!("o{}", id.0));
+        let alias = operator.map_or_else(|| ALL.to_owned(), alias);
         {
             let _opening = self.inner.opening.lock().unwrap_or_else(PoisonError::into_inner);
             if !self.served().contains_key(&alias) {
@@ -223,6 +270,14 @@ impl Hosting {
         Ok(())
     }
 
+    /// What an operator is to be told, when a job's stand is the one it has here.
+    pub(crate) fn declared(&self, job: &Table, operator: OrganisationId) -> Declared {
+        let (served, asked) = (self.served(), job.get("stand").and_then(Value::as_table));
+        let is_it = |one: &&Served| one.sections.iter().any(|(name, own)| *name == "stand" && Some(own) == asked);
+        let Some(one) = served.get(&alias(operator)).filter(is_it) else { return Declared::default() };
+        Declared { lists: self.inner.lists.addresses(&one.word), secret: one.secret.clone() }
+    }
+
     fn served(&self) -> MutexGuard<'_, BTreeMap<String, Served>> {
         // Every change is one insertion.
         self.inner.served.lock().unwrap_or_else(PoisonError::into_inner)
@@ -235,14 +290,22 @@ impl Hosting {
         let text = |value: &dyn std::fmt::Display| Value::String(value.to_string());
         let pairs =
             |pairs: Vec<(&str, Value)>| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let word = word(alias, &key);
         let mut sections = vec![(
             "stand",
             pairs(vec![
                 ("url", text(&format_args!("http://{}/{alias}", inner.address))),
                 ("key_file", text(&key_path.display())),
+                ("reader", text(&word)),
             ]),
         )];
+        // One campaign at a time drives what is this operator's.
+        let leases = Leases::default();
         let mut parts = Vec::new();
+        let mut secret = None;
+        if is_operator {
+            parts.extend(inner.lists.open(&word, leases.clone())?);
+        }
         // An alias of ours is made of letters and digits.
         if let (Some(realms), Some(known), true) = (&inner.realms, Alias::new(alias), is_operator) {
             let issuer = realms.addresses(Some(&known)).issuer();
@@ -256,6 +319,7 @@ impl Hosting {
                     ("kid", text(&keys.signing.kid())),
                 ]),
             ));
+            secret = Some(keys.client_secret.clone());
             let service = Service {
                 keys: Arc::new(keys),
                 clock: inner.clock.clone(),
@@ -264,13 +328,13 @@ impl Hosting {
                 people: inner.people.clone(),
             };
             let realm = realms.open(Some(known), service);
-            parts.push(("/psc", stand::psc::part(realm, Leases::default())));
+            parts.push(("/psc", stand::psc::part(realm, leases)));
         }
         if let Some((archive, domain)) = &inner.traps {
             parts.push(("/traps", stand::traps::part(archive.clone(), domain)));
         }
         let router = Router::new().nest(&format!("/{alias}"), stand::router(key, parts));
-        Ok(Served { router, sections })
+        Ok(Served { router, word, secret, sections })
     }
 
     async fn answer(&self, request: Request) -> Response {
@@ -281,6 +345,17 @@ impl Hosting {
             None => StatusCode::NOT_FOUND.into_response(),
         }
     }
+}
+
+fn alias(operator: OrganisationId) -> String {
+    format!("o{}", operator.0)
+}
+
+/// The word an operator fetches its lists with: always the same, and not to be guessed by another operator.
+fn word(alias: &str, key: &Key) -> String {
+    let digest = openssl::sha::sha256(format!("lecteur {}", key.expose()).as_bytes());
+    let mark: String = digest[..8].iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{alias}-{mark}")
 }
 
 fn person(config: &config::PersonConfig) -> Person {

@@ -4,8 +4,10 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use control::trap::{Door, Presented};
+use trust::dn::Dn;
 
-use super::config::{StubConfig, TrapsConfig};
+use super::Sections;
+use super::config::{DoorConfig, TrapsConfig};
 
 /// Life of a record, in seconds: an hour.
 const TTL: u32 = 3600;
@@ -19,12 +21,33 @@ fn address(out: &mut String, host: &str, ip: IpAddr) {
     };
 }
 
+/// The entries of the white list that the traps need: the domain, and the name of the certificate that is cited for it, when its file can be read; `None`
+/// for the one that is on no list.
+pub(super) fn listed(traps: &TrapsConfig) -> Vec<(String, Option<Option<Dn>>)> {
+    let usual = traps.doors.iter().find(|one| one.door() == Door::Usual);
+    let entry = |config: &DoorConfig| {
+        let door = config.door();
+        // Another good certificate than the one it shows is cited.
+        let cited = if door == Door::DnNonListe { usual } else { Some(config) };
+        let name = cited.and_then(|cited| {
+            let (chain, key) = (std::fs::read(&cited.certificate).ok()?, std::fs::read(&cited.key).ok()?);
+            Presented::from_pem(&chain, &key).ok()?.subject()
+        });
+        (door.domain(&traps.domain), (door != Door::HorsListe).then_some(name))
+    };
+    traps.doors.iter().map(entry).collect()
+}
+
 /// The text, in the form of a zone file; what is not known is a comment.
 #[must_use]
-pub fn records(stub: Option<&StubConfig>, traps: Option<&TrapsConfig>) -> String {
+pub fn records(sections: Sections<'_>) -> String {
     let mut out = String::new();
-    if let Some(stub) = stub {
-        let _ = writeln!(out, "; [stub] : {} doit mener à {}", stub.url, stub.listen);
+    let Sections { stub, traps, white_list, revocation } = sections;
+    let stub = stub.map(|one| ("stub", &one.url, one.listen));
+    let white_list = white_list.map(|one| ("white_list", &one.url, one.listen));
+    let revocation = revocation.map(|one| ("revocation", &one.url, one.listen));
+    for (name, url, listen) in [stub, white_list, revocation].into_iter().flatten() {
+        let _ = writeln!(out, "; [{name}] : {url} doit mener à {listen}");
     }
     let Some(traps) = traps else { return out };
     let _ = writeln!(out, "; [traps] : le courrier de {} et de ses sous-domaines", traps.domain);
@@ -47,19 +70,11 @@ pub fn records(stub: Option<&StubConfig>, traps: Option<&TrapsConfig>) -> String
         address(&mut out, &host, config.address.unwrap_or_else(|| config.listen.ip()));
     }
     let _ = writeln!(out, "; À la liste blanche :");
-    let usual = traps.doors.iter().find(|one| one.door() == Door::Usual);
-    for config in &traps.doors {
-        let door = config.door();
-        let domain = door.domain(&traps.domain);
-        // Another good certificate than the one it shows is cited.
-        let cited = if door == Door::DnNonListe { usual } else { Some(config) };
-        let name = cited.and_then(|cited| {
-            let (chain, key) = (std::fs::read(&cited.certificate).ok()?, std::fs::read(&cited.key).ok()?);
-            Some(Presented::from_pem(&chain, &key).ok()?.subject()?.to_string())
-        });
-        let _ = match door {
-            Door::HorsListe => writeln!(out, ";   {domain} : n'y figure pas"),
-            _ => writeln!(out, ";   {domain} : {}", name.as_deref().unwrap_or("<certificat illisible>")),
+    for (domain, name) in listed(traps) {
+        let _ = match name {
+            None => writeln!(out, ";   {domain} : n'y figure pas"),
+            Some(None) => writeln!(out, ";   {domain} : <certificat illisible>"),
+            Some(Some(name)) => writeln!(out, ";   {domain} : {name}"),
         };
     }
     out

@@ -23,7 +23,7 @@ const ADDRESSES: [(&str, &str); 6] = [
 ];
 
 pub(super) async fn show(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
-    let (Seen { stand, template, .. }, choice) = seen(&signed, "/bouchon", asked.get("modele")).await?;
+    let (Seen { stand, template, declared, .. }, choice) = seen(&signed, "/bouchon", asked.get("modele")).await?;
     let inside = match stand {
         None => absent("Cet espace n’a pas de banc : ses campagnes ne pilotent aucun bouchon Pro Santé Connect."),
         Some(stand) => match stand.psc().await {
@@ -34,12 +34,17 @@ pub(super) async fn show(signed: Signed, Asked(asked): Asked) -> Result<Response
             },
         },
     };
+    let lists = (!declared.lists.is_empty()).then(|| fetched(&declared.lists));
+    // Whoever only reads needs no secret.
+    let client = declared.secret.filter(|_| signed.session.account.role.may_run()).map(|secret| client(&secret));
     let identities = signed.or_fails(template.table())?.get("mailbox").map(identities);
     let body = html!(
         "<h1>Bouchon Pro Santé Connect</h1>\n{}<p class=\"chapeau\">Pour qu’une campagne éprouve vos serveurs avec des jetons bons et mauvais, ils doivent croire cet \
-         émetteur. Déclarez-le une fois : il ne change pas d’une campagne à l’autre.</p>\n{}{}",
+         émetteur. Déclarez-le une fois : il ne change pas d’une campagne à l’autre.</p>\n{}{}{}{}",
         choice,
         inside,
+        client,
+        lists,
         identities
     );
     let session = Some(&signed.session);
@@ -76,6 +81,28 @@ fn addresses(now: &Now) -> Html {
         now.issuer,
         rows,
         played
+    )
+}
+
+/// For an operator that asks the stub about tokens (introspection).
+fn client(secret: &str) -> Html {
+    html!(
+        "<h2>Client de l’introspection</h2>\n<dl>\n<dt>Identifiant de client</dt><dd><code class=\"copier\">{}</code></dd>\n\
+         <dt>Secret de client</dt><dd><code class=\"copier\">{}</code></dd>\n</dl>\n",
+        stub::keys::CLIENT_ID,
+        secret
+    )
+}
+
+/// The lists that campaigns change for this operator alone, by the word at the end of the address.
+fn fetched(lists: &[(&'static str, String)]) -> Html {
+    let rows: Html = lists
+        .iter()
+        .map(|(label, place)| html!("<dt>{}</dt><dd><code class=\"copier\">{}</code></dd>\n", label, place))
+        .collect();
+    html!(
+        "<h2>Listes à relever</h2>\n<p>Le mot à la fin de l’adresse est celui de votre organisation : une campagne change ces listes pour vous seul.</p>\n<dl>\n{}</dl>\n",
+        rows
     )
 }
 

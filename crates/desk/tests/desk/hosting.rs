@@ -61,8 +61,7 @@ async fn operators_reach_the_stub_and_the_traps() {
     let shutdown = CancellationToken::new();
     let open = async || {
         let opened = Opened {
-            stub: config.stub.as_ref(),
-            traps: config.traps.as_ref(),
+            sections: config.sections(),
             identity: Identity::from_files(&config.certificate, &config.key).expect("a certificate"),
             folder: &config.data,
             clock: SystemClock::shared(),
@@ -142,7 +141,7 @@ async fn operators_reach_the_stub_and_the_traps() {
     hosting.wait().await;
     assert_eq!(std::fs::read(config.data.join("bouchon/o1/signing.key")).expect("a key"), key);
 
-    let text = records(config.stub.as_ref(), config.traps.as_ref());
+    let text = records(config.sections());
     for line in [
         "pieges.test. 3600 IN MX 10 mx.pieges.test.",
         "mx2.pieges.test. 3600 IN MX 10 mx1.mx2.pieges.test.",

@@ -23,7 +23,7 @@ use super::resources::outcome;
 use super::search::{Search, is_kind};
 use super::{EXTRACTION, FHIR, people};
 use crate::SandboxError;
-use crate::publisher::http_date;
+use trust::http::http_date;
 
 /// Calls in a second, of one application.
 const CALLS: usize = 17;

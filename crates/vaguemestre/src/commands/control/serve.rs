@@ -38,18 +38,20 @@ pub fn run(args: Args) -> Result<(), Failure> {
             .map_err(|error| Failure::new(format!("{}: {error}", config.listen)))?;
         let shutdown = CancellationToken::new();
         let mut settings = config.settings();
-        if config.stub.is_some() || config.traps.is_some() {
-            let opened = Opened {
-                stub: config.stub.as_ref(),
-                traps: config.traps.as_ref(),
-                identity,
-                folder: &config.data,
-                clock: settings.clock.clone(),
-            };
+        if !config.sections().is_empty() {
+            let opened =
+                Opened { sections: config.sections(), identity, folder: &config.data, clock: settings.clock.clone() };
             settings.hosting = Some(Hosting::open(opened, &shutdown).await?);
         }
         let hosting = settings.hosting.clone();
-        let desk = Desk::open(settings, shutdown.clone()).await?;
+        // A database that is away is waited for.
+        let desk = tokio::select! {
+            desk = Desk::open(settings, shutdown.clone()) => desk?,
+            () = signals.next() => {
+                shutdown.cancel();
+                return Ok(());
+            }
+        };
         say(format_args!("{} is up, on {}", config.url, listener.local_addr()?));
         if let Some(code) = desk.first_code() {
             say(format_args!(
@@ -75,7 +77,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     })
 }
 
-/// `vaguemestre control records`: what is to be published for `[stub]` and `[traps]`.
+/// `vaguemestre control records`: what is to be published for `[stub]`, `[traps]`, `[white_list]` and `[revocation]`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Lines of a zone file, and as comments the entries of the white list. Nothing is changed anywhere."
@@ -89,6 +91,6 @@ pub struct RecordsArgs {
 /// Writes them.
 pub fn records(args: RecordsArgs) -> Result<(), Failure> {
     let config = Config::load(&args.config)?;
-    say(desk::hosting::records(config.stub.as_ref(), config.traps.as_ref()).trim_end());
+    say(desk::hosting::records(config.sections()).trim_end());
     Ok(())
 }
