@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use openssl::ssl::SslConnector;
 
 use super::client::Client;
-use super::messages::{self, ALL, HALF, RARE};
+use super::messages::{self, ALL, HALF, PHRASES, RARE};
 use super::{Mailstore, Options, handshakes, process};
 
 /// Messages sent by one MULTIAPPEND, or before answers are read.
@@ -250,6 +250,10 @@ impl Bench<'_> {
             }
         }
         if !first {
+            for (how_many, phrase) in PHRASES {
+                let ms = Self::time(&mut client, &format!("SEARCH BODY \"{phrase}\""), None)?;
+                figures.push(figure(format!("SEARCH BODY of {count}, a phrase in {how_many}"), ms, Unit::Ms));
+            }
             for (how_many, word) in [("all", "rendu"), ("one in 40", "posologie")] {
                 let ms = Self::time(&mut client, &format!("SEARCH SUBJECT {word}"), None)?;
                 figures.push(figure(format!("SEARCH SUBJECT of {count}, in {how_many}"), ms, Unit::Ms));

@@ -53,6 +53,10 @@ pub const HALF: &str = "pseudoarthrose";
 /// A word of every message.
 pub const ALL: &str = "Cordialement";
 
+/// A phrase of every message, one of those that have [`RARE`], and one of none whose words every message has.
+pub const PHRASES: [(&str, &str); 3] =
+    [("all", "bien cordialement"), ("one in 5,000", "os zygomatique"), ("none", "cordialement bien")];
+
 /// Numbers that look random and are the same in every run.
 pub struct Dice(pub u64);
 
@@ -79,6 +83,7 @@ pub fn message(number: usize, attachment: usize) -> String {
         prose.push_str("\r\n");
     }
     if number % 5000 == 1 {
+        prose.push_str("os ");
         prose.push_str(RARE);
         prose.push_str("\r\n");
     }
@@ -86,6 +91,7 @@ pub fn message(number: usize, attachment: usize) -> String {
         prose.push_str(HALF);
         prose.push_str("\r\n");
     }
+    prose.push_str("Bien ");
     prose.push_str(ALL);
     prose.push_str("\r\n");
     let day = number % 28 + 1;

@@ -120,7 +120,7 @@ impl Folder {
             'ı' => "i",
             'ς' => "σ",
             // Quotes and dashes that programs put where people type plain ones.
-            '‘' | '’' | '‚' | '‛' | '′' | 'ʼ' | '´' | '`' => "'",
+            '‘' | '’' | '‚' | '‛' | '′' | 'ʼ' => "'",
             '“' | '”' | '„' | '«' | '»' | '″' => "\"",
             '‐' | '‑' | '‒' | '–' | '—' | '―' | '−' => "-",
             // Invisible: soft hyphen, zero width, direction marks, byte order mark.
@@ -170,12 +170,26 @@ mod tests {
         }
     }
 
+    fn is_nfc(c: char) -> bool {
+        unicode_normalization::is_nfc_quick(std::iter::once(c)) == unicode_normalization::IsNormalized::Yes
+    }
+
+    fn is_nfd(c: char) -> bool {
+        unicode_normalization::is_nfd_quick(std::iter::once(c)) == unicode_normalization::IsNormalized::Yes
+    }
+
     #[test]
     fn every_character_folds_once_and_for_all() {
         for c in '\0'..=char::MAX {
             let once = fold(c.encode_utf8(&mut [0; 4]));
             assert_eq!(fold(&once), once, "{c:?} U+{:04X}", u32::from(c));
             assert!(!once.contains(|c: char| c.is_whitespace() && c != ' '), "{c:?}");
+            // Few have other forms; U+1FEF is a plain grave accent composed.
+            if !is_nfc(c) || !is_nfd(c) {
+                for form in [std::iter::once(c).nfc().collect::<String>(), std::iter::once(c).nfd().collect()] {
+                    assert_eq!(fold(&form), once, "{c:?} U+{:04X}, {form:?}", u32::from(c));
+                }
+            }
         }
     }
 

@@ -6,7 +6,8 @@
 //! * an index is a cache under `<data>/search/<mailbox>/`, sealed with a key derived from the mailbox's: where that key is not to be
 //!   had, everything is scanned, and nothing is written.
 //!
-//! Memory: [`MAX_OPEN`] indexes open, each a few megabytes at most; [`SCANNERS`] messages being read, one batch being indexed.
+//! Memory: [`MAX_OPEN`] indexes open, each a few megabytes at most; [`SEEKERS`] searches of an index, [`SCANNERS`] messages being
+//! read, one batch being indexed.
 
 mod indexer;
 mod scan;
@@ -28,6 +29,9 @@ use tokio::time::Instant;
 const MAX_OPEN: usize = 32;
 /// Threads that read messages for searches, all sessions together: a search must not take the machine.
 const SCANNERS: usize = 2;
+/// Searches of indexes at once, all sessions together; the others wait their turn. Each has two threads for some milliseconds, and
+/// one of a phrase may take 12 MB for each of them.
+const SEEKERS: usize = 4;
 /// How long one call may take before it answers what it has, so that the session can tell how far it is.
 const CALL: Duration = Duration::from_millis(800);
 /// What the key of the index is derived for.
@@ -49,6 +53,7 @@ pub struct Searcher {
     slots: Mutex<HashMap<MailboxId, Arc<Slot>>>,
     clock: AtomicU64,
     scanners: Arc<Semaphore>,
+    seekers: Arc<Semaphore>,
     /// Mailboxes whose index lacks something that was searched: they come first.
     missed: Mutex<Vec<MailboxId>>,
     wake: Notify,
@@ -79,6 +84,7 @@ impl Searcher {
             slots: Mutex::default(),
             clock: AtomicU64::new(0),
             scanners: Arc::new(Semaphore::new(SCANNERS)),
+            seekers: Arc::new(Semaphore::new(SEEKERS)),
             missed: Mutex::default(),
             wake: Notify::new(),
         }))
@@ -142,11 +148,12 @@ impl Searcher {
     async fn indexed(&self, mailbox: MailboxId, sought: &[Sought], bodies: &[u64]) -> (Vec<Vec<u64>>, Vec<u64>) {
         let nothing = || (vec![Vec::new(); sought.len()], bodies.to_vec());
         let (slot, Some(index)) = self.slot(mailbox).await else { return nothing() };
+        let turn = self.seekers.clone().acquire_owned().await;
         let (sought_too, bodies_too) = (sought.to_vec(), bodies.to_vec());
         let asked = tokio::task::spawn_blocking(move || {
             let answer = index.seek(&sought_too, &bodies_too);
             // Held until the search is over: the index must not be opened again meanwhile.
-            drop(slot);
+            drop((slot, turn));
             answer
         });
         let Ok(answer) = asked.await else { return nothing() };

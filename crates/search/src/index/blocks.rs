@@ -3,7 +3,7 @@
 //! ```text
 //! magic (8)  id (16)  block…  directory  offset of the directory (8)  its length (4)  its raw length (4)
 //! ```
-//! Each block is compressed (LZ4) when that helps, then sealed with AES-256-GCM. The key is derived from the mailbox's and the
+//! Each block is compressed (LZ4) when that helps and its owner wants it, then sealed with AES-256-GCM. The key is derived from the mailbox's and the
 //! file's random id (HMAC-SHA256), the nonce is the number of the block: a key and nonce never meet twice. The directory, sealed
 //! as the last number, holds where each block lies and what the owner of the file wants to remember.
 //!
@@ -23,7 +23,8 @@ use zeroize::Zeroizing;
 
 use super::codec::{Input, Output};
 
-const MAGIC: &[u8; 8] = b"VMSRCH01";
+/// The last two tell what the blocks hold: a file of other times is made anew. 02: words have positions, bodies no texts.
+const MAGIC: &[u8; 8] = b"VMSRCH02";
 /// Octets before the first block.
 const START: u64 = 24;
 /// Octets after the directory.
@@ -33,6 +34,9 @@ const TAG: usize = 16;
 const DIRECTORY: u64 = u64::MAX;
 /// Largest block taken for real, raw: the largest document with room to spare. Keeps a damaged file from taking all the memory.
 pub(super) const MAX_BLOCK: usize = 64 * 1024 * 1024;
+
+/// A block is kept compressed when that saves one octet in so many: what saves less is not worth the time of unpacking.
+const WORTH: usize = 8;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +115,15 @@ struct Place {
     raw: u32,
 }
 
+/// Whether a block is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// When that helps: what is large, or seldom read whole.
+    IfWorth,
+    /// It is small and read whole by each search, or has nothing that returns: unpacking would take longer than decrypting.
+    Never,
+}
+
 /// Writes a file.
 pub(super) struct BlockWriter {
     file: BufWriter<File>,
@@ -139,21 +152,26 @@ impl BlockWriter {
     }
 
     /// Writes a block; answers its number.
-    pub(super) fn write(&mut self, raw: &[u8]) -> Result<u32> {
+    pub(super) fn write(&mut self, raw: &[u8], packing: Packing) -> Result<u32> {
         let number = u32::try_from(self.places.len()).map_err(|_| Broken::Damaged)?;
-        let place = self.put(u64::from(number), raw)?;
+        let place = self.put(u64::from(number), raw, packing)?;
         self.places.push(place);
         Ok(number)
     }
 
-    fn put(&mut self, number: u64, raw: &[u8]) -> Result<Place> {
+    fn put(&mut self, number: u64, raw: &[u8], packing: Packing) -> Result<Place> {
         if raw.len() > MAX_BLOCK {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
         }
-        self.packed.resize(lz4_flex::block::get_maximum_output_size(raw.len()), 0);
-        let packed = match lz4_flex::block::compress_into(raw, &mut self.packed) {
-            Ok(length) if length < raw.len() => &self.packed[..length],
-            _ => raw,
+        let packed = match packing {
+            Packing::Never => raw,
+            Packing::IfWorth => {
+                self.packed.resize(lz4_flex::block::get_maximum_output_size(raw.len()), 0);
+                match lz4_flex::block::compress_into(raw, &mut self.packed) {
+                    Ok(length) if length < raw.len() - raw.len() / WORTH => &self.packed[..length],
+                    _ => raw,
+                }
+            }
         };
         self.sealed.clear();
         self.sealer.seal(number, packed, &mut self.sealed)?;
@@ -173,7 +191,7 @@ impl BlockWriter {
             directory.number(u64::from(place.raw));
         }
         directory.octets.extend_from_slice(memory);
-        let place = self.put(DIRECTORY, &directory.octets)?;
+        let place = self.put(DIRECTORY, &directory.octets, Packing::IfWorth)?;
         self.file.write_all(&place.offset.to_le_bytes())?;
         self.file.write_all(&place.sealed.to_le_bytes())?;
         self.file.write_all(&place.raw.to_le_bytes())?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use mail::sought::{Place, Sought};
 use zeroize::Zeroizing;
 
-use super::blocks::BlockWriter;
+use super::blocks::{BlockWriter, Packing};
 use super::codec::Input;
 use super::{Document, EXTENSION, Index, segment};
 
@@ -29,7 +29,7 @@ pub fn segments(folder: &Path, input: &[u8]) {
         let blocks = pieces.number().unwrap_or(0) % 16;
         for _ in 0..blocks {
             let block = pieces.count().and_then(|length| pieces.take(length)).unwrap_or_default();
-            writer.write(block)?;
+            writer.write(block, Packing::IfWorth)?;
         }
         writer.finish(pieces.rest())
     };
@@ -57,7 +57,7 @@ fn used(folder: &Path) {
     let Ok(index) = Index::open(folder, Zeroizing::new(KEY)) else { return };
     let bodies = index.bodies();
     for place in [Place::Body, Place::Text, Place::Field("subject".into()), Place::Field("x-other".into())] {
-        for text in ["", "a", "le monde", " "] {
+        for text in ["", "a", "le monde", " ", " a", "e m", "a "] {
             let sought = Sought { place: place.clone(), text: text.into() };
             let answer = index.seek(std::slice::from_ref(&sought), &bodies);
             assert!(answer.matching[0].len() <= bodies.len() && answer.unknown.len() <= bodies.len());

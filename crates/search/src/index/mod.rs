@@ -13,10 +13,14 @@ mod blocks;
 mod codec;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gathering;
 mod merge;
+mod phrase;
+mod positions;
 mod segment;
 mod texts;
 mod tokens;
+mod words;
 
 use std::collections::HashSet;
 use std::fs;
@@ -31,6 +35,7 @@ use zeroize::Zeroizing;
 
 use self::bits::Bits;
 use self::blocks::{Broken, Id};
+use self::positions::MAX_POSITIONS;
 use self::segment::Segment;
 use crate::document::Document;
 use crate::matching::Needle;
@@ -316,18 +321,21 @@ impl Index {
 
 /// The segments to be merged next.
 fn tier(segments: &[Arc<Segment>]) -> Vec<&Arc<Segment>> {
-    let mut by_size: Vec<&Arc<Segment>> = segments.iter().collect();
+    // Those of which two would not fit into one stay as they are.
+    let mut by_size: Vec<&Arc<Segment>> = segments.iter().filter(|s| s.positions() <= MAX_POSITIONS / 2).collect();
     by_size.sort_by_key(|s| s.total());
     let mut smallest = 1;
     while smallest <= LAST {
         let last = smallest * FAN > LAST;
         let (size, fan) = if last { (smallest..MAX_DOCUMENTS, LAST_FAN) } else { (smallest..smallest * FAN, FAN) };
-        let mut sum = 0;
+        let (mut sum, mut positions) = (0, 0);
         let members = by_size.iter().filter(|s| size.contains(&s.total()));
         let members: Vec<_> = members
             .take_while(|s| {
                 sum += s.total();
-                sum <= MAX_DOCUMENTS
+                // The positions of eight segments fit 32 bits.
+                positions += s.positions();
+                sum <= MAX_DOCUMENTS && positions <= MAX_POSITIONS
             })
             .take(FAN)
             .copied()

@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use mail::sought::Place;
 
 use super::bits::Bits;
-use super::blocks::{BlockReader, BlockWriter, Blocks, Broken, Id, Result};
+use super::blocks::{BlockReader, BlockWriter, Blocks, Broken, Id, Packing, Result};
 use super::codec::{Input, Output};
+use super::gathering::Gathering;
 use super::texts::{Texts, TextsWriter};
-use super::tokens::{Gathering, Tokens};
+use super::tokens::Tokens;
 use crate::document::{Document, ENVELOPE, Head};
 use crate::matching::{Needle, envelope_field};
-
-/// So many documents that may have a text and are not known to are read, rather than the words gone through to the end.
-const FEW: usize = 24;
 
 /// A segment that can be searched.
 pub(super) struct Segment {
@@ -39,7 +37,6 @@ pub(super) struct Columns {
     pub(super) head_words: Tokens,
     pub(super) head: Texts,
     pub(super) body_words: Tokens,
-    pub(super) body: Texts,
 }
 
 /// What a segment says of a text: documents that have it. The others among those asked for have it not, unless they are not whole.
@@ -51,22 +48,29 @@ pub(super) fn write(path: &Path, key: &[u8; 32], id: Id, documents: &[(u64, Docu
     let mut memory = Output::default();
     begin(&mut memory, &[], documents.iter().map(|(body, d)| (*body, d.whole)));
     for field in 0..ENVELOPE.len() {
-        texts(documents, |d| &d.head.addressing.0[field], &mut file, &mut memory)?;
+        texts(documents, |d| &d.head.addressing.0[field], Packing::Never, &mut file, &mut memory)?;
     }
     let total = documents.len();
     // Counts of documents fit 32 bits: they are in memory.
     let numbered = || (0u32..).zip(documents.iter().map(|(_, d)| d));
     let (mut names, mut head, mut body) = (Gathering::default(), Gathering::default(), Gathering::default());
     for (n, document) in numbered() {
-        Head::fields(&document.head.lines).for_each(|(name, _)| names.word(n, name.as_bytes()));
+        for (name, _) in Head::fields(&document.head.lines) {
+            names.word(n, name.as_bytes());
+        }
         head.text(n, &document.head.lines);
         body.text(n, &document.body);
     }
-    names.write(total, &mut file, &mut memory)?;
-    head.write(total, &mut file, &mut memory)?;
-    texts(documents, |d| d.head.lines.strip_suffix('\n').unwrap_or(&d.head.lines), &mut file, &mut memory)?;
-    body.write(total, &mut file, &mut memory)?;
-    texts(documents, |d| d.body.strip_suffix('\n').unwrap_or(&d.body), &mut file, &mut memory)?;
+    names.write(total, false, &mut file, &mut memory)?;
+    head.write(total, true, &mut file, &mut memory)?;
+    texts(
+        documents,
+        |d| d.head.lines.strip_suffix('\n').unwrap_or(&d.head.lines),
+        Packing::IfWorth,
+        &mut file,
+        &mut memory,
+    )?;
+    body.write(total, true, &mut file, &mut memory)?;
     file.finish(&memory.octets)
 }
 
@@ -84,10 +88,11 @@ pub(super) fn begin(memory: &mut Output, replaces: &[Id], documents: impl ExactS
 fn texts<'d>(
     documents: &'d [(u64, Document)],
     text: impl Fn(&'d Document) -> &'d str,
+    packing: Packing,
     file: &mut BlockWriter,
     memory: &mut Output,
 ) -> Result<()> {
-    let mut writer = TextsWriter::default();
+    let mut writer = TextsWriter::new(packing);
     for (_, document) in documents {
         writer.push(text(document).as_bytes(), file)?;
     }
@@ -118,11 +123,10 @@ impl Segment {
         }
         let columns = Columns {
             envelope,
-            names: Tokens::read(memory)?,
-            head_words: Tokens::read(memory)?,
+            names: Tokens::read(memory, total)?,
+            head_words: Tokens::read(memory, total)?,
             head: Texts::read(memory)?,
-            body_words: Tokens::read(memory)?,
-            body: Texts::read(memory)?,
+            body_words: Tokens::read(memory, total)?,
         };
         memory.is_empty().then(|| Segment { path: path.to_owned(), id, bodies, whole, replaces, columns, blocks })
     }
@@ -130,6 +134,11 @@ impl Segment {
     /// How many documents it has.
     pub(super) fn total(&self) -> usize {
         self.bodies.len()
+    }
+
+    /// How many positions its largest column has.
+    pub(super) fn positions(&self) -> u32 {
+        self.columns.head_words.positions.count().max(self.columns.body_words.positions.count())
     }
 
     /// Which of the documents asked for have the text.
@@ -148,33 +157,17 @@ impl Segment {
                 }
                 _ => self.field(&mut file, needle, name, asked),
             },
-            Place::Body => self.text(&mut file, needle, &columns.body_words, &columns.body, asked),
+            Place::Body => columns.body_words.search(&mut file, needle.text(), asked, total),
             Place::Text => {
-                let mut found = self.text(&mut file, needle, &columns.head_words, &columns.head, asked)?;
+                let mut found = columns.head_words.search(&mut file, needle.text(), asked, total)?;
                 let mut left = asked.clone();
                 left.and_not(&found);
                 if !left.is_empty() {
-                    found.or(&self.text(&mut file, needle, &columns.body_words, &columns.body, &left)?);
+                    found.or(&columns.body_words.search(&mut file, needle.text(), &left, total)?);
                 }
                 Ok(found)
             }
         }
-    }
-
-    fn text(
-        &self,
-        file: &mut BlockReader<'_>,
-        needle: &Needle,
-        words: &Tokens,
-        texts: &Texts,
-        asked: &Bits,
-    ) -> Result<Found> {
-        let told = words.search(file, needle.text(), asked, self.total(), FEW)?;
-        let mut found = told.proven;
-        if !told.possible.is_empty() {
-            texts.search(file, &told.possible, |texts| needle.finder.find(texts), |_| true, &mut found)?;
-        }
-        Ok(found)
     }
 
     /// In a field that ENVELOPE has not, or whether a field is there.
@@ -188,9 +181,7 @@ impl Segment {
         if needle.is_empty() || named.is_empty() {
             return Ok(named);
         }
-        let told = self.columns.head_words.search(file, needle.text(), &named, self.total(), 0)?;
-        let mut possible = told.possible;
-        possible.or(&told.proven);
+        let possible = self.columns.head_words.search(file, needle.text(), &named, self.total())?;
         let mut found = Bits::none(self.total());
         let satisfies = |lines: &[u8]| std::str::from_utf8(lines).is_ok_and(|lines| needle.is_in_field(name, lines));
         self.columns.head.search(file, &possible, |texts| needle.finder.find(texts), satisfies, &mut found)?;

@@ -73,6 +73,90 @@ proptest! {
     }
 }
 
+/// A document of these very texts, whatever a message could have.
+fn of_texts(lines: &str, body: &str) -> Document {
+    let mut document = Document { body: format!("{body}\n"), whole: true, ..Document::default() };
+    document.head.lines = format!("\n{lines}\n");
+    document
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Phrases over boundaries, spaces at the ends of texts and side by side, words that are each other's ends and beginnings.
+    #[test]
+    fn phrases_are_substrings(
+        texts in proptest::collection::vec(("[ab \n]{0,12}", "[ab \n]{0,24}"), 1..24),
+        needles in proptest::collection::vec("[ab]{0,2}( [ab]{1,2}){0,3} ?", 1..12),
+        batch in 1usize..9, gone in 0u64..4,
+    ) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = open(folder.path());
+        let mut documents: BTreeMap<u64, Document> =
+            (1..).zip(texts).map(|(n, (lines, body))| (n, of_texts(&lines, &body))).collect();
+        let all: Vec<(u64, Document)> = documents.clone().into_iter().collect();
+        for some in all.chunks(batch) {
+            index.add(some.to_vec()).expect("added");
+        }
+        let asked: Vec<Sought> =
+            needles.iter().flat_map(|n| [body(n), sought(Place::Text, n)]).chain([body(" "), body(" a")]).collect();
+        check(&index, &documents, &asked);
+        documents.retain(|body, _| body % 4 != gone);
+        while index.merge_some(&|body| body % 4 != gone, true).expect("merged") {}
+        check(&index, &documents, &asked);
+    }
+}
+
+/// Words of several blocks, their beginnings longer than what is kept of the first of each, and positions of several blocks.
+#[test]
+fn a_large_dictionary() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let index = open(folder.path());
+    let word =
+        |n: usize| format!("{}{n:05}", if n.is_multiple_of(2) { "hypercholesterolemies-familiales-" } else { "h" });
+    let text = |from: usize| (from..from + 6_000).map(|n| word(n) + " le ").collect::<String>();
+    let documents: BTreeMap<u64, Document> =
+        (0..10).map(|i| (i + 1, message("s", &text(i as usize * 1_000)))).collect();
+    let all: Vec<(u64, Document)> = documents.clone().into_iter().collect();
+    for some in all.chunks(2) {
+        index.add(some.to_vec()).expect("added");
+    }
+    let segments = index.list();
+    assert!(segments.segments.iter().all(|s| s.columns.body_words.blocks.len() > 2));
+    let mut needles: Vec<String> = (0..16_000).step_by(1_451).map(|n| format!("le {}", word(n))).collect();
+    needles.extend((0..16_000).step_by(1_789).map(|n| format!("le {} le {}", word(n), &word(n + 1)[..4])));
+    needles.extend((0..16_000).step_by(2_003).map(|n| format!("{} le", word(n))));
+    needles.extend(
+        ["le h0", "le hypercholesterolemies-familiales-0", "le z", "le a", "le hyper", "6 le", "00 le h"]
+            .map(String::from),
+    );
+    let asked: Vec<Sought> = needles.iter().map(|n| body(n)).collect();
+    check(&index, &documents, &asked);
+    let alive = |body: u64| body != 3 && body != 8;
+    while index.merge_some(&alive, true).expect("merged") {}
+    let documents = documents.into_iter().filter(|(body, _)| alive(*body)).collect();
+    let bodies: Vec<u64> = index.bodies().into_iter().filter(|body| alive(*body)).collect();
+    assert_eq!(bodies.len(), 8);
+    // What is gone is in the index only as long as it is not worth the work.
+    check(&index, &documents, &asked);
+}
+
+/// A segment made before words had positions, as any file of another version: made anew.
+#[test]
+fn a_file_of_another_version_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    open(folder.path()).add(vec![(1, message("s", "deux mots"))]).expect("added");
+    let path = fs::read_dir(folder.path()).expect("listed").next().expect("a file").expect("listed").path();
+    let mut octets = fs::read(&path).expect("read");
+    assert_eq!(&octets[..8], b"VMSRCH02");
+    octets[7] = b'1';
+    fs::write(&path, octets).expect("written");
+    let index = open(folder.path());
+    assert_eq!(index.seek(&[body("deux mots")], &[1]).unknown, [1]);
+    assert!(!path.exists());
+    index.add(vec![(1, message("s", "deux mots"))]).expect("added");
+    assert_eq!(index.seek(&[body("deux mots")], &[1]).matching, [vec![1]]);
+}
+
 fn many(n: u64) -> BTreeMap<u64, Document> {
     let words = ["compte", "rendu", "Insuffisance", "cardiaque", "été", "l’hôpital", "INS-1234", "x", "le"];
     (1..=n)

@@ -3,7 +3,7 @@
 //! A block: how many texts, their lengths, the texts. A text never lies in two blocks.
 
 use super::bits::Bits;
-use super::blocks::{BlockReader, BlockWriter, Broken, Result};
+use super::blocks::{BlockReader, BlockWriter, Broken, Packing, Result};
 use super::codec::{Input, Output};
 
 /// Octets after which a block is closed: large enough to compress well, small enough to read one text quickly.
@@ -17,8 +17,8 @@ pub(super) struct Texts {
 }
 
 /// Writes a column. Several may be written to one file at a time.
-#[derive(Default)]
 pub(super) struct TextsWriter {
+    packing: Packing,
     blocks: Vec<(u32, u32)>,
     first: u32,
     lengths: Vec<usize>,
@@ -26,6 +26,10 @@ pub(super) struct TextsWriter {
 }
 
 impl TextsWriter {
+    pub(super) fn new(packing: Packing) -> Self {
+        TextsWriter { packing, blocks: Vec::new(), first: 0, lengths: Vec::new(), texts: Vec::new() }
+    }
+
     /// The text of the next document, without its boundary.
     pub(super) fn push(&mut self, text: &[u8], file: &mut BlockWriter) -> Result<()> {
         self.texts.extend_from_slice(text);
@@ -37,7 +41,7 @@ impl TextsWriter {
     /// A block of another column as it is: `count` texts.
     pub(super) fn push_block(&mut self, raw: &[u8], count: u32, file: &mut BlockWriter) -> Result<()> {
         self.close(file)?;
-        self.blocks.push((self.first, file.write(raw)?));
+        self.blocks.push((self.first, file.write(raw, self.packing)?));
         self.first += count;
         Ok(())
     }
@@ -52,7 +56,7 @@ impl TextsWriter {
             raw.number(*length as u64);
         }
         raw.octets.append(&mut self.texts);
-        self.blocks.push((self.first, file.write(&raw.octets)?));
+        self.blocks.push((self.first, file.write(&raw.octets, self.packing)?));
         self.first += self.lengths.len() as u32;
         self.lengths.clear();
         Ok(())
@@ -137,9 +141,9 @@ impl Texts {
     ) -> Result<()> {
         self.pages(file, documents, |page, _| {
             // Nothing is found across a boundary: the whole page is gone through at once, a document left at its first hit.
-            let mut at = 0;
+            let (mut at, mut n) = (0, 0);
             while let Some(hit) = quick(&page.texts[at..]) {
-                let n = page.ends.partition_point(|end| *end <= at + hit);
+                n += ended(&page.ends[n..], at + hit);
                 let Some(end) = page.ends.get(n) else { break };
                 let document = page.first + n as u32;
                 if documents.has(document) && !found.has(document) && satisfies(page.text(n)) {
@@ -171,5 +175,30 @@ impl Texts {
             }
             Ok(())
         })
+    }
+}
+
+/// How many of the texts end at or before a place: none or few, mostly.
+fn ended(ends: &[usize], at: usize) -> usize {
+    let mut step = 1;
+    while ends.get(step - 1).is_some_and(|end| *end <= at) {
+        step *= 2;
+    }
+    let (from, to) = (step / 2, step.min(ends.len()));
+    from + ends[from..to].partition_point(|end| *end <= at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ended;
+
+    #[test]
+    fn texts_that_ended() {
+        let ends: Vec<usize> = (1..40).map(|n| n * 3).chain([200, 200, 201]).collect();
+        for from in 0..=ends.len() {
+            for at in 0..210 {
+                assert_eq!(ended(&ends[from..], at), ends[from..].partition_point(|end| *end <= at), "{from} {at}");
+            }
+        }
     }
 }

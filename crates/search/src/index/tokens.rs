@@ -1,87 +1,91 @@
-//! A column of tokens: which documents hold which word, a word being all that stands between two spaces or boundaries.
+//! A column of tokens: which documents hold which word and where, a word being all that stands between two spaces or boundaries.
 //!
 //! A text without a space is in a document if and only if it is in one of its words: the words are gone through, the documents
 //! of those that have the text are joined, and the answer is exact although no document was read. That is why words and not
 //! trigrams: what a trigram index finds must be verified in the texts, which takes as long as there are matches. Of a text
-//! with spaces, the words give the candidates (the first ends with its first piece, the last begins with its last).
+//! with spaces, the first word ends with its first piece, the last begins with its last, those between are its own, and their
+//! positions follow each other (see [`phrase`](super::phrase)).
 //!
 //! Words lie in blocks, sorted, each between two line feeds; in a block of the same rank lie the documents of each: how many
-//! octets and a bit that tells a bitmap from differences, then those. The word `" "` stands in every document that has a space.
-
-use std::collections::HashMap;
+//! octets and a bit that tells a bitmap from differences, then those. In a third lie where the positions of the first word
+//! begin in the stream, and how many octets those of each are; a column of which nobody asks where words are has none.
+//!
+//! Two words are none of the text: [`SPACE`] stands in every document that has a space, and [`BOUNDARY`] at every boundary.
 
 use memchr::memmem::Finder;
 
 use super::bits::Bits;
-use super::blocks::{BlockReader, BlockWriter, Broken, Result};
+use super::blocks::{BlockReader, BlockWriter, Broken, Packing, Result};
 use super::codec::{Input, Output};
+use super::positions::{Positions, PositionsWriter, Span};
 
 /// Octets of words after which a block is closed.
 const BLOCK: usize = 64 * 1024;
+/// Octets kept of a block's first word: enough to tell in which block a word is.
+const KEPT: usize = 24;
 /// The word that says "some space".
-const SPACE: &[u8] = b" ";
+pub(super) const SPACE: &[u8] = b" ";
+/// The word that stands where a boundary is.
+pub(super) const BOUNDARY: &[u8] = b"";
 
-/// Where words and documents are: for each block of words its number, and that of the documents.
-#[derive(Debug, Default)]
+/// Where words and documents are.
+#[derive(Debug)]
 pub(super) struct Tokens {
-    blocks: Vec<(u32, u32)>,
+    pub(super) blocks: Vec<Block>,
+    /// Empty when nobody asks for them.
+    pub(super) positions: Positions,
 }
 
-/// Gathers the words of documents.
-#[derive(Default)]
-pub(super) struct Gathering<'t> {
-    words: HashMap<&'t [u8], Vec<u32>>,
-}
-
-impl<'t> Gathering<'t> {
-    /// The words of a text of a document; documents come in ascending order.
-    pub(super) fn text(&mut self, document: u32, text: &'t str) {
-        for word in text.split([' ', '\n']) {
-            if !word.is_empty() {
-                self.word(document, word.as_bytes());
-            }
-        }
-        if text.contains(' ') {
-            self.word(document, SPACE);
-        }
-    }
-
-    /// One word of a document.
-    pub(super) fn word(&mut self, document: u32, word: &'t [u8]) {
-        let documents = self.words.entry(word).or_default();
-        if documents.last() != Some(&document) {
-            documents.push(document);
-        }
-    }
-
-    /// Writes them.
-    pub(super) fn write(self, total: usize, file: &mut BlockWriter, memory: &mut Output) -> Result<()> {
-        let mut words: Vec<(&[u8], Vec<u32>)> = self.words.into_iter().collect();
-        words.sort_unstable_by_key(|(word, _)| *word);
-        let mut writer = TokensWriter::new(total);
-        for (word, documents) in words {
-            writer.push(word, &documents, file)?;
-        }
-        writer.finish(file, memory)
-    }
+/// Some words.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The beginning of the first.
+    first: Box<[u8]>,
+    /// The block of words, that of the documents of each, that of their spans.
+    pub(super) words: u32,
+    pub(super) documents: u32,
+    pub(super) spans: Option<u32>,
 }
 
 /// Writes a column.
 pub(super) struct TokensWriter {
     total: usize,
-    blocks: Vec<(u32, u32)>,
+    blocks: Vec<Block>,
     words: Vec<u8>,
     postings: Output,
+    spans: Output,
+    positions: Option<PositionsWriter>,
+    /// Where the positions of the last word begin.
+    begun: u32,
 }
 
 impl TokensWriter {
-    /// For `total` documents.
-    pub(super) fn new(total: usize) -> Self {
-        TokensWriter { total, blocks: Vec::new(), words: Vec::new(), postings: Output::default() }
+    /// For `total` documents; `positioned`: with the positions of words.
+    pub(super) fn new(total: usize, positioned: bool) -> Self {
+        TokensWriter {
+            total,
+            blocks: Vec::new(),
+            words: Vec::new(),
+            postings: Output::default(),
+            spans: Output::default(),
+            positions: positioned.then(PositionsWriter::default),
+            begun: 0,
+        }
     }
 
-    /// The next word in order, and its documents, ascending.
+    /// The next word in order, and its documents, ascending. Then come its positions.
     pub(super) fn push(&mut self, word: &[u8], documents: &[u32], file: &mut BlockWriter) -> Result<()> {
+        self.end_word();
+        if self.words.len() >= BLOCK {
+            self.close(file)?;
+        }
+        if let Some(positions) = &mut self.positions {
+            positions.begin();
+            self.begun = positions.length();
+            if self.words.is_empty() {
+                self.spans.number(u64::from(self.begun));
+            }
+        }
         self.words.push(b'\n');
         self.words.extend_from_slice(word);
         let mut list = Output::default();
@@ -105,7 +109,21 @@ impl TokensWriter {
             self.postings.number((list.octets.len() as u64) << 1);
         }
         self.postings.octets.append(&mut list.octets);
-        if self.words.len() >= BLOCK { self.close(file) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// The next position of the word pushed last.
+    pub(super) fn stands(&mut self, position: u32, file: &mut BlockWriter) -> Result<()> {
+        match &mut self.positions {
+            Some(positions) => positions.push(position, file),
+            None => Ok(()),
+        }
+    }
+
+    fn end_word(&mut self) {
+        if let Some(positions) = self.positions.as_ref().filter(|_| !self.words.is_empty()) {
+            self.spans.number(u64::from(positions.length() - self.begun));
+        }
     }
 
     fn close(&mut self, file: &mut BlockWriter) -> Result<()> {
@@ -113,144 +131,145 @@ impl TokensWriter {
             return Ok(());
         }
         self.words.push(b'\n');
-        self.blocks.push((file.write(&self.words)?, file.write(&self.postings.octets)?));
+        let end = memchr::memchr(b'\n', &self.words[1..]).unwrap_or(0);
+        let first = self.words[1..=end.min(KEPT)].into();
+        let words = file.write(&self.words, Packing::IfWorth)?;
+        let documents = file.write(&self.postings.octets, Packing::IfWorth)?;
+        let spans = self.positions.as_ref().map(|_| file.write(&self.spans.octets, Packing::IfWorth)).transpose()?;
+        self.blocks.push(Block { first, words, documents, spans });
         self.words.clear();
         self.postings.octets.clear();
+        self.spans.octets.clear();
         Ok(())
     }
 
-    /// Ends the column.
-    pub(super) fn finish(mut self, file: &mut BlockWriter, memory: &mut Output) -> Result<()> {
+    /// Ends the column; `lengths`: how many positions each document has.
+    pub(super) fn finish(
+        mut self,
+        lengths: impl ExactSizeIterator<Item = u32>,
+        file: &mut BlockWriter,
+        memory: &mut Output,
+    ) -> Result<()> {
+        self.end_word();
         self.close(file)?;
         memory.number(self.blocks.len() as u64);
-        for (words, documents) in self.blocks {
-            memory.number(u64::from(words));
-            memory.number(u64::from(documents));
+        for block in &self.blocks {
+            memory.number(u64::from(block.words));
+            memory.number(u64::from(block.documents));
+            memory.number(block.spans.map_or(0, |spans| u64::from(spans) + 1));
+            memory.number(block.first.len() as u64);
+            memory.octets.extend_from_slice(&block.first);
         }
-        Ok(())
+        memory.number(u64::from(self.positions.is_some()));
+        match self.positions {
+            Some(positions) => positions.finish(lengths, file, memory),
+            None => Ok(()),
+        }
     }
 }
 
-/// Which words are looked for.
-struct Wanted {
-    finder: Finder<'static>,
+/// How a word may have a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Having {
+    /// Anywhere in it.
+    Inside,
+    /// At its end.
+    AtEnd,
+    /// At its beginning.
+    AtBeginning,
+    /// It is that text.
+    Exactly,
 }
 
-impl Wanted {
-    fn new(pattern: &[&[u8]]) -> Self {
-        Wanted { finder: Finder::new(&pattern.concat()).into_owned() }
+impl Having {
+    fn finder(self, text: &[u8]) -> Finder<'static> {
+        let pattern: [&[u8]; 3] = match self {
+            Having::Inside => [b"", text, b""],
+            Having::AtEnd => [b"", text, b"\n"],
+            Having::AtBeginning => [b"\n", text, b""],
+            Having::Exactly => [b"\n", text, b"\n"],
+        };
+        Finder::new(&pattern.concat()).into_owned()
     }
-}
-
-/// What the words tell of a text, about the documents asked for.
-pub(super) struct Told {
-    /// They have it.
-    pub(super) proven: Bits,
-    /// They may have it: their texts must be looked at.
-    pub(super) possible: Bits,
 }
 
 impl Tokens {
-    pub(super) fn read(memory: &mut Input<'_>) -> Option<Self> {
+    pub(super) fn read(memory: &mut Input<'_>, total: usize) -> Option<Self> {
         let count = memory.count()?;
-        let blocks = (0..count).map(|_| Some((memory.small()?, memory.small()?))).collect::<Option<_>>()?;
-        Some(Tokens { blocks })
+        let block = |memory: &mut Input<'_>| {
+            let (words, documents) = (memory.small()?, memory.small()?);
+            let spans = memory.small()?.checked_sub(1);
+            let first = memory.count()?;
+            Some(Block { first: memory.take(first)?.into(), words, documents, spans })
+        };
+        let blocks: Vec<Block> = (0..count).map(|_| block(memory)).collect::<Option<_>>()?;
+        let positions = match memory.number()? {
+            0 => Positions::default(),
+            _ => Positions::read(memory, total)?,
+        };
+        Some(Tokens { blocks, positions })
     }
 
     /// The documents that have exactly that word.
     pub(super) fn exactly(&self, file: &mut BlockReader<'_>, word: &[u8], asked: &Bits, total: usize) -> Result<Bits> {
-        let (mut found, _) = self.find(file, &[Wanted::new(&[b"\n", word, b"\n"])], asked, total, 0)?;
-        Ok(found.pop().unwrap_or_else(|| Bits::none(total)))
+        self.words(file, Having::Exactly, word, asked, total, None)
     }
 
-    /// Which of the documents asked for have the text, or may have it. As soon as no more than `few` are not known to have it,
-    /// these may be called possible.
-    pub(super) fn search(
+    /// Which of the documents asked for have the text.
+    pub(super) fn search(&self, file: &mut BlockReader<'_>, text: &[u8], asked: &Bits, total: usize) -> Result<Bits> {
+        let mut found = if text == SPACE {
+            self.exactly(file, SPACE, asked, total)?
+        } else if text.contains(&b' ') {
+            return self.phrase(file, text, asked, total);
+        } else {
+            self.words(file, Having::Inside, text, asked, total, None)?
+        };
+        found.and(asked);
+        Ok(found)
+    }
+
+    /// The documents of the words that have a text so, and where the positions of those words are. Without `spans`, it may
+    /// end when all those asked for are among the documents.
+    pub(super) fn words(
         &self,
         file: &mut BlockReader<'_>,
+        having: Having,
         text: &[u8],
         asked: &Bits,
         total: usize,
-        few: usize,
-    ) -> Result<Told> {
-        let mut wanted = Vec::new();
-        let proven = if text == SPACE {
-            wanted.push(Wanted::new(&[b"\n", SPACE, b"\n"]));
-            true
-        } else {
-            let pieces: Vec<&[u8]> = text.split(|b| *b == b' ').collect();
-            match pieces.as_slice() {
-                [word] => wanted.push(Wanted::new(&[word])),
-                [first, inner @ .., last] => {
-                    if !first.is_empty() {
-                        wanted.push(Wanted::new(&[first, b"\n"]));
-                    }
-                    wanted.extend(inner.iter().map(|word| Wanted::new(&[b"\n", word, b"\n"])));
-                    if !last.is_empty() {
-                        wanted.push(Wanted::new(&[b"\n", last]));
-                    }
+        mut spans: Option<&mut Vec<Span>>,
+    ) -> Result<Bits> {
+        let finder = having.finder(text);
+        let mut found = Bits::none(total);
+        let (mut words, mut raw, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, block) in self.blocks.iter().enumerate() {
+            let next = self.blocks.get(i + 1);
+            if matches!(having, Having::AtBeginning | Having::Exactly) {
+                if *block.first > *text && (having == Having::Exactly || !block.first.starts_with(text)) {
+                    break;
                 }
-                [] => {}
-            }
-            pieces.len() == 1
-        };
-        let (all, complete) = self.find(file, &wanted, asked, total, if proven { few } else { 0 })?;
-        let mut documents = asked.clone();
-        for found in all {
-            documents.and(&found);
-        }
-        let none = Bits::none(total);
-        Ok(match (proven, complete) {
-            (true, true) => Told { proven: documents, possible: none },
-            (true, false) => {
-                let mut possible = asked.clone();
-                possible.and_not(&documents);
-                Told { proven: documents, possible }
-            }
-            (false, _) => Told { proven: none, possible: documents },
-        })
-    }
-
-    /// For each pattern, the documents of the words that have it; and whether all words were gone through that could add one
-    /// of those asked for. With `few`, it may stop when so many or fewer are left.
-    fn find(
-        &self,
-        file: &mut BlockReader<'_>,
-        wanted: &[Wanted],
-        asked: &Bits,
-        total: usize,
-        few: usize,
-    ) -> Result<(Vec<Bits>, bool)> {
-        let mut complete = true;
-        let mut found = vec![Bits::none(total); wanted.len()];
-        let mut over = vec![false; wanted.len()];
-        let (mut words, mut postings, mut ranks) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, (number, documents)) in self.blocks.iter().enumerate() {
-            if over.iter().all(|over| *over) {
-                break;
-            }
-            file.read(*number, &mut words)?;
-            let mut read = false;
-            for ((wanted, found), over) in wanted.iter().zip(&mut found).zip(&mut over) {
-                if *over {
+                // What is kept of a word may be its beginning only.
+                if next.is_some_and(|next| !text.starts_with(&next.first) && *next.first <= *text) {
                     continue;
                 }
-                hits(&words, &wanted.finder, &mut ranks);
-                if ranks.is_empty() {
-                    continue;
+            }
+            file.read(block.words, &mut words)?;
+            hits(&words, &finder, &mut ranks);
+            if ranks.is_empty() {
+                continue;
+            }
+            file.read(block.documents, &mut raw)?;
+            join(&raw, &ranks, &mut found).ok_or(Broken::Damaged)?;
+            match &mut spans {
+                Some(spans) => {
+                    file.read(block.spans.ok_or(Broken::Damaged)?, &mut raw)?;
+                    spanned(&raw, &ranks, spans).ok_or(Broken::Damaged)?;
                 }
-                if !read {
-                    file.read(*documents, &mut postings)?;
-                    read = true;
-                }
-                join(&postings, &ranks, found).ok_or(Broken::Damaged)?;
-                let left = asked.missing_in(found);
-                // Reading a text costs about what a block of words with its documents does.
-                *over = left == 0 || left <= few && left < self.blocks.len() - i;
-                complete &= !*over || left == 0;
+                None if asked.missing_in(&found) == 0 => break,
+                None => {}
             }
         }
-        Ok((found, complete))
+        Ok(found)
     }
 }
 
@@ -296,7 +315,25 @@ fn join(postings: &[u8], ranks: &[u32], found: &mut Bits) -> Option<()> {
     Some(())
 }
 
-fn differences(list: &[u8], mut take: impl FnMut(u32)) -> Option<()> {
+/// Adds the spans of the words of these ranks.
+fn spanned(raw: &[u8], ranks: &[u32], spans: &mut Vec<Span>) -> Option<()> {
+    let mut input = Input::new(raw);
+    let mut start = input.small()?;
+    let mut next = 0u32;
+    for rank in ranks {
+        while next < *rank {
+            start = start.checked_add(input.small()?)?;
+            next += 1;
+        }
+        let length = input.small()?;
+        spans.push(Span { start, length });
+        start = start.checked_add(length)?;
+        next += 1;
+    }
+    Some(())
+}
+
+pub(super) fn differences(list: &[u8], mut take: impl FnMut(u32)) -> Option<()> {
     let mut input = Input::new(list);
     let mut last = 0u32;
     while !input.is_empty() {
@@ -304,58 +341,4 @@ fn differences(list: &[u8], mut take: impl FnMut(u32)) -> Option<()> {
         take(last);
     }
     Some(())
-}
-
-/// The words of a column in order, with their documents: for merging.
-pub(super) struct Words<'b> {
-    blocks: std::slice::Iter<'b, (u32, u32)>,
-    total: usize,
-    words: Vec<u8>,
-    postings: Vec<u8>,
-    word: std::ops::Range<usize>,
-    posting: usize,
-}
-
-impl<'b> Words<'b> {
-    pub(super) fn of(tokens: &'b Tokens, total: usize) -> Self {
-        Words { blocks: tokens.blocks.iter(), total, words: Vec::new(), postings: Vec::new(), word: 0..0, posting: 0 }
-    }
-
-    /// Goes to the next word; its documents are put into `documents`. `false` at the end.
-    pub(super) fn next(&mut self, file: &mut BlockReader<'_>, documents: &mut Vec<u32>) -> Result<bool> {
-        if self.word.end + 1 >= self.words.len() {
-            let Some((words, postings)) = self.blocks.next() else {
-                self.word = 0..0;
-                return Ok(false);
-            };
-            file.read(*words, &mut self.words)?;
-            file.read(*postings, &mut self.postings)?;
-            (self.word, self.posting) = (0..0, 0);
-        }
-        let start = self.word.end + 1;
-        let length = self.words.get(start..).and_then(|rest| memchr::memchr(b'\n', rest)).ok_or(Broken::Damaged)?;
-        self.word = start..start + length;
-        documents.clear();
-        self.documents(documents).ok_or(Broken::Damaged)?;
-        Ok(true)
-    }
-
-    fn documents(&mut self, documents: &mut Vec<u32>) -> Option<()> {
-        let rest = self.postings.get(self.posting..)?;
-        let mut input = Input::new(rest);
-        let header = input.number()?;
-        let list = input.take(usize::try_from(header >> 1).ok()?)?;
-        self.posting += rest.len() - input.rest().len();
-        if header & 1 == 1 {
-            let mut bits = Bits::none(self.total);
-            bits.or_octets(list);
-            documents.extend(bits.iter());
-            return Some(());
-        }
-        differences(list, |document| documents.push(document))
-    }
-
-    pub(super) fn word(&self) -> &[u8] {
-        &self.words[self.word.clone()]
-    }
 }
