@@ -64,6 +64,8 @@ class Browser:
         except urllib.error.HTTPError as error:
             told = json.load(error)["value"]
             gone = told["error"] in ("stale element reference", "no such element", "detached shadow root")
+            # The same, of a page that asks for itself again.
+            gone = gone or "does not belong to the document" in told["message"]
             raise (Gone if gone else AssertionError)(told["message"]) from None
 
     def on(self, find, method, path, body=None, seconds=10):

@@ -26,6 +26,19 @@
       line.append(mark, " " + one.id + " — " + one.titre);
       list.prepend(line);
     });
+    // Mail software: what came of the act under way; another act is another page.
+    const bench = document.getElementById("banc");
+    source.addEventListener("banc", (event) => {
+      const now = JSON.parse(event.data);
+      if (now.numero !== null && String(now.numero) !== bench?.dataset.acte) return location.reload();
+      const seen = document.getElementById("vu");
+      if (!seen || now.numero === null) return;
+      seen.replaceChildren(...(now.vu.length ? now.vu : ["Rien pour l’instant."]).map((text) => {
+        const line = document.createElement("li");
+        line.textContent = text;
+        return line;
+      }));
+    });
     source.addEventListener("fin", () => {
       source.close();
       location.reload();

@@ -1,8 +1,6 @@
 //! What may be done, whoever asks: a page or a program. Each act asks who does it, and is noted.
 
-use control::catalogue::Catalogue;
 use control::engine::{self, Depth, Preflight};
-use control::job::Plan;
 use tokio::time::{Duration, timeout};
 
 use crate::Desk;
@@ -13,6 +11,8 @@ use crate::db::{
     Session,
 };
 use crate::error::{Broken, Mistake, Refusal};
+use crate::question::{self, Question};
+use crate::software;
 use crate::web::verdicts::is_open;
 
 /// Longest wait for a pre-flight: four connections, each as patient as a job may be.
@@ -118,31 +118,37 @@ impl Desk {
     pub(crate) async fn save_job(&self, who: &Who, template: &str, name: &str, text: &str) -> Result<Taken, Refusal> {
         let organisation = who.own(Role::may_write)?;
         let operator = self.db().organisation(organisation).await?.ok_or(Refusal::NotFound)?;
-        let known = self.templates(&operator.name).find(|known| known.name == template);
-        let Some(known) = known else {
-            return Err(Refusal::Invalid(vec![Mistake::of("modele", "Ce modèle n'est pas proposé.")]));
-        };
-        let mut written = compose::read(text).map_err(Refusal::Invalid)?;
-        if !name.is_empty() {
+        let mut written = compose::read(text);
+        if let (Ok(written), false) = (&mut written, name.is_empty()) {
             written.table.insert("name".to_owned(), toml::Value::String(name.to_owned()));
         }
-        let bounds = self.bounds(&operator, &written.table).await?;
-        let base = self.base(known, Some(organisation)).await?;
-        let job = compose::job(base, &known.path, &written.table, &bounds).map_err(Refusal::Invalid)?;
-        let name = if job.name.is_empty() { job.operator.name.clone() } else { job.name.clone() };
+        let is_software = written.as_ref().is_ok_and(|written| software::is_one(&written.table));
+        let known = self.templates(&operator.name).find(|known| known.name == template);
+        let (written, names, plan, template) = match known {
+            // It brings what it needs.
+            _ if is_software => {
+                let written = written.map_err(Refusal::Invalid)?;
+                let job = self.software_job(organisation, &written.table)?;
+                (written, [job.name, job.software.name], Question::Software.code(), String::new())
+            }
+            Some(known) => {
+                let written = written.map_err(Refusal::Invalid)?;
+                let bounds = self.bounds(&operator, &written.table).await?;
+                let base = self.base(known, Some(organisation)).await?;
+                let job = compose::job(base, &known.path, &written.table, &bounds).map_err(Refusal::Invalid)?;
+                (written, [job.name, job.operator.name], job.plan.code(), known.name.clone())
+            }
+            None => {
+                return Err(Refusal::Invalid(vec![Mistake::of("modele", "Ce modèle n'est pas proposé.")]));
+            }
+        };
+        let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
         if name.chars().count() > LONGEST_NAME {
             return Err(Refusal::Invalid(vec![Mistake::of("nom", format!("{LONGEST_NAME} caractères au plus."))]));
         }
         let kept = toml::to_string(&written.table)
             .map_err(|error| Refusal::Invalid(vec![Mistake::of("fichier", error.to_string())]))?;
-        let new = NewJob {
-            organisation,
-            name,
-            plan: job.plan.code().to_owned(),
-            template: known.name.clone(),
-            text: kept,
-            author: who.name.clone(),
-        };
+        let new = NewJob { organisation, name, plan: plan.to_owned(), template, text: kept, author: who.name.clone() };
         let id = self.db().add_job(new, self.milliseconds()).await?;
         let id = id.ok_or(Refusal::Conflict("Trop de jobs : supprimez-en."))?;
         self.db().note(self.now(), Some(organisation), &who.name, format!("job créé : {}", id.as_str())).await?;
@@ -186,6 +192,9 @@ impl Desk {
     }
 
     async fn preflight(&self, job: &Job) -> Vec<Preflight> {
+        if question::is_software(&job.plan) {
+            return self.check_software(job.organisation, &job.text).await;
+        }
         let failed = |text: String| vec![Preflight { quoi: "Préparation".to_owned(), bon: false, detail: text }];
         let context = match self.context(job.organisation, &job.template, &job.text, None).await {
             Ok(context) => context,
@@ -209,12 +218,12 @@ impl Desk {
         if overridden.chars().count() > LONGEST_NAME * 4 {
             mistakes.push(Mistake::of("motif", format!("{} caractères au plus.", LONGEST_NAME * 4)));
         }
-        let plan = Plan::of_code(&job.plan);
+        let question = Question::of_code(&job.plan);
         for name in &launch.only {
-            let is_known = Catalogue::embedded().cases.iter().any(|case| {
-                plan.is_some_and(|plan| plan.has(case))
-                    && (case.id.eq_ignore_ascii_case(name) || case.group().eq_ignore_ascii_case(name))
-            });
+            let is_known = question
+                .into_iter()
+                .flat_map(Question::cases)
+                .any(|case| case.id.eq_ignore_ascii_case(name) || case.group().eq_ignore_ascii_case(name));
             if !is_known {
                 mistakes.push(Mistake::of("cas", format!("« {name} » n'est ni un cas ni un groupe du plan.")));
             }
@@ -238,7 +247,8 @@ impl Desk {
             NewCampaign {
                 job,
                 only: launch.only,
-                depth: launch.depth,
+                // Nothing of software is quick.
+                depth: if question == Some(Question::Software) { Depth::Complet } else { launch.depth },
                 parent: None,
                 author: who.name.clone(),
                 // Nothing is overridden where nothing was wrong.
@@ -268,7 +278,7 @@ impl Desk {
                 failed
             }
             Again::Case(id) => {
-                let case = Catalogue::embedded().case(&id).ok_or(Refusal::NotFound)?;
+                let case = question::case(&id).ok_or(Refusal::NotFound)?;
                 vec![case.id.clone()]
             }
         };

@@ -16,6 +16,7 @@ use toml::{Table, Value};
 
 use crate::domains::Bounds;
 use crate::error::{Broken, Mistake};
+use crate::software;
 
 /// Longest text of a job: ten times what the longest needs.
 pub const LONGEST: usize = 64 * 1024;
@@ -110,23 +111,24 @@ pub fn read(text: &str) -> Result<Written, Vec<Mistake>> {
         vec![Mistake::of("fichier", format!("ligne {line} : {}", error.message()))]
     })?;
     let mut left_out = Vec::new();
-    let table = kept("", whole, &mut left_out);
+    let allowed = if software::is_one(&whole) { software::ALLOWED } else { ALLOWED };
+    let table = kept("", whole, allowed, &mut left_out);
     Ok(Written { table, left_out })
 }
 
-fn kept(prefix: &str, table: Table, left_out: &mut Vec<String>) -> Table {
+fn kept(prefix: &str, table: Table, allowed: &[&str], left_out: &mut Vec<String>) -> Table {
     let mut out = Table::new();
     for (key, value) in table {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        if ALLOWED.contains(&path.as_str()) {
+        if allowed.contains(&path.as_str()) {
             out.insert(key, value);
             continue;
         }
         let leads =
-            ALLOWED.iter().any(|allowed| allowed.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')));
+            allowed.iter().any(|allowed| allowed.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')));
         match value {
             Value::Table(inner) if leads => {
-                let inner = kept(&path, inner, left_out);
+                let inner = kept(&path, inner, allowed, left_out);
                 if !inner.is_empty() {
                     out.insert(key, Value::Table(inner));
                 }

@@ -14,6 +14,7 @@ use crate::hosting::Sections;
 use crate::hosting::config::{PublisherConfig, RevocationConfig, StubConfig, TrapsConfig};
 use crate::oidc::OidcSettings;
 use crate::signing::SignatureSettings;
+use crate::software::ClientPlace;
 use crate::{Settings, Template};
 
 /// Holds the password of the database, when no file does.
@@ -34,6 +35,9 @@ pub enum ConfigError {
     /// A value that cannot be.
     #[error("{0}")]
     Value(&'static str),
+    /// The section `[client]`.
+    #[error("{0}")]
+    Client(String),
     /// The database.
     #[error("database: {0}")]
     Database(#[from] postgres::SettingsError),
@@ -104,6 +108,9 @@ pub struct Config {
     /// Whose signatures of reports are believed.
     #[serde(default)]
     pub signature: Option<SignatureSettings>,
+    /// Where the scripted operator listens, for tests of mail software.
+    #[serde(default)]
+    pub client: Option<ClientPlace>,
     /// Job files, whole or in part, on which users lay theirs.
     #[serde(rename = "template")]
     pub templates: Vec<TemplateConfig>,
@@ -180,6 +187,9 @@ impl Config {
         if !config.url.starts_with("https://") {
             return Err(ConfigError::Value("url: begins with https:// (cookies and passwords pass there)"));
         }
+        if let Some(Err(error)) = config.client.as_ref().map(ClientPlace::check) {
+            return Err(ConfigError::Client(error));
+        }
         if config.templates.is_empty() {
             return Err(ConfigError::Value("template: at least one job file ([[template]]), or nothing can be run"));
         }
@@ -237,6 +247,7 @@ impl Config {
             factor_key: self.factor_key_file.clone(),
             oidc: self.oidc.clone(),
             signature: self.signature.clone(),
+            client: self.client.clone(),
             clock: SystemClock::shared(),
         }
     }
@@ -294,6 +305,12 @@ mod tests {
         let traps = |doors: &str| after(&format!("[traps]\ndomain = \"P.test.\"\nanchors = \"a\"\n{doors}"));
         let good = traps(&(door("nominal") + &door("expire"))).expect("a configuration").traps.expect("traps");
         assert_eq!((good.domain.as_str(), good.doors[1].key.clone()), ("p.test", folder.path().join("k")));
+        let client = |lines: &str| after(&format!("[client]\n{lines}"));
+        let good = client("listen = \"127.0.0.1\"\ndomain = \"logiciels.exemple.fr\"").expect("a configuration");
+        assert_eq!(good.settings().client.expect("told").domain, "logiciels.exemple.fr");
+        for wrong in ["listen = \"0.0.0.0\"\ndomain = \"a.fr\"", "listen = \"127.0.0.1\"\ndomain = \"A\""] {
+            assert!(client(wrong).is_err_and(|error| error.to_string().contains("client.")), "{wrong}");
+        }
         for wrong in [door("expire"), door("nominal") + &door("nominal"), door("nominal") + &door("autre")] {
             assert!(matches!(traps(&wrong), Err(ConfigError::Value(_))), "{wrong}");
         }

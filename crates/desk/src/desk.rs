@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use control::client::Hands;
 use control::names::Names;
 use mssante::StructureId;
 use tokio::sync::{Notify, Semaphore};
@@ -22,6 +23,7 @@ use crate::error::Broken;
 use crate::hosting::Hosting;
 use crate::oidc::{Oidc, OidcSettings};
 use crate::signing::SignatureSettings;
+use crate::software::ClientPlace;
 
 /// Passwords hashed at once: each takes 32 MB.
 const HASHING: usize = 4;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub oidc: Option<OidcSettings>,
     /// Whose signatures of reports are believed.
     pub signature: Option<SignatureSettings>,
+    /// Where the scripted operator listens, for tests of mail software.
+    pub client: Option<ClientPlace>,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -75,6 +79,10 @@ pub(crate) struct Live {
     pub is_cancelled: bool,
     /// Cases under way, with what they wait for.
     pub current: BTreeMap<String, Option<String>>,
+    /// Whether it is about mail software, and holds listeners.
+    pub is_software: bool,
+    /// Who drives that software, once it is played before.
+    pub hands: Option<Hands>,
 }
 
 pub(crate) struct Inner {

@@ -6,6 +6,7 @@
 //! * [`compose`]: a user's job on the administrator's template; [`reach`]: where campaigns may go;
 //! * [`domains`]: proving that a domain is one's own; [`hosting`]: the PSC stub and the traps, served by this process;
 //! * [`surveillance`]: what is run again and again, and what changes;
+//! * [`software`]: the other side, mail software before a scripted operator;
 //! * [`submissions`]: reports submitted to the regulator;
 //! * [`schedule`]: whose turn it is; [`running`]: one campaign;
 //! * [`web`]: the pages; [`api`]: the same for programs; [`html`]: markup in which every text is escaped; [`words`]: dates.
@@ -28,10 +29,12 @@ pub mod error;
 pub mod hosting;
 pub mod html;
 pub mod oidc;
+mod question;
 pub mod reach;
 mod running;
 mod schedule;
 pub mod signing;
+pub mod software;
 mod stands;
 mod submissions;
 mod surveillance;

@@ -1,5 +1,6 @@
 //! One campaign: the job composed again, the engine, and every result on disk before anybody hears of it.
 
+use control::client::ClientJob;
 use control::context::Context;
 use control::engine::{self, Asked, Progress};
 use tokio::sync::mpsc;
@@ -10,7 +11,14 @@ use crate::compose;
 use crate::db::{Campaign, CampaignId, Scope, State};
 use crate::desk::lasting;
 use crate::error::Broken;
+use crate::question;
 use crate::surveillance::ReferenceFile;
+
+/// What a campaign is run with.
+enum Prepared {
+    Operator(Box<Context>),
+    Software(Box<ClientJob>),
+}
 
 /// What the engine told, on its way to the disk.
 enum Note {
@@ -90,8 +98,13 @@ impl Desk {
             "les résultats ne peuvent pas être enregistrés : la raison est au journal".to_owned()
         };
         let reference = lasting!(self, self.reference(&campaign)).map_err(kept)?;
-        let context =
-            self.context(campaign.organisation, &campaign.template, &campaign.text, reference.as_ref()).await?;
+        let prepared = match question::is_software(&campaign.plan) {
+            true => Prepared::Software(Box::new(self.software_job_of(campaign.organisation, &campaign.text)?)),
+            false => {
+                let (organisation, template, text) = (campaign.organisation, &campaign.template, &campaign.text);
+                Prepared::Operator(Box::new(self.context(organisation, template, text, reference.as_ref()).await?))
+            }
+        };
         let done = lasting!(self, self.db().results(Scope::All, &id, 0)).map_err(kept)?;
         let proofs = lasting!(self, self.db().proofs(Scope::All, &id, None)).map_err(kept)?;
         let asked = Asked {
@@ -100,7 +113,10 @@ impl Desk {
             done: done.iter().map(|(_, result)| result.clone()).collect(),
             proofs,
             stop: stop.clone(),
-            parallel: context.job.limits.parallel,
+            parallel: match &prepared {
+                Prepared::Operator(context) => context.job.limits.parallel,
+                Prepared::Software(_) => 1,
+            },
         };
         let (sender, receiver) = mpsc::unbounded_channel();
         // Bounded by the plan: some notes for each of its cases.
@@ -109,9 +125,13 @@ impl Desk {
             Err(error) => tracing::error!("a result cannot be written: {error}"),
         };
         let keeping = tokio::spawn(self.clone().keep(id.clone(), done.len(), receiver, stop.clone()));
-        let mut over = engine::run(&context, asked, &told).await;
+        let over = match prepared {
+            Prepared::Operator(context) => Ok(engine::run(&context, asked, &told).await),
+            Prepared::Software(job) => self.run_software(&campaign, *job, asked, &told).await,
+        };
         drop(sender);
         keeping.await.map_err(|_| "une tâche interne s'est arrêtée".to_owned())?.map_err(kept)?;
+        let mut over = over?;
         let is_cancelled = self.with_live(|live| live.get(&id).is_some_and(|one| one.is_cancelled));
         if stop.is_cancelled() && !is_cancelled {
             // The process ends: it waits for the next start, and this one does not count.
@@ -192,7 +212,6 @@ impl Desk {
 
 /// In the catalogue's order.
 pub(crate) fn in_order(mut results: Vec<engine::CaseResult>) -> Vec<engine::CaseResult> {
-    let catalogue = control::catalogue::Catalogue::embedded();
-    results.sort_by_key(|result| catalogue.cases.iter().position(|case| case.id == result.id));
+    results.sort_by_key(|result| control::catalogue::all_cases().position(|case| case.id == result.id));
     results
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is: so many campaigns at once, one of each operator, the oldest first.
+//! Whose turn it is: so many campaigns at once, one of each operator, the oldest first; those about mail software, which wait for people, apart.
 //!
 //! Invariant: what ran when the process ended (cleanly or not) is in the queue again when it starts, and goes on after its last result.
 
@@ -9,6 +9,7 @@ use crate::Desk;
 use crate::db::{Campaign, CampaignId, Scope, State};
 use crate::desk::{AWAY_PAUSE, Live, lasting};
 use crate::error::{Broken, Refusal};
+use crate::question;
 
 impl Desk {
     /// Runs campaigns as they come, until the shutdown; then those under way are stopped, to go on at the next start.
@@ -56,9 +57,15 @@ impl Desk {
 
     async fn start_some(&self, tasks: &TaskTracker) -> Result<(), Broken> {
         for campaign in self.db().waiting().await? {
+            let is_software = question::is_software(&campaign.plan);
+            // Those that wait for people take no place of those that do not.
+            let most = match &self.settings().client {
+                Some(place) if is_software => place.most(),
+                _ => self.settings().campaigns.max(1),
+            };
             let is_free = self.with_live(|live| {
-                live.len() < self.settings().campaigns.max(1)
-                    && live.values().all(|one| one.organisation != campaign.organisation)
+                let of_its_kind = || live.values().filter(|one| one.is_software == is_software);
+                of_its_kind().count() < most && of_its_kind().all(|one| one.organisation != campaign.organisation)
             });
             if !is_free || !self.db().begin_campaign(&campaign.id, self.now()).await? {
                 continue;
@@ -69,6 +76,8 @@ impl Desk {
                 stop: stop.clone(),
                 is_cancelled: false,
                 current: Default::default(),
+                is_software,
+                hands: None,
             };
             self.with_live(|all| all.insert(campaign.id.clone(), live));
             self.changed(&campaign.id);

@@ -83,6 +83,9 @@ impl Desk {
     /// Has a test run again and again.
     pub(crate) async fn watch_job(&self, who: &Who, job: &Job, asked: Asked) -> Result<Watch, Refusal> {
         who.must(Role::may_run)?;
+        if crate::question::is_software(&job.plan) {
+            return Err(Refusal::Conflict("Un logiciel ne se surveille pas : il faut quelqu’un pour le faire agir."));
+        }
         let mut mistakes = Vec::new();
         if !(LEAST_HOURS..=MOST_HOURS).contains(&asked.every_hours) {
             mistakes.push(Mistake::of("heures", format!("De {LEAST_HOURS} à {MOST_HOURS} heures.")));

@@ -71,6 +71,9 @@ pub const OUTSIDER: Structure = Structure { id: "1590000004", name: "CLINIQUE HO
 /// A domain that resolves and is not on the white list.
 pub const OUTSIDER_DOMAIN: &str = "horsliste.formation.mssante.fr";
 
+/// The domain of the scripted operator before which mail software is tested.
+pub const SOFTWARE_DOMAIN: &str = "logiciels.formation.mssante.fr";
+
 /// A professional.
 #[derive(Debug, Clone, Copy)]
 pub struct Person {

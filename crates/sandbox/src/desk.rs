@@ -1,12 +1,14 @@
 //! The control application in the browser, part of the space: an operator of it for each operator here, and accounts whose password stands in
 //! `sandbox.json`.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use desk::account::role::Role;
 use desk::account::secret::{self, Cost};
 use desk::db::Reach;
 use desk::signing::SignatureSettings;
+use desk::software::ClientPlace;
 use desk::{Desk, Settings, Template};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -14,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use trust::SharedClock;
 use trust::tls::Acceptor;
 
-use crate::cast::OPERATORS;
+use crate::cast::{OPERATORS, SOFTWARE_DOMAIN};
 use crate::description::{AccountEntry, ControlEntry};
 use crate::{Layout, Ports, SandboxError};
 
@@ -87,6 +89,15 @@ pub(crate) async fn start(
             .collect(),
         factor_key: None,
         oidc: None,
+        client: Some(ClientPlace {
+            listen: Ipv4Addr::LOCALHOST.into(),
+            domain: SOFTWARE_DOMAIN.to_owned(),
+            first_port: None,
+            autoconfig_port: None,
+            revocation_port: None,
+            dns: None,
+            resolver: Some((Ipv4Addr::LOCALHOST, ports.dns).into()),
+        }),
         signature: Some(SignatureSettings { anchors: layout.pki().join("ca.pem"), crl: Vec::new() }),
         clock,
     };

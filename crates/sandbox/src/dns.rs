@@ -13,7 +13,7 @@ use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::cast::{OPERATORS, OUTSIDER_DOMAIN};
+use crate::cast::{OPERATORS, OUTSIDER_DOMAIN, SOFTWARE_DOMAIN};
 use crate::{Ports, SandboxError, node, traps};
 
 /// Life of every record, in seconds: short, since the ports of the SRV records change between starts.
@@ -129,6 +129,12 @@ fn catalog(ports: &Ports) -> Result<Catalog, SandboxError> {
         zones.push(zone);
     }
     zones.push(trap_zone(ports)?);
+    let mut software = Zone::new(SOFTWARE_DOMAIN)?;
+    for host in ["lps", "autoconfig"] {
+        let owner = software.host(host)?;
+        software.address(owner, Ipv4Addr::LOCALHOST.into());
+    }
+    zones.push(software);
     let mut catalog = Catalog::new();
     for zone in zones {
         catalog.upsert(LowerName::new(&zone.origin), vec![Arc::new(zone.handler)]);

@@ -191,6 +191,11 @@ fn control_client() {
 }
 
 #[test]
+fn control_software() {
+    python("test_control_software.py");
+}
+
+#[test]
 fn control_hostile() {
     python("test_control_hostile.py");
 }

@@ -49,6 +49,12 @@ impl Step {
         }
     }
 
+    /// Whether messages are sent.
+    #[must_use]
+    pub fn sends(self) -> bool {
+        matches!(self, Step::Envoyer | Step::EnvoyerDocument)
+    }
+
     /// The one that makes software speak a protocol.
     #[must_use]
     pub fn of(protocol: Protocol) -> Step {

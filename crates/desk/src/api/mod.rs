@@ -8,8 +8,11 @@ mod answers;
 mod domains;
 mod dossiers;
 mod signature;
+mod software;
 mod stand;
 mod watches;
+
+use std::collections::BTreeMap;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
@@ -17,7 +20,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
-use control::catalogue::{Case, Catalogue, advice};
+use control::catalogue::{Case, Catalogue, advice, all_cases, groups};
 use control::engine::Depth;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,6 +29,8 @@ use crate::Desk;
 use crate::acts::{Again, Launch, Who};
 use crate::db::{CampaignId, Filter};
 use crate::error::{Broken, Mistake, Refusal};
+use crate::question;
+use crate::software::AUTHORITY;
 use crate::web::guard::Asked;
 use crate::web::{compare, reports, stream};
 use answers::{CampaignAnswer, JobAnswer};
@@ -59,6 +64,7 @@ pub(crate) fn routes() -> Router<Desk> {
         .route("/api/v1/surveillance", get(watches::list))
         .route("/api/v1/surveillance/flux.atom", get(watches::atom))
         .route("/api/v1/jobs/{job}/surveillance", put(watches::begin).delete(watches::end))
+        .route("/api/v1/campagnes/{campaign}/banc", get(software::show).post(software::say))
         .route("/api/v1/campagnes/{campaign}/signature", put(signature::give))
         .route("/api/v1/campagnes/{campaign}/soumission", post(dossiers::submit))
         .route("/api/v1/dossiers", get(dossiers::list))
@@ -145,7 +151,7 @@ async fn openapi() -> Response {
 
 fn case_answer(case: &Case) -> Value {
     let mut value = serde_json::to_value(case).unwrap_or_default();
-    value["realise"] = control::cases::is_implemented(&case.id).into();
+    value["realise"] = question::is_run(case).into();
     if let Some(advice) = advice(&case.id) {
         value["pourquoi"] = advice.pourquoi.as_str().into();
         value["que_faire"] = advice.que_faire.as_str().into();
@@ -155,14 +161,13 @@ fn case_answer(case: &Case) -> Value {
 
 async fn catalogue() -> Json<Value> {
     let catalogue = Catalogue::embedded();
-    let cases: Vec<Value> = catalogue.cases.iter().map(case_answer).collect();
-    Json(
-        json!({ "version": catalogue.version, "sha256": Catalogue::sha256(), "groupes": catalogue.groups, "cas": cases }),
-    )
+    let cases: Vec<Value> = all_cases().map(case_answer).collect();
+    let groups: BTreeMap<&str, &str> = groups().into_iter().collect();
+    Json(json!({ "version": catalogue.version, "sha256": Catalogue::sha256(), "groupes": groups, "cas": cases }))
 }
 
 async fn case(Path(id): Path<String>) -> Answer<Json<Value>> {
-    Ok(Json(case_answer(Catalogue::embedded().case(&id).ok_or(Refusal::NotFound)?)))
+    Ok(Json(case_answer(question::case(&id).ok_or(Refusal::NotFound)?)))
 }
 
 async fn templates(State(desk): State<Desk>, By(who): By) -> Answer<Json<Value>> {
@@ -181,7 +186,8 @@ async fn jobs(State(desk): State<Desk>, By(who): By) -> Answer<Json<Value>> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewJob {
-    /// The template that completes it.
+    /// The template that completes it; none for mail software.
+    #[serde(default)]
     modele: String,
     #[serde(default)]
     nom: String,
@@ -353,6 +359,9 @@ async fn report(
     if file == reports::SIGNATURE {
         let campaign = desk.campaign_of(&who, &id).await?;
         return Ok(reports::signature(&desk, &who, &campaign).await?);
+    }
+    if file == AUTHORITY {
+        return Ok(crate::web::software::authority(&desk, &who, &id).await?);
     }
     let form = reports::FORMS.iter().find(|form| form.file == file).ok_or(Refusal::NotFound)?;
     let campaign = desk.campaign_of(&who, &id).await?;

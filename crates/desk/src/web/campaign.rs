@@ -10,15 +10,16 @@ use control::verdict::Severity;
 use super::form;
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
-use super::{job, reports, stream, submissions, verdicts};
+use super::{job, reports, software, stream, submissions, verdicts};
 use crate::acts::Again;
 use crate::db::{Campaign, CampaignId, State};
 use crate::error::Refusal;
 use crate::html;
 use crate::html::{Html, link};
+use crate::question;
 use crate::running::in_order;
+use crate::software::AUTHORITY;
 use crate::words::{duration, instant, plural};
-use control::job::Plan;
 
 pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): Asked) -> Result<Response, Failure> {
     let who = signed.who();
@@ -60,7 +61,7 @@ pub(super) async fn show(signed: Signed, Path(id): Path<String>, Asked(asked): A
         layout::notice(asked.get("fait")),
         overridden,
         checkup,
-        Plan::of_code(&campaign.plan).map_or(campaign.plan.as_str(), |plan| plan.title()),
+        question::title(&campaign.plan),
         part,
         campaign.author,
         instant(campaign.queued),
@@ -98,13 +99,21 @@ fn going(signed: &Signed, campaign: &Campaign, results: &[CaseResult]) -> Html {
         Html::empty()
     };
     let text = match campaign.state {
+        State::EnFile if question::is_software(&campaign.plan) => {
+            "En file : les ports de l’opérateur scénarisé, ou la place, sont à une autre campagne.".to_owned()
+        }
         State::EnFile => "En file : d’autres campagnes passent avant.".to_owned(),
         _ => format!("{} cas sur {}.", campaign.done, campaign.planned),
     };
+    let software = match (question::is_software(&campaign.plan), campaign.state) {
+        (true, State::EnCours) => software::section(signed, campaign),
+        _ => Html::empty(),
+    };
     html!(
-        "<section aria-labelledby=\"avancement\" data-flux=\"/campagnes/{}/flux?depuis={}\">\n<h2 id=\"avancement\">Avancement</h2>\n\
+        "{}<section aria-labelledby=\"avancement\" data-flux=\"/campagnes/{}/flux?depuis={}\">\n<h2 id=\"avancement\">Avancement</h2>\n\
          <p><progress id=\"barre\" max=\"{}\" value=\"{}\" aria-labelledby=\"avancement\"></progress></p>\n<p id=\"etat\" role=\"status\">{}</p>\n\
          <p>En cours : <span id=\"courants\">{}</span></p>\n{}</section>\n<h2>Résultats</h2>\n<ul id=\"faits\" class=\"lignes\">\n{}</ul>\n",
+        software,
         campaign.id,
         results.len(),
         campaign.planned.max(1),
@@ -368,6 +377,9 @@ pub(super) async fn report(signed: Signed, Path((id, file)): Path<(String, Strin
         let who = signed.who();
         let campaign = signed.or_fails(signed.desk.campaign_of(&who, &id).await)?;
         return signed.or_fails(reports::signature(&signed.desk, &who, &campaign).await);
+    }
+    if file == AUTHORITY {
+        return signed.or_fails(software::authority(&signed.desk, &signed.who(), &id).await);
     }
     let Some(form) = reports::FORMS.iter().find(|form| form.file == file) else {
         return Err(signed.fails(Refusal::NotFound));

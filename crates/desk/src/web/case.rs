@@ -2,7 +2,7 @@
 
 use axum::extract::Path;
 use axum::response::Response;
-use control::catalogue::{Catalogue, advice};
+use control::catalogue::advice;
 use control::context::VariantResult;
 use serde_json::Value;
 
@@ -48,8 +48,7 @@ pub(super) async fn show(signed: Signed, Path((id, case)): Path<(String, String)
             advice.que_faire
         )
     });
-    let sheet = Catalogue::embedded()
-        .case(&result.id)
+    let sheet = crate::question::case(&result.id)
         .map(|case| html!("<details><summary>Le cas au catalogue</summary>\n{}</details>\n", sheet(case)));
     let body = html!(
         "<h1>{} — {}</h1>\n<p class=\"verdict\">{}</p>\n<p><a href=\"/campagnes/{}#{}\">Retour à la campagne « {} »</a></p>\n{}{}{}",

@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use control::catalogue::{Case, Catalogue, Mode, advice};
+use control::catalogue::{Case, Catalogue, Mode, advice, all_cases, groups};
 
 use super::form;
 use super::guard::{Asked, Failure, Visitor};
@@ -11,6 +11,7 @@ use crate::Desk;
 use crate::error::Refusal;
 use crate::html;
 use crate::html::Html;
+use crate::question;
 
 /// Whether a text holds all the words, whatever the case.
 fn holds(case: &Case, words: &[String]) -> bool {
@@ -23,9 +24,7 @@ pub(super) async fn list(State(desk): State<Desk>, visitor: Visitor, Asked(asked
     let catalogue = Catalogue::embedded();
     let (sought, group, severity) = (asked.get("q"), asked.get("groupe"), asked.get("gravite"));
     let sought_words: Vec<String> = sought.to_lowercase().split_whitespace().map(str::to_owned).collect();
-    let found: Vec<&Case> = catalogue
-        .cases
-        .iter()
+    let found: Vec<&Case> = all_cases()
         .filter(|case| group.is_empty() || case.group() == group)
         .filter(|case| severity.is_empty() || case.severity.to_string() == severity)
         .filter(|case| holds(case, &sought_words))
@@ -33,7 +32,7 @@ pub(super) async fn list(State(desk): State<Desk>, visitor: Visitor, Asked(asked
     let rows: Html = found
         .iter()
         .map(|case| {
-            let done = if control::cases::is_implemented(&case.id) { "oui" } else { "pas encore" };
+            let done = if question::is_run(case) { "oui" } else { "pas encore" };
             html!(
                 "<tr><th scope=\"row\"><a href=\"/catalogue/{}\">{}</a></th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 case.id,
@@ -47,7 +46,7 @@ pub(super) async fn list(State(desk): State<Desk>, visitor: Visitor, Asked(asked
         .collect();
     let all = |label: &str| (String::new(), label.to_owned());
     let groups: Vec<(String, String)> = std::iter::once(all("tous"))
-        .chain(catalogue.groups.iter().map(|(code, label)| (code.clone(), format!("{code} — {label}"))))
+        .chain(groups().into_iter().map(|(code, label)| (code.to_owned(), format!("{code} — {label}"))))
         .collect();
     let severities: Vec<(String, String)> = std::iter::once(all("toutes"))
         .chain(["bloquante", "majeure", "mineure", "information"].map(|name| (name.to_owned(), name.to_owned())))
@@ -67,7 +66,7 @@ pub(super) async fn list(State(desk): State<Desk>, visitor: Visitor, Asked(asked
         form::select("groupe", "Groupe", group, &groups),
         form::select("gravite", "Gravité", severity, &severities),
         found.len(),
-        catalogue.cases.len(),
+        all_cases().count(),
         rows
     );
     let session = visitor.session.as_ref();
@@ -79,7 +78,7 @@ pub(super) async fn one(
     visitor: Visitor,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    let Some(case) = Catalogue::embedded().case(&id) else { return Err(visitor.fails(Refusal::NotFound)) };
+    let Some(case) = question::case(&id) else { return Err(visitor.fails(Refusal::NotFound)) };
     let session = visitor.session.as_ref();
     let body = html!(
         "<h1>{} — {}</h1>\n{}<p><a href=\"/catalogue\">Tout le catalogue</a></p>\n",
@@ -94,7 +93,7 @@ pub(super) async fn one(
 pub(super) fn sheet(case: &Case) -> Html {
     let mode = match case.mode {
         Mode::Automatic => "automatique",
-        Mode::Assisted => "semi-automatique : une action de l’opérateur",
+        Mode::Assisted => "semi-automatique : une action de l’opérateur, ou du logiciel",
         Mode::Manual => "manuel",
     };
     let base: Vec<&str> =

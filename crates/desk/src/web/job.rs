@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Redirect, Response};
-use control::catalogue::Catalogue;
+use control::catalogue::groups;
 use control::engine::{Depth, Preflight};
 
 use super::form::summary;
@@ -15,8 +15,8 @@ use crate::db::{Checkup, Filter, Job};
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::Html;
+use crate::question::{self, Question};
 use crate::words::instant;
-use control::job::Plan;
 
 /// Campaigns shown.
 const LAST: u32 = 20;
@@ -38,7 +38,10 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
     let filter = Filter { job: Some(job.id.clone()), most: LAST, ..Filter::default() };
     let found = signed.or_fails(signed.desk.db().campaigns(scope, filter).await)?;
     let watch = signed.or_fails(signed.desk.db().watch_of(scope, &job.id).await)?;
-    let watch = watches::on_job(signed, job, watch.as_ref());
+    let watch = match question::is_software(&job.plan) {
+        true => Html::empty(),
+        false => watches::on_job(signed, job, watch.as_ref()),
+    };
     let checkup = signed.or_fails(signed.desk.db().checkup(&job.id).await)?;
     let is_bad = checkup.as_ref().is_some_and(|made| !made.is_good);
     let run = if who.role.may_run() { run_forms(signed, job, is_bad) } else { Html::empty() };
@@ -63,7 +66,7 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
         summary(mistakes),
         above,
         checkup.as_ref().map(checked),
-        Plan::of_code(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
+        question::title(&job.plan),
         job.author,
         instant(job.created),
         run,
@@ -78,13 +81,19 @@ async fn page(signed: &Signed, job: &Job, above: Html, mistakes: &[Mistake]) -> 
 }
 
 fn run_forms(signed: &Signed, job: &Job, is_bad: bool) -> Html {
-    let plan = Plan::of_code(&job.plan);
-    let groups: Html = Catalogue::embedded()
-        .groups
+    let is_software = question::is_software(&job.plan);
+    let choices: Vec<(&str, &str)> = match Question::of_code(&job.plan) {
+        // One group: its cases.
+        Some(Question::Software) => {
+            Question::Software.cases().map(|case| (case.id.as_str(), case.title.as_str())).collect()
+        }
+        question => groups()
+            .into_iter()
+            .filter(|(code, _)| question.into_iter().flat_map(Question::cases).any(|case| case.group() == *code))
+            .collect(),
+    };
+    let groups: Html = choices
         .iter()
-        .filter(|(code, _)| {
-            Catalogue::embedded().cases.iter().any(|case| case.group() == code.as_str() && plan.is_some_and(|plan| plan.has(case)))
-        })
         .map(|(code, label)| {
             html!(
                 "<p class=\"champ case\"><input type=\"checkbox\" id=\"cas-{}\" name=\"cas\" value=\"{}\"><label for=\"cas-{}\">{} — {}</label></p>\n",
@@ -96,6 +105,21 @@ fn run_forms(signed: &Signed, job: &Job, is_bad: bool) -> Html {
             )
         })
         .collect();
+    let depth = if is_software {
+        html!(
+            "<p>L’opérateur scénarisé s’ouvre au lancement : la page de la campagne dit alors où faire pointer le logiciel et quoi lui faire faire, pas à pas.</p>\n"
+        )
+    } else {
+        html!(
+            "<fieldset><legend>Profondeur</legend>\n<p class=\"champ case\"><input type=\"radio\" id=\"complet\" name=\"profondeur\" value=\"complet\" checked>\
+             <label for=\"complet\">Complète : tous les cas</label></p>\n<p class=\"champ case\"><input type=\"radio\" id=\"eclair\" name=\"profondeur\" value=\"eclair\">\
+             <label for=\"eclair\">Éclair : ce qui peut être joué en production, sans jeton valide ni BAL réelle</label></p></fieldset>\n"
+        )
+    };
+    let (part, attest) = match is_software {
+        true => ("Certains cas seulement", "J’atteste être autorisé à contrôler ce logiciel"),
+        false => ("Certains groupes de cas seulement", "J’atteste être autorisé à contrôler ces serveurs"),
+    };
     let reason = if is_bad {
         html!(
             "<p class=\"avis doute\">? La vérification de la configuration a trouvé quelque chose à revoir.</p>\n\
@@ -107,12 +131,9 @@ fn run_forms(signed: &Signed, job: &Job, is_bad: bool) -> Html {
     };
     html!(
         "<h2>Lancer</h2>\n{}<form method=\"post\" action=\"/tests/{}/lancer\">{}\n\
-         <fieldset><legend>Profondeur</legend>\n<p class=\"champ case\"><input type=\"radio\" id=\"complet\" name=\"profondeur\" value=\"complet\" checked>\
-         <label for=\"complet\">Complète : tous les cas</label></p>\n<p class=\"champ case\"><input type=\"radio\" id=\"eclair\" name=\"profondeur\" value=\"eclair\">\
-         <label for=\"eclair\">Éclair : ce qui peut être joué en production, sans jeton valide ni BAL réelle</label></p></fieldset>\n\
-         <details><summary>Certains groupes de cas seulement</summary>\n<fieldset><legend>Groupes (tous si aucun n’est coché)</legend>\n{}</fieldset></details>\n\
+         {}<details><summary>{}</summary>\n<fieldset><legend>Tous si rien n’est coché</legend>\n{}</fieldset></details>\n\
          <p class=\"champ case\"><input type=\"checkbox\" id=\"autorise\" name=\"autorise\" value=\"oui\" required>\
-         <label for=\"autorise\">J’atteste être autorisé à contrôler ces serveurs</label></p>\n{}<p><button>Tout lancer</button></p></form>\n",
+         <label for=\"autorise\">{}</label></p>\n{}<p><button>Tout lancer</button></p></form>\n",
         layout::button(
             &signed.session,
             &format!("/tests/{}/verifier", job.id.as_str()),
@@ -121,7 +142,10 @@ fn run_forms(signed: &Signed, job: &Job, is_bad: bool) -> Html {
         ),
         job.id,
         layout::key(&signed.session),
+        depth,
+        part,
         groups,
+        attest,
         reason
     )
 }

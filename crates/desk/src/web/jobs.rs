@@ -1,14 +1,13 @@
 //! « Lancer un test »: a card for each plan, and the tests already described.
 
 use axum::response::Response;
-use control::catalogue::Catalogue;
 
 use super::guard::{Asked, Failure, Signed};
 use super::layout::{self, Page};
 use crate::html;
 use crate::html::{Html, link};
+use crate::question::{self, Question};
 use crate::words::{instant, plural};
-use control::job::Plan;
 
 pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
     let who = signed.who();
@@ -21,7 +20,7 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
                 "<tr><th scope=\"row\"><a href=\"/tests/{}\">{}</a></th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 job.id,
                 job.name,
-                Plan::of_code(&job.plan).map_or(job.plan.as_str(), |plan| plan.title()),
+                question::title(&job.plan),
                 job.author,
                 instant(job.created)
             )
@@ -39,10 +38,11 @@ pub(super) async fn list(signed: Signed, Asked(asked): Asked) -> Result<Response
         )
     };
     let cards = if who.role.may_write() {
-        let cards: Html = Plan::ALL
-            .into_iter()
+        let is_open = signed.desk.settings().client.is_some();
+        let cards: Html = Question::all()
+            .filter(|question| is_open || *question != Question::Software)
             .map(|plan| {
-                let count = Catalogue::embedded().cases.iter().filter(|case| plan.has(case)).count();
+                let count = plan.cases().count();
                 html!(
                     "<li class=\"carte\"><h3>{}</h3><p class=\"pale\">{} cas</p><p><a class=\"action\" href=\"{}\">Décrire ce test \
                      <span class=\"cache\">: {}</span></a></p></li>\n",

@@ -22,12 +22,14 @@ mod job;
 mod jobs;
 pub(crate) mod layout;
 mod new_job;
+mod new_software;
 mod operators;
 mod provider;
 mod qr;
 pub(crate) mod reports;
 mod sign_in;
 mod signature;
+pub(crate) mod software;
 mod stands;
 pub(crate) mod stream;
 mod stub;
@@ -87,6 +89,7 @@ impl Desk {
             .route("/campagnes", get(campaigns::list))
             .route("/campagnes/{campaign}", get(campaign::show))
             .route("/campagnes/{campaign}/flux", get(campaign::stream))
+            .route("/campagnes/{campaign}/banc", post(software::say))
             .route("/campagnes/{campaign}/arreter", post(campaign::stop))
             .route("/campagnes/{campaign}/relancer", post(campaign::rerun))
             .route("/campagnes/{campaign}/comparaison", get(compare::show))

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::form::{Field, Kind, field, select, summary};
 use super::guard::{Asked, Failure, Input, Posted, Signed};
 use super::layout::{self, Page};
+use super::new_software;
 use crate::account::role::Role;
 use crate::acts::Taken;
 use crate::compose;
@@ -19,6 +20,7 @@ use crate::domains::Bounds;
 use crate::error::{Mistake, Refusal};
 use crate::html;
 use crate::html::{Html, link};
+use crate::question;
 use control::job::Plan;
 
 /// Longest wait for the name service.
@@ -39,7 +41,7 @@ const KEYS: [(&str, &str); 8] = [
 const SERVERS: [(&str, &str); 2] = [("imap", "api_lps.imap"), ("smtp", "api_lps.smtp")];
 
 /// The value of a key with dots.
-fn at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+pub(super) fn at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     let mut parts = key.split('.');
     let mut value = table.get(parts.next()?)?;
     for part in parts {
@@ -49,7 +51,7 @@ fn at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
 }
 
 /// Puts a text under a key with dots.
-fn put(table: &mut Table, key: &str, value: Value) {
+pub(super) fn put(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
             table.insert(key.to_owned(), value);
@@ -100,6 +102,10 @@ fn of_table(table: &Table) -> Shown<'static> {
 pub(super) async fn show(signed: Signed, Asked(asked): Asked) -> Result<Response, Failure> {
     let operator = own(&signed).await?;
     let from = asked.get("depuis");
+    if from.is_empty() && question::is_software(asked.get("plan")) {
+        signed.or_fails(signed.desk.client_place())?;
+        return Ok(new_software::form(&signed, &new_software::filled(&Table::new()), &[]));
+    }
     let (template, table) = if from.is_empty() {
         let wanted = asked.get("modele");
         let first = signed.desk.templates(&operator.name).find(|one| wanted.is_empty() || one.name == wanted);
@@ -112,6 +118,9 @@ pub(super) async fn show(signed: Signed, Asked(asked): Asked) -> Result<Response
     } else {
         let job = signed.or_fails(signed.desk.job_of(&signed.who(), from).await)?;
         let written = compose::read(&job.text).map(|written| written.table).unwrap_or_default();
+        if question::is_software(&job.plan) {
+            return Ok(new_software::form(&signed, &new_software::filled(&written), &[]));
+        }
         (job.template, written)
     };
     let chosen = if from.is_empty() {
@@ -268,6 +277,9 @@ fn field_of(key: &str) -> String {
 
 pub(super) async fn make(Posted { signed, input }: Posted) -> Result<Response, Failure> {
     let operator = own(&signed).await?;
+    if question::is_software(input.get("plan")) {
+        return new_software::make(&signed, &input).await;
+    }
     let saved = async {
         let table = written(&input, &operator.reach).await.map_err(Refusal::Invalid)?;
         let text =

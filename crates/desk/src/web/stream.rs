@@ -1,4 +1,5 @@
-//! The progress of a campaign as server-sent events: `avance` (counts, cases under way), `cas` (one result), `fin`.
+//! The progress of a campaign as server-sent events: `avance` (counts, cases under way), `cas` (one result), `banc` (about mail software: the act
+//! under way, what was seen of it), `fin`.
 //!
 //! Each event of a result has its position as id: whoever reconnects (`Last-Event-ID`, or `depuis=`) gets what it missed, from the disk. A stream
 //! ends with its campaign, with the process, or after [`LONGEST`]; browsers come back by themselves.
@@ -33,6 +34,8 @@ struct Following {
     ready: VecDeque<Event>,
     is_over: bool,
     is_first: bool,
+    /// What was last told of who drives software.
+    told: String,
     end: Instant,
     _place: OwnedSemaphorePermit,
 }
@@ -50,6 +53,7 @@ pub(crate) fn of(desk: &Desk, scope: Result<Scope, Refusal>, id: CampaignId, aft
         ready: VecDeque::new(),
         is_over: false,
         is_first: true,
+        told: String::new(),
         end: Instant::now() + LONGEST,
         _place: place,
     };
@@ -109,6 +113,14 @@ impl Following {
         let counts =
             json!({ "etat": campaign.state, "faits": campaign.done, "prevus": campaign.planned, "en_cours": current });
         self.ready.push_back(event("avance", &counts));
+        if let Some(hands) = self.desk.hands(&self.id) {
+            let now = super::software::now(&hands);
+            let text = now.to_string();
+            if text != self.told {
+                self.ready.push_back(event("banc", &now));
+                self.told = text;
+            }
+        }
         if campaign.state.is_over() {
             self.is_over = true;
             self.ready.push_back(event("fin", &json!({ "etat": campaign.state, "verdict": campaign.verdict })));

@@ -68,7 +68,7 @@ async fn nobody_sees_what_is_another_operators() {
                 },
             ];
             for answer in answers.into_iter().flatten() {
-                assert!(!answer.text.contains("secret d"), "{login} {place}: alpha's job is shown");
+                assert!(!answer.text.contains("affaire d"), "{login} {place}: alpha's job is shown");
                 assert!(!answer.status.is_server_error(), "{login} {place}: {}", answer.status);
                 if is_alphas {
                     tried.insert(place.clone());
@@ -100,7 +100,7 @@ async fn nobody_sees_what_is_another_operators() {
                 body
             };
             let answer = beta.call(method, &place, &betas, body).await;
-            assert!(!answer.text.contains("secret d"), "{method} {place}");
+            assert!(!answer.text.contains("affaire d"), "{method} {place}");
             if path.contains("{job}") || path.contains("{campaign}") {
                 assert!(
                     [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&answer.status),
@@ -110,10 +110,10 @@ async fn nobody_sees_what_is_another_operators() {
             }
         }
     }
-    assert!(alpha.call("GET", &format!("/api/v1/jobs/{job}"), &token, "").await.text.contains("secret d"));
+    assert!(alpha.call("GET", &format!("/api/v1/jobs/{job}"), &token, "").await.text.contains("affaire d"));
     // The regulator sees it.
     let mut regulator = stage.signed("regulateur").await;
-    assert!(regulator.get(&format!("/campagnes/{campaign}")).await.text.contains("secret d"));
+    assert!(regulator.get(&format!("/campagnes/{campaign}")).await.text.contains("affaire d"));
 }
 
 #[tokio::test]

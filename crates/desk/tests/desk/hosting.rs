@@ -108,7 +108,7 @@ async fn operators_reach_the_stub_and_the_traps() {
     // A job without [psc] nor [stand] has them: the good token of the pre-flight is one of the operator's own realm.
     let taken = alpha.post("/tests/importer", &[("modele", "essai"), ("fichier", JOB)]).await;
     assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.text);
-    assert!(alpha.get(&taken.to).await.text.contains("secret d"), "it is there");
+    assert!(alpha.get(&taken.to).await.text.contains("affaire d"), "it is there");
 
     // What alpha sends to the trap.
     let mut wire = Wire::connect(([127, 0, 0, 1], door).into(), PATIENCE, &Log::default()).await.expect("connected");

@@ -17,6 +17,7 @@ mod regulator;
 mod roles;
 mod sign_in;
 mod signature;
+mod software;
 mod surveillance;
 
 use std::net::SocketAddr;
@@ -40,7 +41,7 @@ pub const REASON: &str = "rien n'écoute, et c'est voulu";
 pub const PASSWORD: &str = "un mot de passe d'essai";
 
 /// What alpha's user writes; nothing listens there.
-pub const JOB: &str = "plan = \"annuaire\"\nname = \"secret d'alpha\"\n[operator]\nname = \"Alpha\"\ndomains = [\"alpha.test\"]\n[api_lps]\n\
+pub const JOB: &str = "plan = \"annuaire\"\nname = \"affaire d'alpha\"\n[operator]\nname = \"Alpha\"\ndomains = [\"alpha.test\"]\n[api_lps]\n\
     imap = { address = \"127.0.0.1:143\", name = \"lps.alpha.test\" }\nsmtp = { address = \"127.0.0.1:587\", name = \"lps.alpha.test\" }\n";
 
 /// An application with two operators, and accounts of every kind.
@@ -72,6 +73,7 @@ pub fn settings(folder: &Path) -> Settings {
         factor_key: None,
         oidc: None,
         signature: None,
+        client: None,
         clock: SystemClock::shared(),
     }
 }

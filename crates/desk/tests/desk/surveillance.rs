@@ -115,12 +115,12 @@ async fn a_run_when_it_is_due_and_what_it_changed() {
     assert!(page.contains("chaque jour, éclair") && page.contains("cas changé") && page.contains(&second), "{page}");
     let feed = alpha.get("/surveillance/flux.atom").await;
     assert_eq!(feed.headers["content-type"], "application/atom+xml; charset=utf-8");
-    assert!(feed.text.contains(&format!("urn:vaguemestre:changement:{second}")) && feed.text.contains("secret d"));
+    assert!(feed.text.contains(&format!("urn:vaguemestre:changement:{second}")) && feed.text.contains("affaire d"));
     // Nobody else is told.
     let mut beta = signed(&desk, "beta").await;
     for path in ["/surveillance", "/surveillance/flux.atom"] {
         let seen = beta.get(path).await.text;
-        assert!(!seen.contains(&second) && !seen.contains("secret d"), "{path}: {seen}");
+        assert!(!seen.contains(&second) && !seen.contains("affaire d"), "{path}: {seen}");
     }
     let seen = json(&mut beta, &b, "GET", "/api/v1/surveillance", "").await;
     assert_eq!(
