@@ -37,7 +37,7 @@ class Guide(SpaceTest):
         self.assertEqual([name for name in sorted(named) if not (ROOT / name).exists()], [])
 
     def test_every_command_is_told_of(self):
-        listed = re.findall(r"^  ([a-z]+) ", run(BINARY, "lps", "--help").stdout.split("Commands:")[1].split("Options:")[0], re.MULTILINE)
+        listed = re.findall(r"^  ([a-z]+) ", run(BINARY, "lps", "--help", "--language", "en").stdout.split("Commands:")[1].split("Options:")[0], re.MULTILINE)
         shapes = GUIDE.split("## JSON")[1].split("\n## ")[0]
         self.assertEqual([name for name in listed if name != "help" and f"`{name}`" not in shapes], [])
 

@@ -15,7 +15,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A complete MSSanté stack.
 ///
@@ -71,7 +71,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     // `serve` starts its log when it has read how. Beside what the others print, only trouble is worth a line.
     if !matches!(cli.command, Command::Serve(_)) {
         logging::start(cli.log_format.unwrap_or(logging::Format::Text), "warn");
@@ -104,13 +104,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command line; the help of `lps` comes in the language of its messages.
+fn parse() -> Cli {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if !commands::lps::help::is_asked_in_french(&arguments) {
+        return Cli::parse();
+    }
+    let matches = commands::lps::help::in_french(Cli::command()).get_matches_from(arguments);
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

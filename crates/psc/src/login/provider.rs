@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use openssl::pkey::PKey;
 use serde::Deserialize;
 use trust::SharedClock;
+use trust::http::LazyClient;
 use trust::tls::Anchors;
 use url::Url;
 use zeroize::Zeroizing;
@@ -34,7 +35,7 @@ struct Inner {
     acr_values: String,
     channel: Channel,
     redirect_port: Option<u16>,
-    http: reqwest::Client,
+    http: LazyClient,
     limits: Limits,
     clock: SharedClock,
     discovery: Url,
@@ -102,20 +103,18 @@ impl Provider {
                 Some(Anchors::from_pem(&pem).map_err(content)?)
             }
         };
-        let mut http = trust::http::builder(anchors.as_ref().map(Anchors::certificates))?;
+        let mut shown = None;
         let proof = match (&settings.client_secret_file, &settings.certificate, &settings.key) {
             (Some(path), None, None) => Proof::Secret(secret(base, path)?),
             (None, Some(certificate), Some(key)) => {
-                http = http.identity(identity(base, certificate, key)?);
+                shown = Some(identity(base, certificate, key)?);
                 Proof::Certificate
             }
             _ => return Err(SettingsError::Authentication),
         };
-        let http = http.build().map_err(trust::http::HttpError::from)?;
-        let ready = given.complete(&http, &clock).map(|endpoints| Found {
-            at: clock.now(),
-            jwks: None,
-            endpoints: Arc::new(endpoints),
+        let http = LazyClient::new(move || {
+            let builder = trust::http::builder(anchors.as_ref().map(Anchors::certificates))?;
+            Ok(shown.iter().fold(builder, |builder, shown| builder.identity(shown.clone())).build()?)
         });
         Ok(Provider(Arc::new(Inner {
             issuer: settings.issuer.clone(),
@@ -130,7 +129,7 @@ impl Provider {
             clock,
             discovery,
             given,
-            found: tokio::sync::Mutex::new(ready),
+            found: tokio::sync::Mutex::new(None),
         })))
     }
 
@@ -185,6 +184,12 @@ impl Provider {
     /// Where PSC is; discovered at the first need and every hour, by one caller at a time. An outage keeps what is known.
     pub(super) async fn endpoints(&self) -> Result<Arc<Endpoints>, LoginError> {
         let mut found = self.0.found.lock().await;
+        let http = self.http(Call::Discovery)?;
+        if found.is_none()
+            && let Some(endpoints) = self.0.given.complete(http, &self.0.clock)
+        {
+            *found = Some(Found { at: self.now(), jwks: None, endpoints: Arc::new(endpoints) });
+        }
         if let Some(known) = &*found {
             let age = self.now().duration_since(known.at).unwrap_or_default();
             if known.jwks.is_none() || age < DISCOVERY_LIFE {
@@ -192,7 +197,7 @@ impl Provider {
             }
         }
         let discovery = Discovery {
-            http: &self.0.http,
+            http,
             clock: &self.0.clock,
             limits: self.0.limits,
             url: &self.0.discovery,
@@ -233,8 +238,16 @@ impl Provider {
         }
     }
 
+    /// The client, made at the first need.
+    fn http(&self, call: Call) -> Result<&reqwest::Client, LoginError> {
+        self.0.http.get().map_err(|error| {
+            tracing::warn!(%error, "no HTTP client for PSC");
+            LoginError::Unreachable(call)
+        })
+    }
+
     async fn send(&self, call: Call, url: &Url, fields: &[(&str, &str)]) -> Result<wire::Answer, LoginError> {
-        let request = self.0.http.post(url.clone());
+        let request = self.http(call)?.post(url.clone());
         let request = match &self.0.proof {
             Proof::Secret(secret) => {
                 // RFC 6749 §2.3.1: both are form-encoded before they are put together.

@@ -4,11 +4,13 @@
 //! moves is a change of configuration, not something to follow).
 
 mod client;
+mod lazy;
 mod serve;
 #[cfg(test)]
 mod tests;
 
 pub use client::{HttpError, builder, client, get_limited, read_limited};
+pub use lazy::LazyClient;
 pub use serve::{HangUp, MAX_BODY, serve};
 
 /// A date as HTTP writes it (RFC 9110 §5.6.7).

@@ -39,7 +39,7 @@ use openssl::x509::X509Ref;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::dn::Dn;
-use crate::http::HttpError;
+use crate::http::LazyClient;
 use crate::tls::{Anchors, CertificateFault};
 use crl::{IssuerKey, StoredCrl};
 use online::Asked;
@@ -111,9 +111,6 @@ pub enum RevocationError {
         /// Why.
         source: std::io::Error,
     },
-    /// An authority's certificate cannot be used, or the HTTP client cannot be made.
-    #[error(transparent)]
-    Http(#[from] HttpError),
     /// An authority's certificate cannot be used.
     #[error("OpenSSL: {0}")]
     OpenSsl(#[from] openssl::error::ErrorStack),
@@ -136,7 +133,7 @@ pub struct CrlStatus {
 #[derive(Debug)]
 pub struct Revocation {
     settings: RevocationSettings,
-    client: Option<reqwest::Client>,
+    client: Option<LazyClient>,
     lists: RwLock<HashMap<IssuerKey, Arc<StoredCrl>>>,
     asked: Asked,
 }
@@ -155,9 +152,10 @@ impl Revocation {
     /// [`Revocation::refresh`] or [`Revocation::spawn_refresh`].
     ///
     /// # Errors
-    /// A cache folder or an authority that cannot be used.
+    /// A cache folder that cannot be used.
     pub fn new(settings: RevocationSettings) -> Result<Revocation, RevocationError> {
-        let client = crate::http::client(settings.issuers.certificates())?;
+        let issuers = settings.issuers.clone();
+        let client = LazyClient::new(move || crate::http::client(issuers.certificates()));
         let revocation =
             Revocation { settings, client: Some(client), lists: RwLock::default(), asked: Asked::default() };
         revocation.load_cache()?;

@@ -273,6 +273,7 @@ impl Revocation {
         }
         let id = CertId::of(&pending.certificate, &pending.issuer)?;
         let question = Question::about(&id)?;
+        let client = client.get()?;
         let exchange = async {
             let request =
                 client.post(&url).header("content-type", "application/ocsp-request").body(question.der.clone());

@@ -58,7 +58,7 @@ impl Revocation {
 
     pub(super) async fn fetch(&self, source: &CrlSource) -> Result<Vec<u8>, CrlError> {
         match (source, &self.client) {
-            (CrlSource::Url(url), Some(client)) => Ok(get_limited(client, url, MAX_CRL).await?),
+            (CrlSource::Url(url), Some(client)) => Ok(get_limited(client.get()?, url, MAX_CRL).await?),
             // a store made by `none()` has no source
             (CrlSource::Url(_), None) => Err(CrlError::UnknownIssuer),
             (CrlSource::File(path), _) => read_limited(path),

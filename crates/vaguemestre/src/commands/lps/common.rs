@@ -58,14 +58,24 @@ pub struct Common {
     language: Option<Tongue>,
 }
 
+/// What `--language` takes.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Tongue {
+pub enum Tongue {
     Fr,
     En,
 }
 
+impl From<Tongue> for Language {
+    fn from(tongue: Tongue) -> Language {
+        match tongue {
+            Tongue::Fr => Language::French,
+            Tongue::En => Language::English,
+        }
+    }
+}
+
 /// The language that the environment asks for.
-fn language(named: impl Fn(&str) -> Option<String>) -> Language {
+pub fn language(named: impl Fn(&str) -> Option<String>) -> Language {
     let names = ["LC_ALL", "LC_MESSAGES", "LANG"];
     match names.into_iter().filter_map(named).find(|value| !value.is_empty()) {
         Some(value) if value.starts_with("en") => Language::English,
@@ -86,8 +96,7 @@ impl Frame {
     /// For these options.
     pub fn new(options: Common) -> Frame {
         let language = match options.language {
-            Some(Tongue::Fr) => Language::French,
-            Some(Tongue::En) => Language::English,
+            Some(tongue) => tongue.into(),
             None => language(|name| std::env::var(name).ok()),
         };
         Frame { out: Out::new(options.json, language), options, traces: OnceLock::new() }

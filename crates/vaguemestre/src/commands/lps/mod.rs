@@ -12,6 +12,7 @@ mod error;
 mod filing;
 mod folders;
 mod hand_over;
+pub mod help;
 mod intake;
 mod list;
 mod local;
