@@ -2,9 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mail::Enhanced;
 use mail::date::Moment;
 use mail::mime::Structure;
-use mail::report::{Action, ReadReport, Recipient, Report, Returned, Status, TypedAddress};
+use mail::report::{Action, ReadReport, Recipient, Report, Returned, TypedAddress};
 
 fuzz_target!(|input: (&str, &str, &[u8])| {
     let (said, name, message) = input;
@@ -21,7 +22,7 @@ fuzz_target!(|input: (&str, &str, &[u8])| {
             original: TypedAddress::from_orcpt(name),
             address: name.into(),
             action: Action::Failed,
-            status: Status::new(5, 0, 0).expect("in bounds"),
+            status: Enhanced(5, 0, 0),
             remote_mta: Some(name.into()),
             diagnostic: Some(said.into()),
             last_attempt: None,

@@ -16,6 +16,7 @@
 pub mod acl;
 pub mod date;
 pub mod disposition;
+mod enhanced;
 mod entities;
 pub mod flags;
 pub mod folder;
@@ -29,6 +30,7 @@ pub mod sought;
 pub mod view;
 
 pub use acl::Rights;
+pub use enhanced::{Enhanced, NotEnhanced};
 pub use flags::{Flags, Keywords};
 pub use folder::{FolderName, SpecialUse};
 pub use view::{Difference, Entry, ModSeq, Uid, UidValidity, View};

@@ -5,7 +5,7 @@
 
 use mail::date::Moment;
 use mail::header;
-use mail::report::{Action, Recipient, Report, Returned, Status, TypedAddress, decode_xtext};
+use mail::report::{Action, Recipient, Report, Returned, TypedAddress, decode_xtext};
 use mssante::{Address, Domain};
 use smtp::Enhanced;
 use store::{
@@ -123,7 +123,7 @@ impl Notices<'_> {
             original: original(recipient.original.as_deref()),
             address: recipient.address.to_string(),
             action: Action::Delivered,
-            status: status(Enhanced(2, 1, 5)),
+            status: Enhanced(2, 1, 5),
             remote_mta: None,
             diagnostic: None,
             last_attempt: Some(Moment::utc(now)),
@@ -222,7 +222,7 @@ fn of_told(told: &Told, now: i64) -> Recipient {
         original: original(told.recipient.original.as_deref()),
         address: told.recipient.address.to_string(),
         action,
-        status: status(enhanced),
+        status: enhanced,
         remote_mta: told.host.clone(),
         diagnostic: Some(diagnostic.clone()),
         last_attempt: Some(Moment::utc(now)),
@@ -232,11 +232,6 @@ fn of_told(told: &Told, now: i64) -> Recipient {
 
 fn original(orcpt: Option<&str>) -> Option<TypedAddress> {
     orcpt.and_then(TypedAddress::from_orcpt)
-}
-
-fn status(enhanced: Enhanced) -> Status {
-    // Both types hold the same bounds (RFC 3463); a code made by hand out of them becomes "other".
-    Status::new(enhanced.0, enhanced.1, enhanced.2).or_else(|| Status::new(5, 0, 0)).expect("5.0.0 is a status")
 }
 
 /// What is given back of the message: its header, or all of it when asked for and not large.

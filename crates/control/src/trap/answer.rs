@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mail::Enhanced;
 use mail::date::Moment;
 use mail::disposition::{ActionMode, Disposition, Fate, Notification, SendingMode};
 use mail::header::Writer;
-use mail::report::{Action, Recipient as Reported, Report, Returned, Status};
+use mail::report::{Action, Recipient as Reported, Report, Returned};
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 
@@ -114,7 +115,7 @@ impl Question {
                     original: None,
                     address: self.address.clone(),
                     action: Action::Delivered,
-                    status: Status::new(2, 1, 5)?,
+                    status: Enhanced(2, 1, 5),
                     remote_mta: None,
                     diagnostic: None,
                     last_attempt: Some(at),

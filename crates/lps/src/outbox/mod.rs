@@ -256,12 +256,7 @@ impl Outbox {
             eight_bit: message.is_eight_bit(),
             size: message.size(),
             digest: hexadecimal(message.digest()),
-            notices: notices.map(|n| record::Notices {
-                success: n.success,
-                failure: n.failure,
-                delay: n.delay,
-                whole: n.whole,
-            }),
+            notices,
             put_at: now,
             attempts: 0,
             next: now,
@@ -338,15 +333,7 @@ impl Outbox {
         }
         let message = self.message(id, &record).await?;
         let now = space.clock.now();
-        let options = SendOptions {
-            notices: record.notices.map(|n| Notices {
-                success: n.success,
-                failure: n.failure,
-                delay: n.delay,
-                whole: n.whole,
-            }),
-            ..options.clone()
-        };
+        let options = SendOptions { notices: record.notices, ..options.clone() };
         let before = record.doubt.map(|since| Doubt { since: since.into() });
         let mut ending = record.clone();
         ending.doubt = ending.doubt.or(Some(now.into()));

@@ -9,6 +9,8 @@ use mssante::Address;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::send::Notices;
+
 /// Largest record read, in octets: a hundred recipients take a tenth of it.
 const MAX_RECORD: u64 = 256 * 1024;
 
@@ -48,15 +50,6 @@ pub(super) struct Recipient {
     /// Whether it is settled: accepted, or refused for good with this cause.
     pub done: bool,
     pub cause: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Notices {
-    pub success: bool,
-    pub failure: bool,
-    pub delay: bool,
-    pub whole: bool,
 }
 
 /// Where an entry is.

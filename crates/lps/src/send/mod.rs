@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use smtp::Reply;
 use smtp::client::Timeouts;
 use time::OffsetDateTime;
@@ -37,8 +38,9 @@ const ATTEMPTS: u32 = 3;
 /// For a server that starts anew, and not long for somebody who waits.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// When the sender wants the operator's notice about a recipient (DSN, ECO.2.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When the sender wants the operator's notice about a recipient (DSN, ECO.2.3.1); kept so in the records of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Notices {
     /// When it is delivered.
     pub success: bool,

@@ -14,10 +14,8 @@ mod xtext;
 pub use read::ReadReport;
 pub use xtext::{decode_xtext, encode_xtext, is_address_type, xtext_octets};
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::date::Moment;
+use crate::enhanced::Enhanced;
 use crate::header::HeaderError;
 
 /// A report to be written.
@@ -53,7 +51,7 @@ pub struct Recipient {
     /// What was done.
     pub action: Action,
     /// The enhanced status code.
-    pub status: Status,
+    pub status: Enhanced,
     /// The DNS name of the server that answered.
     pub remote_mta: Option<String>,
     /// What it answered, e.g. `550 5.1.1 No such user`; made safe when written.
@@ -127,71 +125,6 @@ impl Action {
         Self::ALL.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)).map(|(a, _)| *a)
     }
 }
-
-/// An enhanced status code (RFC 3463), e.g. `5.1.1`.
-///
-/// Invariant: the class is 2, 4 or 5; the other numbers are at most 999.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Status {
-    class: u8,
-    subject: u16,
-    detail: u16,
-}
-
-impl Status {
-    /// A status; `None` outside the bounds of the type.
-    pub const fn new(class: u8, subject: u16, detail: u16) -> Option<Self> {
-        if matches!(class, 2 | 4 | 5) && subject <= 999 && detail <= 999 {
-            Some(Status { class, subject, detail })
-        } else {
-            None
-        }
-    }
-
-    /// 2, 4 or 5.
-    pub const fn class(self) -> u8 {
-        self.class
-    }
-
-    /// The second number.
-    pub const fn subject(self) -> u16 {
-        self.subject
-    }
-
-    /// The third number.
-    pub const fn detail(self) -> u16 {
-        self.detail
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
-    }
-}
-
-impl FromStr for Status {
-    type Err = NotAStatus;
-
-    fn from_str(text: &str) -> Result<Self, NotAStatus> {
-        let mut numbers = text.split('.').map(|n| {
-            let plain = (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
-            plain.then(|| n.parse::<u16>().ok()).flatten().ok_or(NotAStatus)
-        });
-        let mut next = || numbers.next().unwrap_or(Err(NotAStatus));
-        let (class, subject, detail) = (next()?, next()?, next()?);
-        if numbers.next().is_some() {
-            return Err(NotAStatus);
-        }
-        let class = u8::try_from(class).map_err(|_| NotAStatus)?;
-        Status::new(class, subject, detail).ok_or(NotAStatus)
-    }
-}
-
-/// The text is not an enhanced status code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an enhanced status code")]
-pub struct NotAStatus;
 
 /// What a report gives back of the message it speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]

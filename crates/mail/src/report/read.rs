@@ -1,7 +1,8 @@
 //! Reading a report: tolerant, bounded, never trusted further than its own words.
 
-use super::{Action, Recipient, Status, TypedAddress, xtext};
+use super::{Action, Recipient, TypedAddress, xtext};
 use crate::date::{Moment, parse_rfc5322};
+use crate::enhanced::Enhanced;
 use crate::header::{self, Fields, Transfer, TransferDecoder};
 use crate::mime::{Content, Part, Structure};
 
@@ -106,7 +107,7 @@ fn recipient(block: &[u8]) -> Option<Recipient> {
         original: header::find(block, "Original-Recipient").and_then(|v| typed(&v)),
         address: header::find(block, "Final-Recipient").and_then(|v| typed(&v))?.address,
         action: Action::from_name(&first_word(header::find(block, "Action")?))?,
-        status: first_word(header::find(block, "Status")?).parse::<Status>().ok()?,
+        status: first_word(header::find(block, "Status")?).parse::<Enhanced>().ok()?,
         remote_mta: header::find(block, "Remote-MTA").map(|v| after_type(&v)),
         diagnostic: header::find(block, "Diagnostic-Code").map(|v| after_type(&v)),
         last_attempt: moment(block, "Last-Attempt-Date"),

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Action, Recipient, Report, Status, write::safe};
+use super::{Action, Recipient, Report, write::safe};
 use crate::date::{Moment, format_rfc5322};
+use crate::enhanced::Enhanced;
 
 /// What most concerns the reader: a failure before a delay before a success.
 pub(super) fn main_action(report: &Report) -> Action {
@@ -122,8 +123,8 @@ impl Language {
     }
 
     /// What a status means to a person; `None` for a success.
-    fn reason(self, status: Status) -> Option<&'static str> {
-        let (french, english) = match (status.class(), status.subject(), status.detail()) {
+    fn reason(self, status: Enhanced) -> Option<&'static str> {
+        let (french, english) = match (status.0, status.1, status.2) {
             (2, ..) => return None,
             (_, 1, 1 | 6) => ("cette adresse n'existe pas", "there is no such address"),
             (_, 1, 2 | 10) => {

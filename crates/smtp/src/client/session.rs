@@ -32,7 +32,7 @@ impl Lines {
             let mut line = line.as_str();
             if at > 0 {
                 if let Some((head, tail)) = line.split_once(' ')
-                    && Enhanced::parse(head).is_some()
+                    && head.parse::<Enhanced>().is_ok()
                 {
                     line = tail;
                 }

@@ -1,6 +1,6 @@
 //! Why a message was not delivered.
 
-use mail::report::Status;
+use mail::Enhanced;
 use mssante::Address;
 use mssante::text::strip_accents;
 
@@ -148,13 +148,13 @@ impl Cause {
 
     /// From the status, the address and what was said: the status decides where it is precise, the words of the server where it is
     /// not, the words for people last.
-    pub(super) fn of(status: Option<Status>, address: &str, diagnostic: &str, words: &str) -> Cause {
+    pub(super) fn of(status: Option<Enhanced>, address: &str, diagnostic: &str, words: &str) -> Cause {
         let patient = address.parse::<Address>().is_ok_and(|address| address.is_patient());
         let said = || by_words(diagnostic).or_else(|| by_words(words));
         let status = status.or_else(|| status_in(diagnostic)).or_else(|| status_in(words));
         let cause = match status {
             None => said().unwrap_or(Cause::Other),
-            Some(status) => match (status.class(), status.subject(), status.detail()) {
+            Some(status) => match (status.0, status.1, status.2) {
                 // An address that does not exist may be one that was closed: only words tell.
                 (_, 1, 1) => match said() {
                     Some(cause @ (Cause::MailboxClosed | Cause::InvalidAddress)) => cause,
@@ -267,14 +267,14 @@ fn by_words(text: &str) -> Option<Cause> {
 }
 
 /// The first enhanced status code of class 4 or 5 in a text: `#5.1.1`, `550 5.2.2 …`, `(5.7.1)`.
-pub(super) fn status_in(text: &str) -> Option<Status> {
+pub(super) fn status_in(text: &str) -> Option<Enhanced> {
     /// Words looked at.
     const MAX: usize = 2000;
     text.split(|c: char| !(c.is_ascii_digit() || c == '.'))
         .filter(|word| !word.is_empty())
         .take(MAX)
-        .filter_map(|word| word.trim_matches('.').parse::<Status>().ok())
-        .find(|status| status.class() != 2)
+        .filter_map(|word| word.trim_matches('.').parse::<Enhanced>().ok())
+        .find(|status| status.0 != 2)
 }
 
 #[cfg(test)]
