@@ -15,26 +15,9 @@ import subprocess
 import threading
 
 from serve import edited, mailbox
-from space import BINARY, START, Space, run, wait_for
+from space import BINARY, PATIENCE, Space, free_port, run, wait_for
 
 ENTRANCES = ("imap", "submission", "imap_app", "submission_app", "autoconfig")
-
-
-def free_port(*hosts):
-    """A port free on all these addresses."""
-    while True:
-        sockets = [socket.socket() for _ in hosts]
-        try:
-            sockets[0].bind((hosts[0], 0))
-            port = sockets[0].getsockname()[1]
-            for other, host in zip(sockets[1:], hosts[1:]):
-                other.bind((host, port))
-            return port
-        except OSError:
-            continue
-        finally:
-            for one in sockets:
-                one.close()
 
 
 class Beside(Space):
@@ -113,7 +96,7 @@ class Beside(Space):
             except OSError:
                 return False
             return True
-        wait_for(f"operator {name}", listening, START)
+        wait_for(f"operator {name}", listening)
 
     def kill(self, *names):
         """kill -9, all at the same moment."""
@@ -126,7 +109,7 @@ class Beside(Space):
         for name in names:
             self.processes[name].terminate()
         for name in names:
-            status = self.processes[name].wait(30)
+            status = self.processes[name].wait(PATIENCE)
             if status != 0:
                 raise AssertionError(f"operator {name} ended with {status}\n{self.output()}")
 

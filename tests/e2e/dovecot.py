@@ -11,7 +11,7 @@ import time
 from imaplib import IMAP4_SSL
 from pathlib import Path
 
-from space import run, wait_for
+from space import PATIENCE, free_port, run, wait_for
 
 PROGRAM = "/usr/sbin/dovecot"
 
@@ -31,9 +31,7 @@ class Dovecot:
         self.ca, key = self.folder / "certificate.pem", self.folder / "key.pem"
         run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext",
             "subjectAltName=DNS:localhost", "-days", "2", "-keyout", key, "-out", self.ca)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         base = self.folder
         (base / "dovecot.conf").write_text(f"""protocols = imap
 base_dir = {base}/run
@@ -77,7 +75,7 @@ service imap-login {{
                 return True
             except OSError:
                 return False
-        wait_for("Dovecot", listening, 30)
+        wait_for("Dovecot", listening)
 
     def connect(self, user):
         client = IMAP4_SSL("localhost", self.port, ssl_context=ssl.create_default_context(cafile=self.ca))
@@ -89,5 +87,5 @@ service imap-login {{
 
     def close(self):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)

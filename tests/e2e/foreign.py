@@ -16,8 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
-from beside import free_port
-from space import run, wait_for
+from space import PATIENCE, free_port, run, wait_for
 
 TRAPS = "pieges.formation.mssante.fr"
 # The last byte of the address of each trap's door (docs/sandbox.md); nobody listens on the first server of mx2.
@@ -290,7 +289,7 @@ service imap-login {{
                 return True
             except OSError:
                 return False
-        wait_for("Dovecot and Postfix", listening, 60)
+        wait_for("Dovecot and Postfix", listening)
 
     def logs(self):
         found = [self.folder / "dovecot.log", self.folder / "maillog"]
@@ -301,7 +300,7 @@ service imap-login {{
         self.pages.server_close()
         run("postfix", "-c", self.etc, "stop", ok=None)
         self.dovecot.terminate()
-        self.dovecot.wait(30)
+        self.dovecot.wait(PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- the job ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from space import BINARY
+from space import BINARY, PATIENCE
 
 # How a token of PSC looks: a JSON Web Token.
 TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")
@@ -51,14 +51,14 @@ class Lps:
         return subprocess.Popen([BINARY, "lps", *[str(a) for a in arguments]], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 text=True, env=self.environment, cwd=self.work, **options)
 
-    def __call__(self, *arguments, code=0, stdin=None, timeout=120):
+    def __call__(self, *arguments, code=0, stdin=None, timeout=PATIENCE):
         """Runs a command to its end; what it printed. code=None: whatever it ends with."""
         done = self.done(*arguments, stdin=stdin, timeout=timeout)
         if code is not None and done.returncode != code:
             raise AssertionError(f"lps {arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
-    def done(self, *arguments, stdin=None, timeout=120):
+    def done(self, *arguments, stdin=None, timeout=PATIENCE):
         given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
         return subprocess.run([BINARY, "lps", *[str(a) for a in arguments]], capture_output=True, text=True, errors="replace",
                               env=self.environment, cwd=self.work, timeout=timeout, **given)
@@ -102,5 +102,5 @@ class Lps:
 def interrupt(process):
     """Ctrl-C; the exit code."""
     process.send_signal(signal.SIGINT)
-    process.wait(20)
+    process.wait(PATIENCE)
     return process.returncode

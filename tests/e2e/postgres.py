@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from space import PATIENCE
+
 NOBODY = 65534
 
 
@@ -36,7 +38,7 @@ class Server:
 
     def start(self):
         options = [f"unix_socket_directories={self.folder}", "listen_addresses=", "fsync=off"]
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while True:
             self.process = subprocess.Popen([programs() / "postgres", "-D", self.folder / "data", *[word for one in options for word in ("-c", one)]],
                                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder, **self.who)

@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 
-from space import BINARY, START, run, wait_for
+from space import BINARY, PATIENCE, run, wait_for
 from wire import Wire
 
 ENTRANCES = ("imap", "submission", "imap_app", "submission_app", "mx", "autoconfig")
@@ -62,7 +62,7 @@ class Server:
             self.process = subprocess.Popen([BINARY, "serve", "--config", str(self.config)], stdout=out, stderr=log,
                                             stdin=subprocess.DEVNULL)
         try:
-            wait_for("the operator", self._listening, START)
+            wait_for("the operator", self._listening)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log.read_text(errors='replace')}") from None
 
@@ -82,7 +82,7 @@ class Server:
         """A clean stop; the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
     def close(self):
         if self.process.poll() is None:

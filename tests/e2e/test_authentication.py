@@ -462,7 +462,7 @@ class Tokens(SpaceTest):
         def ended():
             with smtp_wire(self.space, "beta") as wire:
                 return wire.smtp("AUTH XOAUTH2 " + b64(xoauth2(sophie["mailbox"], token)))[0] == 334
-        wait_for("the end of the token", ended, 20)
+        wait_for("the end of the token", ended)
         self.assertRegex(imap.imap("STATUS INBOX (MESSAGES)")[-1], rb"^w\d+ OK ")
         self.assertEqual(smtp.smtp(f"MAIL FROM:<{sophie['mailbox']}>")[0], 250)
         self.assertEqual(smtp.smtp(f"RCPT TO:<{sophie['mailbox']}>")[0], 250)

@@ -23,7 +23,7 @@ from pathlib import Path
 import serve
 from beside import Beside
 from serve import Server, configuration
-from space import BINARY, ROOT, Space, SpaceTest, b64, main, run, wait_for, xoauth2
+from space import BINARY, PATIENCE, ROOT, Space, SpaceTest, b64, main, run, wait_for, xoauth2
 from test_crash import BROKEN
 
 SEED = int(os.environ.get("BACKUP_SEED", random.randrange(1 << 32)))
@@ -136,7 +136,7 @@ class UnderLoad(SpaceTest):
             for thread in load:
                 thread.end = True
             for thread in load:
-                thread.join(60)
+                thread.join(PATIENCE)
         self.assertGreater(killed, 0, f"no backup was killed (seed {SEED})")
         command("keys", "export", self.keys, config=self.config)
         self.assertEqual(os.stat(self.keys).st_mode & 0o777, 0o600)
@@ -463,7 +463,7 @@ class Alone(unittest.TestCase):
         self.assertIn(b" OK ", wire.imap(r"UID STORE 101:* +FLAGS.SILENT (\Deleted)")[-1])
         self.assertIn(b" OK ", wire.imap("EXPUNGE")[-1])
         # What is still being written to is kept: at most two segments, and the database.
-        wait_for("the disk to be given back", lambda: octets_below(store) < before // 3, 120)
+        wait_for("the disk to be given back", lambda: octets_below(store) < before // 3)
         self.assertEqual(len(self.mail(address)), 100)
         wire.close()
         server.stop()

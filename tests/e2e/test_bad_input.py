@@ -417,7 +417,7 @@ class Connections(Sturdy):
         wire = self.imap("in", beta)
         wire.send(b"a APPEND INBOX {%d+}\r\n" % (len(text) + 1) + text)
         abandon(wire)
-        wait_for("an empty spool", lambda: not self.spools(), 20)
+        wait_for("an empty spool", lambda: not self.spools())
         reader = self.space.imap(beta)
         reader.select(readonly=True)
         self.assertEqual(reader.search(None, "SUBJECT", word)[1], [b""])
@@ -534,7 +534,7 @@ class DiskFull(unittest.TestCase):
                 code, _ = self.submit(marie, paul, word, size)
                 (kept if code == 250 else refused).append(word)
                 return code == 250
-            wait_for("mail again, without restart", taken, 30)
+            wait_for("mail again, without restart", taken)
             word = next(words)
             self.assertEqual(self.append(paul, word, size)[0], "OK")
             kept.append(word)

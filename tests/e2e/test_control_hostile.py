@@ -15,11 +15,11 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
-from space import BINARY, SpaceTest, main, run
+from space import BINARY, PATIENCE, SpaceTest, main, run
 
 EVIL = '\x1b[2J\x1b]0;pwned\x07\x9b31m<script>alert(1)</script><img src=x onerror=alert(1)>"\'--><b>'
 # What one campaign may take, in seconds: each case gives up by itself.
-LONGEST = 150
+LONGEST = 4 * PATIENCE
 
 
 class Hostile:
@@ -42,7 +42,7 @@ class Hostile:
             threading.Thread(target=self.one, args=(connection, self.count), daemon=True).start()
 
     def one(self, connection, number):
-        connection.settimeout(60)
+        connection.settimeout(PATIENCE)
         try:
             self.talk(connection, number)
         except OSError:
@@ -232,7 +232,7 @@ def evil_under_tls(protocol, context):
     def said(connection, tag):
         connection.sendall(begun(protocol, tag))
         with context.wrap_socket(connection, server_side=True) as stream:
-            stream.settimeout(60)
+            stream.settimeout(PATIENCE)
             (imap if protocol == "imap" else smtp)(stream)
     return scripted(protocol, said)
 

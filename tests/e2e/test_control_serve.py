@@ -15,15 +15,9 @@ import urllib.parse
 import urllib.request
 
 from postgres import Server
-from space import BINARY, SpaceTest, main, run, wait_for
+from space import BINARY, PATIENCE, SpaceTest, free_port, main, run, wait_for
 
 PASSWORD = "un mot de passe de test"
-
-
-def port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 class Browser:
@@ -43,7 +37,7 @@ class Browser:
 
     def send(self, request):
         try:
-            with self.opener.open(request, timeout=60) as answer:
+            with self.opener.open(request, timeout=PATIENCE) as answer:
                 text = answer.read().decode()
                 self.place = answer.url
         except urllib.error.HTTPError as error:
@@ -67,7 +61,7 @@ class Serve(SpaceTest):
             "-keyout", self.folder / "controle.key", "-out", self.folder / "controle.pem")
         (self.folder / "base").write_text(self.database.password)
         self.job = (self.space.folder / "alpha/control.toml").read_text()
-        self.port, self.stub, self.trap = port(), port(), port()
+        self.port, self.stub, self.trap = free_port(), free_port(), free_port()
         pki = self.space.folder / "pki"
         (self.folder / "controle.toml").write_text(f"""
             listen = "127.0.0.1:{self.port}"
@@ -103,7 +97,7 @@ class Serve(SpaceTest):
         self.log = open(self.folder / "serve.log", "ab")
         self.before = self.output().count(" is up, on ")
         self.process = subprocess.Popen([BINARY, "control", "serve", "--config", self.folder / "controle.toml"], stdout=self.log, stderr=subprocess.STDOUT)
-        wait_for("control serve", self.is_up, 90)
+        wait_for("control serve", self.is_up)
 
     def is_up(self):
         if self.process.poll() is not None:
@@ -116,7 +110,7 @@ class Serve(SpaceTest):
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.assertEqual(self.process.wait(60), 0, self.output())
+            self.assertEqual(self.process.wait(PATIENCE), 0, self.output())
 
     def browser(self, login=None):
         browser = Browser(f"https://127.0.0.1:{self.port}", self.folder / "controle.pem")
@@ -138,7 +132,7 @@ class Serve(SpaceTest):
         # What an operator reaches.
         issuer = f"https://127.0.0.1:{self.stub}/b/o{number}/auth/realms/esante-wallet"
         context = ssl.create_default_context(cafile=self.folder / "controle.pem")
-        with urllib.request.urlopen(issuer + "/.well-known/openid-configuration", context=context, timeout=30) as answer:
+        with urllib.request.urlopen(issuer + "/.well-known/openid-configuration", context=context, timeout=PATIENCE) as answer:
             self.assertEqual(json.load(answer)["issuer"], issuer)
         with socket.create_connection(("127.0.0.1", self.trap), 30) as one:
             self.assertRegex(one.recv(512).decode(), "^220 mx.pieges.exemple.test")
@@ -156,7 +150,7 @@ class Serve(SpaceTest):
         self.process.kill()
         self.process.wait()
         self.start()
-        more = wait_for("more results", lambda: (lambda found: found if len(found) > len(shown) else None)(self.cases(token, campaign)), 120)
+        more = wait_for("more results", lambda: (lambda found: found if len(found) > len(shown) else None)(self.cases(token, campaign)))
         self.database.kill()
         with self.assertRaises(urllib.error.HTTPError) as refused:
             self.browser().get("/catalogue") and self.call(token, "/api/v1/campagnes")
@@ -173,7 +167,7 @@ class Serve(SpaceTest):
         # One application for each database.
         second = (self.folder / "controle.toml").read_text()
         for old in (self.port, self.stub, self.trap):
-            second = second.replace(f":{old}", f":{port()}")
+            second = second.replace(f":{old}", f":{free_port()}")
         (self.folder / "second.toml").write_text(second.replace('data = "data"', 'data = "data2"'))
         refused = run(BINARY, "control", "serve", "--config", self.folder / "second.toml", ok=False)
         self.assertIn("another control application uses this database", refused.stderr)
@@ -205,7 +199,7 @@ class Serve(SpaceTest):
     def call(self, token, path):
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {token}"})
         context = ssl.create_default_context(cafile=self.folder / "controle.pem")
-        with urllib.request.urlopen(request, context=context, timeout=60) as answer:
+        with urllib.request.urlopen(request, context=context, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def answer(self, token, path):

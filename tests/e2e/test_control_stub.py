@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
-from space import BINARY, SpaceTest, main, run, wait_for
+from space import BINARY, PATIENCE, SpaceTest, main, run, wait_for
 
 
 class Stub(SpaceTest):
@@ -34,7 +34,7 @@ class Stub(SpaceTest):
         request = urllib.request.Request(url, data=data, headers=headers)
         context = ssl.create_default_context(cafile=str(self.space.ca))
         try:
-            with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -71,7 +71,7 @@ class Stub(SpaceTest):
         self.assertEqual(self.fetch(psc["jwks_uri"])[0], 503)
         self.assertEqual(self.put("psc/scenario", {"jwks": "empty"})[0], 423)
         self.assertEqual(self.put("psc/scenario", {"jwks": "peut-être"})[0], 422)
-        wait_for("the end of the outage", lambda: self.fetch(psc["jwks_uri"])[0] == 200, 20)
+        wait_for("the end of the outage", lambda: self.fetch(psc["jwks_uri"])[0] == 200)
         self.assertEqual(self.curl(f"psc/scenario/{leased['lease']}", "-X", "DELETE")[0], 404)
         status, leased = self.put("psc/scenario", {"discovery": "other_issuer"})
         self.assertNotEqual(json.loads(self.fetch(psc["discovery"])[1])["issuer"], psc["issuer"])

@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 
 import probers
-from space import BINARY, Space, run, wait_for
+from space import BINARY, Space, free_port, run, wait_for
 
 SIX = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:" \
       "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
@@ -29,12 +29,6 @@ OAKLEY = bytes.fromhex(
     "ffffffffffffffffc90fdaa22168c234c4c6628b80dc1cd129024e088a67cc74020bbea63b139b22514a08798e3404ddef9519b3cd3a431b302b0a6df25f1437"
     "4fe1356d6d51c245e485b576625e7ec6f44c42e9a637ed6b0bff5cb6f406b7edee386bfb5a899fa5ae9f24117c4b1fe649286651ece65381ffffffffffffffff")
 EVERYTHING = probers.EVERYTHING
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def probe(where, *arguments, ok=True):
@@ -98,7 +92,7 @@ class Fixtures(unittest.TestCase):
                 with contextlib.suppress(OSError):
                     socket.create_connection(("127.0.0.1", port), 5).close()
                     return True
-            wait_for("openssl s_server", listening, 20)
+            wait_for("openssl s_server", listening)
             yield f"127.0.0.1:{port}"
         finally:
             process.kill()

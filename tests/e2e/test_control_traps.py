@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from space import BINARY, SpaceTest, main, run, wait_for
+from space import BINARY, PATIENCE, SpaceTest, main, run, wait_for
 
 CASES = ["SMA-02", *(f"OPE-{number}" for number in range(10, 19))]
 DOMAIN = "pieges.formation.mssante.fr"
@@ -38,7 +38,7 @@ class Traps(SpaceTest):
 
     def ask(self, path, key=None, raw=False):
         request = urllib.request.Request(f"{self.stand}/traps{path}", headers={"Authorization": f"Bearer {key or self.key}"})
-        with urllib.request.urlopen(request, context=self.space.context(), timeout=60) as answer:
+        with urllib.request.urlopen(request, context=self.space.context(), timeout=PATIENCE) as answer:
             return answer.read() if raw else json.load(answer)
 
     def sessions(self, query):
@@ -165,7 +165,7 @@ class Traps(SpaceTest):
     def s_client(self, name, *options):
         host, port = self.door(name)
         done = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-starttls", "smtp", "-CAfile", str(self.space.ca),
-                               *options], input="QUIT\n", capture_output=True, text=True, timeout=60, errors="replace")
+                               *options], input="QUIT\n", capture_output=True, text=True, timeout=PATIENCE, errors="replace")
         return done.stdout + done.stderr
 
     def test_openssl_sees_the_fault_of_each_door(self):
@@ -193,14 +193,14 @@ class Traps(SpaceTest):
     def crl(self):
         path = self.space.folder / "organisations.crl.pem"
         if not path.exists():
-            der = urllib.request.urlopen(self.space.json["pki"]["crl_url"], timeout=20).read()
-            done = subprocess.run(["openssl", "crl", "-inform", "DER", "-out", str(path)], input=der, capture_output=True, timeout=20)
+            der = urllib.request.urlopen(self.space.json["pki"]["crl_url"], timeout=PATIENCE).read()
+            done = subprocess.run(["openssl", "crl", "-inform", "DER", "-out", str(path)], input=der, capture_output=True, timeout=PATIENCE)
             self.assertEqual(done.returncode, 0, done.stderr)
         return path
 
     def test_smtplib_and_the_traps_that_answer_ill(self):
         def session(door="nominal", tls=True):
-            connection = smtplib.SMTP(*self.door(door), local_hostname="mx.essai.test", timeout=60)
+            connection = smtplib.SMTP(*self.door(door), local_hostname="mx.essai.test", timeout=PATIENCE)
             if tls:
                 context = ssl.create_default_context()
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -355,7 +355,7 @@ class Traps(SpaceTest):
         host, port = self.door("nominal")
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = smtplib.SMTP(host, port, local_hostname="mx.essai.test", timeout=60)
+        connection = smtplib.SMTP(host, port, local_hostname="mx.essai.test", timeout=PATIENCE)
         connection.starttls(context=context)
         connection.sendmail("a@essai.test", [f"nominal+crash@{DOMAIN}"], "Subject: [controle crash]\r\n\r\nx\r\n")
         # The session goes on while the process is killed.

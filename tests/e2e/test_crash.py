@@ -26,7 +26,7 @@ from collections import Counter
 from email.utils import formatdate
 
 from beside import Beside
-from space import SpaceTest, main, wait_for
+from space import PATIENCE, SpaceTest, main, wait_for
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "20"))
 SEED = int(os.environ.get("CRASH_SEED", random.randrange(1 << 32)))
@@ -36,10 +36,10 @@ TOGETHER = 5
 BROKEN = (OSError, EOFError, ssl.SSLError, imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected, smtplib.SMTPConnectError)
 # Between two commands of a thread, so that the ledgers stay comparable in seconds.
 BREATH = 0.01
+# What each of the IMAP threads does.
+WORK = ("append", "store", "expunge", "move", "copy")
 # How often the relay in Python loses an answer.
 LOST = 0.05
-# How long relayed mail may take once everything is up: a few doubled pauses of one second.
-DRAIN = 120
 
 
 class Load(threading.Thread):
@@ -93,7 +93,7 @@ class Load(threading.Thread):
         self.gate.clear()
 
     def wait_paused(self):
-        if not self.idle.wait(60):
+        if not self.idle.wait(PATIENCE):
             raise AssertionError(f"{self} does not pause")
 
     def resume(self):
@@ -206,7 +206,7 @@ class Imap(Load):
 
     def open(self):
         connection = self.two.imap_application(self.application)
-        connection.socket().settimeout(30)
+        connection.socket().settimeout(PATIENCE)
         for folder in ("Work", "Kept"):
             if not any(folder.encode() in line for line in connection.list('""', folder)[1] if line):
                 self.ok(connection.create(folder))
@@ -380,7 +380,10 @@ class Crash(SpaceTest):
             thread.start()
         try:
             for round_number in range(1, ROUNDS + 1):
+                # Some moment, and on a slow machine not before there was something to lose.
+                enough = self.acknowledged() + 12
                 time.sleep(self.random.uniform(0.1, 1.2))
+                wait_for("some load", lambda: self.alive() or self.acknowledged() >= enough)
                 victims = self.random.choice((["alpha"], ["beta"], ["alpha", "beta"], ["alpha", "beta"]))
                 self.two.kill(*victims)
                 for name in victims:
@@ -388,21 +391,31 @@ class Crash(SpaceTest):
                 self.alive()
                 if round_number % TOGETHER == 0 or round_number == ROUNDS:
                     self.compare()
+            wait_for("each kind of work", lambda: self.alive() or all(self.done()[command] for command in WORK) and self.again() > 0)
         finally:
             for thread in self.threads:
                 thread.end = True
                 thread.resume()
             for thread in self.threads:
-                thread.join(60)
-        acknowledged = sum(len(ids) for ids in self.ledger.acknowledged.values())
-        again = self.two.traced("beta", "already received")
-        done = sum((thread.done for thread in self.imap_threads.values()), Counter())
+                thread.join(PATIENCE)
+        acknowledged, again, done = self.acknowledged(), self.again(), self.done()
         print(f"\n{ROUNDS} rounds, {acknowledged} deliveries and {dict(done)} acknowledged, "
               f"{again} recognised when they came again, seed {SEED}")
         self.assertGreater(again, 0, "nothing came again")
         self.assertGreater(acknowledged, 10 * ROUNDS, "hardly any load")
-        for command in ("append", "store", "expunge", "move", "copy"):
+        for command in WORK:
             self.assertGreater(done[command], 0, command)
+
+    def acknowledged(self):
+        """Deliveries that were acknowledged so far."""
+        return sum(len(ids) for ids in list(self.ledger.acknowledged.values()))
+
+    def again(self):
+        """Messages of which the answer was lost, and that were recognised when they came again."""
+        return self.two.traced("beta", "already received")
+
+    def done(self):
+        return sum((Counter(thread.done) for thread in self.imap_threads.values()), Counter())
 
     def alive(self):
         for thread in self.threads:
@@ -431,7 +444,7 @@ class Crash(SpaceTest):
             for mailbox in [(person or application)["mailbox"]]
             for identity in self.ledger.acknowledged.get(mailbox, set()) - self.identities(person, application)]
         try:
-            wait_for("the relayed messages", lambda: not missing(), DRAIN)
+            wait_for("the relayed messages", lambda: not missing(), PATIENCE)
         except AssertionError:
             raise AssertionError(f"lost or late: {missing()[:20]}") from None
         # A message of which no 250 came back may still be on its way: nothing moves any more.

@@ -9,7 +9,7 @@ import zipfile
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from space import FIXTURES, SpaceTest, main, run, wait_for
+from space import FIXTURES, PATIENCE, SpaceTest, main, run, wait_for
 
 
 def archive(document):
@@ -142,10 +142,10 @@ SyncState *
         with self.space.smtp(a) as smtp:
             smtp.send_message(mail)
         while b"EXISTS" not in reader.readline():
-            self.assertLess(time.monotonic() - start, 30)
+            self.assertLess(time.monotonic() - start, PATIENCE)
         reader.send(b"DONE\r\n")
         while not reader.readline().startswith(b"x OK"):
-            self.assertLess(time.monotonic() - start, 30)
+            self.assertLess(time.monotonic() - start, PATIENCE)
         reader.logout()
 
     def test_patient_gets_it_and_a_wrong_ins_is_refused_at_once(self):

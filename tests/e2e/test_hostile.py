@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 
 import serve
-from space import SpaceTest, b64, main, wait_for, xoauth2
+from space import PATIENCE, SpaceTest, b64, main, wait_for, xoauth2
 from wire import Closed, Wire
 
 KB, MB = 1024, 1024 * 1024
@@ -26,8 +26,6 @@ BEFORE_LOGIN = 128 * KB
 NOT_TAKEN = MB
 # What the process may grow by besides: the allocator's arenas, the store's cache.
 BESIDES = 24 * MB
-# A command of a client that behaves, while others do not, on a machine with two busy cores.
-PATIENCE = 20
 
 
 def status(pid, field):
@@ -64,7 +62,7 @@ def at_once(count, work):
 class From(Wire):
     """A connection from another loopback address."""
 
-    def __init__(self, where, source, timeout=60):
+    def __init__(self, where, source, timeout=PATIENCE):
         self.host = where["host"]
         self.socket = socket.create_connection((where["host"], where["port"]), timeout, (source, 0))
         self.buffer, self.seen, self.tags = b"", b"", 0
@@ -151,10 +149,8 @@ class Hostile(SpaceTest):
         self.others_are_served()
 
     def others_are_served(self):
-        begun = time.monotonic()
         with self.session("127.0.3.1") as wire:
             self.assertRegex(wire.imap("NOOP")[-1], rb"^w\d+ OK ")
-        self.assertLess(time.monotonic() - begun, PATIENCE)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.server.process.pid}/fd"))
@@ -180,7 +176,7 @@ class Hostile(SpaceTest):
             self.others_are_served()
             for wire in held:
                 wire.close()
-        wait_for("the descriptors are given back", lambda: self.descriptors() <= before + 20, 30)
+        wait_for("the descriptors are given back", lambda: self.descriptors() <= before + 20)
         with From(where, "127.0.2.1") as wire:
             self.assertTrue(wire.line().startswith(b"* OK "), "and the places too")
 
@@ -249,7 +245,7 @@ class Hostile(SpaceTest):
 
         def throw(n):
             with self.session(compress=True) as wire:
-                lines, closed = wire.pour(bombs[n % len(bombs)], until=lambda said: True, seconds=60)
+                lines, closed = wire.pour(bombs[n % len(bombs)], until=lambda said: True)
                 return True
         with self.bounded(24 * NOT_TAKEN + BESIDES):
             at_once(24, throw)
@@ -297,12 +293,12 @@ class Hostile(SpaceTest):
             self.assertLess(pushed, 64 * MB)
             for wire in readers:
                 wire.close()
-        wait_for("the sessions are over", lambda: self.descriptors() < 400, 60)
+        wait_for("the sessions are over", lambda: self.descriptors() < 400)
 
     def test_zz_half_open_peers_are_given_up(self):
         """They said nothing since the beginning: within a minute and a bit of it the server has closed them all."""
         left = [wire for wire in self.silent]
-        end = self.began + 100
+        end = time.monotonic() + PATIENCE
         while left and time.monotonic() < end:
             readable, _, _ = select.select([wire.socket for wire in left], [], [], 1)
             for wire in [wire for wire in left if wire.socket in readable]:

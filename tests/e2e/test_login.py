@@ -17,7 +17,7 @@ import urllib.request
 from html import unescape
 from pathlib import Path
 
-from space import BINARY, SpaceTest, main, run, wait_for
+from space import BINARY, PATIENCE, SpaceTest, main, run, wait_for
 
 MARIE, PAUL, JULIEN = "899700000017", "899700000021", "899700000047"
 
@@ -66,13 +66,13 @@ class Login(SpaceTest):
                     pass
             return found
         if not self.socket.exists():
-            wait_for("the agent's end", lambda: not living(), 10)
+            wait_for("the agent's end", lambda: not living())
         return living()
 
     def get(self, url, headers=None):
         request = urllib.request.Request(url, headers=headers or {})
         try:
-            with self.http.open(request, timeout=30) as answer:
+            with self.http.open(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read().decode(), answer.headers
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(), error.headers
@@ -86,7 +86,7 @@ class Login(SpaceTest):
         form["personne"] = person
         target = urllib.parse.urljoin(url, re.search(r'<form[^>]* action="([^"]*)"', html).group(1))
         try:
-            self.http.open(target, urllib.parse.urlencode(form).encode(), timeout=30)
+            self.http.open(target, urllib.parse.urlencode(form).encode(), timeout=PATIENCE)
         except urllib.error.HTTPError as redirection:
             self.assertEqual(redirection.code, 302)
             return redirection.headers["Location"]
@@ -121,7 +121,7 @@ class Login(SpaceTest):
             self.assertEqual(status, 200, page)
             self.assertIn("Vous êtes connecté", page)
             self.assertEqual((headers["Cache-Control"], headers["Referrer-Policy"]), ("no-store", "no-referrer"))
-            out, err = login.communicate(timeout=30)
+            out, err = login.communicate(timeout=PATIENCE)
         finally:
             login.kill()
             login.wait()
@@ -181,14 +181,14 @@ class Login(SpaceTest):
         self.assertEqual(self.sessions(), (0, [MARIE, PAUL]))
         (agent,) = self.agents()
         os.kill(agent, signal.SIGKILL)
-        wait_for("its end", lambda: self.sessions() == (3, []), 10)
+        wait_for("its end", lambda: self.sessions() == (3, []))
         self.assertTrue(self.socket.exists(), "a dead socket stays")
         self.lps("login", "--ciba", "--as", PAUL)
         self.assertEqual(self.sessions(), (0, [PAUL]))
         # A signal logs out at PSC too and leaves nothing.
         (agent,) = self.agents()
         os.kill(agent, signal.SIGTERM)
-        wait_for("its end", lambda: not self.socket.exists(), 10)
+        wait_for("its end", lambda: not self.socket.exists())
 
     def test_nobody_is_logged_in_by_a_refusal(self):
         self.phone(person=JULIEN, answer="refuse", after_ms="0")
@@ -204,7 +204,7 @@ class Login(SpaceTest):
         page = self.get(self.phones)[1]
         self.assertIn(f">{digits}<", page)
         login.send_signal(signal.SIGINT)
-        self.assertNotEqual(login.wait(30), 0)
+        self.assertNotEqual(login.wait(PATIENCE), 0)
         login.stdout.close()
         self.assertEqual(self.agents(), [])
 

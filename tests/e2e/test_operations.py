@@ -12,14 +12,14 @@ import urllib.error
 import urllib.request
 
 import serve
-from space import BINARY, SpaceTest, main, run, wait_for, xoauth2
+from space import BINARY, PATIENCE, SpaceTest, main, run, wait_for, xoauth2
 
 
 def get(server, path):
     """Status and text of a page of the monitoring."""
     where = server.entrances["monitoring"]
     try:
-        with urllib.request.urlopen(f"http://{where['host']}:{where['port']}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{where['host']}:{where['port']}{path}", timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -250,7 +250,7 @@ class Operations(SpaceTest):
             socket.create_connection((server.entrances["imap"]["host"], server.entrances["imap"]["port"]), 5).close()
         self.assertEqual(self.finish(sending)[0], 250)
         self.assertEqual(sending.reply()[0], 421)
-        self.assertEqual(server.process.wait(30), 0)
+        self.assertEqual(server.process.wait(PATIENCE), 0)
         server.start()
         again = self.imap(server, person)
         self.assertIn(b"* 1 EXISTS\r\n", again.imap("SELECT INBOX"))
@@ -265,7 +265,7 @@ class Operations(SpaceTest):
         server.process.send_signal(signal.SIGTERM)
         # Cut off, and told so.
         self.assertEqual(sending.reply()[0], 421)
-        self.assertEqual(server.process.wait(30), 0)
+        self.assertEqual(server.process.wait(PATIENCE), 0)
         self.edit(server, {"stop.shutdown_grace_seconds": "600"})
         server.start()
         sending = self.smtp(server, person)
@@ -274,7 +274,7 @@ class Operations(SpaceTest):
         wait_for("the drain", lambda: get(server, "/ready")[0] == 503)
         self.assertIsNone(server.process.poll())
         server.process.send_signal(signal.SIGTERM)
-        self.assertEqual(server.process.wait(10), 130)
+        self.assertEqual(server.process.wait(PATIENCE), 130)
         server.start()
 
     # --- limits --------------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ class Operations(SpaceTest):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             path = str(config.parent / "notify")
             told.bind(path)
-            told.settimeout(90)
+            told.settimeout(PATIENCE)
             process = subprocess.Popen(
                 [BINARY, "serve", "--config", str(config), "--log-format", "json"], stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, env=os.environ | {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"})
@@ -312,7 +312,7 @@ class Operations(SpaceTest):
                 self.assertEqual(told.recv(100), b"WATCHDOG=1")
                 process.send_signal(signal.SIGTERM)
                 wait_for("STOPPING", lambda: told.recv(100) == b"STOPPING=1")
-                self.assertEqual(process.wait(30), 0)
+                self.assertEqual(process.wait(PATIENCE), 0)
             finally:
                 process.kill()
                 process.wait()

@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from html import unescape
 
-from space import SpaceTest, main, run
+from space import PATIENCE, SpaceTest, main, run
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -42,7 +42,7 @@ class Psc(SpaceTest):
                 pair = f"{self.psc['client_id']}:{self.psc['client_secret']}".encode()
                 request.add_header("Authorization", "Basic " + base64.b64encode(pair).decode())
         try:
-            with self.http.open(request, timeout=30) as answer:
+            with self.http.open(request, timeout=PATIENCE) as answer:
                 return answer.status, json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
@@ -53,7 +53,7 @@ class Psc(SpaceTest):
                  "scope": "openid scope_all", "acr_values": "eidas1", "state": state, "nonce": "n0nce",
                  "code_challenge": challenge, "code_challenge_method": "S256"}
         url = self.psc["authorization_endpoint"] + "?" + urllib.parse.urlencode(asked)
-        with self.http.open(url, timeout=30) as page:
+        with self.http.open(url, timeout=PATIENCE) as page:
             html = page.read().decode()
         self.assertIn(person["name"].split()[0], html)
         hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', html))
@@ -64,7 +64,7 @@ class Psc(SpaceTest):
         action = re.search(r'<form[^>]* action="([^"]*)"', html)
         target = urllib.parse.urljoin(url, unescape(action.group(1)) if action else url)
         try:
-            self.http.open(target, urllib.parse.urlencode(form).encode(), timeout=30)
+            self.http.open(target, urllib.parse.urlencode(form).encode(), timeout=PATIENCE)
             self.fail("a redirection was expected")
         except urllib.error.HTTPError as redirection:
             self.assertIn(redirection.code, (302, 303))

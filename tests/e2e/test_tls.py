@@ -5,7 +5,7 @@ import re
 import socket
 import struct
 
-from space import SpaceTest, main, run
+from space import PATIENCE, SpaceTest, main, run
 from wire import Wire
 
 # LPS-TLS: the six suites of Référentiel #2, with OpenSSL's names.
@@ -61,7 +61,7 @@ class Answer:
 class Handshakes(SpaceTest):
     def begin(self, operator, entrance):
         """A connection that waits for the ClientHello."""
-        wire = Wire(self.space.operator(operator)[entrance], timeout=20)
+        wire = Wire(self.space.operator(operator)[entrance], timeout=PATIENCE)
         wire.line()
         if ENTRANCES[entrance] == "imap":
             assert b" OK " in wire.imap("STARTTLS")[-1]
@@ -87,7 +87,7 @@ class Handshakes(SpaceTest):
         name = ["-name", "mx.test"] if ENTRANCES[entrance] == "smtp" else []
         return run("openssl", "s_client", "-connect", f"{where['host']}:{where['port']}", "-starttls", ENTRANCES[entrance], *name,
                    "-CAfile", self.space.ca, "-verify_return_error", "-verify_ip", where["host"], *certificate, *options,
-                   ok=ok, input="", timeout=30)
+                   ok=ok, input="", timeout=PATIENCE)
 
     def test_each_of_the_six_suites_is_negotiated(self):
         for entrance in ENTRANCES:
@@ -211,7 +211,7 @@ class Handshakes(SpaceTest):
         where = self.space.operator("alpha")["imap"]
         # `R` asks for a renegotiation
         told = run("openssl", "s_client", "-connect", f"{where['host']}:{where['port']}", "-starttls", "imap", "-tls1_2",
-                   "-CAfile", self.space.ca, input="R\n", ok=None, timeout=30)
+                   "-CAfile", self.space.ca, input="R\n", ok=None, timeout=PATIENCE)
         self.assertRegex(told.stderr + told.stdout, "no renegotiation|no_renegotiation")
 
     def test_every_https_service_has_a_good_certificate_and_no_old_version(self):

@@ -9,6 +9,8 @@ import time
 import urllib.error
 import urllib.request
 
+from space import PATIENCE
+
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 TAB, ENTER, SPACE = "\ue004", "\ue007", " "
 
@@ -59,7 +61,7 @@ class Browser:
         data = None if body is None and method != "POST" else json.dumps(body or {}).encode()
         request = urllib.request.Request(where, data=data, method=method, headers={"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             told = json.load(error)["value"]
@@ -68,7 +70,7 @@ class Browser:
             gone = gone or "does not belong to the document" in told["message"]
             raise (Gone if gone else AssertionError)(told["message"]) from None
 
-    def on(self, find, method, path, body=None, seconds=10):
+    def on(self, find, method, path, body=None, seconds=PATIENCE):
         """One thing asked of the element that `find` gives."""
         end = time.monotonic() + seconds
         while True:
@@ -107,7 +109,7 @@ class Browser:
     def text(self, selector="main"):
         return self.on(lambda: self.find(selector), "GET", "/text")
 
-    def says(self, text, selector="main", seconds=20):
+    def says(self, text, selector="main", seconds=PATIENCE):
         """Waits until the page says it."""
         self.wait(f"{text!r} in {selector}", lambda: text in self.text(selector), seconds)
 
@@ -143,7 +145,7 @@ class Browser:
     def picture(self, path):
         path.write_bytes(base64.b64decode(self.call("GET", "/screenshot")))
 
-    def wait(self, what, condition, seconds=60):
+    def wait(self, what, condition, seconds=PATIENCE):
         end = time.monotonic() + seconds
         while True:
             try:

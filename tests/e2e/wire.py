@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 
+from space import PATIENCE
+
 # Words with which OpenSSL, through Python, tells that the other side sent a TLS alert.
 ALERT = re.compile(r"alert|ALERT")
 
@@ -18,7 +20,7 @@ class Closed(Exception):
 class Wire:
     """A connection of which every octet is ours."""
 
-    def __init__(self, where, timeout=60):
+    def __init__(self, where, timeout=PATIENCE):
         self.host = where["host"]
         self.socket = socket.create_connection((where["host"], where["port"]), timeout)
         self.buffer = b""
@@ -72,7 +74,7 @@ class Wire:
             octets, self.buffer = self.buffer, b""
             return octets
 
-    def pour(self, octets, pieces=1, until=None, seconds=30):
+    def pour(self, octets, pieces=1, until=None, seconds=PATIENCE):
         """Sends octets that may never be read to their end, reading what is said meanwhile; then reads on until the other side closes
         or `until` holds of the lines. Answers the lines and whether it closed; no silence longer than `seconds` is allowed."""
         self.socket.setblocking(False)
@@ -108,7 +110,7 @@ class Wire:
             return lines, True
         finally:
             with contextlib.suppress(OSError):
-                self.socket.settimeout(60)
+                self.socket.settimeout(PATIENCE)
 
     def tls(self, context):
         """The handshake. ssl.SSLError tells a refusal."""

@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{SandboxError, traps};
 
-/// How often another free port is tried when one is free for one use and not for the other.
+/// How often another free port is tried when one is taken, or is free for one use and not for the other.
 const TRIES: usize = 50;
+/// Free ports are looked for from here to where those begin that the system gives to outgoing connections: one of these would be given
+/// away while the sandbox is down, and not be its own any more at the next start. Above the base of the documentation's example.
+const LOWEST: u16 = 20_100;
 
 /// Ports above `--port-base` (docs/sandbox.md has the same table).
 pub const BASE_PORTS: u16 = 26;
@@ -212,12 +215,34 @@ fn port(listener: &TcpListener) -> Result<u16, SandboxError> {
 
 /// The wished port, or (unless `strict`) any free one.
 fn claim(ip: IpAddr, wish: Option<u16>, strict: bool, purpose: &'static str) -> Result<TcpListener, SandboxError> {
-    let address = SocketAddr::new(ip, wish.unwrap_or(0));
-    let bound = match TcpListener::bind(address) {
-        Err(_) if wish.is_some() && !strict => TcpListener::bind((ip, 0)),
-        other => other,
-    };
-    bound.map_err(|error| SandboxError::Port { address, purpose, error })
+    match wish.map(|port| (SocketAddr::new(ip, port), TcpListener::bind((ip, port)))) {
+        Some((_, Ok(listener))) => Ok(listener),
+        Some((address, Err(error))) if strict => Err(SandboxError::Port { address, purpose, error }),
+        Some(_) | None => any(ip, purpose),
+    }
+}
+
+/// A free port that outgoing connections do not take.
+fn any(ip: IpAddr, purpose: &'static str) -> Result<TcpListener, SandboxError> {
+    let places = LOWEST..outgoing();
+    for _ in 0..TRIES {
+        let mut random = [0; 2];
+        openssl::rand::rand_bytes(&mut random).map_err(SandboxError::setup("random numbers"))?;
+        let port = places.start + u16::from_ne_bytes(random) % places.len().clamp(1, usize::from(u16::MAX)) as u16;
+        if places.contains(&port)
+            && let Ok(listener) = TcpListener::bind((ip, port))
+        {
+            return Ok(listener);
+        }
+    }
+    let address = SocketAddr::new(ip, 0);
+    TcpListener::bind(address).map_err(|error| SandboxError::Port { address, purpose, error })
+}
+
+/// The first port of outgoing connections: as Linux says, or its default.
+fn outgoing() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768)
 }
 
 /// One port for UDP and TCP.
@@ -273,6 +298,8 @@ mod tests {
         assert_ne!(beside.ports.relay, first.ports.relay);
         assert_eq!(beside.ports.network, first.ports.network);
         let ports = first.ports.clone();
+        let all = [ports.dns, ports.psc, ports.desk, ports.relay, ports.operators[1].monitoring];
+        assert!(all.iter().all(|port| (LOWEST..outgoing()).contains(port)), "{ports:?}");
         drop((first, beside));
         assert_eq!(Reserved::choose(None, &file).expect("free ports").ports, ports);
     }

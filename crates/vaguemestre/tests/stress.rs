@@ -25,7 +25,7 @@ use trust::tls::{Anchors, ClientTls, Connector, Identity, Profile, Tls13};
 use driver::{Connect, Crash, Plan, Stream};
 
 /// A sandbox on a machine with other work.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = patience::PATIENCE;
 
 /// The program, running a sandbox; killed when dropped.
 struct Program {

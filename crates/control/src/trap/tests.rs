@@ -12,12 +12,13 @@ use trust::pki::{Issued, LeafRequest, Organization, TestAuthority};
 use trust::revocation::{Revocation, RevocationSettings};
 
 use super::record::{End, Session};
+use patience::PATIENCE;
+
 use super::serve::{Entrance, Settings, serve};
 use super::{Archive, Door, MARK, Presented, Query};
 use crate::wire::{Log, SmtpAnswer, Wire, WireError};
 
 const DOMAIN: &str = "pieges.test";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Traps {
     archive: Arc<Archive>,

@@ -379,7 +379,7 @@ async fn on_postgresql() {
     gone.await.expect("it is gone");
     assert!(matches!(db.organisations().await, Err(Broken::Away(_))));
     server.run();
-    let back = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+    let back = tokio::time::timeout(patience::PATIENCE, async {
         while let Err(error) = db.organisations().await {
             assert!(matches!(error, Broken::Away(_)), "{error}");
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -10,18 +10,13 @@ use desk::config::Config;
 use desk::db::{Db, Reach};
 use desk::hosting::{Hosting, Opened, records};
 use desk::{Desk, Settings};
+use patience::{PATIENCE, free_port};
 use tokio_util::sync::CancellationToken;
 use trust::SystemClock;
 use trust::pki::{LeafRequest, Organization, TestAuthority};
 use trust::tls::Identity;
 
 use crate::{Browser, JOB, PASSWORD, settings};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port()
-}
 
 /// Certificates and a configuration file; the ports of the stub and of the usual door.
 fn prepared(folder: &Path) -> (Config, u16, u16) {

@@ -50,7 +50,7 @@ async fn all_are_accepted_and_all_end() {
     }
     // Those that run are looked at again and again until none waits any more.
     let most = Filter { most: 1000, ..Filter::default() };
-    let over = tokio::time::timeout(std::time::Duration::from_secs(120), async {
+    let over = tokio::time::timeout(patience::PATIENCE, async {
         loop {
             let all = db.campaigns(Scope::All, most.clone()).await.expect("read");
             let running: Vec<_> =

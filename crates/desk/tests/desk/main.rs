@@ -22,7 +22,6 @@ mod surveillance;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -32,6 +31,7 @@ use desk::account::role::Role;
 use desk::account::secret::Cost;
 use desk::db::{Db, Reach};
 use desk::{Desk, Settings, Template};
+use patience::PATIENCE;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use trust::SystemClock;
@@ -174,7 +174,7 @@ impl Browser {
         if !self.cookie.is_empty() {
             request.headers_mut().insert(header::COOKIE, self.cookie.parse().expect("a header"));
         }
-        let sent = tokio::time::timeout(Duration::from_secs(60), self.router.clone().oneshot(request));
+        let sent = tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request));
         let response = sent.await.expect("in time").expect("infallible");
         let (status, headers) = (response.status(), response.headers().clone());
         for cookie in headers.get_all(header::SET_COOKIE) {
@@ -186,7 +186,7 @@ impl Browser {
             self.cookie = kept.collect::<Vec<_>>().join("; ");
         }
         let to = headers.get(header::LOCATION).map(|to| to.to_str().expect("text").to_owned()).unwrap_or_default();
-        let body = tokio::time::timeout(Duration::from_secs(60), to_bytes(response.into_body(), 64 << 20));
+        let body = tokio::time::timeout(PATIENCE, to_bytes(response.into_body(), 64 << 20));
         let octets = body.await.expect("in time").expect("a body").to_vec();
         let is_text = headers.get(header::CONTENT_TYPE).is_none_or(|kind| {
             let kind = kind.to_str().expect("text");

@@ -20,7 +20,7 @@ fn text(results: &[(i64, CaseResult)]) -> Vec<String> {
 
 /// Asks again while the database is away.
 async fn again<T>(ask: impl AsyncFn() -> Option<T>) -> T {
-    let asked = tokio::time::timeout(Duration::from_secs(120), async {
+    let asked = tokio::time::timeout(patience::PATIENCE, async {
         loop {
             if let Some(found) = ask().await {
                 return found;

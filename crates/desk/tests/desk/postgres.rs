@@ -4,10 +4,11 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use desk::db::{Db, postgres::Settings};
 use desk::error::Broken;
+use patience::PATIENCE;
 
 pub const PASSWORD: &str = "un mot de passe de base";
 /// Root becomes this one: every Debian has it.
@@ -79,8 +80,7 @@ impl Server {
         assert!(made.expect("openssl").success());
         give(&at("serveur.key"), 0o600);
         give(&at("serveur.pem"), 0o644);
-        // Nobody else takes it before PostgreSQL does: ports given by the kernel go round.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
+        let port = patience::free_port();
         let mut server = Server { folder, port, child: None };
         server.run();
         server
@@ -126,7 +126,8 @@ impl Server {
 
     /// Connects, as soon as it is up.
     pub async fn connect(&mut self) -> Db {
-        for _ in 0..600 {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             match Db::connect(self.settings(PASSWORD, Some(&self.anchors()))).await {
                 Ok(db) => return db,
                 Err(Broken::Away(_)) => tokio::time::sleep(Duration::from_millis(100)).await,

@@ -114,7 +114,7 @@ mod tests {
         assert!(pace.turn(answered + Duration::from_millis(300)).await.is_none(), "not within the second");
         // Asking in vain cost nothing and put nothing off.
         let next = pace.turn(far).await.expect("a turn");
-        assert!(answered.elapsed() >= PERIOD && answered.elapsed() < PERIOD * 5);
+        assert!(answered.elapsed() >= PERIOD);
         drop((next, slots));
         pace.hold(Instant::now() + Duration::from_secs(3_600));
         assert!(pace.turn(far).await.is_none(), "held");

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use patience::BRIEF;
+
 use crate::support::{Options, Server, one, with};
 
 #[tokio::test]
@@ -118,7 +120,7 @@ async fn a_folder_that_may_not_be_read_any_more_is_left() {
 async fn looking_is_no_sign_of_life() {
     let configure = |c: &mut imap::Config| {
         c.recheck = Duration::from_millis(20);
-        c.idle_timeout = Duration::from_millis(300);
+        c.idle_timeout = BRIEF;
     };
     let server = Server::with(Options { configure, ..Options::default() }).await;
     let mut imap = server.inbox().await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use imap::backend::Mechanism;
+use patience::BRIEF;
 
 use crate::support::{GOOD, Options, Server, base64, one};
 
@@ -130,6 +131,9 @@ async fn who_does_not_authenticate_is_dropped() {
     let server = Server::with(Options { configure, ..Options::default() }).await;
     let mut imap = server.plain().await;
     assert!(one(&imap.closes().await, "* BYE").contains("slow"));
+    // The handshake comes within it.
+    let configure = |c: &mut imap::Config| c.login_timeout = BRIEF;
+    let server = Server::with(Options { configure, ..Options::default() }).await;
     let mut imap = server.tls().await;
     assert!(one(&imap.closes().await, "* BYE").contains("authenticated"));
 }

@@ -1,5 +1,7 @@
 //! UNAUTHENTICATE (RFC 8437).
 
+use patience::BRIEF;
+
 use crate::support::{GOOD, Options, Server, base64, one};
 
 #[tokio::test]
@@ -28,7 +30,7 @@ async fn everything_is_forgotten() {
 
 #[tokio::test]
 async fn authentication_is_awaited_no_longer_than_before() {
-    let configure = |c: &mut imap::Config| c.login_timeout = std::time::Duration::from_millis(300);
+    let configure = |c: &mut imap::Config| c.login_timeout = BRIEF;
     let server = Server::with(Options { configure, ..Options::default() }).await;
     let mut imap = server.login().await;
     imap.transact("OK", "UNAUTHENTICATE").await;

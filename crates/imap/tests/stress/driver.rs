@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use patience::PATIENCE;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::picture::{Message, Picture, number_after, numbers};
@@ -53,8 +54,6 @@ impl Plan {
     }
 }
 
-/// Nothing here takes long; what does is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Exchanges printed when something is wrong.
 const REMEMBERED: usize = 25;
 /// Messages in a folder from which on half of them go.

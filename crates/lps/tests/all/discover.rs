@@ -1,10 +1,9 @@
 //! Autoconfiguration and the connection test, against the sandbox's operators and against played ones (ECO.1.1.9).
 
-use std::time::Duration;
-
 use lps::discover::{ProbeError, discover, discover_all, probe};
 use lps::{Authentication, Endpoint, EntryPoints, Explain, Language};
 use mssante::Address;
+use patience::PATIENCE;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use trust::tls::Profile;
 
@@ -244,8 +243,7 @@ async fn servers_that_must_not_be_trusted() {
         .await;
         let imap = Endpoint { host: format!("lps.{ALPHA}"), port };
         let entry = EntryPoints { smtp: imap.clone(), imap, authentication: Authentication::Psc };
-        let looked =
-            tokio::time::timeout(Duration::from_secs(30), probe(&space, &entry, None)).await.expect("never a hang");
+        let looked = tokio::time::timeout(PATIENCE, probe(&space, &entry, None)).await.expect("never a hang");
         let got = looked.imap.as_ref().map_or_else(Explain::code, |_| "");
         assert_eq!(got, code, "{:?} {:?}", play.certificate, looked.imap);
         // An IMAP server where SMTP should be.

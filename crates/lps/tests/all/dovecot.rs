@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use patience::PATIENCE;
 use sandbox::Description;
 
 use crate::world::World;
@@ -54,7 +55,7 @@ impl Dovecot {
         let mail = folder.join("mail");
         std::fs::create_dir_all(&mail).expect("a folder");
         std::os::unix::fs::chown(&mail, Some(uid), Some(gid)).expect("root may");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let port = patience::free_port();
         let place = folder.display();
         // Whoever the sandbox's token is of opens the mailbox asked for: who may is the operator's to know, not Dovecot's. Its check of
         // the name is given a constant.
@@ -97,7 +98,7 @@ impl Dovecot {
         let dovecot = Dovecot { folder, child, port };
         let begun = Instant::now();
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{}", dovecot.log());
+            assert!(begun.elapsed() < PATIENCE, "{}", dovecot.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Some(dovecot)

@@ -13,6 +13,7 @@ use lps::login::browser::{self, Browser};
 use lps::login::{Channel, LoginError, Over, Provider, PscSession, PscTokens};
 use lps::{Explain, Fault, Language, Space, TokenError, TokenSource};
 use mssante::NationalId;
+use patience::PATIENCE;
 use psc::{Introspection, Secret, Verifier, VerifierConfig};
 use sandbox::{Options, Sandbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -273,11 +274,7 @@ impl Agent {
     }
 
     async fn ended(self) {
-        tokio::time::timeout(Duration::from_secs(20), self.task)
-            .await
-            .expect("it ends")
-            .expect("no panic")
-            .expect("well");
+        tokio::time::timeout(PATIENCE, self.task).await.expect("it ends").expect("no panic").expect("well");
         assert!(!self.socket.exists());
         assert!(matches!(agent::client(&self.socket).sessions().await, Err(AgentError::NotRunning)));
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use lps::account::{Authentication, Credentials, Endpoint, EntryPoints, TokenError, TokenSource};
@@ -17,7 +17,7 @@ use sandbox::psc::{Flaw, Order, mint};
 use time::OffsetDateTime;
 use trust::tls::Identity;
 
-use crate::world::{ALPHA, World};
+use crate::world::{ALPHA, World, eventually};
 
 pub const MARIE: &str = "899700000017";
 pub const INS: &str = "279035121518989";
@@ -108,14 +108,11 @@ pub fn received(world: &World) -> Vec<String> {
 
 /// Waits until Mon espace santé has a message with this text.
 pub async fn arrived(world: &World, text: &str) -> Vec<String> {
-    for _ in 0..600 {
+    eventually(text, async || {
         let all = received(world);
-        if all.iter().any(|message| message.contains(text)) {
-            return all;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{text} never arrived");
+        all.iter().any(|message| message.contains(text)).then_some(all)
+    })
+    .await
 }
 
 /// The laboratory of an operator: a BAL APP, which its certificate opens (SASL EXTERNAL).

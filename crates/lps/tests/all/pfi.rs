@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use lps::documents::{DocumentSet, Given};
 use lps::send::{SendOptions, send};
 use lps::session::{Listing, Session};
+use patience::PATIENCE;
 
 use crate::people::{application, built, draft, marie, preparation, to, tokens};
-use crate::world::World;
+use crate::world::{World, eventually};
 
 const N1: &[u8] = include_bytes!("../../../../tests/fixtures/cda-n1-biologie.xml");
 
@@ -28,16 +28,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() { all.extend(files(&path)) } else { all.push(path) }
     }
     all
-}
-
-async fn until(what: &str, done: impl AsyncFn() -> bool) {
-    for _ in 0..600 {
-        if done().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{what}: never");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +57,11 @@ async fn the_platform_of_the_tutorial() {
 
     // It is filed, and she reads so.
     let hers = Session::open(space.clone(), account).await.expect("open");
-    until("the notice", async || !hers.list("INBOX", &Listing::all()).await.expect("listed").is_empty()).await;
+    eventually("the notice", async || {
+        let listed = hers.list("INBOX", &Listing::all()).await.expect("listed");
+        (!listed.is_empty()).then_some(())
+    })
+    .await;
     let filed = files(&records);
     assert_eq!(filed.len(), 1, "{filed:?}");
     assert_eq!(std::fs::read(&filed[0]).expect("read"), N1);
@@ -77,7 +71,7 @@ async fn the_platform_of_the_tutorial() {
     let session = Session::open(space, labo).await.expect("open");
     assert_eq!(session.list("INBOX", &Listing::all()).await.expect("listed").len(), 1);
     rustix::process::kill_process(pid.expect("a process"), rustix::process::Signal::INT).expect("told");
-    let done = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.expect("it ends");
+    let done = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends");
     let done = done.expect("it ran");
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));

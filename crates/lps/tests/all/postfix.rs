@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lps::Explain;
 use lps::compose::{Attachment, Limits, Origin, Source};
 use lps::send::{Cause, Notices, SendOptions, send};
+use patience::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 use crate::dovecot::{Dovecot, Introspection, user};
 use crate::people::{built, bytes, draft, marie, to, tokens};
@@ -48,7 +48,7 @@ impl Postfix {
         for (path, owner) in [("", None), ("conf", None), ("queue", None), ("data", Some(postfix))] {
             owned(path, owner);
         }
-        let port = TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a port").port();
+        let port = patience::free_port();
         let base = folder.display();
         let pki = world.path().join("pki");
         let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("written");
@@ -98,7 +98,8 @@ impl Postfix {
         );
         let postfix = Postfix { folder, port };
         postfix.control("start");
-        for _ in 0..600 {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             let up = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
             if up && dovecot.auth().exists() {
                 return Some(postfix);
@@ -121,7 +122,8 @@ impl Postfix {
 
 /// What Paul's mailbox was given, once there is so much.
 async fn delivered(dovecot: &Dovecot, postfix: &Postfix, count: usize) -> Vec<Vec<u8>> {
-    for _ in 0..600 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let files = std::fs::read_dir(dovecot.folder.join("mail/paul.durand/new")).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
         if paths.len() >= count {

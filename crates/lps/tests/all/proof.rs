@@ -36,7 +36,7 @@ const TOKEN: Duration = Duration::from_secs(10);
 /// A folder of ten thousand messages, made by ten copies of ten.
 const MANY: (&str, usize) = ("Dix mille", 10_240);
 /// What waits for a message that is on its way.
-const ARRIVAL: Duration = Duration::from_secs(60);
+const ARRIVAL: Duration = patience::PATIENCE;
 
 /// The servers of both.
 struct Target {

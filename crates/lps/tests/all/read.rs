@@ -1,7 +1,7 @@
 //! Messages that Python's `email` and `zipfile` made, honest and hostile: what they were made from is read, or told as what it is.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lps::read::{Limits, Message};
 use serde_json::Value;
@@ -21,9 +21,9 @@ fn what_python_makes_is_read() {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let expected = std::fs::read(path.with_extension("json")).expect("beside it");
         let expected: Value = serde_json::from_slice(&expected).expect("JSON");
-        let begun = Instant::now();
+        let work = patience::Work::begin();
         let message = Message::open(std::fs::read(&path).expect("read"), Limits::default()).expect("not too large");
-        assert!(begun.elapsed() < Duration::from_secs(20), "{name} took {:?}", begun.elapsed());
+        assert!(work.spent() < Duration::from_secs(20), "{name} took {:?}", work.spent());
         if let Some(subject) = expected["subject"].as_str() {
             assert_eq!(message.subject.full, subject, "{name}");
         }

@@ -15,7 +15,7 @@ use trust::tls::Profile;
 
 use crate::people::{INS, MARIE, application, arrived, built, bytes, draft, lea, marie, to, tokens};
 use crate::played::{Auth, Cut, GOOD, Play, losing_the_answer, played};
-use crate::world::{ALPHA, World};
+use crate::world::{ALPHA, World, eventually};
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<Trace>>);
@@ -56,14 +56,11 @@ async fn to_the_sandbox() {
     assert!(kept_copy == octets);
     let copies = session.list("Sent", &Listing::all()).await.expect("listed");
     assert!(copies.len() == 1 && copies[0].has("\\Seen"));
-    let mut notices = Vec::new();
-    for _ in 0..600 {
-        notices = session.list("INBOX", &Listing::all()).await.expect("listed");
-        if notices.len() >= 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let notices = eventually("two notices", async || {
+        let notices = session.list("INBOX", &Listing::all()).await.expect("listed");
+        (notices.len() >= 2).then_some(notices)
+    })
+    .await;
     assert_eq!(notices.len(), 2, "one of the delivery here, one of that elsewhere");
     for notice in &notices {
         let report = session.fetch_bytes("INBOX", notice.uid, 1 << 20).await.expect("fetched");

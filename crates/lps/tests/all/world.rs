@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lps::Space;
+use patience::PATIENCE;
 use sandbox::{Options, Sandbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -100,16 +101,31 @@ where
     port
 }
 
-/// Leads to a server and drops every connection now and then.
+/// Asks until there is an answer.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Leads to a server and drops every connection now and then: after `every`, then after a little more each time, so that on a
+/// machine where nothing is done so quickly a time comes that is enough.
 pub async fn dropper(target: (String, u16), every: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let (drop_all, _) = tokio::sync::broadcast::channel::<()>(1);
     let dropping = drop_all.clone();
     tokio::spawn(async move {
+        let mut pause = every;
         loop {
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(pause).await;
             let _ = dropping.send(());
+            pause += every / 8;
         }
     });
     tokio::spawn(async move {

@@ -7,7 +7,6 @@ mod driver;
 mod picture;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use operator::Operator;
 
@@ -54,8 +53,7 @@ async fn a_mailbox_that_goes_ends_its_sessions() {
     silent.ok("NOOP").await;
     running.operator.store.delete_mailbox(running.labo.id).await.expect("deleted");
     for imap in [&mut idling, &mut silent] {
-        let told =
-            tokio::time::timeout(Duration::from_secs(20), imap.line()).await.expect("told within a second or so");
+        let told = tokio::time::timeout(patience::PATIENCE, imap.line()).await.expect("told");
         assert!(told.starts_with("* BYE"), "{told}");
     }
 }

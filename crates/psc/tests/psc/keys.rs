@@ -126,7 +126,7 @@ async fn rotation() {
     eventually(|| psc.jwks_calls() > calls).await;
     let old = token(&psc.claims());
     // The answer is counted before it is taken in.
-    tokio::time::timeout(Duration::from_secs(10), async {
+    tokio::time::timeout(patience::PATIENCE, async {
         while verifier.verify(&old).await.is_ok() {
             tokio::task::yield_now().await;
         }

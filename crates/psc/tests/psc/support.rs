@@ -272,7 +272,7 @@ pub fn refusal(outcome: Result<Identity, TokenError>) -> Option<Refusal> {
 
 /// Waits for something another task is about to do.
 pub async fn eventually(condition: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+    let waited = tokio::time::timeout(patience::PATIENCE, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

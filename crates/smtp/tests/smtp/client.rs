@@ -1,7 +1,6 @@
 //! Our client against our server.
 
-use std::time::Duration;
-
+use patience::PATIENCE;
 use smtp::client::{Client, ClientCredentials, ClientError, Envelope, RecipientResult, Settings, Stage, Timeouts};
 use smtp::{BodyType, MailFrom, Rcpt, Ret, Role};
 use zeroize::Zeroizing;
@@ -10,17 +9,16 @@ use crate::pki;
 use crate::recorder::Server;
 
 pub fn settings(shows: Option<&str>) -> Settings {
-    let brief = Duration::from_secs(5);
     Settings {
         helo: "relay.beta.formation.mssante.fr".into(),
         connector: pki::connector(shows),
         timeouts: Timeouts {
-            connect: brief,
-            greeting: brief,
-            command: brief,
-            data_start: brief,
-            data_block: brief,
-            data_end: brief,
+            connect: PATIENCE,
+            greeting: PATIENCE,
+            command: PATIENCE,
+            data_start: PATIENCE,
+            data_block: PATIENCE,
+            data_end: PATIENCE,
         },
     }
 }

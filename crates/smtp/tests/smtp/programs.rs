@@ -1,8 +1,8 @@
 //! Programs that are not ours: Python's smtplib, swaks, curl, openssl. Each is skipped, and says so, where it is not installed.
 
 use std::process::Stdio;
-use std::time::Duration;
 
+use patience::PATIENCE;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -12,7 +12,7 @@ use crate::recorder::Server;
 /// Runs a program; `None` when there is none. Its whole output otherwise, and whether it succeeded.
 async fn run(program: &str, arguments: &[&str]) -> Option<(bool, String)> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
-    match timeout(Duration::from_secs(30), output).await.expect("ended in time") {
+    match timeout(PATIENCE, output).await.expect("ended in time") {
         Ok(output) => {
             let text = [output.stdout, output.stderr].concat();
             Some((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
@@ -30,7 +30,7 @@ import base64, smtplib, ssl, sys
 port, ca = int(sys.argv[1]), sys.argv[2]
 context = ssl.create_default_context(cafile=ca)
 def session():
-    s = smtplib.SMTP('localhost', port, timeout=10)
+    s = smtplib.SMTP('localhost', port, timeout=180)
     s.ehlo()
     assert 'auth' not in s.esmtp_features
     s.starttls(context=context)

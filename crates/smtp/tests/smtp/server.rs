@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use patience::{BRIEF, PATIENCE};
 use smtp::{BodyType, ForwardPath, ReversePath, Role};
 
 use crate::recorder::Server;
@@ -267,19 +268,17 @@ async fn recipients_errors_and_messages_have_their_limits() {
 
 #[tokio::test]
 async fn a_slow_peer_gets_421() {
-    let server = Server::start(Role::Mx, |config| {
-        config.timeouts.before_auth = Duration::from_millis(300);
-        config.timeouts.command = Duration::from_millis(300);
-        config.timeouts.data_block = Duration::from_millis(300);
-    })
-    .await;
+    let server = Server::start(Role::Mx, |config| config.timeouts.before_auth = Duration::from_millis(300)).await;
     let mut silent = Talk::connect(server.address).await;
     silent.expect("421 4.4.2").await;
     silent.closed().await;
+    // The handshake and what is said before come within it.
+    let server = Server::start(Role::Mx, |config| config.timeouts.command = BRIEF).await;
     let mut half = Talk::secure(server.address, Some("peer")).await;
     half.send("MAIL FR").await;
     half.expect("421 4.4.2").await;
     half.closed().await;
+    let server = Server::start(Role::Mx, |config| config.timeouts.data_block = Duration::from_millis(300)).await;
     let mut data = Talk::secure(server.address, Some("peer")).await;
     data.envelope().await;
     data.transact("354", "DATA").await;
@@ -292,8 +291,8 @@ async fn a_slow_peer_gets_421() {
 #[tokio::test]
 async fn octet_by_octet_does_not_keep_a_connection_that_may_not_send() {
     let server = Server::start(Role::Submission, |config| {
-        config.timeouts.before_auth = Duration::from_secs(60);
-        config.timeouts.before_auth_total = Duration::from_millis(300);
+        config.timeouts.before_auth = 2 * PATIENCE;
+        config.timeouts.before_auth_total = BRIEF;
     })
     .await;
     let mut talk = Talk::connect(server.address).await;

@@ -1,8 +1,8 @@
 //! A conversation by lines, for either side: `talk.transact("250", "NOOP")`.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use patience::PATIENCE;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -12,9 +12,6 @@ use crate::pki;
 
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
-/// Nothing in these tests takes that long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Talk {
     io: Option<Box<dyn Io>>,

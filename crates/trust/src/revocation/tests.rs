@@ -231,7 +231,7 @@ async fn refreshed_in_the_background() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), attempts).await.expect("the list arrives");
+        tokio::time::timeout(patience::PATIENCE, attempts).await.expect("the list arrives");
     };
     becomes(Ok(())).await;
     scene.revoke(&leaf);

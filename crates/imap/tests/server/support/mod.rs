@@ -14,15 +14,14 @@ use imap::Config;
 use imap::backend::Mechanism;
 use memory::{Mailbox, Memory};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use patience::PATIENCE;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trust::SystemClock;
 use trust::pki::{LeafRequest, Organization, TestAuthority};
 use trust::tls::{Acceptor, Identity, Profile, ServerTls};
-
-/// Nothing here takes long; what does is stuck.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A token the mailbox opens to.
 pub const GOOD: &str = "user=marie@alpha\x01auth=Bearer good\x01\x01";
@@ -31,6 +30,8 @@ pub struct Server {
     pub address: SocketAddr,
     pub mailbox: Arc<Mailbox>,
     pub shutdown: CancellationToken,
+    /// Sessions that are over.
+    over: watch::Receiver<usize>,
 }
 
 /// How a test wants its server.
@@ -89,12 +90,25 @@ impl Server {
         let address = listener.local_addr().expect("bound");
         let shutdown = CancellationToken::new();
         let (config, stop) = (Arc::new(config), shutdown.clone());
+        let (ended, over) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
-                tokio::spawn(imap::serve(stream, peer, Arc::clone(&config), backend.clone(), stop.clone()));
+                let session = imap::serve(stream, peer, Arc::clone(&config), backend.clone(), stop.clone());
+                let ended = ended.clone();
+                tokio::spawn(async move {
+                    session.await;
+                    ended.send_modify(|sessions| *sessions += 1);
+                });
             }
         });
-        Server { address, mailbox, shutdown }
+        Server { address, mailbox, shutdown, over }
+    }
+
+    /// Waits until so many sessions are over.
+    pub async fn ended(&self, sessions: usize) {
+        let mut over = self.over.clone();
+        let ended = over.wait_for(|over| *over >= sessions);
+        tokio::time::timeout(PATIENCE, ended).await.expect("the session ends").expect("the server is there");
     }
 
     /// Octets that a session's task takes while it waits, what the heap holds not counted.
@@ -304,6 +318,11 @@ impl Client {
                 line => lines.push(line),
             }
         }
+    }
+
+    /// Whether anything comes within that time, an end included; it stays to be read.
+    pub async fn hears(&mut self, within: Duration) -> bool {
+        tokio::time::timeout(within, self.stream.fill_buf()).await.is_ok()
     }
 
     /// Reads what is left.

