@@ -273,7 +273,11 @@ async fn a_slow_peer_gets_421() {
     silent.expect("421 4.4.2").await;
     silent.closed().await;
     // The handshake and what is said before come within it.
-    let server = Server::start(Role::Mx, |config| config.timeouts.command = BRIEF).await;
+    let server = Server::start(Role::Mx, |config| {
+        config.timeouts.before_auth = BRIEF;
+        config.timeouts.command = BRIEF;
+    })
+    .await;
     let mut half = Talk::secure(server.address, Some("peer")).await;
     half.send("MAIL FR").await;
     half.expect("421 4.4.2").await;

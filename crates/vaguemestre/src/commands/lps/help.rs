@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use clap::builder::ValueRange;
 use clap::{Arg, Command, ValueEnum};
 use lps::explain::Language;
 
@@ -114,7 +113,7 @@ impl Table {
                 text.push_str(&format!(" [{what} : {}]", values.join(", ")));
             }
         };
-        let takes = arg.get_num_args().is_none_or(|range| range != ValueRange::EMPTY);
+        let takes = arg.get_action().takes_values();
         if takes && !arg.is_hide_default_value_set() {
             add("défaut", arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect());
         }
@@ -223,7 +222,9 @@ mod tests {
                 let own = section.texts.contains_key(name.as_str());
                 used.insert((if own { path.clone() } else { EVERY.to_owned() }, name));
                 headings.extend(arg.get_help_heading().map(str::to_owned));
-                values.extend(arg.get_value_names().into_iter().flatten().map(ToString::to_string));
+                let takes = arg.get_action().takes_values();
+                let named = if takes { arg.get_value_names() } else { None };
+                values.extend(named.into_iter().flatten().map(ToString::to_string));
             }
         }
         for (path, section) in table.0.iter().filter(|(path, _)| !["TITRES", "NOMS"].contains(path)) {
@@ -249,7 +250,7 @@ mod tests {
         for ((path, mut french), (_, mut english)) in french.into_iter().zip(all(&english())) {
             let (told, before) = (french.render_long_help().to_string(), english.render_long_help().to_string());
             assert_ne!(told, before, "{path}");
-            for word in ["[default", "[env", "[possible", "Print help", "Example", "Commands:", "Options of every"] {
+            for word in ["[default:", "[env:", "[possible", "Print help", "Example", "Commands:", "Options of every"] {
                 assert!(!told.contains(word), "{path}: {word} in\n{told}");
             }
             let options = |of: &Command| of.get_arguments().map(|arg| arg.get_id().to_string()).collect::<Vec<_>>();
