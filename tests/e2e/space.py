@@ -29,7 +29,7 @@ FIXTURES = ROOT / "tests/fixtures"
 
 # How long, in seconds, a test waits for what must happen: a start, an arrival, an answer. Only a test that fails ever waits so long; see
 # CONTRIBUTING.md, "Tests that hold on a slow machine". The same in Rust: crates/patience.
-PATIENCE = 180
+PATIENCE = 300
 
 
 class Work:

@@ -13,7 +13,7 @@ pub use port::free_port;
 
 /// How long a test waits for what must happen. Only a test that fails ever waits so long, so it is far beyond what the slowest machine
 /// needs: what takes a second on an idle machine was seen to take forty on a loaded one.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A limit of the product's that a test lets run out, where something else must still come before its end (a handshake, a command).
 /// Limits that nothing is to come before may be as short as one likes.
