@@ -190,7 +190,7 @@ async fn watched_until_it_is_told_to_stop() {
         (ended.map_err(|error| error.code()), platform.filed.len())
     });
     let mut settled = async |filed: usize, refused: usize, sent: usize| {
-        let (mut all, mut waited) = ((0, 0, 0), PATIENCE);
+        let (mut all, mut waited) = ((0, 0, 0), PATIENCE / 2);
         while all != (filed, refused, sent) {
             let begun = std::time::Instant::now();
             let pass = tokio::time::timeout(waited, passes.recv()).await.expect("in time").expect("it goes on");
