@@ -16,8 +16,8 @@ import urllib.parse
 import urllib.request
 
 import serve
-from space import BINARY, ROOT, Space, main, run, wait_for
-from test_control_serve import PASSWORD, Browser, port
+from space import BINARY, PATIENCE, ROOT, Space, free_port, main, run, wait_for
+from test_control_serve import PASSWORD, Browser
 
 # What is run: tokens good and bad, an outage, another list, revocation away. Whole plans are run in a sandbox.
 CASES = ["IMA-01", "SMA-01", "JWT-01", "JWT-03", "JWT-04", "JWT-09", "JWT-20", "RES-01", "LBL-01", "LBL-02", "LBL-04", "CER-02", "CER-05", "CER-10"]
@@ -48,7 +48,7 @@ class Hosted(unittest.TestCase):
         self.folder = self.space.folder / "heberge"
         self.folder.mkdir()
         self.pki = self.space.folder / "pki"
-        self.port, self.stub, self.list, self.crl, self.trap = port(), port(), port(), port(), port()
+        self.port, self.stub, self.list, self.crl, self.trap = free_port(), free_port(), free_port(), free_port(), free_port()
         self.job = without((self.space.folder / "alpha/control.toml").read_text(), "psc", "stand", "dns")
         # Nobody makes the operator fetch, and the lists are elsewhere.
         self.job = self.job.replace("settle_milliseconds = 200", "settle_milliseconds = 2000\nfetch_seconds = 300")
@@ -120,7 +120,7 @@ class Hosted(unittest.TestCase):
         def is_up():
             self.assertIsNone(self.process.poll(), self.output())
             return " is up, on " in self.output()
-        wait_for("control serve", is_up, 90)
+        wait_for("control serve", is_up)
 
     def output(self):
         return (self.folder / "serve.log").read_text()
@@ -128,7 +128,7 @@ class Hosted(unittest.TestCase):
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.assertEqual(self.process.wait(60), 0, self.output())
+            self.assertEqual(self.process.wait(PATIENCE), 0, self.output())
 
     def browser(self, login=None):
         browser = Browser(f"https://127.0.0.1:{self.port}", self.pki / "ca.pem")
@@ -245,7 +245,7 @@ class Hosted(unittest.TestCase):
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", data=data, headers=headers)
         try:
-            with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.pki / "ca.pem"), timeout=60) as answer:
+            with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.pki / "ca.pem"), timeout=PATIENCE) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {error.code} {error.read().decode()}") from error

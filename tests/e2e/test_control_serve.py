@@ -158,7 +158,7 @@ class Serve(SpaceTest):
         self.assertIn("base_indisponible", refused.exception.read().decode())
         self.database.start()
         state = lambda: self.answer(token, campaign.replace("/campagnes/", "/api/v1/campagnes/"))
-        over = wait_for("the end", lambda: (lambda found: found if found and found["etat"] not in ("en_file", "en_cours") else None)(state()), 240)
+        over = wait_for("the end", lambda: (lambda found: found if found and found["etat"] not in ("en_file", "en_cours") else None)(state()))
         self.assertEqual((over["etat"], over["cause"], over["faits"]), ("terminee", "", over["prevus"]), self.output())
         after = {one["id"]: one for one in self.cases(token, campaign)}
         for one in [*shown, *more]:
@@ -184,17 +184,17 @@ class Serve(SpaceTest):
         self.log = open(self.folder / "serve.log", "ab")
         self.before = 0
         self.process = subprocess.Popen([BINARY, "control", "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
-        wait_for("the wait", lambda: "it is waited for" in self.output(), 90)
+        wait_for("the wait", lambda: "it is waited for" in self.output())
         self.assertFalse(self.is_up())
         self.database.start()
-        wait_for("control serve", self.is_up, 90)
+        wait_for("control serve", self.is_up)
         self.stop()
         # Somebody who has enough of waiting.
         self.database.kill()
         self.process = subprocess.Popen([BINARY, "control", "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
-        wait_for("the wait", lambda: self.output().count("it is waited for") == 2, 90)
+        wait_for("the wait", lambda: self.output().count("it is waited for") == 2)
         self.process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.process.wait(60), 0, self.output())
+        self.assertEqual(self.process.wait(PATIENCE), 0, self.output())
 
     def call(self, token, path):
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {token}"})
