@@ -45,10 +45,12 @@ def drive_lps(step, address, recipient, **_):
             lps("read", "1")
     elif step == "surveiller":
         watch = subprocess.Popen([BINARY, "lps", "watch", "--mailbox", address, "--json"], stdout=subprocess.PIPE)
-        # From when it says that it watches; a server that says nothing would keep it for ever.
-        select.select([watch.stdout], [], [], PATIENCE / 6)
-        time.sleep(7)
-        watch.send_signal(signal.SIGINT)
+        # From when it says that it watches, or ends; a server that says nothing would keep it for ever.
+        select.select([watch.stdout], [], [], PATIENCE / 10)
+        try:
+            watch.wait(7)
+        except subprocess.TimeoutExpired:
+            watch.send_signal(signal.SIGINT)
         watch.communicate(timeout=PATIENCE)
     else:
         words = ["send", "--to", recipient, "--text", "Bonjour, ceci est un essai : été, œuvre."]
