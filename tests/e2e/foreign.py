@@ -1,6 +1,9 @@
 """An operator that nobody here wrote: Dovecot for reading and for logins, Postfix for handing over and for the operator interface, both as Debian
 has them, in a folder of their own on loopback ports. Configured with care: the six suites, PSC by introspection, mutual TLS, a white list in tables.
 
+How Dovecot judges a token is chosen (`tokens`): `introspection`, PSC is asked about each; `userinfo`, PSC is asked whose it is; `local`, with PSC's keys in a
+dictionary, nobody is asked.
+
 They stand where a sandbox's operator alpha stands: its domain, its certificate, its people, so that the sandbox's PSC, traps and peers know them.
 """
 
@@ -12,12 +15,15 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 from space import PATIENCE, free_port, run, wait_for
 
+# The client of PSC in whose name a campaign's tokens are, unless its job says otherwise.
+AZP = "vaguemestre-controle"
 TRAPS = "pieges.formation.mssante.fr"
 # The last byte of the address of each trap's door (docs/sandbox.md); nobody listens on the first server of mx2.
 DOORS = {name: 5 + index for index, name in enumerate(
@@ -45,8 +51,9 @@ def missing():
 class Foreign:
     """The operator, running."""
 
-    def __init__(self, space, person, other):
+    def __init__(self, space, person, other, tokens="introspection"):
         """person, other: entries of sandbox.json's people, each holder of one BAL."""
+        self.tokens = tokens
         self.space, self.person, self.other = space, person, other
         self.alpha = space.operator("alpha")
         self.domain = self.alpha["domain"]
@@ -76,14 +83,9 @@ class Foreign:
     # --- Dovecot ----------------------------------------------------------------------------------------------------
 
     def _dovecot(self):
-        psc = self.space.json["psc"]
-        credentials = f"{quote(psc['client_id'], safe='')}:{quote(psc['client_secret'], safe='')}@"
-        # Who is asked is told by `active`; whose the token is by SubjectNameID, compared with the holder of the BAL.
-        (self.etc / "oauth2.conf").write_text(f"""introspection_mode = post
-introspection_url = {psc['introspection_endpoint'].replace('https://', 'https://' + credentials)}
+        # Whose the token is is told by SubjectNameID, compared with the holder of the BAL.
+        (self.etc / "oauth2.conf").write_text(f"""{self._judging()}
 tls_ca_cert_file = {self.etc}/ca.pem
-active_attribute = active
-active_value = true
 username_attribute = SubjectNameID
 username_format = %u
 timeout_msecs = 10000
@@ -151,6 +153,26 @@ service imap-login {{
   }}
 }}
 """)
+
+    def _judging(self):
+        """How a token is judged, in the words of Dovecot's oauth2 configuration."""
+        psc = self.space.json["psc"]
+        if self.tokens == "introspection":
+            credentials = f"{quote(psc['client_id'], safe='')}:{quote(psc['client_secret'], safe='')}@"
+            return f"""introspection_mode = post
+introspection_url = {psc['introspection_endpoint'].replace('https://', 'https://' + credentials)}
+active_attribute = active
+active_value = true"""
+        if self.tokens == "userinfo":
+            return f"introspection_mode = auth\nintrospection_url = {psc['userinfo_endpoint']}"
+        # A file for each client of PSC: keys/<azp>/<alg>/<kid>, the public key.
+        psc_job = tomllib.loads((self.space.folder / "alpha/control.toml").read_text())["psc"]
+        key = run("openssl", "pkey", "-in", self.space.folder / "alpha" / psc_job["key"], "-pubout").stdout
+        for client in (psc["client_id"], psc_job.get("azp", AZP)):
+            folder = self.etc / "keys" / client / "RS256"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / psc_job["kid"].replace("%", "%25").replace("/", "%2f")).write_text(key)
+        return f"introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={self.etc}/keys/\nissuers = {psc['issuer']}"
 
     # --- Postfix ----------------------------------------------------------------------------------------------------
 
