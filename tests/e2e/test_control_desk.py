@@ -152,9 +152,9 @@ class Pages(SpaceTest):
         browser = self.browser(dark=True)
         self.desk.enter(browser, "alpha")
         browser.says("alpha", "header")
-        for place, name in ((campaign, "controle-resultats-sombre"), (f"{campaign}/cas/IMA-03", "controle-preuve-sombre")):
+        for place, said, name in ((campaign, "Résultats", "controle-resultats-sombre"), (f"{campaign}/cas/IMA-03", "Attendu", "controle-preuve-sombre")):
             browser.go(place)
-            browser.says("Attendu")
+            browser.says(said)
             self.picture(browser, name)
 
     def report(self, browser, campaign):

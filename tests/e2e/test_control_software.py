@@ -8,9 +8,10 @@ import socket
 import unittest
 
 from lps import Lps
+from npm import modules
 from space import SpaceTest, main, run
 from test_control_client import SCENARIOS, drive_lps
-from test_control_desk import Desk
+from test_control_desk import PICTURES, Desk
 from webdriver import Browser, Driver
 
 DOMAIN = "logiciels.formation.mssante.fr"
@@ -25,6 +26,7 @@ class Software(SpaceTest):
         super().setUpClass()
         cls.driver = Driver()
         cls.desk = Desk(cls.space)
+        cls.axe = (modules("axe") / "axe-core/axe.min.js").read_text()
 
     @classmethod
     def tearDownClass(cls):
@@ -35,6 +37,12 @@ class Software(SpaceTest):
         browser = Browser(self.driver, **options)
         self.addCleanup(browser.close)
         return browser
+
+    def accessible(self, browser):
+        """What axe-core finds: nothing serious or critical."""
+        found = browser.run(self.axe + "; const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map("
+                            "v => ({id: v.id, impact: v.impact, where: v.nodes.map(n => n.html + ' ' + n.failureSummary)}))))")
+        self.assertEqual([v for v in found if v["impact"] in ("serious", "critical")], [], browser.address)
 
     def launch(self, browser, name, cases=()):
         """A test, described and launched; the page of its campaign."""
@@ -139,13 +147,19 @@ class Software(SpaceTest):
         browser = self.browser()
         self.desk.enter(browser, "beta")
         browser.says("beta", "header")
-        self.launch(browser, "en direct", ["CLI-03"])
+        browser.go(self.desk.url + "/tests/nouveau?plan=client")
+        self.accessible(browser)
+        self.launch(browser, "Version 4.2 avant livraison", ["CLI-03"])
+        self.accessible(browser)
         browser.click_text("Le logiciel est prêt", "button")
         browser.wait("the first act", lambda: "Action 1" in browser.text("#banc"), 120)
         port = int(re.search(r"127\.0\.0\.1:(\d+)", browser.text("#banc dl dd:nth-of-type(1)"))[1])
         # What comes is shown without the page being asked for again.
         with socket.create_connection(("127.0.0.1", port), 30):
             browser.wait("what came", lambda: "IMAP, nominal@" in browser.text("#vu"), 60)
+            self.accessible(browser)
+            if PICTURES:
+                browser.picture(PICTURES / "controle-logiciel.png")
         # Two campaigns never share a listener: alpha's has its own.
         other = self.browser()
         self.desk.enter(other, "alpha")

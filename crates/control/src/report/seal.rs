@@ -331,6 +331,18 @@ mod tests {
     }
 
     #[test]
+    fn whose_a_certificate_is() {
+        let of = |text: &str| identifiers(&text.parse().expect("a name"));
+        assert_eq!(of("CN=a,OU=1750000001,O=HOPITAL,C=FR"), ["1750000001"]);
+        assert_eq!(of("CN=a,OU=318751275100020,O=ANS,C=FR"), ["318751275100020"]);
+        // The RGS and ETSI write the same organisation otherwise; once each.
+        assert_eq!(of("CN=a,OU=0002 187512751,2.5.4.97=NTRFR-187512751,O=ANS,C=FR"), ["2187512751"]);
+        assert_eq!(of("CN=a,2.5.4.97=NTRFR-18751275100020,O=ANS,C=FR"), ["318751275100020"]);
+        assert_eq!(of("CN=a,OU=10b0057881,OU=Service qualite,O=X,C=FR"), ["10B0057881"]);
+        assert!(of("CN=1750000001,O=1750000001,OU=0002 12,OU=1750,2.5.4.97=VATFR-12345678901,C=FR").is_empty());
+    }
+
+    #[test]
     fn a_report_signed_and_checked() {
         let Space { authority, anchors, whose } = space();
         let now = SystemTime::now();
