@@ -53,7 +53,12 @@ pub(crate) fn configuration(index: usize, ports: &Ports, pki: &Pki) -> Result<St
     line("crl", format!("[{}, {}]", crl(trust::pki::INTERMEDIATE_CRL_PATH), crl(trust::pki::ROOT_CRL_PATH)));
     line("[white_list]", String::new());
     // By that word a campaign serves its list to this operator and to no other.
-    let list = format!("https://127.0.0.1:{}{}?operateur={}", ports.white_list, ::control::stand::white_list::PATH, operator.name);
+    let list = format!(
+        "https://127.0.0.1:{}{}?operateur={}",
+        ports.white_list,
+        ::control::stand::white_list::PATH,
+        operator.name
+    );
     line("url", quoted(&list));
     line("signer", quoted(&pki.signer_dn()?.to_string()));
     line("[psc]", String::new());

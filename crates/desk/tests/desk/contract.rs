@@ -370,7 +370,7 @@ async fn on_postgresql() {
     // Gone, and back: by itself.
     let db = server.connect().await;
     server.kill();
-    let gone = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+    let gone = tokio::time::timeout(patience::PATIENCE, async {
         // What it was asked at the moment of the kill it may still answer.
         while db.organisations().await.is_ok() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

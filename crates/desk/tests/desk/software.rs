@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use desk::software::ClientPlace;
+use patience::PATIENCE;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -13,8 +14,6 @@ use crate::{Browser, Stage};
 
 const TEXT: &str = "plan = \"client\"\nname = \"<i>logiciel</i> d'alpha\"\n[software]\nname = \"Essai\"\nversion = \"4\"\n\
     [client]\nquiet_seconds = 3600\nwait_seconds = 3600\ncommand = [\"rm\", \"-rf\", \"/\"]\n";
-/// Longest wait for anything: a machine that does ten other things.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 async fn stage(change: impl FnOnce(&mut ClientPlace)) -> Stage {
     let mut place = ClientPlace {

@@ -27,8 +27,6 @@ use trust::pki::{Ca, Issued, LeafRequest, Organization, TestAuthority};
 use trust::tls::{Acceptor, Anchors, ClientTls, Connector, Profile, ServerTls};
 use trust::white_list::{Entry, WhiteListBuilder, sign};
 
-/// How long anything may take on a loaded machine.
-
 /// The structure of an operator and of its software.
 pub const STRUCTURES: [&str; 2] = ["1750000001", "1420000001"];
 
