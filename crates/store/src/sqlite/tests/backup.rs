@@ -115,7 +115,7 @@ async fn a_backup_under_load_is_of_one_moment_and_comes_back() {
             let mut number = 0u32;
             while number < 50 || !enough.load(Ordering::Relaxed) {
                 put(&store, one, "INBOX", format!("during {number}")).await;
-                if number % 40 == 0 {
+                if number.is_multiple_of(40) {
                     large(&store, one, number as u8).await;
                 }
                 if number == 20 {
