@@ -104,6 +104,8 @@ trait Server {
     fn entrance(&self) -> &load::Entrance;
     /// The recipients, as many as were asked for.
     fn recipients(&self) -> &[String];
+    /// Whether 250 is answered when the message is in its mailbox, not in a queue before it.
+    fn accepts_by_delivering(&self) -> bool;
     /// Waits until every message answered 250 so far is in a mailbox; answers how many are.
     fn delivered(&self, expected: usize) -> Result<usize, String>;
 }

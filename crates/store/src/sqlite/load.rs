@@ -11,7 +11,7 @@ use super::folders::{empty_view, load_view};
 use super::raw::Select;
 use super::reads::Readers;
 use super::register::corrupt;
-use super::{marks, messages};
+use super::{marks, messages, tree};
 use crate::views::Key;
 use crate::{Result, StoreError};
 
@@ -19,6 +19,9 @@ use crate::{Result, StoreError};
 const PART: u32 = 8192;
 /// Readers for one folder at the most: half of all there are, so that others are not kept waiting by one large folder.
 const PARTS: usize = super::reads::READERS / 2;
+
+/// So many UIDs or more are read out of the pages of the table ([`tree`]), fewer by a statement that is prepared already.
+const BY_PAGES: u32 = 1024;
 
 /// Reads messages of folders.
 pub(super) struct Rows<'c> {
@@ -35,6 +38,19 @@ impl<'c> Rows<'c> {
 
     /// Those between two UIDs, both included, in their order, as they are. What it runs must see one moment.
     pub(super) fn read(&mut self, key: Key, first: u32, last: u32) -> Result<Vec<Entry>> {
+        let many = last.saturating_sub(first) >= BY_PAGES;
+        let mut entries = match many.then(|| by_pages(self.conn, key, first, last)).flatten() {
+            Some(entries) => entries,
+            None => self.by_rows(key, first, last)?,
+        };
+        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+            let marks = marks::of(self.conn, key, first.uid.0, last.uid.0)?;
+            marks::over(&mut entries, &marks);
+        }
+        Ok(entries)
+    }
+
+    fn by_rows(&mut self, key: Key, first: u32, last: u32) -> Result<Vec<Entry>> {
         let mut entries: Vec<Entry> = Vec::new();
         let within = [key.0.0 as i64, key.1.0.into(), first.into(), last.into()];
         self.select.each(within, |row| {
@@ -45,12 +61,17 @@ impl<'c> Rows<'c> {
             entries.push(entry);
             Ok(())
         })?;
-        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-            let marks = marks::of(self.conn, key, first.uid.0, last.uid.0)?;
-            marks::over(&mut entries, &marks);
-        }
         Ok(entries)
     }
+}
+
+/// The rows as the pages have them; `None` when that is not for this program to say, for whatever reason.
+fn by_pages(conn: &Connection, key: Key, first: u32, last: u32) -> Option<Vec<Entry>> {
+    let (mailbox, folder) = (key.0.0 as i64, key.1.0.into());
+    let entry = |[_, _, uid, size, flags, modseq, date, body, saved, thread]: [i64; 10]| {
+        messages::entry([uid, size, flags, modseq, date, body, saved, thread]).ok()
+    };
+    tree::rows(conn, [mailbox, folder, first.into()], [mailbox, folder, last.into()], entry)
 }
 
 /// The messages of a folder between two UIDs: [`Rows::read`].

@@ -19,12 +19,14 @@ mod expunged;
 mod facts;
 mod files;
 mod folders;
+mod frames;
 mod fsck;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hold;
 mod hot;
 mod keyring;
+mod known;
 mod load;
 mod marks;
 mod messages;
@@ -42,6 +44,7 @@ mod sharing;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tree;
 mod upkeep;
 mod writer;
 
@@ -117,6 +120,7 @@ pub struct Sqlite {
     views: Arc<Views>,
     notes: Arc<Notes>,
     statistics: Arc<Statistics>,
+    known: Arc<known::Known>,
     places: Arc<Semaphore>,
     inbox: RwLock<Option<Sender<Message>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -225,7 +229,7 @@ impl Sqlite {
         if !admin {
             views.note_arrivals(messages::with_bodies(&conn)?);
         }
-        let statistics = Arc::<Statistics>::default();
+        let (statistics, known) = (Arc::<Statistics>::default(), Arc::<known::Known>::default());
         let writer = Writer {
             conn,
             inbox,
@@ -233,6 +237,7 @@ impl Sqlite {
             files: files.clone(),
             notes: notes.clone(),
             statistics: statistics.clone(),
+            known: known.clone(),
             data_version,
             log: if admin { None } else { Some(Checkpoints::start(path.clone())?) },
             keys,
@@ -249,6 +254,7 @@ impl Sqlite {
             views,
             notes,
             statistics,
+            known,
             places: Arc::new(Semaphore::new(WAITING)),
             inbox: RwLock::new(Some(sender)),
             writer: Mutex::new(None),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::frames;
 use crate::{Result, StoreError};
 
 /// The steps from an empty database to the present version, in order.
@@ -28,7 +29,7 @@ const BUSY: Duration = Duration::from_secs(10);
 /// 3,500–4,300 commits/s against 3,550–3,800 with 16 writers, 214–258 µs of processor against 230–251, 88 KB written for each
 /// message against 122, since a small row costs a page in the log and another at its emptying. 16384 and 32768 cost more
 /// processor.
-const PAGE_SIZE: u32 = 4096;
+pub(super) const PAGE_SIZE: u32 = 4096;
 
 /// Page cache of the writer, in KiB: the inner pages of every tree and the leaves of the mailboxes that are receiving.
 const WRITER_CACHE: u32 = 64 * 1024;
@@ -47,7 +48,10 @@ const LOG_KEPT: u32 = 128 * 1024 * 1024;
 /// itself (the server's writer does that on its own time).
 pub(super) fn open_writer(path: &Path, checkpoints: bool) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(path, flags)?;
+    let mut conn = match frames::name() {
+        Some(log) => Connection::open_with_flags_and_vfs(path, flags, log)?,
+        None => Connection::open_with_flags(path, flags)?,
+    };
     conn.busy_timeout(BUSY)?;
     // Before anything is written: it cannot change afterwards.
     conn.pragma_update(None, "page_size", PAGE_SIZE)?;

@@ -121,16 +121,21 @@ impl Store for Sqlite {
         name: &FolderName,
     ) -> Result<(Option<Folder>, Vec<AccessEntry>)> {
         self.served()?;
-        let name = name.clone();
-        self.readers
+        let epoch = self.known.epoch();
+        if let Some(known) = self.known.get(epoch, mailbox, name) {
+            return Ok(known);
+        }
+        let of = name.clone();
+        let found = self
+            .readers
             .look(move |conn| {
                 // Each statement by itself would lock and unlock the database, which costs as much as the row.
                 // An unknown mailbox has no folder, which is told.
-                reads::at_once(conn, |conn| {
-                    Ok((folders::named(conn, mailbox, &name)?, sharing::entries(conn, mailbox)?))
-                })
+                reads::at_once(conn, |conn| Ok((folders::named(conn, mailbox, &of)?, sharing::entries(conn, mailbox)?)))
             })
-            .await
+            .await?;
+        self.known.keep(epoch, mailbox, name.clone(), &found);
+        Ok(found)
     }
 
     async fn set_access(

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::checkpoint::Checkpoints;
 use super::compact::{self, Compaction};
 use super::files::{Files, Placed};
+use super::known::Known;
 use super::segment::{Batch, Log, Segments};
 use super::upkeep::{self, Notes};
 use crate::keys::Keys;
@@ -176,6 +177,7 @@ pub(super) struct Writer {
     pub(super) files: Files,
     pub(super) notes: Arc<Notes>,
     pub(super) statistics: Arc<Statistics>,
+    pub(super) known: Arc<Known>,
     /// `PRAGMA data_version` seen last: changes when another process writes.
     pub(super) data_version: i64,
     /// Who empties the log. The server's writer looks after the log, garbage and notes; the command line's does not.
@@ -271,6 +273,9 @@ impl Writer {
         self.statistics.batch(jobs.len(), began.elapsed(), committed.is_ok());
         match &committed {
             Ok(()) => {
+                if jobs.iter().any(|job| job.kind() == Kind::Other) {
+                    self.known.changed();
+                }
                 due.garbage |= effects.garbage && self.log.is_some();
                 due.compact |= effects.compact && self.log.is_some();
                 let dead_keys = effects.dead_keys;
@@ -371,6 +376,7 @@ impl Writer {
         if version != self.data_version {
             self.data_version = version;
             self.keys.forget_all();
+            self.known.changed();
             // Another process erased a mailbox, perhaps: whoever looks at it must know.
             for mailbox in self.views.mailboxes() {
                 let mut there = self.conn.prepare_cached("SELECT 1 FROM mailbox WHERE id = ?1")?;
@@ -438,6 +444,7 @@ impl Writer {
         })();
         match result {
             Ok(value) => {
+                self.known.changed();
                 self.make_true(effects);
                 Some(value)
             }
