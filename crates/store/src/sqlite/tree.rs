@@ -182,9 +182,9 @@ struct Page<'p> {
 impl<'p> Page<'p> {
     fn parse(octets: &'p [u8]) -> Option<Self> {
         let cells = usize::from(u16::from_be_bytes(*octets.get(3..)?.first_chunk()?));
-        let (places, behind) = match octets.first()? {
-            &INTERIOR => (12, Some(u32::from_be_bytes(*octets.get(8..)?.first_chunk()?))),
-            &LEAF => (8, None),
+        let (places, behind) = match *octets.first()? {
+            INTERIOR => (12, Some(u32::from_be_bytes(*octets.get(8..)?.first_chunk()?))),
+            LEAF => (8, None),
             _ => return None,
         };
         Some(Page { octets, cells, places, behind })
