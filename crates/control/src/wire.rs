@@ -158,8 +158,8 @@ impl SmtpAnswer {
     }
 }
 
-/// The TLS of our sessions, believing anybody. Made once: OpenSSL reads all the authorities of the machine each time, which took four times as long
-/// as the handshake.
+/// The TLS of our sessions, believing anybody. Made once: OpenSSL reads all the authorities of the machine each time, which took most of the processor
+/// time of a campaign.
 pub(crate) fn connector() -> Result<&'static SslConnector, ErrorStack> {
     static MADE: OnceLock<SslConnector> = OnceLock::new();
     if let Some(made) = MADE.get() {
