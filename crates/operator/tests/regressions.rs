@@ -54,6 +54,7 @@ targets! {
     "../../../fuzz/fuzz_targets/control_trap.rs" control_trap
     "../../../fuzz/fuzz_targets/date.rs" date
     "../../../fuzz/fuzz_targets/delivery_report.rs" delivery_report
+    "../../../fuzz/fuzz_targets/desk_upload.rs" desk_upload
     "../../../fuzz/fuzz_targets/directory_line.rs" directory_line
     "../../../fuzz/fuzz_targets/directory_page.rs" directory_page
     "../../../fuzz/fuzz_targets/dn.rs" dn

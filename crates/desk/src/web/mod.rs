@@ -37,6 +37,8 @@ mod submissions;
 mod tokens;
 mod traps;
 pub(crate) mod upload;
+#[cfg(test)]
+mod upload_tests;
 pub(crate) mod verdicts;
 pub(crate) mod watches;
 
