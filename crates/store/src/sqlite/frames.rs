@@ -4,8 +4,9 @@
 //! of a commit (its frame says so, <https://www.sqlite.org/fileformat2.html> §4.1) or until anything else is asked of the file.
 //!
 //! Invariants: SQLite shows a commit to readers after its last page was written, and by then all of it is in the file; what is
-//! kept is always one run of octets; whatever is not the head of a frame, or the page behind it, goes to the file
-//! at once. So the file has, whenever anybody may look, what it would have without this.
+//! kept is always one run of octets; whatever is not the head of a frame that is new, or the page behind it, goes to the file
+//! at once: also heads that are written again, because pages went to the log before their commit and one of them changed. So the
+//! file has, whenever anybody may look, what it would have without this.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -43,6 +44,8 @@ struct Waiting {
     page: Option<i64>,
     /// That frame is the last of a commit.
     commit: bool,
+    /// Behind all frames that were written since the log began anew; zero until then.
+    end: i64,
 }
 
 static BASE: OnceLock<Option<Base>> = OnceLock::new();
@@ -175,10 +178,12 @@ unsafe extern "C" fn write(file: *mut sqlite3_file, octets: *const c_void, lengt
         let waiting = &mut *(*file.cast::<Frames>()).waiting;
         let given = std::slice::from_raw_parts(octets.cast::<u8>(), usize::try_from(length).unwrap_or(0));
         let whole = FRAME as i64 + i64::from(PAGE_SIZE);
-        let is_head = given.len() == FRAME && at >= TITLE && (at - TITLE) % whole == 0;
+        let is_head = given.len() == FRAME && at >= TITLE.max(waiting.end) && (at - TITLE) % whole == 0;
         let is_page = given.len() == PAGE_SIZE as usize && waiting.page == Some(at);
         let follows = waiting.at + waiting.octets.len() as i64 == at;
         waiting.page = None;
+        let end = at + given.len() as i64;
+        waiting.end = if at < TITLE { end } else { waiting.end.max(end) };
         if !waiting.octets.is_empty() && !(follows && (is_head || is_page)) {
             let code = flush(file);
             if code != SQLITE_OK {
@@ -279,6 +284,36 @@ mod tests {
             Ok((row.get(0)?, row.get(1)?))
         })
         .expect("read")
+    }
+
+    /// A page that went to the log before its commit changes, so its frame's head and all behind it are written again: the last of them has no page
+    /// behind it that would send it to the file.
+    #[test]
+    fn heads_written_again_are_in_the_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("store.db");
+        let conn = schema::open_writer(&path, false).expect("opened");
+        conn.execute_batch(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, octets BLOB NOT NULL); PRAGMA cache_size = 12; PRAGMA synchronous = NORMAL; \
+             CREATE TABLE first (n INTEGER); INSERT INTO first VALUES (0)",
+        )
+        .expect("made");
+        for round in 1..=6 {
+            conn.execute_batch("BEGIN IMMEDIATE; UPDATE first SET n = -1").expect("begun");
+            for _ in 0..40 * round {
+                conn.execute("INSERT INTO t (octets) VALUES (randomblob(3000))", []).expect("inserted");
+            }
+            conn.execute("UPDATE first SET n = ?1", [round]).expect("changed again");
+            conn.execute_batch("COMMIT").expect("committed");
+            let copy = tempfile::tempdir().expect("a folder");
+            for name in ["store.db", "store.db-wal"] {
+                std::fs::copy(dir.path().join(name), copy.path().join(name)).expect("copied");
+            }
+            let again = Connection::open(copy.path().join("store.db")).expect("opened");
+            let found: i64 = again.query_row("SELECT n FROM first", [], |row| row.get(0)).expect("read");
+            assert_eq!(found, round, "the commit is not whole in the files");
+            assert_eq!(sum(&again), sum(&conn));
+        }
     }
 
     proptest! {
