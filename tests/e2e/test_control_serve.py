@@ -53,7 +53,7 @@ class Browser:
 
 class Serve(SpaceTest):
     def setUp(self):
-        self.folder = self.space.folder / "serve"
+        self.folder = self.space.folder / self._testMethodName
         self.folder.mkdir()
         self.database = Server()
         self.addCleanup(self.database.close)
@@ -94,10 +94,14 @@ class Serve(SpaceTest):
         self.addCleanup(self.stop)
 
     def start(self):
-        self.log = open(self.folder / "serve.log", "ab")
-        self.before = self.output().count(" is up, on ")
-        self.process = subprocess.Popen([BINARY, "control", "serve", "--config", self.folder / "controle.toml"], stdout=self.log, stderr=subprocess.STDOUT)
+        self.launch()
         wait_for("control serve", self.is_up)
+
+    def launch(self):
+        with open(self.folder / "serve.log", "ab") as log:
+            self.before = self.output().count(" is up, on ")
+            command = [BINARY, "control", "serve", "--config", self.folder / "controle.toml"]
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
     def is_up(self):
         if self.process.poll() is not None:
@@ -181,9 +185,7 @@ class Serve(SpaceTest):
         self.assertRegex(done.stderr.strip().splitlines()[-1], "(?i)connect")
         # As at the start of a machine: the application first, PostgreSQL once that is seen.
         config.write_text(config.read_text().replace("database_wait_seconds = 1\n", "database_wait_seconds = 600\n"))
-        self.log = open(self.folder / "serve.log", "ab")
-        self.before = 0
-        self.process = subprocess.Popen([BINARY, "control", "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
+        self.launch()
         wait_for("the wait", lambda: "it is waited for" in self.output())
         self.assertFalse(self.is_up())
         self.database.start()
@@ -191,7 +193,7 @@ class Serve(SpaceTest):
         self.stop()
         # Somebody who has enough of waiting.
         self.database.kill()
-        self.process = subprocess.Popen([BINARY, "control", "serve", "--config", config], stdout=self.log, stderr=subprocess.STDOUT)
+        self.launch()
         wait_for("the wait", lambda: self.output().count("it is waited for") == 2)
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(PATIENCE), 0, self.output())
