@@ -13,13 +13,12 @@ import shutil
 import struct
 import subprocess
 import time
-import unittest
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from npm import modules
-from space import BINARY, PATIENCE, ROOT, Space, main, run
+from pages import Pages
+from space import BINARY, PATIENCE, ROOT, SpaceTest, free_port, main, run
 from test_control_desk import Desk
-from webdriver import Browser, Driver
 
 CHEF = "une longue phrase"
 
@@ -33,35 +32,11 @@ def totp(address, when=None):
     return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7FFFFFFF) % 1000000:06}"
 
 
-class Windows(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.space = Space()
-        cls.driver = Driver()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.driver.close()
-        cls.space.close()
-
-    def browser(self):
-        browser = Browser(self.driver)
-        self.addCleanup(browser.close)
-        return browser
-
-    def accessible(self, browser):
-        """What axe-core finds: nothing serious or critical."""
-        axe = (modules("axe") / "axe-core/axe.min.js").read_text()
-        found = browser.run(axe + "; const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map("
-                                  "v => ({id: v.id, impact: v.impact, where: v.nodes.map(n => n.html)}))))")
-        self.assertEqual([v for v in found if v["impact"] in ("serious", "critical")], [], browser.address)
-
-
-class Provider(Windows):
+class Provider(Pages, SpaceTest):
     def setUp(self):
         folder = self.space.folder / "ailleurs"
         folder.mkdir()
-        self.port = 20000 + os.getpid() % 20000
+        self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         secret = base64.urlsafe_b64encode(os.urandom(24)).decode()
         (folder / "oidc.secret").write_text(secret)
@@ -231,7 +206,7 @@ file = "../alpha/control.toml"
             self.assertNotIn(secret.encode(), octets, file)
 
 
-class Rooms(Windows):
+class Rooms(Pages, SpaceTest):
     """Alpha, beta, and what is each one's."""
 
     def setUp(self):

@@ -11,9 +11,9 @@ import subprocess
 import unittest
 from html.parser import HTMLParser
 
-from npm import modules
-from space import BINARY, PATIENCE, ROOT, Space, SpaceTest, main, run, wait_for
-from webdriver import ENTER, SPACE, TAB, Browser, Driver
+from pages import Pages
+from space import BINARY, PATIENCE, ROOT, Space, SpaceTest, free_port, main, run, wait_for
+from webdriver import ENTER, SPACE, TAB
 
 PICTURES = ROOT / "docs/images" if os.environ.get("PICTURES") else None
 # Cases that run in a second or two, of several kinds.
@@ -49,29 +49,11 @@ class Desk:
             raise AssertionError(f"{path}: {status} {text}")
 
 
-class Pages(SpaceTest):
+class Desktop(Pages, SpaceTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.driver = Driver()
         cls.desk = Desk(cls.space)
-        cls.axe = (modules("axe") / "axe-core/axe.min.js").read_text()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.driver.close()
-        super().tearDownClass()
-
-    def browser(self, **options):
-        browser = Browser(self.driver, **options)
-        self.addCleanup(browser.close)
-        return browser
-
-    def accessible(self, browser):
-        """What axe-core finds, WCAG 2.1 AA and its own good practice: nothing serious or critical."""
-        found = browser.run(self.axe + "; const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map("
-                            "v => ({id: v.id, impact: v.impact, where: v.nodes.map(n => n.html + ' ' + n.failureSummary)}))))")
-        self.assertEqual([v for v in found if v["impact"] in ("serious", "critical")], [], browser.address)
 
     def picture(self, browser, name):
         if PICTURES:
@@ -322,7 +304,7 @@ class Served(unittest.TestCase):
         self.addCleanup(lambda: space.close())
         folder = space.folder / "ailleurs"
         folder.mkdir()
-        port = 20000 + os.getpid() % 20000
+        port = free_port()
         identity = space.operator("alpha")
         (folder / "controle.toml").write_text(
             f'listen = "127.0.0.1:{port}"\nurl = "https://127.0.0.1:{port}"\ncertificate = "../{identity["certificate"]}"\nkey = "../{identity["key"]}"\n'

@@ -5,14 +5,12 @@ says; then the page that lives, and the listeners that close with their campaign
 import os
 import re
 import socket
-import unittest
 
 from lps import Lps
-from npm import modules
+from pages import Pages
 from space import SpaceTest, main, run
 from test_control_client import SCENARIOS, drive_lps
 from test_control_desk import PICTURES, Desk
-from webdriver import Browser, Driver
 
 DOMAIN = "logiciels.formation.mssante.fr"
 # What each act asks for, as the page words it.
@@ -20,29 +18,11 @@ STEPS = {"Configurer la BAL": "configurer", "Relever la BAL": "relever", "Laisse
          "Envoyer un document": "envoyer-document"}
 
 
-class Software(SpaceTest):
+class Software(Pages, SpaceTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.driver = Driver()
         cls.desk = Desk(cls.space)
-        cls.axe = (modules("axe") / "axe-core/axe.min.js").read_text()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.driver.close()
-        super().tearDownClass()
-
-    def browser(self, **options):
-        browser = Browser(self.driver, **options)
-        self.addCleanup(browser.close)
-        return browser
-
-    def accessible(self, browser):
-        """What axe-core finds: nothing serious or critical."""
-        found = browser.run(self.axe + "; const done = arguments[arguments.length - 1]; axe.run(document).then(r => done(r.violations.map("
-                            "v => ({id: v.id, impact: v.impact, where: v.nodes.map(n => n.html + ' ' + n.failureSummary)}))))")
-        self.assertEqual([v for v in found if v["impact"] in ("serious", "critical")], [], browser.address)
 
     def launch(self, browser, name, cases=()):
         """A test, described and launched; the page of its campaign."""
