@@ -21,7 +21,7 @@ pub(super) const READERS: usize = 8;
 #[derive(Clone)]
 pub(super) struct Readers {
     path: Arc<Path>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    pub(super) idle: Arc<Mutex<Vec<Connection>>>,
     places: Arc<Semaphore>,
 }
 

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::frames;
@@ -67,7 +68,7 @@ pub(super) fn open_writer(path: &Path, checkpoints: bool) -> Result<Connection> 
     if !checkpoints {
         conn.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     }
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_plans(&conn)?;
     migrate(&mut conn)?;
     Ok(conn)
 }
@@ -77,8 +78,16 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(BUSY)?;
     conn.pragma_update(None, "cache_size", -i64::from(READER_CACHE))?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_plans(&conn)?;
     Ok(conn)
+}
+
+/// Each statement is prepared once. Without its word that plans are stable, SQLite prepares one anew at every value that is bound where a
+/// plan might be better for it (beside `LIMIT 1` in a subquery, or a partial index): that took longer than the row.
+fn keep_plans(conn: &Connection) -> Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Whether there is a database, of a format that opening brings up to date.

@@ -8,6 +8,7 @@ mod many;
 pub(super) mod model;
 mod operations;
 mod power;
+mod prepared;
 mod restart;
 mod upgrade;
 
