@@ -4,13 +4,14 @@
 //! already the one mailbox (BAL) this session may see, with the rights it has there.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use mail::mime::Structure;
 use mail::sought::Sought;
-use mail::{Flags, FolderName, ModSeq, Rights, SpecialUse, Uid, UidValidity, View};
+use mail::{Flags, FolderName, ModSeq, Outline, Rights, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -254,6 +255,37 @@ pub struct Seeking {
     pub matching: Vec<Vec<u64>>,
 }
 
+/// A folder that is being opened.
+pub enum Opening {
+    /// It is open.
+    Open(Arc<dyn OpenFolder>),
+    /// Its messages are being read.
+    Reading(Reading),
+}
+
+/// A folder whose messages are being read.
+pub struct Reading {
+    /// What it is at this moment.
+    pub outline: Outline,
+    /// What names it for good.
+    pub id: ObjectId,
+    /// What the session may do there.
+    pub rights: Rights,
+    /// Waits for the messages. Dropped, they are not read.
+    pub completing: Completing,
+}
+
+/// Waits for the messages of a folder.
+pub type Completing = Pin<Box<dyn Future<Output = Result<Complete>> + Send>>;
+
+/// A folder whose messages were read.
+pub struct Complete {
+    /// It.
+    pub folder: Arc<dyn OpenFolder>,
+    /// The picture of the very moment that [`Reading::outline`] is of. What happened since is in [`OpenFolder::view`].
+    pub told: Arc<View>,
+}
+
 /// One mailbox (BAL), opened by one session.
 #[async_trait]
 pub trait Account: Administration {
@@ -275,6 +307,11 @@ pub trait Account: Administration {
     async fn status(&self, name: &FolderName) -> Result<FolderStatus>;
     /// Opens one. Opening again gives the same messages under the same numbers while a session lives.
     async fn open(&self, name: &FolderName) -> Result<Arc<dyn OpenFolder>>;
+    /// Begins to open one: what SELECT tells of it at once, where its messages are many and still to be read. As fresh as
+    /// [`Account::open`], and the same failures.
+    async fn begin_open(&self, name: &FolderName) -> Result<Opening> {
+        self.open(name).await.map(Opening::Open)
+    }
     /// A counter that any change of a folder, or of the set of folders, moves.
     async fn changes(&self) -> Result<watch::Receiver<u64>>;
     /// Begins an APPEND into a folder, if it is there.

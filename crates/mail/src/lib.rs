@@ -33,4 +33,4 @@ pub use acl::Rights;
 pub use enhanced::{Enhanced, NotEnhanced};
 pub use flags::{Flags, Keywords};
 pub use folder::{FolderName, SpecialUse};
-pub use view::{Difference, Entry, ModSeq, Uid, UidValidity, View};
+pub use view::{Difference, Entry, ModSeq, Outline, Uid, UidValidity, View};

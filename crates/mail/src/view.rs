@@ -8,12 +8,14 @@
 //! `highest_modseq`; the counters agree with the entries.
 
 mod follow;
+mod outline;
 mod walk;
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 pub use follow::Follow;
+pub use outline::Outline;
 pub use walk::Walk;
 
 use crate::flags::{Flags, Keywords};

@@ -26,6 +26,7 @@ pub mod keys;
 pub mod limits;
 pub mod memory;
 pub mod model;
+pub mod opening;
 pub mod sharing;
 pub mod sqlite;
 mod statistics;
@@ -41,6 +42,7 @@ use tokio::sync::watch;
 pub use body::{Body, Spool, Spooled};
 pub use error::StoreError;
 pub use model::*;
+pub use opening::{Opening, Reading};
 pub use sharing::{AccessEntry, Annotation, AnnotationChange, Grantee, Scope};
 pub use statistics::Statistics;
 
@@ -97,6 +99,22 @@ pub trait Store: Send + Sync + 'static {
     /// The channel closes when the folder or the mailbox is gone, or the store closed. Unknown and `\NoSelect` folders
     /// are [`StoreError::NoSuchFolder`].
     async fn watch(&self, mailbox: MailboxId, folder: FolderId) -> Result<watch::Receiver<Arc<View>>>;
+    /// Opens a folder for somebody who is first told how many messages it has: at once, before they are read, where they are many.
+    /// As fresh as [`Store::watch`], and the same errors.
+    async fn open_folder(&self, mailbox: MailboxId, folder: FolderId) -> Result<Opening> {
+        self.watch(mailbox, folder).await.map(Opening::Whole)
+    }
+    /// The picture of the very moment that the outline of `reading` is of, whatever happened since, and the one that is kept up to date
+    /// ([`Store::watch`]). [`StoreError::Damaged`] when what was told is not true.
+    async fn picture(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        reading: Reading,
+    ) -> Result<(Arc<View>, watch::Receiver<Arc<View>>)> {
+        let read = reading.picture().await?;
+        Ok((read, self.watch(mailbox, folder).await?))
+    }
     /// A receiver that changes whenever the set of folders of the mailbox, or anything in any of them, changes; closes with
     /// the mailbox or the store.
     async fn watch_mailbox(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>>;

@@ -6,7 +6,7 @@
 //! * [`auth`]: AUTHENTICATE (LPS-ERR, MSS-7.2, LPS-APP);
 //! * [`resync`]: what a client that comes back missed;
 //! * [`vigil`]: whether the mailbox may still be open;
-//! * [`selected`]: the folder as the client knows it, and when it is told what;
+//! * [`opening`]: a folder whose messages are being read; [`selected`]: the folder as the client knows it, and when it is told what;
 //! * [`capability`]: the table of what is announced; [`enabled`]: what the client has enabled;
 //! * [`commands`]: one file per command;
 //! * [`notify`]: what is told between commands;
@@ -25,6 +25,7 @@ mod enabled;
 #[doc(hidden)]
 pub mod fuzzing;
 mod notify;
+mod opening;
 mod output;
 mod plain;
 mod progress;

@@ -63,6 +63,24 @@ impl Selected {
         Selected { name, folder, told, read_only, enabled, complete, saved: Ranges::default(), unfetched, views }
     }
 
+    /// The same for a client that was told of a moment that may be over.
+    pub(super) fn of(
+        name: FolderName,
+        folder: Arc<dyn OpenFolder>,
+        told: Arc<View>,
+        read_only: bool,
+        enabled: Enabled,
+    ) -> Self {
+        let mut selected = Selected::new(name, folder, read_only, enabled);
+        if !Arc::ptr_eq(&selected.told, &told) {
+            selected.complete = told.highest_modseq;
+            selected.unfetched = told.uid_next;
+            selected.told = told;
+            selected.views.mark_changed();
+        }
+        selected
+    }
+
     /// The flags that may be changed here; none when it is open read-only.
     pub(super) fn permanent(&self) -> Flags {
         if self.read_only { Flags::NONE } else { self.folder.rights().flags() }

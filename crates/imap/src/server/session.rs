@@ -15,6 +15,7 @@ use trust::tls::TlsStream;
 use super::deflate::Inbound;
 use super::enabled::Enabled;
 use super::notify::{self, Notifying};
+use super::opening::{self, Opening};
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};
 use super::selected::{Expunges, Selected};
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub(super) out: Output,
     pub(super) account: Option<Arc<dyn Account>>,
     pub(super) selected: Option<Selected>,
+    /// The folder that was selected, as long as its messages are being read: there is no other then.
+    pub(super) opening: Option<Box<Opening>>,
     /// What the client has enabled; changed by [`Session::enable`] only.
     pub(super) enabled: Enabled,
     /// What the client wants to be told between commands.
@@ -79,6 +82,7 @@ impl Session {
             shutdown,
             account: None,
             selected: None,
+            opening: None,
             enabled: Enabled::default(),
             notify: None,
             refused: 0,
@@ -127,6 +131,7 @@ impl Session {
     pub(super) fn leave(&mut self) {
         self.account = None;
         self.selected = None;
+        self.opening = None;
         self.enabled = Enabled::default();
         self.out.names = Names::Utf7;
         self.notify = None;
@@ -202,6 +207,7 @@ impl Session {
                     Box::pin(self.tell_unasked()).await?;
                     self.out.flush().await?;
                 }
+                read = opening::complete(self.opening.as_deref_mut()) => self.completed(read)?,
                 () = self.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping")),
                 () = self.config.drain.cancelled() => return Err(Ended::Bye("The server is stopping")),
                 () = tokio::time::sleep_until(look) => {}
@@ -240,6 +246,9 @@ impl Session {
     async fn command(&mut self, Tagged { tag, command }: Tagged) -> Result<(), Ended> {
         Box::pin(self.look_if_due()).await?;
         let began = Instant::now();
+        if !opening::leaves(&command) {
+            self.opened().await?;
+        }
         let name = name(&command);
         let (expunges, numbers) = afterwards(&command);
         let outcome = self.execute(&tag, command).await;
@@ -294,6 +303,7 @@ impl Session {
     /// What NOTIFY tells besides the changes of the folder that is open: what its new messages are, and other folders.
     pub(super) async fn tell_elsewhere(&mut self) -> Result<(), Ended> {
         let (Some(account), Some(notify)) = (self.account.clone(), &mut self.notify) else { return Ok(()) };
+        let opening = self.opening.as_ref().map(|opening| &opening.name);
         let told = Box::pin(async {
             if let (Some(of), Some(selected)) = (&notify.selected, &mut self.selected)
                 && selected.told.last().is_some_and(|last| last.uid >= selected.unfetched)
@@ -304,7 +314,7 @@ impl Session {
                     commands::fetch::new_messages(&mut self.out, selected, from, &of.items).await?;
                 }
             }
-            let open = self.selected.as_ref().map(|selected| &selected.name);
+            let open = self.selected.as_ref().map(|selected| &selected.name).or(opening);
             notify.tell(&*account, &mut self.out, open).await
         });
         match told.await {
@@ -390,6 +400,7 @@ impl Session {
             Command::Idle => Box::pin(commands::idle::run(self)).await,
             Command::Unauthenticate => commands::unauthenticate::run(self),
             Command::Administer(asked) => Box::pin(commands::administer(&mut self.out, account, asked)).await,
+            Command::Unselect if self.opening.take().is_some() => Ok(Reply::ok("Done")),
             command => {
                 let Session { out, selected, shutdown, config, reader, .. } = self;
                 let Some(selected) = selected else { return Ok(Reply::bad("Select a folder first")) };

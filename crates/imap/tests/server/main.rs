@@ -19,6 +19,7 @@ mod messages;
 mod metadata;
 mod model;
 mod notify;
+mod opening;
 mod qresync;
 mod quota;
 mod resync_model;

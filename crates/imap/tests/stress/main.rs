@@ -22,3 +22,11 @@ async fn every_answer_fits_the_model() {
     let server = Memory(support::Server::start().await);
     driver::run(server, driver::Plan::from_environment()).await;
 }
+
+/// The same, with folders that are told of before they are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_fits_the_model_before_folders_are_read() {
+    let server = support::Server::start().await;
+    server.mailbox.reads.send_replace(support::memory::Reads::Later);
+    driver::run(Memory(server), driver::Plan::from_environment()).await;
+}

@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use imap::administration::Administration;
 use imap::backend::{
-    Account, Append, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
-    FolderStatus, Mechanism, MessageBody, ObjectId, OpenFolder, Peer, Result, Seeking, Vanished,
+    Account, Append, AuthFailure, Backend, Complete, Copied, Credentials, Failure, FlagChange, FlagOperation,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, ObjectId, OpenFolder, Opening, Peer, Reading, Result, Seeking,
+    Vanished,
 };
 use mail::mime::Structure;
 use mail::sought::Sought;
@@ -204,6 +205,20 @@ impl StoreAccount {
         }
     }
 
+    /// Makes a folder that is open of its picture.
+    fn opens(
+        &self,
+        folder: store::Folder,
+    ) -> impl FnOnce(watch::Receiver<Arc<View>>) -> Arc<dyn OpenFolder> + Send + use<> {
+        let (store, searcher, mailbox) = (self.store.clone(), self.searcher.clone(), self.mailbox);
+        let (clock, receiving) = (self.clock.clone(), self.receiving());
+        let (guard, traced) = (self.guard.clone(), self.traced.clone());
+        move |view| {
+            let (folder, name) = (folder.id, folder.name);
+            Arc::new(StoreFolder { store, searcher, mailbox, folder, name, view, clock, receiving, guard, traced })
+        }
+    }
+
     /// What receives messages for this session.
     fn receiving(&self) -> Receiving {
         Receiving {
@@ -307,18 +322,25 @@ impl Account for StoreAccount {
         let (folder, rights) = self.folder(name).await?;
         allowed(rights, Rights::READ)?;
         let view = self.store.watch(self.mailbox, folder.id).await.map_err(failure)?;
-        Ok(Arc::new(StoreFolder {
-            store: self.store.clone(),
-            searcher: self.searcher.clone(),
-            mailbox: self.mailbox,
-            folder: folder.id,
-            name: folder.name,
-            view,
-            clock: self.clock.clone(),
-            receiving: self.receiving(),
-            guard: self.guard.clone(),
-            traced: self.traced.clone(),
-        }))
+        Ok(self.opens(folder)(view))
+    }
+
+    async fn begin_open(&self, name: &FolderName) -> Result<Opening> {
+        let (folder, rights) = self.folder(name).await?;
+        allowed(rights, Rights::READ)?;
+        let (mailbox, of) = (self.mailbox, folder.id);
+        let opens = self.opens(folder);
+        match self.store.open_folder(mailbox, of).await.map_err(failure)? {
+            store::Opening::Whole(view) => Ok(Opening::Open(opens(view))),
+            store::Opening::Reading(reading) => {
+                let (store, outline) = (self.store.clone(), reading.outline().clone());
+                let completing = Box::pin(async move {
+                    let (told, view) = store.picture(mailbox, of, reading).await.map_err(failure)?;
+                    Ok(Complete { folder: opens(view), told })
+                });
+                Ok(Opening::Reading(Reading { outline, id: object_id(mailbox, of), rights, completing }))
+            }
+        }
     }
 
     async fn changes(&self) -> Result<watch::Receiver<u64>> {

@@ -10,6 +10,7 @@ pub mod following;
 pub mod marking;
 pub mod meaning;
 pub mod moving;
+pub mod opening;
 pub mod queueing;
 pub mod register;
 pub mod sharing;
@@ -17,9 +18,12 @@ pub mod together;
 pub mod vanishing;
 pub mod watching;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use mail::{Entry, Flags, FolderName, Uid};
+use mail::{Entry, Flags, FolderName, Outline, Uid, View};
 use mssante::{Address, MailboxKind, NationalId};
+use tokio::sync::watch;
 
 use crate::*;
 
@@ -73,6 +77,10 @@ macro_rules! contract {
                 copies_share_bodies_and_count copies_keep_flags_and_dates copies_are_held_to_the_quota
                 copies_translate_keywords copying_nothing_is_nothing moving_keeps_the_usage moving_into_the_same_folder
                 moving_needs_a_folder
+            }
+            opening {
+                the_number_told_is_true the_picture_is_of_what_was_told opened_while_commits_run
+                what_is_not_there_is_not_opened
             }
             queueing {
                 a_message_sent_again_is_not_queued_twice what_was_given_up_is_sent_again
@@ -182,11 +190,26 @@ pub async fn folder(store: &Tested, mailbox: MailboxId, wanted: &str) -> Folder 
     all.into_iter().find(|f| f.name == name(wanted)).unwrap_or_else(|| panic!("{wanted} is not there"))
 }
 
+/// What is told of a folder at once, the picture of that moment, and the one that goes on.
+pub async fn opened(store: &Tested, id: MailboxId, of: FolderId) -> (Outline, Arc<View>, watch::Receiver<Arc<View>>) {
+    match store.open_folder(id, of).await.expect("opened") {
+        Opening::Whole(receiver) => {
+            let view = receiver.borrow().clone();
+            (Outline::from(&*view), view, receiver)
+        }
+        Opening::Reading(reading) => {
+            let outline = reading.outline().clone();
+            let (view, receiver) = store.picture(id, of, reading).await.expect("read");
+            assert_eq!(outline, Outline::from(&*view), "what was told is true");
+            (outline, view, receiver)
+        }
+    }
+}
+
 /// What is in a folder.
 pub async fn entries(store: &Tested, mailbox: MailboxId, wanted: &str) -> Vec<Entry> {
     let id = folder(store, mailbox, wanted).await.id;
-    let receiver = store.watch(mailbox, id).await.expect("watched");
-    let view = receiver.borrow().clone();
+    let (_, view, _) = opened(store, mailbox, id).await;
     view.iter().copied().collect()
 }
 

@@ -29,15 +29,16 @@ pub(super) fn runs(uids: impl Iterator<Item = Uid>) -> Vec<(u32, u32)> {
     runs
 }
 
-/// Remembers what goes now, under a MODSEQ of its own, which is answered. The folder is known to exist.
+/// Remembers what goes now, under a MODSEQ of its own, which is answered, and counts it off. The folder is known to exist.
 pub(super) fn note(tx: &Tx<'_>, key: Key, runs: &[(u32, u32)]) -> Result<ModSeq> {
+    let messages: i64 = runs.iter().map(|(first, last)| i64::from(last - first) + 1).sum();
     let modseq: i64 = tx
         .conn
         .prepare_cached(
-            "UPDATE folder SET modseq = modseq + 1, expunged_runs = expunged_runs + ?3 WHERE mailbox = ?1 AND id = ?2
-             RETURNING modseq",
+            "UPDATE folder SET modseq = modseq + 1, expunged_runs = expunged_runs + ?3, messages = messages - ?4
+             WHERE mailbox = ?1 AND id = ?2 RETURNING modseq",
         )?
-        .query_row(params![key.0.0 as i64, key.1.0, runs.len() as i64], |row| row.get(0))?;
+        .query_row(params![key.0.0 as i64, key.1.0, runs.len() as i64, messages], |row| row.get(0))?;
     let mut insert = tx
         .conn
         .prepare_cached("INSERT INTO expunged (mailbox, folder, modseq, uid, last) VALUES (?1, ?2, ?3, ?4, ?5)")?;

@@ -3,7 +3,7 @@
 //! Invariants: the folder above every folder exists (perhaps as a `\NoSelect` name); a UIDVALIDITY is given once in the
 //! whole store; a folder made where one was has another id and another UIDVALIDITY.
 
-use mail::{FolderName, ModSeq, SpecialUse, Uid, UidValidity, View};
+use mail::{FolderName, ModSeq, Outline, SpecialUse, Uid, UidValidity, View};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::register::{corrupt, must_exist};
@@ -198,7 +198,9 @@ pub(super) fn delete(tx: &mut Tx<'_>, mailbox: MailboxId, name: &FolderName) -> 
     tx.conn.prepare_cached("DELETE FROM expunged WHERE mailbox = ?1 AND folder = ?2")?.execute(key)?;
     if parent_of_some {
         tx.conn
-            .prepare_cached("UPDATE folder SET selectable = 0, special_use = NULL WHERE mailbox = ?1 AND id = ?2")?
+            .prepare_cached(
+                "UPDATE folder SET selectable = 0, special_use = NULL, messages = 0 WHERE mailbox = ?1 AND id = ?2",
+            )?
             .execute(key)?;
         tx.effects.changes.push(Change::FolderGone((mailbox, folder.id)));
     } else {
@@ -274,19 +276,39 @@ pub(super) fn load_view(conn: &Connection, key: Key) -> Result<Option<View>> {
 
 /// The state of a folder without its messages; `None` for an unknown or unselectable folder.
 pub(super) fn empty_view(conn: &Connection, key: Key) -> Result<Option<View>> {
+    Ok(outline(conn, key)?.map(|outline| outline.without_messages()))
+}
+
+/// What a folder's row says of it; `None` for an unknown or unselectable folder.
+pub(super) fn outline(conn: &Connection, key: Key) -> Result<Option<Outline>> {
     let state = conn
         .prepare_cached(
-            "SELECT uid_validity, uid_next, modseq, keywords FROM folder WHERE mailbox = ?1 AND id = ?2 AND selectable = 1",
+            "SELECT uid_validity, uid_next, modseq, messages, keywords FROM folder
+             WHERE mailbox = ?1 AND id = ?2 AND selectable = 1",
         )?
         .query_row(params![key.0.0 as i64, key.1.0], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, String>(3)?))
+            Ok(([row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?], row.get::<_, String>(4)?))
         })
         .optional()?;
-    let Some((validity, next, modseq, keywords)) = state else { return Ok(None) };
-    Ok(Some(View::empty(
-        UidValidity(validity as u32),
-        Uid(next as u32),
-        ModSeq(modseq as u64),
-        messages::keywords_from(&keywords)?,
-    )))
+    let Some(([validity, next, modseq, messages], keywords)) = state else { return Ok(None) };
+    Ok(Some(Outline {
+        uid_validity: UidValidity(validity as u32),
+        uid_next: Uid(next as u32),
+        highest_modseq: ModSeq(modseq as u64),
+        // A wrong number is found when the messages are read.
+        messages: usize::try_from(messages).unwrap_or(0),
+        keywords: messages::keywords_from(&keywords)?,
+    }))
+}
+
+/// Writes into a folder's row how many messages it has, where it says otherwise; whether it did.
+pub(super) fn count_again(conn: &Connection, key: Key) -> Result<bool> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE folder SET messages = (SELECT count(*) FROM message WHERE mailbox = ?1 AND folder = ?2)
+             WHERE mailbox = ?1 AND id = ?2
+             AND messages != (SELECT count(*) FROM message WHERE mailbox = ?1 AND folder = ?2)",
+        )?
+        .execute(params![key.0.0 as i64, key.1.0])?;
+    Ok(changed > 0)
 }

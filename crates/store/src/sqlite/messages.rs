@@ -1,6 +1,6 @@
 //! Messages: their rows, and what coming takes of a folder and of a mailbox.
 //!
-//! Invariants: usage, UIDs, MODSEQs, references to bodies and rows change in one transaction; a body without reference is
+//! Invariants: usage, UIDs, MODSEQs, references to bodies, the folder's number of messages and rows change in one transaction; a body without reference is
 //! removed in the same transaction when they are few, and left to upkeep otherwise.
 
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Uid, UidValidity};
@@ -54,12 +54,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Takes `count` UIDs and a new MODSEQ. [`Place::uid_next`] is the first of those UIDs.
+    /// Takes `count` UIDs, for as many messages, and a new MODSEQ. [`Place::uid_next`] is the first of those UIDs.
     pub(super) fn take(tx: &Tx<'_>, mailbox: MailboxId, name: &FolderName, count: usize) -> Result<Option<Place>> {
         let row = tx
             .conn
             .prepare_cached(
-                "UPDATE folder SET uid_next = uid_next + ?3, modseq = modseq + 1
+                "UPDATE folder SET uid_next = uid_next + ?3, modseq = modseq + 1, messages = messages + ?3
                  WHERE mailbox = ?1 AND name = ?2 AND selectable = 1
                  RETURNING id, uid_validity, uid_next - ?3, modseq",
             )?

@@ -5,7 +5,7 @@
 //! that is encrypted under: a backup leaves it out). It is readable by its owner only.
 //!
 //! * [`schema`]: tables, versions, opening; * [`writer`]: the group committer; * [`checkpoint`]: who empties its log; * [`deliver`], [`messages`], [`marks`], [`folders`],
-//!   [`queue`], [`register`]: what requests do; * [`segment`], [`record`], [`facts`]: messages on disk; * [`replay`]: what a crash
+//!   [`queue`], [`register`]: what requests do; * [`opening`], [`moment`], [`load`]: folders opened; * [`segment`], [`record`], [`facts`]: messages on disk; * [`replay`]: what a crash
 //!   left to do; * [`service`]: the trait; * [`reads`]: the connections that read; * [`files`]: large bodies; * [`upkeep`]: what is done when nobody waits.
 
 mod ahead;
@@ -30,6 +30,8 @@ mod known;
 mod load;
 mod marks;
 mod messages;
+mod moment;
+mod opening;
 mod queue;
 mod raw;
 mod reads;
@@ -54,14 +56,13 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
-use mail::View;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::body::{INLINE_LIMIT, SpooledContent};
 use crate::crypt::DataKey;
 use crate::keys::{KeyKeeper, Keys, MasterKey, SYSTEM, Slot};
 use crate::limits::MAX_MESSAGE;
-use crate::views::{Change, Views};
+use crate::views::Views;
 use crate::*;
 pub use backup::{About, BackedUp, Making, Restored, Restoring, Told, backup, restore};
 use checkpoint::Checkpoints;
@@ -79,10 +80,6 @@ use writer::{Kind, Message, Request, Tx, Writer};
 
 /// Requests that may wait for the writer; beyond, callers wait for a place: bounds the memory that waiting takes.
 const WAITING: usize = 4096;
-
-/// How often a view is loaded beside the writer before it is loaded by it: beside, nobody waits, but a folder that receives
-/// all the time changes meanwhile.
-const LOADS_BESIDE: usize = 3;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -115,6 +112,8 @@ impl Options {
 /// The durable engine.
 pub struct Sqlite {
     readers: Readers,
+    readings: moment::Readings,
+    share: moment::Share,
     place: reads::Place,
     spool: Arc<Path>,
     views: Arc<Views>,
@@ -249,6 +248,8 @@ impl Sqlite {
         };
         let store = Sqlite {
             readers: Readers::new(&path),
+            readings: moment::Readings::default(),
+            share: moment::Share::default(),
             place,
             spool: spool.into(),
             views,
@@ -343,37 +344,6 @@ impl Sqlite {
             }
         };
         Ok((Prepared { message, deliver, enqueue, settle, duplicate_key, saved_at, commit: number }, octets))
-    }
-
-    /// Has the writer let somebody look at a folder, if `view` is what it knows (`None`: it loads the view itself).
-    async fn open_view(&self, key: views::Key, view: Option<View>) -> Result<Option<watch::Receiver<Arc<View>>>> {
-        let views = self.views.clone();
-        self.write(0, move |tx| {
-            if let Some(receiver) = views.subscribe(key) {
-                return Ok(Some(receiver));
-            }
-            for change in &tx.effects.changes {
-                // Another session opened it in this very batch.
-                if let Change::Open(opened, sender) = change
-                    && *opened == key
-                {
-                    return Ok(Some(sender.subscribe()));
-                }
-            }
-            let now = folders::empty_view(tx.conn, key)?.ok_or(StoreError::NoSuchFolder)?;
-            let view = match view {
-                // Every change gives a MODSEQ, and UIDVALIDITY is another in a folder made anew.
-                Some(view) if view.highest_modseq == now.highest_modseq && view.uid_validity == now.uid_validity => {
-                    view
-                }
-                Some(_) => return Ok(None),
-                None => folders::load_view(tx.conn, key)?.ok_or(StoreError::NoSuchFolder)?,
-            };
-            let (sender, receiver) = watch::channel(Arc::new(view));
-            tx.effects.changes.push(Change::Open(key, sender));
-            Ok(Some(receiver))
-        })
-        .await
     }
 }
 

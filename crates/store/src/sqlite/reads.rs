@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::files::Files;
 use super::record::{self, Owner};
@@ -77,12 +77,58 @@ impl Readers {
         self.read(work).await
     }
 
+    /// A connection of one's own for as long as it is needed.
+    pub(super) async fn lend(&self) -> Result<Lent> {
+        let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => {
+                let path = self.path.clone();
+                tokio::task::spawn_blocking(move || open_reader(&path))
+                    .await
+                    .map_err(|e| StoreError::Io(format!("a reading thread ended: {e}")))??
+            }
+        };
+        Ok(Lent { conn: Some(conn), idle: self.idle.clone(), _place: place })
+    }
+
     /// No more reads; waits for those under way and closes the connections.
     pub(super) async fn close(&self) {
         // Fails only when it is closed already.
         let _ = self.places.acquire_many(READERS as u32).await;
         self.places.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// A connection lent to somebody, with its place among the readers.
+pub(super) struct Lent {
+    /// There until it is dropped.
+    conn: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Lent {
+    pub(super) fn conn(&self) -> Result<&Connection> {
+        self.conn.as_ref().ok_or(StoreError::Closed)
+    }
+
+    /// What is read from the first row on is of one moment.
+    pub(super) fn begin(&self) -> Result<()> {
+        self.conn()?.prepare_cached("BEGIN")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(conn) = self.conn.take() else { return };
+        let over = conn.is_autocommit() || conn.prepare_cached("COMMIT").and_then(|mut end| end.execute([])).is_ok();
+        if over {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+        }
     }
 }
 

@@ -14,13 +14,14 @@ use super::frames;
 use crate::{Result, StoreError};
 
 /// The steps from an empty database to the present version, in order.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("v1.sql"),
     include_str!("v2.sql"),
     include_str!("v3.sql"),
     include_str!("v4.sql"),
     include_str!("v5.sql"),
     include_str!("v6.sql"),
+    include_str!("v7.sql"),
 ];
 
 /// How long one process waits for the other's write (a server and the command line beside it).

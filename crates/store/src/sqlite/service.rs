@@ -12,8 +12,7 @@ use tokio::sync::watch;
 
 use super::writer::{Kind, Message};
 use super::{
-    LOADS_BESIDE, Sqlite, changing, deliver, expunged, folders, hold, load, marks, messages, queue, reads, register,
-    sharing, upkeep,
+    Sqlite, changing, deliver, expunged, folders, hold, marks, messages, queue, reads, register, sharing, upkeep,
 };
 use crate::limits::BULK;
 use crate::*;
@@ -163,20 +162,22 @@ impl Store for Sqlite {
 
     async fn watch(&self, mailbox: MailboxId, folder: FolderId) -> Result<watch::Receiver<Arc<View>>> {
         self.served()?;
-        let key = (mailbox, folder);
-        for _ in 0..LOADS_BESIDE {
-            if let Some(receiver) = self.views.subscribe(key) {
-                return Ok(receiver);
-            }
-            let Some(loaded) = load::load(&self.readers, key).await? else {
-                self.readers.read(move |conn| register::must_exist(conn, mailbox)).await?;
-                return Err(StoreError::NoSuchFolder);
-            };
-            if let Some(receiver) = self.open_view(key, Some(loaded)).await? {
-                return Ok(receiver);
-            }
-        }
-        self.open_view(key, None).await?.ok_or(StoreError::NoSuchFolder)
+        self.watch_from((mailbox, folder), None).await
+    }
+
+    async fn open_folder(&self, mailbox: MailboxId, folder: FolderId) -> Result<Opening> {
+        self.served()?;
+        self.begin_opening((mailbox, folder)).await
+    }
+
+    async fn picture(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        reading: Reading,
+    ) -> Result<(Arc<View>, watch::Receiver<Arc<View>>)> {
+        self.served()?;
+        self.complete((mailbox, folder), reading).await
     }
 
     async fn watch_mailbox(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>> {

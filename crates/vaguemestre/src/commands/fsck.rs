@@ -104,6 +104,7 @@ fn tell(report: &Report, repair: bool) {
         (report.moved, "messages or indexes were elsewhere than the database says"),
         (report.references, "counts of copies were wrong"),
         (report.usage, "mailboxes had a wrong usage"),
+        (report.counts, "folders had a wrong number of messages"),
         (report.unnamed, "messages of the log were in no folder"),
     ] {
         if count > 0 {
@@ -145,6 +146,7 @@ fn as_json(report: &Report, repair: bool) -> serde_json::Value {
         "moved": report.moved,
         "references": report.references,
         "usage": report.usage,
+        "counts": report.counts,
         "unnamed": report.unnamed,
         "queue": report.queue,
         "gaps": report.gaps,

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use imap::backend::{
-    Account, Append, AuthFailure, Backend, Copied, Credentials, Failure, FlagChange, FlagOperation, FolderInfo,
-    FolderStatus, Mechanism, MessageBody, NewMessage, ObjectId, OpenFolder, Peer, Result, Seeking, Vanished,
+    Account, Append, AuthFailure, Backend, Complete, Copied, Credentials, Failure, FlagChange, FlagOperation,
+    FolderInfo, FolderStatus, Mechanism, MessageBody, NewMessage, ObjectId, OpenFolder, Opening, Peer, Result, Seeking,
+    Vanished,
 };
 use mail::mime::Structure;
 use mail::sought::Sought;
-use mail::{Entry, Flags, FolderName, Keywords, ModSeq, SpecialUse, Uid, UidValidity, View};
+use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Outline, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 
 use super::sharing::{Guarded, Sharing};
@@ -67,6 +68,23 @@ pub struct Mailbox {
     pub shared: Sharing,
     /// Appends refuse with [`Failure::Unavailable`] after their first piece.
     pub disk_full: AtomicBool,
+    /// How folders are read.
+    pub reads: watch::Sender<Reads>,
+    /// Folders that are being read.
+    pub reading: watch::Sender<usize>,
+}
+
+/// How a folder is read when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reads {
+    /// Before it is told of.
+    First,
+    /// After it was told of, at once.
+    Later,
+    /// After it was told of, once this changes.
+    Held,
+    /// After it was told of, and in vain.
+    Broken,
 }
 
 /// What a test's server has behind it.
@@ -93,6 +111,8 @@ impl Mailbox {
             seek_takes: Mutex::default(),
             shared: Sharing::default(),
             disk_full: AtomicBool::new(false),
+            reads: watch::Sender::new(Reads::First),
+            reading: watch::Sender::new(0),
         };
         mailbox.make(&FolderName::inbox(), None);
         mailbox.make(&FolderName::new("Sent").expect("valid"), Some(SpecialUse::Sent));
@@ -330,6 +350,23 @@ impl Account for Session {
         Ok(Arc::new(Open { mailbox: Arc::clone(&self.0), folder: self.0.folder(name)?, rights }))
     }
 
+    async fn begin_open(&self, name: &FolderName) -> Result<Opening> {
+        let folder = self.open(name).await?;
+        let mut reads = self.0.reads.subscribe();
+        if *reads.borrow() == Reads::First {
+            return Ok(Opening::Open(folder));
+        }
+        let told = folder.view().borrow().clone();
+        let (outline, id, rights) = (Outline::from(&*told), folder.id(), folder.rights());
+        let under_way = UnderWay::begin(&self.0);
+        let completing = Box::pin(async move {
+            let _under_way = under_way;
+            let how = *reads.wait_for(|how| *how != Reads::Held).await.map_err(|_| Failure::Unavailable)?;
+            if how == Reads::Broken { Err(Failure::Unavailable) } else { Ok(Complete { folder, told }) }
+        });
+        Ok(Opening::Reading(imap::backend::Reading { outline, id, rights, completing }))
+    }
+
     async fn changes(&self) -> Result<watch::Receiver<u64>> {
         Ok(self.0.counter.subscribe())
     }
@@ -337,6 +374,22 @@ impl Account for Session {
     async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>> {
         self.0.folder(to)?;
         Ok(Box::new(Incoming { mailbox: Arc::clone(&self.0), to: to.clone(), messages: Vec::new(), replaced: None }))
+    }
+}
+
+/// Counts a folder as being read.
+struct UnderWay(Arc<Mailbox>);
+
+impl UnderWay {
+    fn begin(mailbox: &Arc<Mailbox>) -> Self {
+        mailbox.reading.send_modify(|count| *count += 1);
+        UnderWay(Arc::clone(mailbox))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.reading.send_modify(|count| *count -= 1);
     }
 }
 

@@ -240,6 +240,7 @@ fn empty(conn: &Connection, id: i64) -> Result<()> {
     for table in ["message", "mark", "body", "copies", "garbage", "link", "expunged", "duplicate"] {
         conn.execute(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id])?;
     }
+    conn.execute("UPDATE folder SET messages = 0 WHERE mailbox = ?1", [id])?;
     conn.execute("UPDATE mailbox SET keyed = 0, octets = 0, messages = 0, links = 0 WHERE id = ?1", [id])?;
     Ok(())
 }

@@ -248,6 +248,12 @@ impl Check<'_> {
                 [],
             )?;
         }
+        const MESSAGES: &str =
+            "(SELECT count(*) FROM message m WHERE m.mailbox = folder.mailbox AND m.folder = folder.id)";
+        self.report.counts = self.count(&format!("SELECT count(*) FROM folder WHERE messages != {MESSAGES}"))?;
+        if self.repair && self.report.counts > 0 {
+            self.conn.execute(&format!("UPDATE folder SET messages = {MESSAGES} WHERE messages != {MESSAGES}"), [])?;
+        }
         Ok(())
     }
 

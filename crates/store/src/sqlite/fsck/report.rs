@@ -21,6 +21,8 @@ pub struct Report {
     pub references: u64,
     /// Mailboxes whose usage was wrong. Mended.
     pub usage: u64,
+    /// Folders whose number of messages was wrong. Mended.
+    pub counts: u64,
     /// Records of known mailboxes that the database never had. Mended: delivered as they were.
     pub unnamed: u64,
     /// Records of mailboxes, or in folders, that the database does not know.
@@ -48,6 +50,7 @@ impl Report {
             moved,
             references,
             usage,
+            counts,
             unnamed,
             strangers: _,
             queue,
@@ -59,7 +62,7 @@ impl Report {
             && dangling.is_empty()
             && database.is_empty()
             && !database_brought
-            && [*rescued, *moved, *references, *usage, *unnamed, *queue, *gaps].iter().all(|n| *n == 0)
+            && [*rescued, *moved, *references, *usage, *counts, *unnamed, *queue, *gaps].iter().all(|n| *n == 0)
     }
 
     /// Whether a repair leaves nothing to be found by the next check.

@@ -28,7 +28,8 @@ fn fill(path: &std::path::Path, id: MailboxId, count: u32) {
             .expect("inserted");
     }
     let row = params![id.0 as i64, count];
-    tx.execute("UPDATE folder SET uid_next = ?2 + 1, modseq = 2 WHERE mailbox = ?1 AND id = 1", row).expect("updated");
+    tx.execute("UPDATE folder SET uid_next = ?2 + 1, modseq = 2, messages = ?2 WHERE mailbox = ?1 AND id = 1", row)
+        .expect("updated");
     tx.execute("UPDATE mailbox SET octets = ?2, messages = ?2, next_body = ?2 + 1 WHERE id = ?1", row)
         .expect("updated");
     tx.commit().expect("committed");

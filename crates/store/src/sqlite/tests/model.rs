@@ -196,7 +196,7 @@ pub(super) async fn picture(store: &Tested, boxes: &[MailboxId]) -> String {
             if !folder.selectable {
                 continue;
             }
-            let view = store.watch(*id, folder.id).await.expect("watched").borrow().clone();
+            let (_, view, _) = opened(store, *id, folder.id).await;
             let bodies: Vec<u64> = view.iter().map(|e| e.body).collect();
             all +=
                 &format!("{:?} {:?} {:?} {:?}\n", view.uid_validity, view.uid_next, view.highest_modseq, view.keywords);

@@ -250,9 +250,13 @@ async fn fsck_finds_and_mends() {
     assert!(report.clean() && report.bodies == 4, "{report:?}");
     std::fs::copy(data.join(DATABASE), &old).expect("copied");
     // Counts that are wrong, a message without body.
-    sql(&data, "UPDATE mailbox SET octets = 7; INSERT INTO copies VALUES (1, 1, 8); DELETE FROM body WHERE id = 2");
+    sql(
+        &data,
+        "UPDATE mailbox SET octets = 7; UPDATE folder SET messages = 9 WHERE id = 2; INSERT INTO copies VALUES (1, 1, 8); DELETE FROM body WHERE id = 2",
+    );
     let report = fsck(&data, false);
-    assert_eq!((report.usage, report.references, report.dangling.len()), (1, 1, 1), "{report:?}");
+    let found = (report.usage, report.counts, report.references, report.dangling.len());
+    assert_eq!(found, (1, 1, 1, 1), "{report:?}");
     assert_eq!(fsck(&data, false), report, "looking changes nothing");
     fsck(&data, true);
     assert!(fsck(&data, false).clean());

@@ -1,4 +1,4 @@
-//! Data folders of earlier formats, as the code of that time left them (`tests/fixtures/make_v1.rs`, `make_v4.rs`, `make_v5.rs`), open with every fact
+//! Data folders of earlier formats, as the code of that time left them (`tests/fixtures/make_v1.rs` and those after it), open with every fact
 //! in them.
 
 use std::path::Path;
@@ -87,7 +87,7 @@ async fn a_folder_of_format_1_opens_whole() {
     assert_eq!(entries(&store, one, "INBOX").await.len(), 10);
 }
 
-/// What `make_v4.rs` and `make_v5.rs` put into their folders: number of the message, UID, flags, MODSEQ, date, body, SAVEDATE, conversation.
+/// What `make_v4.rs` to `make_v6.rs` put into their folders: number of the message, UID, flags, MODSEQ, date, body, SAVEDATE, conversation.
 type Told = (u32, u32, u64, u64, i64, u64, u32, u32);
 
 const TOLD: [Told; 10] = [
@@ -211,6 +211,60 @@ async fn a_folder_of_format_5_opens_whole() {
     assert_eq!(told(&store).await, flagged);
     store.maintain(NOW).await.expect("maintained");
     assert_eq!(told(&store).await, flagged);
+}
+
+/// What is told of a folder before its messages are read.
+async fn outline(store: &Tested, mailbox: MailboxId, of: &Folder) -> mail::Outline {
+    match store.open_folder(mailbox, of.id).await.expect("opened") {
+        Opening::Whole(view) => mail::Outline::from(&**view.borrow()),
+        Opening::Reading(reading) => reading.outline().clone(),
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_format_6_opens_whole() {
+    let (store, dir) = opened("v6.tar.gz");
+    let (one, two) = (MailboxId(1), MailboxId(2));
+    let archive = folder(&store, two, "Archive").await;
+    for _ in 0..2 {
+        // Every folder says at once how many messages it has.
+        let mut counts = Vec::new();
+        for mailbox in [one, two] {
+            for of in store.folders(mailbox).await.expect("listed").iter().filter(|of| of.selectable) {
+                let outline = outline(&store, mailbox, of).await;
+                let view = store.watch(mailbox, of.id).await.expect("watched").borrow().clone();
+                assert_eq!(outline, mail::Outline::from(&*view));
+                if outline.messages > 0 {
+                    counts.push((mailbox.0, of.name.to_string(), outline.messages));
+                }
+            }
+        }
+        let counted = |mailbox, name: &str, messages| (mailbox, name.to_owned(), messages);
+        let wanted = [
+            counted(1, "Archive", 2),
+            counted(1, "INBOX", 6),
+            counted(1, "Sent", 1),
+            counted(2, "Archive", 65),
+            counted(2, "INBOX", 1),
+            counted(2, "Name/Below", 1),
+        ];
+        assert_eq!(counts, wanted);
+        assert_eq!(told(&store).await, TOLD);
+        // Neighbours marked together are.
+        let view = store.watch(two, archive.id).await.expect("watched").borrow().clone();
+        assert_eq!((view.uid_next, view.highest_modseq, view.unseen()), (Uid(67), ModSeq(70), 1));
+        assert!(view.iter().all(|e| e.uid == Uid(66) || (e.flags, e.modseq) == (Flags::SEEN, ModSeq(68))));
+        let gone = store.vanished(two, archive.id, ModSeq(0)).await.expect("read");
+        assert_eq!((gone.uids, gone.complete), (vec![Uid(65)], true));
+        store.maintain(NOW).await.expect("maintained");
+    }
+    // A name that only holds folders becomes a folder again, an empty one.
+    let made = store.create_folder(two, &name("Name"), None).await.expect("made");
+    assert_eq!(outline(&store, two, &made).await.messages, 0);
+    store.close().await;
+    drop(store);
+    let report = Sqlite::fsck(dir.path(), false, super::super::Options::default()).expect("looked over");
+    assert!(report.clean(), "{report:?}");
 }
 
 async fn check_mailboxes(store: &Tested) {
