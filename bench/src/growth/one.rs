@@ -36,6 +36,7 @@ pub fn measure(ours: &mut Ours, count: u64, options: &Options, figures: &mut Fig
 
     let connector = connector()?;
     let mut cold = Vec::new();
+    let mut both = Vec::new();
     let mut grown = Vec::new();
     let mut starts = Vec::new();
     for _ in 0..5 {
@@ -48,11 +49,15 @@ pub fn measure(ours: &mut Ours, count: u64, options: &Options, figures: &mut Fig
         let began = Instant::now();
         client.command("SELECT INBOX")?;
         cold.push(ms(began));
+        // Its messages are read behind the answer, and before the next.
+        client.command("NOOP")?;
+        both.push(ms(began));
         grown.push(ours.memory()?.saturating_sub(before) as f64 / 1e6);
         ours.end();
     }
     figures.note(Chart::All, "start of the server", count, starts);
     figures.note(Chart::All, "SELECT, first after a start", count, cold);
+    figures.note(Chart::All, "SELECT, first after a start, and NOOP", count, both);
     figures.note(Chart::Memory, "open folder", count, grown);
 
     ours.begin()?;
