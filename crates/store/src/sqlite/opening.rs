@@ -74,7 +74,10 @@ impl Sqlite {
             self.count_again(key).await?;
             return Err(StoreError::Damaged("the number of messages in the row of a folder"));
         }
-        let receiver = self.watch_from(key, Some(read.clone())).await?;
+        let mut receiver = self.watch_from(key, Some(read.clone())).await?;
+        // A commit is on disk, and read here, before it is shown: what goes on must not be behind what was told.
+        let shown = receiver.wait_for(|shown| shown.highest_modseq >= outline.highest_modseq).await;
+        shown.map_err(|_| StoreError::NoSuchFolder)?;
         // The same moment is the same picture: one of them is enough.
         let shown = receiver.borrow().clone();
         Ok((if outline.is_of(&shown) { shown } else { read }, receiver))
@@ -158,5 +161,32 @@ mod tests {
             // The picture is forgotten with the next change of the folder.
             mark(&store, id, "INBOX", &[1], if few > 0 { mail::Flags::SEEN } else { mail::Flags::FLAGGED }).await;
         }
+    }
+
+    /// What was read of a commit that is not shown yet is given together with a picture that shows it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_goes_on_is_never_behind_what_was_told() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let sqlite = std::sync::Arc::new(crate::sqlite::Sqlite::open(dir.path()).expect("opened"));
+        let store: Tested = sqlite.clone();
+        let id = made(&store, 1).await;
+        for _ in 0..5 {
+            put(&store, id, "INBOX", "x").await;
+        }
+        let key = (id, FolderId(1));
+        let _others = store.watch(id, key.1).await.expect("watched");
+        // On disk, and shown to nobody.
+        let conn = Connection::open(dir.path().join(DATABASE)).expect("opened");
+        conn.execute("UPDATE folder SET modseq = modseq + 1 WHERE id = 1", []).expect("changed");
+        let begun = sqlite.readings.begin(&sqlite.readers, key, sqlite.share).await.expect("begun").expect("there");
+        let wanted = begun.outline().highest_modseq;
+        let mut completing = std::pin::pin!(sqlite.complete(key, begun));
+        // However long it waits, there is nothing to be shown yet.
+        let early = tokio::time::timeout(std::time::Duration::from_millis(50), &mut completing).await;
+        assert!(early.is_err(), "what goes on is behind");
+        put(&store, id, "INBOX", "shown").await;
+        let (told, receiver) = completing.await.expect("complete");
+        assert_eq!((told.len(), told.highest_modseq), (5, wanted));
+        assert!(receiver.borrow().highest_modseq >= wanted);
     }
 }
