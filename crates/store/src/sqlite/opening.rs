@@ -1,6 +1,7 @@
 //! Folders opened by sessions: the picture that all of them share, and what is told of it before it is there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail::View;
 use tokio::sync::watch;
@@ -17,6 +18,9 @@ const BESIDE: usize = 3;
 /// Messages of a folder that is read before it is opened: about half a millisecond. Few in builds for tests, so that all of them, those of
 /// sessions too, see the other way.
 const AT_ONCE: usize = if cfg!(debug_assertions) { 2 } else { 1000 };
+
+/// How long a commit that was read may take until it is shown: it takes microseconds, unless the machine stands still.
+const SHOWN: Duration = Duration::from_secs(30);
 
 impl Sqlite {
     /// The folder is unknown, or its mailbox is.
@@ -76,8 +80,11 @@ impl Sqlite {
         }
         let mut receiver = self.watch_from(key, Some(read.clone())).await?;
         // A commit is on disk, and read here, before it is shown: what goes on must not be behind what was told.
-        let shown = receiver.wait_for(|shown| shown.highest_modseq >= outline.highest_modseq).await;
-        shown.map_err(|_| StoreError::NoSuchFolder)?;
+        let shown = receiver.wait_for(|shown| shown.highest_modseq >= outline.highest_modseq);
+        match tokio::time::timeout(SHOWN, shown).await {
+            Ok(shown) => drop(shown.map_err(|_| StoreError::NoSuchFolder)?),
+            Err(_) => return Err(StoreError::Io("a commit was not shown".into())),
+        }
         // The same moment is the same picture: one of them is enough.
         let shown = receiver.borrow().clone();
         Ok((if outline.is_of(&shown) { shown } else { read }, receiver))
@@ -126,6 +133,8 @@ impl Sqlite {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rusqlite::Connection;
 
     use crate::contract::*;
@@ -182,7 +191,7 @@ mod tests {
         let wanted = begun.outline().highest_modseq;
         let mut completing = std::pin::pin!(sqlite.complete(key, begun));
         // However long it waits, there is nothing to be shown yet.
-        let early = tokio::time::timeout(std::time::Duration::from_millis(50), &mut completing).await;
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut completing).await;
         assert!(early.is_err(), "what goes on is behind");
         put(&store, id, "INBOX", "shown").await;
         let (told, receiver) = completing.await.expect("complete");
