@@ -6,6 +6,7 @@
 
 mod inputs;
 mod paths;
+mod stored;
 
 /// Which paths.
 #[derive(clap::Args)]
@@ -18,7 +19,7 @@ pub struct Options {
 type Path = (&'static str, fn(&mut dyn FnMut(&mut dyn FnMut())) -> Result<(), String>);
 
 /// The names, and what they are, in the order of the baseline.
-const PATHS: [Path; 15] = [
+const PATHS: [Path; 18] = [
     ("mime-scan-20k", paths::mime_scan),
     ("structure-encode", paths::structure_encode),
     ("envelope-bodystructure", paths::envelope_bodystructure),
@@ -34,6 +35,9 @@ const PATHS: [Path; 15] = [
     ("record-seal-open-20k", paths::record),
     ("smtp-data-20k", paths::smtp_data),
     ("xoauth2", paths::xoauth2),
+    ("store-all-10k", stored::mark_all),
+    ("append-20k", stored::append),
+    ("load-10k", stored::load),
 ];
 
 /// What is counted: valgrind is told this function's name. Everything `work` calls is within.
