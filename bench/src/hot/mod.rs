@@ -6,6 +6,7 @@
 
 mod inputs;
 mod paths;
+mod searched;
 mod stored;
 
 /// Which paths.
@@ -19,7 +20,7 @@ pub struct Options {
 type Path = (&'static str, fn(&mut dyn FnMut(&mut dyn FnMut())) -> Result<(), String>);
 
 /// The names, and what they are, in the order of the baseline.
-const PATHS: [Path; 18] = [
+const PATHS: [Path; 21] = [
     ("mime-scan-20k", paths::mime_scan),
     ("structure-encode", paths::structure_encode),
     ("envelope-bodystructure", paths::envelope_bodystructure),
@@ -32,12 +33,15 @@ const PATHS: [Path; 18] = [
     ("search-text-20k", paths::search_text),
     ("search-index-1k", paths::search_index),
     ("search-query", paths::search_query),
+    ("search-subject-1k", paths::search_subject),
+    ("search-answer-50k", searched::all),
+    ("search-half-50k", searched::half),
     ("record-seal-open-20k", paths::record),
     ("smtp-data-20k", paths::smtp_data),
     ("xoauth2", paths::xoauth2),
     ("store-all-10k", stored::mark_all),
     ("append-20k", stored::append),
-    ("load-10k", stored::load),
+    ("load-100k", stored::load),
 ];
 
 /// What is counted: valgrind is told this function's name. Everything `work` calls is within.

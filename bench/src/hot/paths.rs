@@ -163,8 +163,20 @@ pub fn search_query(run: Runner<'_>) -> Outcome {
     let sought = [crate::imap::messages::RARE, "pseudoarthrose", "ordialemen"]
         .map(|text| Sought { place: Place::Body, text: text.to_owned() });
     let mut found = Vec::new();
-    run(&mut || found = index.seek(black_box(&sought), &bodies).matching.iter().map(Vec::len).collect());
+    run(&mut || found = index.seek(black_box(&sought), &bodies).matching.iter().map(mail::bits::Bits::count).collect());
     ok(found == [1, 500, 1000])
+}
+
+/// A text sought in their subjects, which all of them have.
+pub fn search_subject(run: Runner<'_>) -> Outcome {
+    let folder = tempfile::tempdir().map_err(text)?;
+    let index = Index::open(folder.path(), Zeroizing::new([7; 32])).map_err(text)?;
+    index.add(documents()).map_err(text)?;
+    let bodies: Vec<u64> = (1..=DOCUMENTS).collect();
+    let sought = [Sought { place: Place::Field("subject".into()), text: "rendu".into() }];
+    let mut found = 0;
+    run(&mut || found = index.seek(black_box(&sought), &bodies).matching[0].count());
+    ok(found as u64 == DOCUMENTS)
 }
 
 /// A message sealed for the log and opened again. Of OpenSSL's part see `bench/instructions`.

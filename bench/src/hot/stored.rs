@@ -66,10 +66,10 @@ pub fn append(run: Runner<'_>) -> Outcome {
     if hot.shown() == 1002 { Ok(()) } else { Err("the messages are not shown".into()) }
 }
 
-/// The rows of a folder read, as for the first SELECT.
+/// The rows of a folder read out of the pages, as for the first SELECT.
 pub fn load(run: Runner<'_>) -> Outcome {
-    let Desk { hot, .. } = desk(10_000)?;
+    let Desk { hot, .. } = desk(100_000)?;
     let mut read = Ok(0);
     run(&mut || read = hot.load());
-    if read.map_err(text)? == 10_000 { Ok(()) } else { Err("not all rows were read".into()) }
+    if read.map_err(text)? == 100_000 { Ok(()) } else { Err("not all rows were read".into()) }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use mail::bits::Bits;
 use mail::mime::Structure;
 use mail::sought::Sought;
 use mail::{Flags, FolderName, ModSeq, Outline, Rights, SpecialUse, Uid, UidValidity, View};
@@ -251,8 +252,8 @@ pub struct Vanished {
 pub struct Seeking {
     /// How many of the bodies asked for were judged, from the first: the caller goes on with the rest, and may tell how far it is.
     pub judged: usize,
-    /// For each text sought, in order: those of the judged bodies that have it, ascending.
-    pub matching: Vec<Vec<u64>>,
+    /// For each text sought, in order: those of the judged bodies that have it, by their places in the list of bodies.
+    pub matching: Vec<Bits>,
 }
 
 /// A folder that is being opened.
@@ -360,8 +361,8 @@ pub trait OpenFolder: Send + Sync {
         Ok(found)
     }
     /// Judges which of `bodies` (ascending, each once) have each text: exactly, whether they are indexed or must be read.
-    /// Judges at least one body; answers within about a second, judged or not.
-    async fn seek(&self, _sought: &[Sought], _bodies: &[u64]) -> Result<Seeking> {
+    /// Judges at least one body; answers within about a second, judged or not. The list is shared: other threads may look at it.
+    async fn seek(&self, _sought: &[Sought], _bodies: &Arc<Vec<u64>>) -> Result<Seeking> {
         Err(Failure::Unavailable)
     }
     /// Changes flags. Durable when it answers, and in the view. Answers the messages held back by `unchanged_since`, ascending.

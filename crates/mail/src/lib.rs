@@ -1,5 +1,6 @@
 //! The words of Internet mail and their rules, with no I/O: what `store`, `imap`, `smtp` and `operator` all speak of.
 //!
+//! * [`bits`]: sets of positions;
 //! * [`flags`]: the flags and keywords of a message; [`acl`]: the rights on a folder;
 //! * [`view`]: an immutable, cheaply shared picture of a folder (UID, flags, MODSEQ…) and the difference between two of them;
 //! * [`folder`]: folder names and special uses;
@@ -14,6 +15,7 @@
 #![deny(missing_docs)]
 
 pub mod acl;
+pub mod bits;
 pub mod date;
 pub mod disposition;
 mod enhanced;

@@ -9,6 +9,7 @@
 
 mod follow;
 mod outline;
+mod uids;
 mod walk;
 
 use std::ops::{Deref, Range};

@@ -213,7 +213,7 @@ fn main() {
             times.push(start.elapsed());
             spent.push(processor().saturating_sub(before));
             assert!(answer.unknown.is_empty());
-            found = answer.matching[0].len();
+            found = answer.matching[0].count();
         }
         times.sort();
         spent.sort();
@@ -230,7 +230,7 @@ fn main() {
         let sought = [Sought { place: Place::Text, text: text.to_owned() }];
         let found = index.seek(&sought, &bodies);
         for i in (0..count).step_by(97) {
-            assert_eq!(Scan::all(&message(i, &vocabulary), &sought)[0], found.matching[0].binary_search(&i).is_ok());
+            assert_eq!(Scan::all(&message(i, &vocabulary), &sought)[0], found.matching[0].has(i as u32));
         }
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

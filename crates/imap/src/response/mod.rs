@@ -17,7 +17,6 @@ mod text;
 pub use administer::{QUOTA_ROOT, acl, list_rights, metadata, my_rights, quota, quota_root};
 pub use fetch::{Fetch, flag_names, section};
 pub use folder::{ListKind, ListLine, folder, folder_text, list, status};
-pub use search::{Esearch, Run, Runs, esearch, esearch_list};
+pub use search::{Esearch, NumberWriter, Run, Runs, esearch, esearch_list};
 pub use structure::{body_structure, envelope};
-pub(crate) use text::decimal;
 pub use text::{astring, nstring, quoted, string};

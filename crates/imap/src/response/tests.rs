@@ -111,6 +111,28 @@ fn searches() {
     assert_eq!(written(|out| esearch_list(out, Some(window))), " PARTIAL (-1:-100 ");
     let runs: Runs = [5, 6, 7, 3, 2, 9].into_iter().collect();
     assert_eq!(runs.iter().map(|r| r.to_string()).collect::<Vec<_>>(), ["5:7", "3", "2", "9"]);
+    assert_eq!(written(|out| runs.iter().for_each(|r| r.write(out))), "5:7329");
+}
+
+proptest! {
+    /// What is written quickly is what is written one by one, whatever comes after what.
+    #[test]
+    fn numbers_as_one_by_one(
+        runs in proptest::collection::vec(
+            (prop_oneof![0..200u32, 9_999_900..10_000_100u32, any::<u32>(), u32::MAX - 40..=u32::MAX], 0..130u32), 0..20),
+        ascending in proptest::collection::btree_set(0..100_100u32, 0..200),
+    ) {
+        let ascending: Vec<(u32, u32)> = ascending.into_iter().map(|n| (n, 0)).collect();
+        for runs in [[runs, ascending.clone()].concat(), ascending] {
+            let (mut writer, mut quick, mut one_by_one) = (NumberWriter::default(), Vec::new(), String::new());
+            for (from, more) in runs {
+                let to = from.saturating_add(more);
+                writer.write(&mut quick, from, to);
+                (from..=to).for_each(|n| one_by_one.push_str(&format!(" {n}")));
+            }
+            prop_assert_eq!(String::from_utf8(quick).expect("digits"), one_by_one);
+        }
+    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod auth;
 mod batch;
 mod capability;
 mod commands;
+#[doc(hidden)]
+pub mod counted;
 mod deflate;
 mod enabled;
 #[doc(hidden)]

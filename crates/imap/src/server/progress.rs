@@ -21,7 +21,12 @@ pub(super) struct Progress<'t> {
 
 impl<'t> Progress<'t> {
     pub(super) fn new(tag: &'t str, config: &Config) -> Self {
-        Progress { tag, next: Instant::now() + config.progress_after, every: config.progress_every, before: 0 }
+        Progress::every(tag, config.progress_after, config.progress_every)
+    }
+
+    /// First after so long, then every so often.
+    pub(super) fn every(tag: &'t str, after: Duration, every: Duration) -> Self {
+        Progress { tag, next: Instant::now() + after, every, before: 0 }
     }
 
     /// So much of so much is done in this stage: told when it is time. Ends the command when the server stops.

@@ -450,7 +450,7 @@ impl OpenFolder for StoreFolder {
         Ok(body.map(|body| Box::new(StoreBody(body)) as Box<dyn MessageBody>))
     }
 
-    async fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Result<Seeking> {
+    async fn seek(&self, sought: &[Sought], bodies: &Arc<Vec<u64>>) -> Result<Seeking> {
         let found = self.searcher.seek(self.mailbox, sought, bodies).await.map_err(failure)?;
         Ok(Seeking { judged: found.judged, matching: found.matching })
     }

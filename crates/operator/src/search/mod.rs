@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mail::bits::Bits;
 use mail::sought::Sought;
-use search::Index;
+use search::{Answer, Index};
 use store::{MailboxId, Store};
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio::time::Instant;
@@ -42,8 +43,8 @@ const PURPOSE: &str = "search";
 pub struct Judged {
     /// How many of the bodies asked for were judged, from the first.
     pub judged: usize,
-    /// For each text, those of them that have it, ascending.
-    pub matching: Vec<Vec<u64>>,
+    /// For each text, those of them that have it, by their places in the list.
+    pub matching: Vec<Bits>,
 }
 
 /// Searches the mailboxes of a store.
@@ -123,33 +124,30 @@ impl Searcher {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn seek(&self, mailbox: MailboxId, sought: &[Sought], bodies: &[u64]) -> store::Result<Judged> {
+    pub async fn seek(&self, mailbox: MailboxId, sought: &[Sought], bodies: &Arc<Vec<u64>>) -> store::Result<Judged> {
         let until = Instant::now() + CALL;
-        let (mut matching, unknown) = self.indexed(mailbox, sought, bodies).await;
+        let Answer { mut matching, unknown } = self.indexed(mailbox, sought, bodies).await;
         if unknown.is_empty() {
             return Ok(Judged { judged: bodies.len(), matching });
         }
+        let places: Vec<u32> = unknown.iter().collect();
+        let unknown = places.iter().map(|at| bodies[*at as usize]).collect();
         let scanned = self.scan(mailbox, sought, unknown, until).await?;
-        let judged = match scanned.next {
-            None => bodies.len(),
-            Some(next) => bodies.partition_point(|body| *body < next),
-        };
+        let judged = scanned.next.map_or(bodies.len(), |next| places[next] as usize);
         for (all, more) in matching.iter_mut().zip(scanned.matching) {
-            all.extend(more);
-            all.sort_unstable();
-            if let Some(next) = scanned.next {
-                all.retain(|body| *body < next);
-            }
+            more.into_iter().for_each(|scanned| all.set(places[scanned]));
+            all.clear_from(judged);
         }
         Ok(Judged { judged, matching })
     }
 
     /// What the index tells, and the bodies it says nothing of.
-    async fn indexed(&self, mailbox: MailboxId, sought: &[Sought], bodies: &[u64]) -> (Vec<Vec<u64>>, Vec<u64>) {
-        let nothing = || (vec![Vec::new(); sought.len()], bodies.to_vec());
+    async fn indexed(&self, mailbox: MailboxId, sought: &[Sought], bodies: &Arc<Vec<u64>>) -> Answer {
+        let nothing =
+            || Answer { matching: vec![Bits::none(bodies.len()); sought.len()], unknown: Bits::all(bodies.len()) };
         let (slot, Some(index)) = self.slot(mailbox).await else { return nothing() };
         let turn = self.seekers.clone().acquire_owned().await;
-        let (sought_too, bodies_too) = (sought.to_vec(), bodies.to_vec());
+        let (sought_too, bodies_too) = (sought.to_vec(), bodies.clone());
         let asked = tokio::task::spawn_blocking(move || {
             let answer = index.seek(&sought_too, &bodies_too);
             // Held until the search is over: the index must not be opened again meanwhile.
@@ -164,7 +162,7 @@ impl Searcher {
                 self.wake.notify_one();
             }
         }
-        (answer.matching, answer.unknown)
+        answer
     }
 
     /// Removes the index of a mailbox that is no more.

@@ -14,10 +14,10 @@ use super::{SCANNERS, Searcher};
 
 /// What was read.
 pub(super) struct Scanned {
-    /// The first body that was not judged; `None` when all were.
-    pub(super) next: Option<u64>,
-    /// For each text, bodies that have it.
-    pub(super) matching: Vec<Vec<u64>>,
+    /// The place of the first body that was not judged; `None` when all were.
+    pub(super) next: Option<usize>,
+    /// For each text, the places of bodies that have it.
+    pub(super) matching: Vec<Vec<usize>>,
 }
 
 /// What one thread judged.
@@ -61,12 +61,11 @@ impl Searcher {
             for (position, verdict) in verdicts {
                 judged[position] = true;
                 for (matching, _) in matching.iter_mut().zip(&verdict).filter(|(_, has)| **has) {
-                    matching.push(job.bodies[position]);
+                    matching.push(position);
                 }
             }
         }
-        let next = judged.iter().position(|judged| !judged).map(|position| job.bodies[position]);
-        Ok(Scanned { next, matching })
+        Ok(Scanned { next: judged.iter().position(|judged| !judged), matching })
     }
 }
 

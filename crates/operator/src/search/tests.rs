@@ -60,9 +60,11 @@ impl House {
         let mut found = Vec::new();
         let mut left = bodies;
         while !left.is_empty() {
-            let judged = self.searcher.seek(self.mailbox, &sought, left).await.expect("searched");
+            let asked = Arc::new(left.to_vec());
+            let judged = self.searcher.seek(self.mailbox, &sought, &asked).await.expect("searched");
             assert!(judged.judged > 0 && judged.matching.len() == 1);
-            found.extend(&judged.matching[0]);
+            assert!(judged.matching[0].iter().all(|at| (at as usize) < judged.judged));
+            found.extend(judged.matching[0].iter().map(|at| left[at as usize]));
             left = &left[judged.judged..];
         }
         found

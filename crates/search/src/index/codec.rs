@@ -27,7 +27,19 @@ impl<'o> Input<'o> {
         Input { octets }
     }
 
+    #[inline]
     pub(super) fn number(&mut self) -> Option<u64> {
+        // Most are small.
+        match self.octets.split_first() {
+            Some((octet, rest)) if *octet < 0x80 => {
+                self.octets = rest;
+                Some(u64::from(*octet))
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Option<u64> {
         let mut n = 0;
         for shift in (0..64).step_by(7) {
             let (octet, rest) = self.octets.split_first()?;

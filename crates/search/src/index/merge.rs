@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use super::bits::Bits;
 use super::blocks::{BlockReader, BlockWriter, Broken, Id, Packing, Result};
 use super::codec::Output;
 use super::positions::{MAX_POSITIONS, Positions};
@@ -13,6 +12,7 @@ use super::texts::{Texts, TextsWriter};
 use super::tokens::{Tokens, TokensWriter};
 use super::words::Words;
 use crate::document::ENVELOPE;
+use mail::bits::Bits;
 
 /// A segment to be merged.
 struct Source<'s> {

@@ -8,7 +8,6 @@
 //! no lock; a file that was merged away stays readable until the last search is over. A crash between a merge and the
 //! removal of its sources leaves both; the merged one says whom it replaces.
 
-mod bits;
 mod blocks;
 mod codec;
 #[doc(hidden)]
@@ -17,6 +16,7 @@ mod gathering;
 mod merge;
 mod phrase;
 mod positions;
+mod seeking;
 mod segment;
 mod texts;
 mod tokens;
@@ -27,18 +27,16 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use mail::sought::Sought;
 use zeroize::Zeroizing;
 
-use self::bits::Bits;
 use self::blocks::{Broken, Id};
 use self::positions::MAX_POSITIONS;
+pub use self::seeking::Answer;
 use self::segment::Segment;
 use crate::document::Document;
-use crate::matching::Needle;
 
 /// Most documents of a segment that is made by merging: what a merge rewrites takes seconds, and a search has something to
 /// share among its threads.
@@ -49,22 +47,9 @@ const FAN: usize = 8;
 const LAST_FAN: usize = 4;
 /// Documents of the last tier's smallest segment.
 const LAST: usize = MAX_DOCUMENTS / FAN;
-/// Threads of one search.
-const THREADS: usize = 2;
-/// Documents from which a search is worth a second thread.
-const MANY: usize = 2_000;
 /// A segment is rewritten when one in so many of its documents is gone.
 const GONE: usize = 4;
 const EXTENSION: &str = "segment";
-
-/// What an index answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// For each text sought, in order, the bodies that have it, ascending; none of those unknown.
-    pub matching: Vec<Vec<u64>>,
-    /// The bodies that must be read, ascending.
-    pub unknown: Vec<u64>,
-}
 
 /// Why documents were not taken.
 #[derive(Debug, thiserror::Error)]
@@ -225,43 +210,6 @@ impl Index {
         gone.iter().for_each(|segment| remove(&segment.path));
     }
 
-    /// Which of the bodies (ascending, each once) have the texts, as far as it is known.
-    pub fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Answer {
-        let needles: Vec<Needle> = sought.iter().map(Needle::new).collect();
-        let list = self.list();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut partial = Partial { matching: vec![Vec::new(); needles.len()], ..Partial::default() };
-            while let Some(segment) = list.segments.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Err(error) = partial.take(segment, &needles, bodies) {
-                    self.lost(segment, &error);
-                }
-            }
-            partial
-        };
-        let threads = if list.documents() < MANY { 1 } else { THREADS };
-        let partials: Vec<Partial> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mine = work();
-            // A thread that ended otherwise has covered nothing: its bodies are unknown.
-            std::iter::once(mine).chain(others.into_iter().filter_map(|t| t.join().ok())).collect()
-        });
-        let mut answer = Answer { matching: vec![Vec::new(); needles.len()], unknown: Vec::new() };
-        let mut covered = vec![false; bodies.len()];
-        for partial in partials {
-            partial.covered.iter().for_each(|at| covered[*at] = true);
-            for (all, some) in answer.matching.iter_mut().zip(partial.matching) {
-                all.extend(some.into_iter().map(|at| bodies[at]));
-            }
-        }
-        answer.unknown = bodies.iter().zip(&covered).filter(|(_, covered)| !**covered).map(|(body, _)| *body).collect();
-        for matching in &mut answer.matching {
-            matching.sort_unstable();
-            matching.dedup();
-        }
-        answer
-    }
-
     /// A segment that cannot be read is no longer one.
     fn lost(&self, segment: &Arc<Segment>, error: &Broken) {
         tracing::warn!("a file of the search index is given up and will be made anew: {error}");
@@ -359,53 +307,6 @@ fn is_sound(segment: &Segment) -> bool {
         (0..blocks.count()).try_for_each(|n| reader.read(n as u32, &mut raw))
     };
     read(&segment.blocks).is_ok()
-}
-
-/// What one thread found.
-#[derive(Default)]
-struct Partial {
-    /// Positions in the bodies asked for.
-    matching: Vec<Vec<usize>>,
-    covered: Vec<usize>,
-}
-
-impl Partial {
-    fn take(&mut self, segment: &Segment, needles: &[Needle], bodies: &[u64]) -> blocks::Result<()> {
-        const NOT: usize = usize::MAX;
-        let mut asked = Bits::none(segment.total());
-        let mut positions = vec![NOT; segment.total()];
-        let mut near = 0;
-        for ((n, body), position) in (0u32..).zip(&segment.bodies).zip(&mut positions) {
-            // Bodies of a segment mostly follow each other, as those asked for do.
-            let found = match bodies.get(near) {
-                Some(b) if b == body => Ok(near),
-                _ => bodies.binary_search(body),
-            };
-            if let Ok(at) = found {
-                asked.set(n);
-                *position = at;
-                near = at + 1;
-            }
-        }
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let found = needles.iter().map(|needle| segment.seek(needle, &asked)).collect::<blocks::Result<Vec<Bits>>>()?;
-        // Of documents that are not whole, what was not found is not known; the header, they have whole.
-        let mut unknown = Bits::none(segment.total());
-        for (_, found) in needles.iter().zip(&found).filter(|(needle, _)| needle.wants_body()) {
-            let mut left = segment.not_whole(&asked);
-            left.and_not(found);
-            unknown.or(&left);
-        }
-        asked.and_not(&unknown);
-        self.covered.extend(asked.iter().map(|n| positions[n as usize]));
-        for (all, mut some) in self.matching.iter_mut().zip(found) {
-            some.and(&asked);
-            all.extend(some.iter().map(|n| positions[n as usize]));
-        }
-        Ok(())
-    }
 }
 
 fn file_id(path: &Path) -> Option<Id> {

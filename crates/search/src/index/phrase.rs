@@ -7,10 +7,10 @@
 //! Time: that of the words gone through and of the positions of those found. Memory: a bit for each position of the column, at
 //! most [`MAX_POSITIONS`](super::positions::MAX_POSITIONS), three times.
 
-use super::bits::Bits;
 use super::blocks::{BlockReader, Broken, Result};
 use super::positions::{Span, SpanReader};
 use super::tokens::{BOUNDARY, Having, Tokens};
+use mail::bits::Bits;
 
 /// The words that have a piece of the text.
 struct Piece {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use mail::sought::Place;
 
-use super::bits::Bits;
 use super::blocks::{BlockReader, BlockWriter, Blocks, Broken, Id, Packing, Result};
 use super::codec::{Input, Output};
 use super::gathering::Gathering;
@@ -12,6 +11,7 @@ use super::texts::{Texts, TextsWriter};
 use super::tokens::Tokens;
 use crate::document::{Document, ENVELOPE, Head};
 use crate::matching::{Needle, envelope_field};
+use mail::bits::Bits;
 
 /// A segment that can be searched.
 pub(super) struct Segment {

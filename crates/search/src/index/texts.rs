@@ -2,9 +2,9 @@
 //!
 //! A block: how many texts, their lengths, the texts. A text never lies in two blocks.
 
-use super::bits::Bits;
 use super::blocks::{BlockReader, BlockWriter, Broken, Packing, Result};
 use super::codec::{Input, Output};
+use mail::bits::Bits;
 
 /// Octets after which a block is closed: large enough to compress well, small enough to read one text quickly.
 const BLOCK: usize = 64 * 1024;
@@ -106,21 +106,14 @@ impl Texts {
         mut take: impl FnMut(&Page<'_>, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let (mut raw, mut ends) = (Vec::new(), Vec::new());
-        let mut wanted = documents.iter().peekable();
         for (i, (first, block)) in self.blocks.iter().enumerate() {
-            let end = self.blocks.get(i + 1).map_or(u32::MAX, |b| b.0);
-            if wanted.next_if(|n| *n < end).is_none() {
+            let end = self.blocks.get(i + 1).map_or(usize::MAX, |b| b.0 as usize);
+            if !documents.has_some(*first as usize..end) {
                 continue;
             }
-            while wanted.next_if(|n| *n < end).is_some() {}
             file.read(*block, &mut raw)?;
             let mut input = Input::new(&raw);
-            ends.clear();
-            let mut at = 0usize;
-            for _ in 0..input.count().ok_or(Broken::Damaged)? {
-                at = input.number().and_then(|n| at.checked_add(usize::try_from(n).ok()?)).ok_or(Broken::Damaged)?;
-                ends.push(at);
-            }
+            let at = read_ends(&mut input, &mut ends).ok_or(Broken::Damaged)?;
             let texts = input.rest();
             if at != texts.len() {
                 return Err(Broken::Damaged);
@@ -176,6 +169,19 @@ impl Texts {
             Ok(())
         })
     }
+}
+
+/// Reads the lengths of a page; answers where the last text ends.
+fn read_ends(input: &mut Input<'_>, ends: &mut Vec<usize>) -> Option<usize> {
+    let count = input.count()?;
+    ends.clear();
+    ends.reserve(count);
+    let mut at = 0usize;
+    for _ in 0..count {
+        at = at.checked_add(usize::try_from(input.number()?).ok()?)?;
+        ends.push(at);
+    }
+    Some(at)
 }
 
 /// How many of the texts end at or before a place: none or few, mostly.

@@ -14,10 +14,10 @@
 
 use memchr::memmem::Finder;
 
-use super::bits::Bits;
 use super::blocks::{BlockReader, BlockWriter, Broken, Packing, Result};
 use super::codec::{Input, Output};
 use super::positions::{Positions, PositionsWriter, Span};
+use mail::bits::Bits;
 
 /// Octets of words after which a block is closed.
 const BLOCK: usize = 64 * 1024;

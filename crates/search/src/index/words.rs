@@ -1,10 +1,10 @@
 //! The words of a column in order, with their documents and positions: for merging.
 
-use super::bits::Bits;
 use super::blocks::{BlockReader, Broken, Result};
 use super::codec::Input;
 use super::positions::{Span, SpanReader};
 use super::tokens::{Block, Tokens, differences};
+use mail::bits::Bits;
 
 /// Goes through the words of a column.
 pub(super) struct Words<'b> {

@@ -98,6 +98,10 @@ impl Hot {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn load(&self) -> Result<usize> {
-        Ok(load::rows(&self.writer.conn, self.key, 0, u32::MAX)?.len())
+        // Pages are read of one moment or not at all.
+        let moment = self.writer.conn.unchecked_transaction()?;
+        let count = load::rows(&moment, self.key, 0, u32::MAX)?.len();
+        moment.commit()?;
+        Ok(count)
     }
 }

@@ -7,7 +7,7 @@ use super::super::enabled::Enabled;
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::super::reply::{Outcome, Reply, Status, Stop};
-use super::super::search::{self, Plan, Told, Work};
+use super::super::search::{self, Plan, Positions, Told, Work};
 use super::super::selected::{Expunges, Selected};
 use crate::command::{Numbers, SearchKey, SearchReturn};
 
@@ -71,7 +71,7 @@ async fn find(room: &mut Room<'_>, request: Request) -> Outcome {
         tag: room.tag,
         numbers,
         options: options.as_deref(),
-        positions: &positions,
+        positions: Positions::Of(positions),
         modseq: plan.names_modseq(),
     };
     search::tell(room.out, room.selected, &told).await?;

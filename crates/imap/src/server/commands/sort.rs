@@ -1,7 +1,7 @@
 //! SORT and UID SORT (RFC 5256, RFC 5957), with RETURN (RFC 5267).
 
 use super::super::reply::{Outcome, Reply};
-use super::super::search::{self, Plan, Told};
+use super::super::search::{self, Plan, Positions, Told};
 use super::super::selected::Expunges;
 use super::search::Room;
 use crate::command::{Numbers, SearchKey, SearchReturn, SortCriterion};
@@ -30,13 +30,13 @@ async fn find(room: &mut Room<'_>, request: Request) -> Outcome {
     let plan = Plan::new(key, room.selected, search::now());
     let mut work = room.work();
     let positions = search::matching(&mut work, &plan).await?;
-    let positions = search::sorted(&mut work, positions, &criteria).await?;
+    let positions = search::sorted(&mut work, positions.iter().collect(), &criteria).await?;
     let told = Told {
         name: "SORT",
         tag: room.tag,
         numbers,
         options: options.as_deref(),
-        positions: &positions,
+        positions: Positions::Listed(positions),
         modseq: plan.names_modseq(),
     };
     search::tell(room.out, room.selected, &told).await?;

@@ -23,6 +23,7 @@ pub(in super::super) async fn run(mut room: Room<'_>, request: Request) -> Outco
     let plan = Plan::new(key, room.selected, search::now());
     let mut work = room.work();
     let positions = search::matching(&mut work, &plan).await?;
+    let positions: Vec<u32> = positions.iter().collect();
     let forest = search::threads(&mut work, &positions, algorithm).await?;
     let view = room.selected.told.clone();
     let number = |position: u32| match numbers {

@@ -1,14 +1,17 @@
 //! Telling what was found: SEARCH, SORT or ESEARCH (RFC 3501 §7.2.5, RFC 4731, 5267, 7162 §3.1.5, 9394), and what `$` then
 //! means (RFC 5182).
 
-use mail::ModSeq;
+use std::ops::Range;
+
+use mail::bits::Bits;
 use mail::sequence::Ranges;
+use mail::{ModSeq, View};
 
 use super::super::Ended;
 use super::super::output::Output;
 use super::super::selected::Selected;
 use crate::command::{Numbers, SearchReturn, Window};
-use crate::response::{self, Esearch, Runs};
+use crate::response::{self, Esearch, NumberWriter, Runs};
 
 /// What was found, in the order it is told.
 pub(in super::super) struct Told<'f> {
@@ -18,8 +21,7 @@ pub(in super::super) struct Told<'f> {
     pub(in super::super) numbers: Numbers,
     /// `None`: the old response.
     pub(in super::super) options: Option<&'f [SearchReturn]>,
-    /// Positions (from 0).
-    pub(in super::super) positions: &'f [u32],
+    pub(in super::super) positions: Positions,
     /// MODSEQ was among the keys.
     pub(in super::super) modseq: bool,
 }
@@ -29,61 +31,119 @@ pub(in super::super) fn saves(options: Option<&[SearchReturn]>) -> bool {
     options.is_some_and(|o| o.contains(&SearchReturn::Save))
 }
 
+/// Numbers written before the buffer is looked at: a quarter of what it holds.
+const TOGETHER: u32 = 2048;
+
+/// Positions (from 0) of messages.
+pub(in super::super) enum Positions {
+    /// Ascending.
+    Of(Bits),
+    /// In this order.
+    Listed(Vec<u32>),
+}
+
+impl Positions {
+    fn count(&self) -> usize {
+        match self {
+            Positions::Of(bits) => bits.count(),
+            Positions::Listed(list) => list.len(),
+        }
+    }
+
+    fn ends(&self) -> [Option<u32>; 2] {
+        match self {
+            Positions::Of(bits) => [bits.first(), bits.last()],
+            Positions::Listed(list) => [list.first().copied(), list.last().copied()],
+        }
+    }
+
+    /// From the n-th to the m-th.
+    fn part(&self, part: Range<usize>) -> Vec<u32> {
+        match self {
+            Positions::Of(bits) => bits.iter().skip(part.start).take(part.len()).collect(),
+            Positions::Listed(list) => list[part].to_vec(),
+        }
+    }
+
+    /// In their order, what follows each other together.
+    fn runs(&self) -> impl Iterator<Item = Range<u32>> {
+        let (bits, list) = match self {
+            Positions::Of(bits) => (Some(bits.runs()), None),
+            Positions::Listed(list) => (None, Some(list.iter().map(|p| *p..*p + 1))),
+        };
+        bits.into_iter().flatten().chain(list.into_iter().flatten())
+    }
+}
+
+/// The numbers of messages, as the command has them, from the first to the last of those that follow each other.
+fn numbers(view: &View, numbers: Numbers, positions: Range<u32>) -> impl Iterator<Item = (u32, u32)> {
+    let (from, to) = (positions.start as usize, positions.end as usize);
+    let (sequence, uids) = match numbers {
+        Numbers::Sequence => (Some((positions.start + 1, positions.end)), None),
+        Numbers::Uid => (None, Some(view.uids(from..to).map(|uids| (*uids.start(), *uids.end())))),
+    };
+    sequence.into_iter().chain(uids.into_iter().flatten())
+}
+
 /// Tells it, and keeps what SAVE asks for.
 pub(in super::super) async fn tell(out: &mut Output, selected: &mut Selected, told: &Told<'_>) -> Result<(), Ended> {
     let view = &selected.told;
-    // Each position is of this very view.
-    let uid = |position: u32| view.get(position as usize).map_or(0, |e| e.uid.0);
     let number = |position: u32| match told.numbers {
         Numbers::Sequence => position + 1,
-        Numbers::Uid => uid(position),
+        // Each position is of this very view.
+        Numbers::Uid => view.get(position as usize).map_or(0, |e| e.uid.0),
     };
-    let limit = selected.limit(&selected.latest());
-    let highest = |positions: &mut dyn Iterator<Item = u32>| {
-        let modseqs = positions.filter_map(|p| view.get(p as usize)).map(|e| e.modseq.min(limit));
-        if told.modseq { modseqs.max() } else { None }
-    };
-    let positions = told.positions;
+    let positions = &told.positions;
     let Some(options) = told.options else {
         out.text(format_args!("* {}", told.name));
-        let mut walk = view.walk();
-        for position in positions {
-            let number = match told.numbers {
-                Numbers::Sequence => position + 1,
-                Numbers::Uid => walk.get(*position as usize).map_or(0, |e| e.uid.0),
-            };
-            out.put(b" ");
-            response::decimal(out.buffer(), number.into());
-            if out.is_full() {
-                out.room().await?;
+        let mut writer = NumberWriter::default();
+        for run in positions.runs() {
+            for (mut from, to) in numbers(view, told.numbers, run) {
+                while to - from >= TOGETHER {
+                    writer.write(out.buffer(), from, from + TOGETHER - 1);
+                    from += TOGETHER;
+                    if out.is_full() {
+                        out.room().await?;
+                    }
+                }
+                writer.write(out.buffer(), from, to);
+                if out.is_full() {
+                    out.room().await?;
+                }
             }
         }
-        if let Some(ModSeq(modseq)) = highest(&mut positions.iter().copied()) {
+        if told.modseq
+            && let Some(ModSeq(modseq)) = highest(selected, positions)
+        {
             out.text(format_args!(" (MODSEQ {modseq})"));
         }
         out.put(b"\r\n");
         return Ok(());
     };
     let wants = Wants::new(options);
-    let (first, last) = (positions.first().copied(), positions.last().copied());
-    let page = wants.window.map_or(&positions[..0], |window| &positions[window.of(positions.len())]);
+    let [first, last] = positions.ends();
+    let page = wants.window.map(|window| positions.part(window.of(positions.count()))).unwrap_or_default();
     // What the answer speaks of, when that is not everything found.
-    let some: Option<Vec<u32>> = (!wants.everything).then(|| {
+    let some = (!wants.everything).then(|| {
         let ends = [first.filter(|_| wants.min), last.filter(|_| wants.max)];
-        ends.into_iter().flatten().chain(page.iter().copied()).collect()
+        Positions::Listed(ends.into_iter().flatten().chain(page.iter().copied()).collect())
     });
-    let spoken = some.as_deref().unwrap_or(positions);
+    let spoken = some.as_ref().unwrap_or(positions);
     if !wants.save_only {
         let found = Esearch {
             min: first.filter(|_| wants.min).map(number),
             max: last.filter(|_| wants.max).map(number),
-            count: wants.count.then_some(positions.len() as u64),
-            modseq: highest(&mut spoken.iter().copied()),
+            count: wants.count.then(|| positions.count() as u64),
+            modseq: if told.modseq { highest(selected, spoken) } else { None },
         };
         response::esearch(out.buffer(), told.tag, told.numbers, &found);
-        if wants.all && !positions.is_empty() {
+        if wants.all && first.is_some() {
             response::esearch_list(out.buffer(), None);
-            list(out, positions.iter().copied().map(number).collect()).await?;
+            let mut runs = Runs::default();
+            for run in positions.runs() {
+                numbers(view, told.numbers, run).for_each(|(from, to)| runs.push(from, to));
+            }
+            list(out, runs).await?;
         }
         if let Some(window) = wants.window {
             response::esearch_list(out.buffer(), Some(window));
@@ -93,10 +153,18 @@ pub(in super::super) async fn tell(out: &mut Output, selected: &mut Selected, to
         out.put(b"\r\n");
     }
     if wants.save {
-        let uids: Ranges = spoken.iter().copied().map(uid).collect();
+        let uids = spoken.runs().flat_map(|run| numbers(view, Numbers::Uid, run));
+        let uids = Ranges::from_pairs(uids);
         selected.saved = uids;
     }
     Ok(())
+}
+
+/// The highest MODSEQ of these messages that may be told.
+fn highest(selected: &Selected, positions: &Positions) -> Option<ModSeq> {
+    let limit = selected.limit(&selected.latest());
+    let entries = positions.runs().flat_map(|run| selected.told.range(run.start as usize..run.end as usize));
+    entries.map(|entry| entry.modseq.min(limit)).max()
 }
 
 /// Numbers in their order; NIL when there are none, which only PARTIAL tells.
@@ -105,9 +173,13 @@ async fn list(out: &mut Output, runs: Runs) -> Result<(), Ended> {
         out.put(b"NIL");
     }
     for (i, run) in runs.iter().enumerate() {
-        let comma = if i == 0 { "" } else { "," };
-        out.text(format_args!("{comma}{run}"));
-        out.room().await?;
+        if i > 0 {
+            out.put(b",");
+        }
+        run.write(out.buffer());
+        if out.is_full() {
+            out.room().await?;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The tree: what is sought, resolved against the folder, and what one message answers to it.
 
+use mail::bits::Bits;
 use mail::date::Moment;
 use mail::sequence::Ranges;
 use mail::sought::{Place, Sought};
@@ -10,12 +11,18 @@ use super::super::selected::Selected;
 use crate::command::{DateTest, SearchKey};
 use crate::objectid;
 
+/// Keys up to which all messages are judged together: an answer to more of them is made message by message, with pauses for others.
+const TOGETHER: usize = 256;
+
 /// A search ready to judge messages.
 pub(in super::super) struct Plan {
     key: Key,
     sought: Vec<Sought>,
     sent: bool,
     modseq: bool,
+    /// How many keys there are, and whether some of them looks at a message itself and not at its texts.
+    keys: usize,
+    looks: bool,
 }
 
 /// A search key whose names are resolved.
@@ -49,8 +56,17 @@ pub(super) struct Facts<'f> {
     entry: &'f Entry,
     /// When it was sent, if its Date can be read.
     pub(super) sent: Option<Option<Moment>>,
-    /// For each text sought, whether it has it.
-    pub(super) texts: Option<&'f [bool]>,
+    /// Which of the texts sought it has.
+    pub(super) texts: Option<Texts<'f>>,
+}
+
+/// What was found out of the texts of some messages.
+#[derive(Clone, Copy)]
+pub(super) struct Texts<'f> {
+    /// For each text sought, the bodies that have it.
+    pub(super) matching: &'f [Bits],
+    /// Which of the bodies is the message's.
+    pub(super) at: u32,
 }
 
 impl<'f> Facts<'f> {
@@ -63,7 +79,8 @@ impl<'f> Facts<'f> {
 impl Plan {
     /// Resolves numbers and names against what the client knows; `now` in seconds since 1970.
     pub(in super::super) fn new(key: SearchKey, selected: &Selected, now: i64) -> Self {
-        let mut plan = Plan { key: Key::Known(true), sought: Vec::new(), sent: false, modseq: false };
+        let nothing_yet = Key::Known(true);
+        let mut plan = Plan { key: nothing_yet, sought: Vec::new(), sent: false, modseq: false, keys: 0, looks: false };
         plan.key = plan.resolve(key, selected, now);
         plan
     }
@@ -83,6 +100,21 @@ impl Plan {
         &self.sought
     }
 
+    /// How many keys there are: what judging one message may cost.
+    pub(super) fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// Whether some key looks at messages themselves. If not, what the view tells of one it tells of all.
+    pub(super) fn looks_at_messages(&self) -> bool {
+        self.looks
+    }
+
+    /// Of so many bodies, those that match, when texts alone decide.
+    pub(super) fn by_texts_alone(&self, matching: &[Bits], bodies: usize) -> Option<Bits> {
+        if self.looks || self.keys > TOGETHER { None } else { self.key.of_texts(matching, bodies) }
+    }
+
     /// Whether the message matches; `None` when that is not known yet.
     pub(super) fn judge(&self, facts: &Facts<'_>) -> Option<bool> {
         self.key.judge(facts)
@@ -91,6 +123,17 @@ impl Plan {
     // The parser bounds the depth of keys, and so this recursion and that of `judge`.
     fn resolve(&mut self, key: SearchKey, selected: &Selected, now: i64) -> Key {
         let view = &selected.told;
+        self.keys += 1;
+        self.looks |= !matches!(
+            key,
+            SearchKey::And(_)
+                | SearchKey::Or(..)
+                | SearchKey::Not(_)
+                | SearchKey::All
+                | SearchKey::Header(..)
+                | SearchKey::Body(_)
+                | SearchKey::Text(_)
+        );
         match key {
             SearchKey::And(keys) => Key::And(keys.into_iter().map(|k| self.resolve(k, selected, now)).collect()),
             SearchKey::Or(a, b) => {
@@ -144,6 +187,33 @@ impl Plan {
 }
 
 impl Key {
+    /// Of so many bodies, those that match; `None` when something else than texts decides.
+    fn of_texts(&self, matching: &[Bits], bodies: usize) -> Option<Bits> {
+        Some(match self {
+            Key::Known(true) => Bits::all(bodies),
+            Key::Known(false) => Bits::none(bodies),
+            Key::And(keys) => {
+                let mut all = Bits::all(bodies);
+                for key in keys {
+                    all.and(&key.of_texts(matching, bodies)?);
+                }
+                all
+            }
+            Key::Or(a, b) => {
+                let mut either = a.of_texts(matching, bodies)?;
+                either.or(&b.of_texts(matching, bodies)?);
+                either
+            }
+            Key::Not(key) => {
+                let mut others = key.of_texts(matching, bodies)?;
+                others.invert();
+                others
+            }
+            Key::Text(number) => matching.get(*number)?.clone(),
+            _ => return None,
+        })
+    }
+
     fn judge(&self, facts: &Facts<'_>) -> Option<bool> {
         let entry = facts.entry;
         match self {
@@ -180,7 +250,7 @@ impl Key {
             Key::Body(body) => Some(entry.body == *body),
             Key::Thread(thread) => Some(entry.thread == *thread),
             Key::Sent(test, day) => Some(facts.sent?.is_some_and(|moment| on(*test, moment.date(), *day))),
-            Key::Text(number) => facts.texts?.get(*number).copied(),
+            Key::Text(number) => facts.texts.and_then(|texts| Some(texts.matching.get(*number)?.has(texts.at))),
         }
     }
 }

@@ -9,7 +9,8 @@
 //! * [`envelopes`]: envelopes of many messages, in batches;
 //! * [`subject`], [`sort`], [`thread`]: RFC 5256;
 //!
-//! Memory: the numbers found, the verdicts on one bite of bodies, one batch of structures, and for SORT and THREAD the keys.
+//! Memory: a bit for each message and what is known of it, the numbers of the bodies asked about, one batch of structures, and for SORT
+//! and THREAD the positions and the keys.
 //!
 //! [`OpenFolder::seek`]: crate::backend::OpenFolder::seek
 
@@ -23,7 +24,7 @@ mod thread;
 
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::answer::{Told, saves, tell};
+pub(super) use self::answer::{Positions, Told, saves, tell};
 pub(super) use self::found::matching;
 pub(super) use self::key::Plan;
 pub(super) use self::sort::sorted;

@@ -11,6 +11,7 @@ use imap::backend::{
     FolderInfo, FolderStatus, Mechanism, MessageBody, NewMessage, ObjectId, OpenFolder, Opening, Peer, Result, Seeking,
     Vanished,
 };
+use mail::bits::Bits;
 use mail::mime::Structure;
 use mail::sought::Sought;
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Outline, SpecialUse, Uid, UidValidity, View};
@@ -489,10 +490,10 @@ impl OpenFolder for Open {
     }
 
     /// Reads what it is asked for, a few bodies at a time, as a backend does that has indexed nothing.
-    async fn seek(&self, sought: &[Sought], bodies: &[u64]) -> Result<Seeking> {
+    async fn seek(&self, sought: &[Sought], bodies: &Arc<Vec<u64>>) -> Result<Seeking> {
         const BITE: usize = 2;
-        let mut seeking = Seeking { judged: 0, matching: vec![Vec::new(); sought.len()] };
-        for body in bodies.iter().take(BITE) {
+        let mut seeking = Seeking { judged: 0, matching: vec![Bits::none(bodies.len()); sought.len()] };
+        for (at, body) in (0..).zip(bodies.iter().take(BITE)) {
             seeking.judged += 1;
             self.mailbox.bodies_sought.fetch_add(1, Ordering::SeqCst);
             let takes = *lock(&self.mailbox.seek_takes);
@@ -505,7 +506,7 @@ impl OpenFolder for Open {
             }
             for (found, matching) in scan.finish().into_iter().zip(&mut seeking.matching) {
                 if found {
-                    matching.push(*body);
+                    matching.set(at);
                 }
             }
         }
