@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub use follow::Follow;
 pub use outline::Outline;
+pub use uids::Uids;
 pub use walk::Walk;
 
 use crate::flags::{Flags, Keywords};

@@ -2,17 +2,60 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::{Entry, View};
+use super::{Entry, View, Walk};
 
 impl View {
     /// The UIDs of the messages at these positions, ascending, as ranges: neighbours that follow each other are in one, but for where
     /// the view itself is cut in parts.
-    pub fn uids(&self, positions: Range<usize>) -> impl Iterator<Item = RangeInclusive<u32>> {
-        self.parts(positions).flat_map(|(_, part)| Stretches(part.list))
+    pub fn uids(&self, positions: Range<usize>) -> Uids<'_> {
+        self.walk().uids(positions)
+    }
+}
+
+impl<'v> Walk<'v> {
+    /// The same, of positions that mostly ascend from one time to the next.
+    #[inline]
+    pub fn uids(&mut self, positions: Range<usize>) -> Uids<'v> {
+        // Where the first is; there is none beyond the end.
+        let there = self.get(positions.start).is_some();
+        let end = if there { positions.end } else { 0 };
+        Uids { view: self.view, chunk: self.chunk, at: positions.start, end, part: Stretches(&[]) }
+    }
+}
+
+/// Ranges of UIDs: [`View::uids`].
+#[derive(Clone, Debug)]
+pub struct Uids<'v> {
+    view: &'v View,
+    /// The next part, in which the next position is.
+    chunk: usize,
+    at: usize,
+    end: usize,
+    part: Stretches<'v>,
+}
+
+impl Iterator for Uids<'_> {
+    type Item = RangeInclusive<u32>;
+
+    #[inline]
+    fn next(&mut self) -> Option<RangeInclusive<u32>> {
+        loop {
+            if let Some(uids) = self.part.next() {
+                return Some(uids);
+            }
+            if self.at >= self.end {
+                return None;
+            }
+            let (chunk, start) = (self.view.chunks.get(self.chunk)?, self.view.starts[self.chunk]);
+            let to = (self.end - start).min(chunk.len());
+            self.part = Stretches(&chunk[self.at - start..to]);
+            (self.at, self.chunk) = (start + to, self.chunk + 1);
+        }
     }
 }
 
 /// What is left of a part.
+#[derive(Clone, Debug)]
 struct Stretches<'v>(&'v [Entry]);
 
 impl Iterator for Stretches<'_> {

@@ -6,9 +6,9 @@ use super::{Entry, View};
 /// Looks at messages by their positions.
 #[derive(Clone, Debug)]
 pub struct Walk<'v> {
-    view: &'v View,
+    pub(super) view: &'v View,
     /// Where the last message was.
-    chunk: usize,
+    pub(super) chunk: usize,
 }
 
 impl View {

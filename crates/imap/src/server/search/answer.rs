@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
+use mail::ModSeq;
 use mail::bits::Bits;
 use mail::sequence::Ranges;
-use mail::{ModSeq, View};
+use mail::view::Walk;
 
 use super::super::Ended;
 use super::super::output::Output;
@@ -76,13 +77,13 @@ impl Positions {
 }
 
 /// The numbers of messages, as the command has them, from the first to the last of those that follow each other.
-fn numbers(view: &View, numbers: Numbers, positions: Range<u32>) -> impl Iterator<Item = (u32, u32)> {
-    let (from, to) = (positions.start as usize, positions.end as usize);
+#[inline]
+fn numbers<'v>(walk: &mut Walk<'v>, numbers: Numbers, positions: Range<u32>) -> impl Iterator<Item = (u32, u32)> + 'v {
     let (sequence, uids) = match numbers {
         Numbers::Sequence => (Some((positions.start + 1, positions.end)), None),
-        Numbers::Uid => (None, Some(view.uids(from..to).map(|uids| (*uids.start(), *uids.end())))),
+        Numbers::Uid => (None, Some(walk.uids(positions.start as usize..positions.end as usize))),
     };
-    sequence.into_iter().chain(uids.into_iter().flatten())
+    sequence.into_iter().chain(uids.into_iter().flatten().map(|uids| (*uids.start(), *uids.end())))
 }
 
 /// Tells it, and keeps what SAVE asks for.
@@ -96,9 +97,9 @@ pub(in super::super) async fn tell(out: &mut Output, selected: &mut Selected, to
     let positions = &told.positions;
     let Some(options) = told.options else {
         out.text(format_args!("* {}", told.name));
-        let mut writer = NumberWriter::default();
+        let (mut writer, mut walk) = (NumberWriter::default(), view.walk());
         for run in positions.runs() {
-            for (mut from, to) in numbers(view, told.numbers, run) {
+            for (mut from, to) in numbers(&mut walk, told.numbers, run) {
                 while to - from >= TOGETHER {
                     writer.write(out.buffer(), from, from + TOGETHER - 1);
                     from += TOGETHER;
@@ -139,9 +140,9 @@ pub(in super::super) async fn tell(out: &mut Output, selected: &mut Selected, to
         response::esearch(out.buffer(), told.tag, told.numbers, &found);
         if wants.all && first.is_some() {
             response::esearch_list(out.buffer(), None);
-            let mut runs = Runs::default();
+            let (mut runs, mut walk) = (Runs::default(), view.walk());
             for run in positions.runs() {
-                numbers(view, told.numbers, run).for_each(|(from, to)| runs.push(from, to));
+                numbers(&mut walk, told.numbers, run).for_each(|(from, to)| runs.push(from, to));
             }
             list(out, runs).await?;
         }
@@ -153,8 +154,11 @@ pub(in super::super) async fn tell(out: &mut Output, selected: &mut Selected, to
         out.put(b"\r\n");
     }
     if wants.save {
-        let uids = spoken.runs().flat_map(|run| numbers(view, Numbers::Uid, run));
-        let uids = Ranges::from_pairs(uids);
+        let (mut pairs, mut walk) = (Vec::new(), view.walk());
+        for run in spoken.runs() {
+            pairs.extend(numbers(&mut walk, Numbers::Uid, run));
+        }
+        let uids = Ranges::from_pairs(pairs);
         selected.saved = uids;
     }
     Ok(())
