@@ -99,6 +99,18 @@ pub(in super::super) async fn tell(out: &mut Output, selected: &mut Selected, to
         out.text(format_args!("* {}", told.name));
         let (mut writer, mut walk) = (NumberWriter::default(), view.walk());
         for run in positions.runs() {
+            // Alone, as most are of what some messages have.
+            if run.len() == 1 {
+                let alone = match told.numbers {
+                    Numbers::Sequence => run.end,
+                    Numbers::Uid => walk.get(run.start as usize).map_or(0, |e| e.uid.0),
+                };
+                writer.write(out.buffer(), alone, alone);
+                if out.is_full() {
+                    out.room().await?;
+                }
+                continue;
+            }
             for (mut from, to) in numbers(&mut walk, told.numbers, run) {
                 while to - from >= TOGETHER {
                     writer.write(out.buffer(), from, from + TOGETHER - 1);
