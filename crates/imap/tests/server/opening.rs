@@ -2,7 +2,7 @@
 
 use patience::PATIENCE;
 
-use crate::support::memory::Reads;
+use crate::support::reads::Reads;
 use crate::support::{Client, Server, one, with};
 
 /// A server with so many messages in INBOX, whose folders are read when the test says so.

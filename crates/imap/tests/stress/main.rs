@@ -27,6 +27,6 @@ async fn every_answer_fits_the_model() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_fits_the_model_before_folders_are_read() {
     let server = support::Server::start().await;
-    server.mailbox.reads.send_replace(support::memory::Reads::Later);
+    server.mailbox.reads.send_replace(support::reads::Reads::Later);
     driver::run(Memory(server), driver::Plan::from_environment()).await;
 }

@@ -17,6 +17,7 @@ use mail::sought::Sought;
 use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Outline, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 
+use super::reads::{Reads, UnderWay};
 use super::sharing::{Guarded, Sharing};
 
 /// The largest message taken.
@@ -72,20 +73,7 @@ pub struct Mailbox {
     /// How folders are read.
     pub reads: watch::Sender<Reads>,
     /// Folders that are being read.
-    pub reading: watch::Sender<usize>,
-}
-
-/// How a folder is read when it is opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reads {
-    /// Before it is told of.
-    First,
-    /// After it was told of, at once.
-    Later,
-    /// After it was told of, once this changes.
-    Held,
-    /// After it was told of, and in vain.
-    Broken,
+    pub reading: Arc<watch::Sender<usize>>,
 }
 
 /// What a test's server has behind it.
@@ -113,7 +101,7 @@ impl Mailbox {
             shared: Sharing::default(),
             disk_full: AtomicBool::new(false),
             reads: watch::Sender::new(Reads::First),
-            reading: watch::Sender::new(0),
+            reading: Arc::new(watch::Sender::new(0)),
         };
         mailbox.make(&FolderName::inbox(), None);
         mailbox.make(&FolderName::new("Sent").expect("valid"), Some(SpecialUse::Sent));
@@ -359,7 +347,7 @@ impl Account for Session {
         }
         let told = folder.view().borrow().clone();
         let (outline, id, rights) = (Outline::from(&*told), folder.id(), folder.rights());
-        let under_way = UnderWay::begin(&self.0);
+        let under_way = UnderWay::begin(&self.0.reading);
         let completing = Box::pin(async move {
             let _under_way = under_way;
             let how = *reads.wait_for(|how| *how != Reads::Held).await.map_err(|_| Failure::Unavailable)?;
@@ -375,22 +363,6 @@ impl Account for Session {
     async fn append(&self, to: &FolderName) -> Result<Box<dyn Append>> {
         self.0.folder(to)?;
         Ok(Box::new(Incoming { mailbox: Arc::clone(&self.0), to: to.clone(), messages: Vec::new(), replaced: None }))
-    }
-}
-
-/// Counts a folder as being read.
-struct UnderWay(Arc<Mailbox>);
-
-impl UnderWay {
-    fn begin(mailbox: &Arc<Mailbox>) -> Self {
-        mailbox.reading.send_modify(|count| *count += 1);
-        UnderWay(Arc::clone(mailbox))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.reading.send_modify(|count| *count -= 1);
     }
 }
 

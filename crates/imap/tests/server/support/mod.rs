@@ -2,6 +2,7 @@
 //! `imap.transact("OK", "SELECT INBOX")`.
 
 pub mod memory;
+pub mod reads;
 pub mod sharing;
 
 use std::net::SocketAddr;
