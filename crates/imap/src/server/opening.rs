@@ -37,15 +37,17 @@ impl Session {
     /// Waits until the folder that was selected is there.
     ///
     /// # Errors
-    /// As [`Session::completed`].
+    /// As [`Session::completed`]; the server stops.
     pub(super) async fn opened(&mut self) -> Result<(), Ended> {
-        match self.opening.as_deref_mut() {
-            Some(opening) => {
-                let read = complete(Some(opening)).await;
-                self.completed(read)
-            }
-            None => Ok(()),
+        if self.opening.is_none() {
+            return Ok(());
         }
+        let read = tokio::select! {
+            biased;
+            read = complete(self.opening.as_deref_mut()) => read,
+            () = self.shutdown.cancelled() => return Err(Ended::Bye("The server is stopping")),
+        };
+        self.completed(read)
     }
 
     /// The messages were read, or not.

@@ -197,3 +197,17 @@ async fn what_is_missed_needs_the_messages() {
     let lines = imap.answer(&tag, "OK").await;
     assert_eq!(with(&lines, "VANISHED"), ["* VANISHED 4"]);
 }
+
+#[tokio::test]
+async fn a_command_that_waits_ends_with_the_server() {
+    let server = held(5).await;
+    let mut imap = server.login().await;
+    selected(&mut imap).await;
+    imap.send("FETCH 1:* (UID)").await;
+    being_read(&server, 1).await;
+    // Nothing shows that the command has begun to wait; that it has not yet is no failure.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    server.shutdown.cancel();
+    assert_eq!(imap.line().await, "* BYE The server is stopping");
+    being_read(&server, 0).await;
+}

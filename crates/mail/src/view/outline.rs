@@ -26,7 +26,16 @@ impl Outline {
 
     /// Whether a picture is of the same moment of the same folder: every change of a folder gives a MODSEQ.
     pub fn is_of(&self, view: &View) -> bool {
-        (self.uid_validity, self.highest_modseq) == (view.uid_validity, view.highest_modseq)
+        self.moment() == (view.uid_validity, view.highest_modseq)
+    }
+
+    /// Whether another outline is, likewise.
+    pub fn is_same_moment(&self, other: &Outline) -> bool {
+        self.moment() == other.moment()
+    }
+
+    fn moment(&self) -> (UidValidity, ModSeq) {
+        (self.uid_validity, self.highest_modseq)
     }
 }
 

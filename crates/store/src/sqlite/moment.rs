@@ -133,7 +133,7 @@ impl Work {
         }
         let moment = conn.unchecked_transaction()?;
         let now = outline(conn, self.key)?;
-        if now.is_some_and(|now| same(&now, &self.outline)) {
+        if now.is_some_and(|now| now.is_same_moment(&self.outline)) {
             while let Some((number, (from, to))) = self.take() {
                 let mut taken = Taken { work: self, number, rows: None };
                 taken.rows = Some(rows(conn, self.key, from, to)?);
@@ -182,10 +182,6 @@ impl Work {
     }
 }
 
-fn same(one: &Outline, other: &Outline) -> bool {
-    (one.uid_validity, one.highest_modseq) == (other.uid_validity, other.highest_modseq)
-}
-
 /// Says how a reading ended, whatever it ended by.
 struct End {
     readings: Readings,
@@ -230,7 +226,7 @@ impl Readings {
         let Some(outline) = outline(lent.conn()?, key)? else { return Ok(None) };
         let (work, done, helped) = {
             let mut readings = self.lock();
-            if let Some(work) = readings.get(&key).filter(|work| same(&work.outline, &outline)) {
+            if let Some(work) = readings.get(&key).filter(|work| work.outline.is_same_moment(&outline)) {
                 return Ok(Some(reading(work.clone(), work.done.subscribe())));
             }
             let (read, helped) = channel();
