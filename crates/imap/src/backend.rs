@@ -197,6 +197,8 @@ pub struct NewMessage {
 pub trait Append: Send {
     /// A message begins; the one before it is whole.
     async fn begin(&mut self, message: NewMessage) -> Result<()>;
+    /// So many octets of it are about to come.
+    fn expect(&mut self, _octets: u64) {}
     /// The next piece of it.
     async fn write(&mut self, piece: &[u8]) -> Result<()>;
     /// Keeps all of them or none. Durable when it answers; the UIDs in their order.

@@ -118,17 +118,30 @@ pub struct Spool {
     /// A write was abandoned or failed: what is in the file is not known any more.
     broken: bool,
     digest: Option<Sha256>,
+    /// Octets to make room for with the next ones.
+    coming: usize,
 }
+
+/// Most octets that room is made for before they are there.
+const EXPECTED: usize = 64 * 1024;
 
 impl Spool {
     /// A spool whose large messages go to files of `folder`, on the same file system as where they will stay.
     pub fn in_folder(folder: Arc<Path>) -> Self {
-        Spool { folder: Some(folder), pending: Vec::new(), file: None, written: 0, broken: false, digest: None }
+        Spool {
+            folder: Some(folder),
+            pending: Vec::new(),
+            file: None,
+            written: 0,
+            broken: false,
+            digest: None,
+            coming: 0,
+        }
     }
 
     /// A spool that keeps everything in memory.
     pub fn in_memory() -> Self {
-        Spool { folder: None, pending: Vec::new(), file: None, written: 0, broken: false, digest: None }
+        Spool { folder: None, pending: Vec::new(), file: None, written: 0, broken: false, digest: None, coming: 0 }
     }
 
     /// Also computes the SHA-256 of what is written ([`Spooled::digest`]). To be called before the first octet.
@@ -136,6 +149,11 @@ impl Spool {
     pub fn with_digest(mut self) -> Self {
         self.digest = Some(Sha256::new());
         self
+    }
+
+    /// So many octets are said to come: room for them, as far as it is no burden, is made with the first of them.
+    pub fn expect(&mut self, octets: u64) {
+        self.coming = usize::try_from(octets).unwrap_or(EXPECTED).min(EXPECTED);
     }
 
     /// Octets received so far.
@@ -158,6 +176,9 @@ impl Spool {
         }
         if let Some(digest) = &mut self.digest {
             digest.update(octets);
+        }
+        if self.coming > 0 {
+            self.pending.reserve_exact(std::mem::take(&mut self.coming).max(octets.len()));
         }
         if self.folder.is_none() {
             self.pending.extend_from_slice(octets);
@@ -472,6 +493,25 @@ mod tests {
         memory.write(b"kept").await.expect("written");
         memory.spill().await.expect("nothing to do");
         assert_eq!(memory.finish().await.expect("finished").len(), 4);
+    }
+
+    #[tokio::test]
+    async fn room_is_made_for_what_is_said_to_come() {
+        let (_dir, path) = folder();
+        let mut spool = Spool::in_folder(path.clone());
+        spool.expect(20_000);
+        assert_eq!(spool.pending.capacity(), 0, "nothing has come yet");
+        spool.write(b"a").await.expect("written");
+        let before = spool.pending.as_ptr();
+        spool.write(&[b'b'; 19_999]).await.expect("written");
+        assert_eq!(spool.pending.as_ptr(), before, "it was not moved");
+        // Whatever is said: no more is held for it than a piece, and all that comes is taken.
+        spool.expect(u64::MAX);
+        spool.write(b"c").await.expect("written");
+        assert!(spool.pending.capacity() <= 20_000 + EXPECTED + 1);
+        spool.expect(1);
+        spool.write(&[b'd'; 3]).await.expect("written");
+        assert_eq!(spool.finish().await.expect("finished").len(), 20_004);
     }
 
     #[tokio::test]

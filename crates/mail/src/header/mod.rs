@@ -42,10 +42,18 @@ impl Field<'_> {
 
 /// Header bytes as text: UTF-8, else windows-1252; without CR, LF and NUL, trimmed.
 pub(crate) fn text(raw: &[u8]) -> String {
-    let kept: Vec<u8> = raw.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n' | 0)).collect();
-    let text = String::from_utf8(kept).unwrap_or_else(|e| charset::windows_1252(e.as_bytes()));
-    let trimmed = text.trim_matches([' ', '\t']);
-    if trimmed.len() == text.len() { text } else { trimmed.to_owned() }
+    let solid = |b: &u8| !matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0);
+    let (Some(first), Some(last)) = (raw.iter().position(solid), raw.iter().rposition(solid)) else {
+        return String::new();
+    };
+    let mut rest = &raw[first..=last];
+    let mut kept = Vec::with_capacity(rest.len());
+    while let Some(at) = memchr::memchr3(b'\r', b'\n', 0, rest) {
+        kept.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+    }
+    kept.extend_from_slice(rest);
+    String::from_utf8(kept).unwrap_or_else(|e| charset::windows_1252(e.as_bytes()))
 }
 
 /// The fields of a header block, in order; stops at the empty line. Lines that are no field are passed over.
@@ -77,7 +85,7 @@ impl<'b> Iterator for Fields<'b> {
             }
             self.position = end;
             let line = &self.block[start..end];
-            let Some(colon) = line.iter().position(|b| *b == b':') else {
+            let Some(colon) = memchr::memchr(b':', line) else {
                 continue;
             };
             if let Some(name) = field_name(&line[..colon]) {
@@ -90,7 +98,7 @@ impl<'b> Iterator for Fields<'b> {
 /// Where the line that starts at `start` ends, its LF included; `None` at the end of the block.
 fn line_end(block: &[u8], start: usize) -> Option<usize> {
     let rest = block.get(start..).filter(|r| !r.is_empty())?;
-    Some(rest.iter().position(|b| *b == b'\n').map_or(block.len(), |i| start + i + 1))
+    Some(memchr::memchr(b'\n', rest).map_or(block.len(), |i| start + i + 1))
 }
 
 fn is_blank(line: &[u8]) -> bool {
@@ -182,6 +190,23 @@ mod tests {
         assert_eq!(end(BLOCK), Some(BLOCK.len() - 14));
         assert_eq!(end(b"a: b\r\n"), None);
         assert_eq!(end(b"\r\nbody"), Some(2));
+    }
+
+    #[test]
+    fn values_are_unfolded_and_trimmed() {
+        for (raw, wanted) in [
+            (&b" one line\r\n"[..], "one line"),
+            (b"\r\n\tfolded\r\n  twice \r\n", "folded  twice"),
+            (b" \t \r\n", ""),
+            (b"", ""),
+            (b"\0 a\0b \0\r", "ab"),
+            (b" caf\xe9 \r\n cr\xe8me", "caf\u{e9}  cr\u{e8}me"),
+            // One character cut by what does not count.
+            (b"\xc3\r\n\xa9", "\u{e9}"),
+            (b"\xc2\xa0kept\xc2\xa0", "\u{a0}kept\u{a0}"),
+        ] {
+            assert_eq!(text(raw), wanted, "{raw:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::header::Address;
 /// Version of the form written. Version 1 had no References; others are refused.
 const VERSION: u8 = 2;
 const WITHOUT_REFERENCES: u8 = 1;
+/// Octets that most take at the most.
+const USUAL: usize = 768;
 
 /// Why octets are not an encoded structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +27,8 @@ pub enum DecodeError {
 impl Structure {
     /// The compact form: a few hundred octets for a simple message.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer(vec![VERSION]);
+        let mut w = Writer(Vec::with_capacity(USUAL));
+        w.0.push(VERSION);
         w.structure(self, 0);
         w.0
     }

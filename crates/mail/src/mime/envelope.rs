@@ -56,25 +56,25 @@ const MAX_ADDRESSES: usize = 4000;
 impl Envelope {
     /// Takes a field in; of those that should be alone, the first counts.
     pub(super) fn field(&mut self, field: &Field<'_>, budget: &mut Budget) {
-        let text = |slot: &mut Option<String>, budget: &mut Budget| {
-            if slot.is_none() {
-                *slot = budget.keep(field.value());
+        let texts = [
+            ("Date", &mut self.date),
+            ("Subject", &mut self.subject),
+            ("In-Reply-To", &mut self.in_reply_to),
+            ("References", &mut self.references),
+            ("Message-ID", &mut self.message_id),
+        ];
+        let alone = [("From", &mut self.from), ("Sender", &mut self.sender), ("Reply-To", &mut self.reply_to)];
+        let together = [("To", &mut self.to), ("Cc", &mut self.cc), ("Bcc", &mut self.bcc)];
+        if let Some((_, text)) = texts.into_iter().find(|(name, _)| field.is(name)) {
+            if text.is_none() {
+                *text = budget.keep(field.value());
             }
-        };
-        let name = field.name.to_ascii_lowercase();
-        match name.as_str() {
-            "date" => text(&mut self.date, budget),
-            "subject" => text(&mut self.subject, budget),
-            "in-reply-to" => text(&mut self.in_reply_to, budget),
-            "references" => text(&mut self.references, budget),
-            "message-id" => text(&mut self.message_id, budget),
-            "from" if self.from.is_empty() => addresses(&mut self.from, field, budget),
-            "sender" if self.sender.is_empty() => addresses(&mut self.sender, field, budget),
-            "reply-to" if self.reply_to.is_empty() => addresses(&mut self.reply_to, field, budget),
-            "to" => addresses(&mut self.to, field, budget),
-            "cc" => addresses(&mut self.cc, field, budget),
-            "bcc" => addresses(&mut self.bcc, field, budget),
-            _ => {}
+        } else if let Some((_, list)) = alone.into_iter().find(|(name, _)| field.is(name)) {
+            if list.is_empty() {
+                addresses(list, field, budget);
+            }
+        } else if let Some((_, list)) = together.into_iter().find(|(name, _)| field.is(name)) {
+            addresses(list, field, budget);
         }
     }
 

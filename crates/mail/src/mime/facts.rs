@@ -39,34 +39,33 @@ pub(super) fn read(
                 *slot = budget.keep(field.value());
             }
         };
-        match name.to_ascii_lowercase().as_str() {
-            "type" if !typed => {
-                typed = true;
-                content_type(&field.value(), part, budget);
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        if is("type") && !typed {
+            typed = true;
+            content_type(&field.value(), part, budget);
+        } else if is("transfer-encoding") && !encoded {
+            encoded = true;
+            let (head, _) = params::split(&field.value());
+            if let Some(encoding) = token(&head).and_then(|t| budget.keep(t)) {
+                part.encoding = encoding;
             }
-            "transfer-encoding" if !encoded => {
-                encoded = true;
-                let (head, _) = params::split(&field.value());
-                if let Some(encoding) = token(&head).and_then(|t| budget.keep(t)) {
-                    part.encoding = encoding;
-                }
+        } else if is("id") {
+            keep_first(&mut part.id, budget);
+        } else if is("description") {
+            keep_first(&mut part.description, budget);
+        } else if is("md5") {
+            keep_first(&mut part.md5, budget);
+        } else if is("location") {
+            keep_first(&mut part.location, budget);
+        } else if is("disposition") && part.disposition.is_none() {
+            let (head, params) = params::split(&field.value());
+            if let Some(kind) = token(&head).and_then(|t| budget.keep(t)) {
+                part.disposition = Some(Disposition { kind, params: kept(params, budget) });
             }
-            "id" => keep_first(&mut part.id, budget),
-            "description" => keep_first(&mut part.description, budget),
-            "md5" => keep_first(&mut part.md5, budget),
-            "location" => keep_first(&mut part.location, budget),
-            "disposition" if part.disposition.is_none() => {
-                let (head, params) = params::split(&field.value());
-                if let Some(kind) = token(&head).and_then(|t| budget.keep(t)) {
-                    part.disposition = Some(Disposition { kind, params: kept(params, budget) });
-                }
-            }
-            "language" if part.languages.is_empty() => {
-                let (head, _) = params::split(&field.value());
-                part.languages =
-                    head.split(',').filter_map(token).take(MAX_LANGUAGES).filter_map(|l| budget.keep(l)).collect();
-            }
-            _ => {}
+        } else if is("language") && part.languages.is_empty() {
+            let (head, _) = params::split(&field.value());
+            part.languages =
+                head.split(',').filter_map(token).take(MAX_LANGUAGES).filter_map(|l| budget.keep(l)).collect();
         }
     }
     if let Some(envelope) = envelope {
@@ -118,7 +117,37 @@ fn kept(params: Vec<Param>, budget: &mut Budget) -> Vec<Param> {
 
 /// A token of RFC 2045, in lower case; `None` when the text is not one.
 fn token(text: &str) -> Option<String> {
+    /// Which octets may stand in one.
+    const FITS: [bool; 256] = {
+        let mut fits = [false; 256];
+        let mut octet = 0u8;
+        while octet < 128 {
+            fits[octet as usize] = octet.is_ascii_graphic();
+            octet += 1;
+        }
+        let mut special = b"()<>@,;:\\\"/[]?=".as_slice();
+        while let [octet, rest @ ..] = special {
+            fits[*octet as usize] = false;
+            special = rest;
+        }
+        fits
+    };
     let text = text.trim();
-    let fits = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b);
-    (!text.is_empty() && text.bytes().all(fits)).then(|| text.to_ascii_lowercase())
+    (!text.is_empty() && text.bytes().all(|b| FITS[usize::from(b)])).then(|| text.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::token;
+
+    #[test]
+    fn tokens_are_those_of_rfc_2045() {
+        for octet in 0..=255u8 {
+            let text = format!("a{}b", char::from(octet));
+            let special = b"()<>@,;:\\\"/[]?=".contains(&octet);
+            assert_eq!(token(&text).is_some(), octet.is_ascii_graphic() && !special, "{octet}");
+        }
+        assert_eq!(token(" Text ").as_deref(), Some("text"));
+        assert_eq!((token(""), token(" ")), (None, None));
+    }
 }

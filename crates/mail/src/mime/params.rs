@@ -20,11 +20,16 @@ const MAX_SEGMENTS: usize = 512;
 pub(super) fn split(value: &str) -> (String, Vec<Param>) {
     let mut pieces = pieces(value).into_iter();
     let head = pieces.next().map(|piece| piece.text).unwrap_or_default();
-    let segments = pieces.filter_map(|piece| {
-        let (name, value) = piece.text.split_at_checked(piece.equals?)?;
-        let name = name.trim();
-        let value = value.strip_prefix('=')?;
-        (!name.is_empty()).then(|| Param { name: name.to_owned(), value: value.to_owned() })
+    let segments = pieces.filter_map(|Piece { mut text, equals, .. }| {
+        let (name, value) = text.split_at_checked(equals?)?;
+        let (name, value) = (name.trim_end().len(), value.strip_prefix('=')?.to_owned());
+        text.truncate(name);
+        let name = match text.trim_start() {
+            "" => return None,
+            all if all.len() == name => text,
+            some => some.to_owned(),
+        };
+        Some(Param { name, value })
     });
     let mut params = join(segments.take(MAX_SEGMENTS).collect());
     params.truncate(MAX_PARAMS);
@@ -47,6 +52,11 @@ struct Piece {
 }
 
 impl Piece {
+    /// With room for what most have.
+    fn new() -> Self {
+        Piece { text: String::with_capacity(24), ..Piece::default() }
+    }
+
     fn push(&mut self, c: char, quoted: bool) {
         let blank = !quoted && c.is_ascii_whitespace();
         let at_start = self.text.len() == self.equals.map_or(0, |e| e + 1);
@@ -62,7 +72,7 @@ impl Piece {
 
 /// The value cut at its semicolons.
 fn pieces(value: &str) -> Vec<Piece> {
-    let mut pieces = vec![Piece::default()];
+    let mut pieces = vec![Piece::new()];
     let (mut depth, mut quoted) = (0usize, false);
     let mut chars = value.chars();
     while let Some(c) = chars.next() {
@@ -82,7 +92,7 @@ fn pieces(value: &str) -> Vec<Piece> {
             '(' => depth += 1,
             ')' if depth > 0 => depth -= 1,
             _ if depth > 0 => {}
-            ';' if room => pieces.push(Piece::default()),
+            ';' if room => pieces.push(Piece::new()),
             ';' => break,
             '=' if piece.equals.is_none() => {
                 piece.equals = Some(piece.text.len());
@@ -107,6 +117,9 @@ fn segment(name: &str) -> Option<(&str, usize, bool)> {
 
 /// Joins continuations, in the place of their first segment met; segments without a number 0 stay as sent.
 fn join(params: Vec<Param>) -> Vec<Param> {
+    if !params.iter().any(|param| segment(&param.name).is_some()) {
+        return params;
+    }
     let mut joined: Vec<Param> = Vec::new();
     let mut done: Vec<String> = Vec::new();
     for param in &params {

@@ -4,6 +4,10 @@
 //! lines are compared whole, trailing blanks aside, from the innermost `multipart` outward: a boundary that begins like
 //! another one is not mistaken for it (RFC 2046 §5.1.1 and §5.1.2).
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::budget::Budget;
 use super::facts::{self, DefaultType};
 use super::{Content, Envelope, Part, Structure, params};
@@ -131,17 +135,21 @@ impl Scanner {
     /// Reads the next octets, in chunks of any size.
     pub fn push(&mut self, mut chunk: &[u8]) {
         while !chunk.is_empty() {
+            if self.line_length == 0 && self.state != State::Header {
+                // Most of a body: only counted.
+                let (plain, rest) = chunk.split_at(plain_lines(chunk));
+                chunk = rest;
+                if !plain.is_empty() {
+                    self.line_start += plain.len() as u64;
+                    self.last_eol = if plain.ends_with(b"\r\n") { 2 } else { 1 };
+                    self.lines += memchr::memchr_iter(b'\n', plain).count() as u64;
+                    self.after_cr = false;
+                    continue;
+                }
+            }
             let eol = memchr::memchr(b'\n', chunk);
             let (piece, rest) = chunk.split_at(eol.map_or(chunk.len(), |i| i + 1));
             chunk = rest;
-            if eol.is_some() && self.line_length == 0 && self.state != State::Header && !piece.starts_with(b"--") {
-                // A whole line that is no boundary, as most of a body is: only counted.
-                self.line_start += piece.len() as u64;
-                self.last_eol = if piece.ends_with(b"\r\n") { 2 } else { 1 };
-                self.lines += 1;
-                self.after_cr = false;
-                continue;
-            }
             if self.state == State::Header {
                 let room = self.limits.header.saturating_sub(self.block.len());
                 self.block.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -263,7 +271,8 @@ impl Scanner {
         frame.part.header.end = body;
         frame.part.body = body..body;
         frame.lines_before = lines;
-        frame.read(&std::mem::take(&mut self.block), &mut self.budget);
+        frame.read(&self.block, &mut self.budget);
+        self.block.clear();
         frame.role = frame.role(room);
         self.state = State::Body;
         if matches!(frame.role, Role::Message(_)) {
@@ -282,7 +291,8 @@ impl Scanner {
             // The header was never ended by an empty line: there is no body.
             frame.part.header.end = end;
             frame.part.body = end..end;
-            frame.read(&std::mem::take(&mut self.block), &mut self.budget);
+            frame.read(&self.block, &mut self.budget);
+            self.block.clear();
             frame.role = frame.role(false);
         }
         self.state = State::Body;
@@ -300,6 +310,16 @@ impl Scanner {
             _ => None,
         }
     }
+}
+
+/// Octets of the whole lines that `chunk` begins with and that can be no boundary; `chunk` begins a line.
+fn plain_lines(chunk: &[u8]) -> usize {
+    static DASHES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n--"));
+    if chunk.starts_with(b"--") {
+        return 0;
+    }
+    let lines = DASHES.find(chunk).map_or(chunk, |at| &chunk[..=at]);
+    memchr::memrchr(b'\n', lines).map_or(0, |at| at + 1)
 }
 
 impl Frame {
@@ -355,5 +375,28 @@ impl Frame {
             Role::Message(inner) => inner.map_or(Content::Leaf, Content::Message),
         };
         part
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_lines;
+
+    #[test]
+    fn lines_that_are_no_boundary_are_told_at_once() {
+        for (chunk, wanted) in [
+            (&b""[..], 0),
+            (b"a", 0),
+            (b"\n", 1),
+            (b"a\r\nb", 3),
+            (b"a\nb\n--c\nd\n", 4),
+            (b"--a\nb\n", 0),
+            (b"-a\n-", 3),
+            (b"-", 0),
+            (b"\n--", 1),
+            (b"a --\n\n", 6),
+        ] {
+            assert_eq!(plain_lines(chunk), wanted, "{chunk:?}");
+        }
     }
 }

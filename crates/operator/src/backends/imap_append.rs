@@ -129,6 +129,12 @@ impl Append for StoreAppend {
         Ok(())
     }
 
+    fn expect(&mut self, octets: u64) {
+        if let Some((streamed, ..)) = &mut self.current {
+            streamed.expect(octets);
+        }
+    }
+
     async fn write(&mut self, piece: &[u8]) -> Result<()> {
         self.receiving.traced.pace(piece.len() as u64).await;
         let Some((streamed, _, size)) = &mut self.current else { return Err(Failure::Unavailable) };

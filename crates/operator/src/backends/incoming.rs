@@ -11,7 +11,7 @@ use openssl::sha::Sha256;
 use smtp::{Enhanced, Peer, Reply};
 use store::{Content, Spool, StoreError};
 
-use crate::backends::links::Header;
+use crate::backends::links::links;
 
 /// The longest header block taken: mail in use has a few KiB; the structure scanner keeps no more of it either.
 pub const MAX_HEADER: usize = 64 * 1024;
@@ -24,13 +24,17 @@ pub const MAX_HOPS: usize = 100;
 pub struct Streamed {
     spool: Spool,
     scanner: Scanner,
-    header: Header,
 }
 
 impl Streamed {
     /// Nothing received yet.
     pub fn new(spool: Spool) -> Self {
-        Streamed { spool, scanner: Scanner::new(Limits::default()), header: Header::default() }
+        Streamed { spool, scanner: Scanner::new(Limits::default()) }
+    }
+
+    /// So many octets are about to come, if who sends them keeps its word: room is made for them at once.
+    pub fn expect(&mut self, octets: u64) {
+        self.spool.expect(octets);
     }
 
     /// The next octets.
@@ -39,7 +43,6 @@ impl Streamed {
     /// The store's.
     pub async fn write(&mut self, piece: &[u8]) -> store::Result<()> {
         self.scanner.push(piece);
-        self.header.push(piece);
         self.spool.write(piece).await
     }
 
@@ -56,8 +59,9 @@ impl Streamed {
     /// # Errors
     /// The store's.
     pub async fn finish(self) -> store::Result<Content> {
-        let structure = self.scanner.finish().encode();
-        Ok(Content { body: self.spool.finish().await?, structure, links: self.header.links() })
+        let structure = self.scanner.finish();
+        let links = links(&structure.envelope);
+        Ok(Content { body: self.spool.finish().await?, structure: structure.encode(), links })
     }
 }
 

@@ -4,83 +4,31 @@
 //! The digest is SHA-256 cut to 64 bits. Whoever spends 2^64 work on another Message-ID with the digest of one they know makes
 //! their message join that conversation, which writing the Message-ID in `References` does for nothing.
 
-use mail::header::Fields;
-use openssl::sha::sha256;
+use mail::mime::Envelope;
+use openssl::sha::Sha256;
 use store::LinkKey;
 use store::limits::MAX_LINKS;
-
-use super::incoming::MAX_HEADER;
 
 /// The longest identifier looked at, in octets: a line of RFC 5322.
 const MAX_ID: usize = 998;
 
-/// Keeps the header of a message that streams by. The default has seen nothing yet.
-#[derive(Default)]
-pub struct Header {
-    held: Vec<u8>,
-    whole: bool,
-}
-
-impl Header {
-    /// The next octets of the message.
-    pub fn push(&mut self, piece: &[u8]) {
-        if self.whole {
-            return;
-        }
-        // The empty line may straddle two pieces.
-        let from = self.held.len().saturating_sub(3);
-        let room = MAX_HEADER - self.held.len();
-        self.held.extend_from_slice(&piece[..piece.len().min(room)]);
-        if self.held.starts_with(b"\r\n") || self.held.starts_with(b"\n") {
-            // A message without header.
-            self.held.clear();
-            self.whole = true;
-            return;
-        }
-        let end = self.held[from..].windows(2).enumerate().find(|(at, pair)| {
-            // A line that begins with the end of a line, its own end written CR LF or LF alone.
-            *pair == b"\n\n" || (*pair == b"\n\r" && self.held.get(from + at + 2) == Some(&b'\n'))
-        });
-        if let Some((at, _)) = end {
-            self.held.truncate(from + at + 1);
-            self.whole = true;
-        } else if self.held.len() >= MAX_HEADER {
-            self.whole = true;
+/// The message's links, the nearest first: its own, what it answers, then the conversation from its end.
+pub fn links(envelope: &Envelope) -> Vec<LinkKey> {
+    let identifiers = |field: &Option<String>| field.as_deref().map(identifiers).unwrap_or_default();
+    let own = identifiers(&envelope.message_id).into_iter().take(1);
+    let named = identifiers(&envelope.references);
+    let beginning = named.first().copied();
+    let mut links: Vec<LinkKey> = Vec::with_capacity(MAX_LINKS);
+    for key in own.chain(identifiers(&envelope.in_reply_to)).chain(named.into_iter().rev()) {
+        if links.len() < MAX_LINKS && !links.contains(&key) {
+            links.push(key);
         }
     }
-
-    /// The message's links, the nearest first: its own, what it answers, then the conversation from its end.
-    pub fn links(&self) -> Vec<LinkKey> {
-        let (mut own, mut answered, mut named) = (Vec::new(), Vec::new(), Vec::new());
-        for field in Fields::new(&self.held) {
-            let into = if field.is("Message-ID") {
-                &mut own
-            } else if field.is("In-Reply-To") {
-                &mut answered
-            } else if field.is("References") {
-                &mut named
-            } else {
-                continue;
-            };
-            // A second field of the name is somebody's mistake, or trap: the first is what others go by.
-            if into.is_empty() {
-                *into = identifiers(&field.value());
-            }
-        }
-        own.truncate(1);
-        let beginning = named.first().copied();
-        let mut links: Vec<LinkKey> = Vec::with_capacity(MAX_LINKS);
-        for key in own.into_iter().chain(answered).chain(named.into_iter().rev()) {
-            if links.len() < MAX_LINKS && !links.contains(&key) {
-                links.push(key);
-            }
-        }
-        // Of a conversation too long to name, its beginning is what everybody knows.
-        if let Some(beginning) = beginning.filter(|key| links.len() == MAX_LINKS && !links.contains(key)) {
-            links[MAX_LINKS - 1] = beginning;
-        }
-        links
+    // Of a conversation too long to name, its beginning is what everybody knows.
+    if let Some(beginning) = beginning.filter(|key| links.len() == MAX_LINKS && !links.contains(key)) {
+        links[MAX_LINKS - 1] = beginning;
     }
+    links
 }
 
 /// The digests of the identifiers in angle brackets.
@@ -93,7 +41,10 @@ fn identifiers(value: &str) -> Vec<LinkKey> {
         // Spaces that folding brought are not part of it.
         let id: String = rest[..end].chars().filter(|c| !c.is_ascii_whitespace()).collect();
         if !id.is_empty() && id.len() <= MAX_ID {
-            let digest = sha256(id.as_bytes());
+            // OpenSSL's function for all at once looks the algorithm up each time.
+            let mut digest = Sha256::new();
+            digest.update(id.as_bytes());
+            let digest = digest.finish();
             let mut first = [0; 8];
             first.copy_from_slice(&digest[..8]);
             found.push(LinkKey(u64::from_be_bytes(first)));
@@ -105,18 +56,12 @@ fn identifiers(value: &str) -> Vec<LinkKey> {
 
 #[cfg(test)]
 mod tests {
+    use mail::mime::Structure;
+
     use super::*;
 
     fn links(message: &str) -> Vec<LinkKey> {
-        let mut whole = Header::default();
-        whole.push(message.as_bytes());
-        // However it is cut, it says the same.
-        for size in [1, 2, 3, 7] {
-            let mut header = Header::default();
-            message.as_bytes().chunks(size).for_each(|piece| header.push(piece));
-            assert_eq!(header.links(), whole.links(), "in pieces of {size}");
-        }
-        whole.links()
+        super::links(&Structure::of(message.as_bytes()).envelope)
     }
 
     fn key(id: &str) -> LinkKey {
@@ -146,9 +91,5 @@ mod tests {
     fn broken_identifiers_are_left_out() {
         assert!(links("Message-ID: <a@x\r\nReferences: <> >< <\r\n\r\n").is_empty());
         assert!(links(&format!("Message-ID: <{}>\r\n\r\n", "a".repeat(MAX_ID + 1))).is_empty());
-        let mut header = Header::default();
-        header.push(&vec![b'x'; 3 * MAX_HEADER]);
-        header.push(b"\r\nMessage-ID: <a@x>\r\n\r\n");
-        assert!(header.links().is_empty() && header.held.len() <= MAX_HEADER);
     }
 }

@@ -105,6 +105,7 @@ impl Receiver<'_> {
                     return Err(empty().into());
                 }
                 self.grow(literal.size)?;
+                self.sink.expect(literal.size);
                 self.go_on(literal).await?;
                 self.stream().await?;
             }
