@@ -328,9 +328,15 @@ impl fmt::Display for Dn {
             write!(f, "{}=", attribute.kind.name())?;
             let last = attribute.value.chars().count().saturating_sub(1);
             for (at, c) in attribute.value.chars().enumerate() {
+                let at_an_end = at == 0 || at == last;
+                if at_an_end && c.is_whitespace() && c != ' ' {
+                    // White space at the ends of a value does not count unless it is escaped, and a backslash goes before ASCII only.
+                    c.encode_utf8(&mut [0; 4]).bytes().try_for_each(|octet| write!(f, "\\{octet:02X}"))?;
+                    continue;
+                }
                 let escaped = matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=')
                     || (c == '#' && at == 0)
-                    || (c == ' ' && (at == 0 || at == last));
+                    || (c == ' ' && at_an_end);
                 if escaped {
                     f.write_str("\\")?;
                 }

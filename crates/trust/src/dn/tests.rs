@@ -179,7 +179,7 @@ fn types_known_by_several_names() {
 }
 
 fn any_value() -> impl Strategy<Value = String> {
-    prop_oneof!["[ -~éÉœ]{1,20}", "[\"\\\\,+=;<># ]{1,8}", "[a-zA-Z0-9 .()-]{1,20}"]
+    prop_oneof!["[ -~éÉœ]{1,20}", "[\"\\\\,+=;<># ]{1,8}", "[a-zA-Z0-9 .()-]{1,20}", "[a \u{a0}\u{2003}\u{3000}]{1,4}"]
 }
 
 fn any_dn() -> impl Strategy<Value = Dn> {
@@ -189,6 +189,19 @@ fn any_dn() -> impl Strategy<Value = Dn> {
             attributes.into_iter().map(|(kind, value)| Attribute { kind: AttributeType::from_name(kind), value });
         Dn::new(attributes.collect()).expect("within the limits")
     })
+}
+
+#[test]
+fn white_space_at_the_ends_is_kept_whatever_its_kind() {
+    for (value, written) in [
+        (" a ", "CN=\\ a\\ "),
+        ("\u{a0}a\u{a0}b\u{a0}", "CN=\\C2\\A0a\u{a0}b\\C2\\A0"),
+        ("\u{3000}", "CN=\\E3\\80\\80"),
+    ] {
+        let name = Dn::new(vec![Attribute { kind: AttributeType::CommonName, value: value.into() }]).expect("a name");
+        assert_eq!(name.to_string(), written);
+        assert_eq!(dn(written), name);
+    }
 }
 
 proptest! {
