@@ -75,6 +75,7 @@ mod tests {
         assert_eq!(links("Message-ID:\n <c@x>\n\nIn-Reply-To: <a@x>\n"), [key("c@x")]);
         assert!(links("Subject: none\r\n\r\n<a@x>").is_empty());
         assert!(links("\r\nMessage-ID: <a@x>\r\n").is_empty(), "a message without header");
+        assert!(links("Message-ID:\r\nMessage-ID: <c@x>\r\n\r\n").is_empty(), "the first counts, as in ENVELOPE");
         assert_ne!(key("c@x"), key("C@x"), "identifiers are compared octet by octet");
     }
 
