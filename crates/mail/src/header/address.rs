@@ -3,6 +3,8 @@
 //! What decides who wrote a message must look at [`AddressList::clean`]: it is false whenever something was skipped or
 //! guessed, that is whenever another program may understand the list otherwise.
 
+use std::borrow::Cow;
+
 /// One element of an address list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address<S = String> {
@@ -58,10 +60,11 @@ pub fn parse_addresses(value: &str, max: usize) -> AddressList {
     parser.finish(lexer.clean)
 }
 
+/// A token; its text is the list's own wherever that has no backslash.
 #[derive(Debug)]
-enum Token {
-    Word { text: String, quoted: bool },
-    Comment(String),
+enum Token<'t> {
+    Word { text: Cow<'t, str>, quoted: bool },
+    Comment(Cow<'t, str>),
     Special(char),
 }
 
@@ -70,8 +73,8 @@ struct Lexer<'t> {
     clean: bool,
 }
 
-impl Lexer<'_> {
-    fn next(&mut self) -> Option<Token> {
+impl<'t> Lexer<'t> {
+    fn next(&mut self) -> Option<Token<'t>> {
         self.text = self.text.trim_start_matches([' ', '\t', '\r', '\n']);
         let first = self.text.chars().next()?;
         let (token, used) = match first {
@@ -85,13 +88,13 @@ impl Lexer<'_> {
             }
             '[' => {
                 let (text, used) = self.until(']', None);
-                (Token::Word { text: format!("[{text}]"), quoted: false }, used)
+                (Token::Word { text: format!("[{text}]").into(), quoted: false }, used)
             }
             '<' | '>' | '@' | ',' | ';' | ':' => (Token::Special(first), 1),
             _ => {
                 let used = self.text.find(is_delimiter).unwrap_or(self.text.len()).max(first.len_utf8());
                 self.clean &= !matches!(first, ')' | ']' | '\\') && !self.text[..used].contains(char::is_control);
-                (Token::Word { text: self.text[..used].to_owned(), quoted: false }, used)
+                (Token::Word { text: self.text[..used].into(), quoted: false }, used)
             }
         };
         self.text = &self.text[used..];
@@ -99,7 +102,15 @@ impl Lexer<'_> {
     }
 
     /// The text up to the closing character, backslashes undone, and the octets used with both delimiters.
-    fn until(&mut self, close: char, open: Option<char>) -> (String, usize) {
+    fn until(&mut self, close: char, open: Option<char>) -> (Cow<'t, str>, usize) {
+        // The delimiters are one octet each.
+        let inner = &self.text[1..];
+        let ends = |c: char| c == close || c == '\\' || Some(c) == open;
+        if let Some(end) = inner.find(ends).filter(|end| inner[*end..].starts_with(close)) {
+            let text = &inner[..end];
+            self.clean &= !text.chars().any(|c| c.is_control() && c != '\t');
+            return (text.into(), end + 2);
+        }
         let mut out = String::new();
         let mut depth = 1usize;
         let mut chars = self.text.char_indices().skip(1);
@@ -116,14 +127,14 @@ impl Lexer<'_> {
             } else if c == close {
                 depth -= 1;
                 if depth == 0 {
-                    return (out, at + c.len_utf8());
+                    return (out.into(), at + c.len_utf8());
                 }
             }
             self.clean &= !c.is_control() || c == '\t';
             out.push(c);
         }
         self.clean = false;
-        (out, self.text.len())
+        (out.into(), self.text.len())
     }
 }
 
@@ -135,10 +146,10 @@ fn is_delimiter(c: char) -> bool {
 const MAX_TOKENS: usize = 256;
 
 #[derive(Default)]
-struct Parser {
+struct Parser<'t> {
     out: Vec<Address>,
     /// Tokens of the address being read.
-    element: Vec<Token>,
+    element: Vec<Token<'t>>,
     in_angle: bool,
     in_route: bool,
     in_group: bool,
@@ -146,8 +157,8 @@ struct Parser {
     max: usize,
 }
 
-impl Parser {
-    fn token(&mut self, token: Token) {
+impl<'t> Parser<'t> {
+    fn token(&mut self, token: Token<'t>) {
         let Token::Special(special) = token else {
             return self.keep(token);
         };
@@ -195,7 +206,7 @@ impl Parser {
         }
     }
 
-    fn keep(&mut self, token: Token) {
+    fn keep(&mut self, token: Token<'t>) {
         if self.element.len() < MAX_TOKENS {
             self.element.push(token);
         } else {
@@ -225,7 +236,7 @@ impl Parser {
         self.clean &= !self.in_angle;
         (self.in_angle, self.in_route) = (false, false);
         let element = std::mem::take(&mut self.element);
-        let is = |t: &Token, c: char| matches!(t, Token::Special(s) if *s == c);
+        let is = |t: &Token<'_>, c: char| matches!(t, Token::Special(s) if *s == c);
         if element.iter().all(|t| matches!(t, Token::Comment(_))) {
             return;
         }
@@ -258,22 +269,22 @@ impl Parser {
     }
 
     /// Words before the address (which do not belong there), local part and domain.
-    fn addr_spec(&mut self, tokens: &[Token]) -> (Option<String>, String, String) {
+    fn addr_spec(&mut self, tokens: &[Token<'t>]) -> (Option<String>, String, String) {
         let mut halves = tokens.split(|t| matches!(t, Token::Special('@')));
         let mut left = glued(halves.next().unwrap_or(&[]));
         let mut right = halves.next().map(glued).unwrap_or_default();
         let (local, local_ok) = left.pop().unwrap_or_default();
-        let domain = if right.is_empty() { String::new() } else { right.remove(0).0 };
+        let domain = if right.is_empty() { Cow::default() } else { right.remove(0).0 };
         let stray = tokens.iter().any(|t| matches!(t, Token::Special(c) if *c != '@'));
         self.clean &= halves.next().is_none() && left.is_empty() && right.is_empty() && local_ok && !stray;
         self.clean &= is_domain(&domain);
         let name = left.into_iter().map(|(word, _)| word).collect::<Vec<_>>().join(" ");
-        ((!name.is_empty()).then_some(name), local, domain)
+        ((!name.is_empty()).then_some(name), local.into_owned(), domain.into_owned())
     }
 }
 
 /// The words of a phrase, one blank between two.
-fn words(tokens: &[Token]) -> String {
+fn words(tokens: &[Token<'_>]) -> String {
     let mut phrase = String::new();
     for token in tokens {
         if let Token::Word { text, .. } = token {
@@ -287,7 +298,7 @@ fn words(tokens: &[Token]) -> String {
 }
 
 /// The last comment.
-fn comment(tokens: &[Token]) -> Option<String> {
+fn comment(tokens: &[Token<'_>]) -> Option<String> {
     tokens.iter().rev().find_map(|t| match t {
         Token::Comment(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
         _ => None,
@@ -295,7 +306,7 @@ fn comment(tokens: &[Token]) -> Option<String> {
 }
 
 /// The tokens written without blanks, comments left out.
-fn joined(tokens: &[Token]) -> String {
+fn joined(tokens: &[Token<'_>]) -> String {
     let mut out = String::new();
     for token in tokens {
         match token {
@@ -308,8 +319,8 @@ fn joined(tokens: &[Token]) -> String {
 }
 
 /// Words joined where a dot holds them together (`a . b`), each with whether it is a correct local part.
-fn glued(tokens: &[Token]) -> Vec<(String, bool)> {
-    let mut groups: Vec<(String, bool)> = Vec::new();
+fn glued<'t>(tokens: &[Token<'t>]) -> Vec<(Cow<'t, str>, bool)> {
+    let mut groups: Vec<(Cow<'t, str>, bool)> = Vec::new();
     // Whether the group so far waits for a word after a dot.
     let mut open = false;
     for token in tokens {
@@ -317,7 +328,7 @@ fn glued(tokens: &[Token]) -> Vec<(String, bool)> {
             continue;
         };
         let starts = !quoted && text.starts_with('.');
-        let inner = if *quoted { text } else { text.trim_start_matches('.') };
+        let inner = if *quoted { &**text } else { text.trim_start_matches('.') };
         let ends = !quoted && text.ends_with('.');
         let middle = if *quoted { inner } else { inner.trim_end_matches('.') };
         let dots = text.len() - middle.len();
@@ -329,7 +340,7 @@ fn glued(tokens: &[Token]) -> Vec<(String, bool)> {
         match groups.last_mut() {
             Some((group, ok)) if open || starts => {
                 *ok &= well && !(open && starts);
-                group.push_str(text);
+                group.to_mut().push_str(text);
             }
             _ => groups.push((text.clone(), well && !starts)),
         }
@@ -345,10 +356,10 @@ fn glued(tokens: &[Token]) -> Vec<(String, bool)> {
 fn is_dot_atom(text: &str) -> bool {
     text.split('.').all(|atom| {
         !atom.is_empty()
-            && atom.chars().all(|c| {
-                c.is_alphanumeric()
-                    || (!c.is_ascii() && !c.is_whitespace() && !c.is_control())
-                    || "!#$%&'*+-/=?^_`{|}~".contains(c)
+            && atom.chars().all(|c| match c {
+                '!' | '#'..='\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^'..='`' | '{'..='~' => true,
+                c if c.is_ascii() => c.is_ascii_alphanumeric(),
+                c => c.is_alphanumeric() || (!c.is_whitespace() && !c.is_control()),
             })
     })
 }

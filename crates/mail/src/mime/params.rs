@@ -18,6 +18,9 @@ const MAX_SEGMENTS: usize = 512;
 
 /// A field value as its first word (comments removed) and its parameters.
 pub(super) fn split(value: &str) -> (String, Vec<Param>) {
+    if !value.bytes().any(has_meaning) {
+        return (value.trim_ascii().to_owned(), Vec::new());
+    }
     let mut pieces = pieces(value).into_iter();
     let head = pieces.next().map(|piece| piece.text).unwrap_or_default();
     let segments = pieces.filter_map(|Piece { mut text, equals, .. }| {
@@ -57,6 +60,12 @@ impl Piece {
         Piece { text: String::with_capacity(24), ..Piece::default() }
     }
 
+    /// Octets without a meaning of their own, and no blank among them.
+    fn push_plain(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.solid = self.text.len();
+    }
+
     fn push(&mut self, c: char, quoted: bool) {
         let blank = !quoted && c.is_ascii_whitespace();
         let at_start = self.text.len() == self.equals.map_or(0, |e| e + 1);
@@ -70,14 +79,28 @@ impl Piece {
     }
 }
 
+/// Whether an octet says where something begins or ends.
+fn has_meaning(octet: u8) -> bool {
+    matches!(octet, b'\\' | b'"' | b'(' | b')' | b';' | b'=')
+}
+
 /// The value cut at its semicolons.
 fn pieces(value: &str) -> Vec<Piece> {
     let mut pieces = vec![Piece::new()];
     let (mut depth, mut quoted) = (0usize, false);
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
+    let mut rest = value;
+    loop {
         let room = pieces.len() <= MAX_SEGMENTS;
         let Some(piece) = pieces.last_mut() else {
+            break;
+        };
+        let plain = rest.bytes().position(|octet| has_meaning(octet) || octet.is_ascii_whitespace());
+        let (plain, meaning) = rest.split_at(plain.unwrap_or(rest.len()));
+        if depth == 0 && !plain.is_empty() {
+            piece.push_plain(plain);
+        }
+        let mut chars = meaning.chars();
+        let Some(c) = chars.next() else {
             break;
         };
         match c {
@@ -100,6 +123,7 @@ fn pieces(value: &str) -> Vec<Piece> {
             }
             _ => piece.push(c, false),
         }
+        rest = chars.as_str();
     }
     for piece in &mut pieces {
         piece.text.truncate(piece.solid);
