@@ -53,6 +53,22 @@ pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>> {
     Ok(octets)
 }
 
+/// A record's salt, given to nobody else. It is no secret, so that this thread draws those of its next records with it: a draw costs more
+/// than its octets.
+pub(crate) fn salt() -> Result<[u8; SALT]> {
+    const TOGETHER: usize = 32;
+    thread_local! { static DRAWN: RefCell<Vec<[u8; SALT]>> = const { RefCell::new(Vec::new()) } }
+    DRAWN.with_borrow_mut(|drawn| {
+        if let Some(salt) = drawn.pop() {
+            return Ok(salt);
+        }
+        let octets = random::<{ SALT * TOGETHER }>()?;
+        let (salts, _) = octets.as_chunks::<SALT>();
+        drawn.extend_from_slice(salts);
+        drawn.pop().ok_or_else(|| StoreError::Io("no random number".into()))
+    })
+}
+
 /// Fetched once: looking an algorithm up costs more than encrypting a page.
 fn aes() -> Result<&'static Cipher> {
     static AES: OnceLock<Option<Cipher>> = OnceLock::new();
@@ -299,6 +315,15 @@ mod tests {
         let mut signer = Signer::new(MessageDigest::sha256(), &pkey).expect("a signer");
         signer.update(b"record\0saltsaltsaltsalt").expect("hashed");
         assert_eq!(DataKey::new(&key).record(b"saltsaltsaltsalt").to_vec(), signer.sign_to_vec().expect("signed"));
+    }
+
+    #[test]
+    fn no_salt_is_given_twice() {
+        let draw = || (0..1000).map(|_| salt().expect("random")).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(draw)).collect();
+        let drawn: Vec<[u8; SALT]> = threads.into_iter().flat_map(|thread| thread.join().expect("drawn")).collect();
+        assert_eq!(drawn.iter().collect::<std::collections::HashSet<_>>().len(), 4000);
+        assert!(drawn.iter().all(|salt| *salt != [0; SALT]));
     }
 
     #[test]

@@ -56,12 +56,21 @@ pub(super) struct Place {
 impl Place {
     /// Takes `count` UIDs, for as many messages, and a new MODSEQ. [`Place::uid_next`] is the first of those UIDs.
     pub(super) fn take(tx: &Tx<'_>, mailbox: MailboxId, name: &FolderName, count: usize) -> Result<Option<Place>> {
-        let row = tx
+        // Not with RETURNING: SQLite makes a table for its rows, each time, which costs more than to look the row up again.
+        let taken = tx
             .conn
             .prepare_cached(
                 "UPDATE folder SET uid_next = uid_next + ?3, modseq = modseq + 1, messages = messages + ?3
-                 WHERE mailbox = ?1 AND name = ?2 AND selectable = 1
-                 RETURNING id, uid_validity, uid_next - ?3, modseq",
+                 WHERE mailbox = ?1 AND name = ?2 AND selectable = 1",
+            )?
+            .execute(params![mailbox.0 as i64, name.as_str(), count as i64])?;
+        if taken == 0 {
+            return Ok(None);
+        }
+        let place = tx
+            .conn
+            .prepare_cached(
+                "SELECT id, uid_validity, uid_next - ?3, modseq FROM folder WHERE mailbox = ?1 AND name = ?2",
             )?
             .query_row(params![mailbox.0 as i64, name.as_str(), count as i64], |row| {
                 Ok(Place {
@@ -70,12 +79,11 @@ impl Place {
                     uid_next: row.get(2)?,
                     modseq: ModSeq(row.get::<_, i64>(3)? as u64),
                 })
-            })
-            .optional()?;
-        if row.as_ref().is_some_and(|place| place.uid_next + count as i64 > i64::from(u32::MAX)) {
+            })?;
+        if place.uid_next + count as i64 > i64::from(u32::MAX) {
             return Err(StoreError::FolderRefused("no UID is left in the folder"));
         }
-        Ok(row)
+        Ok(Some(place))
     }
 }
 
@@ -205,20 +213,25 @@ pub(super) fn grow(tx: &Tx<'_>, mailbox: MailboxId, by: &Growth) -> Result<(u64,
         // What the log brings back was acknowledged within the quota of then.
         tx.replay
     ];
-    let numbers: Option<(i64, i64)> = tx
+    let grown = tx
         .conn
         .prepare_cached(
             "UPDATE mailbox SET octets = octets + ?2, messages = messages + ?3, next_body = next_body + ?4,
                  next_thread = next_thread + ?5, links = links + ?6
-             WHERE id = ?1 AND (?7 OR (ifnull(octets + ?2 <= quota_octets, 1) AND ifnull(messages + ?3 <= quota_messages, 1)))
-             RETURNING next_body - ?4, next_thread - ?5",
+             WHERE id = ?1 AND (?7 OR (ifnull(octets + ?2 <= quota_octets, 1) AND ifnull(messages + ?3 <= quota_messages, 1)))",
         )?
-        .query_row(numbers, |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((body, thread)) = numbers else {
+        .execute(numbers)?;
+    if grown == 0 {
         must_exist(tx.conn, mailbox)?;
         return Err(StoreError::OverQuota);
-    };
+    }
+    // Not with RETURNING, as in `Place::take`.
+    let (body, thread): (i64, i64) = tx
+        .conn
+        .prepare_cached("SELECT next_body - ?2, next_thread - ?3 FROM mailbox WHERE id = ?1")?
+        .query_row(params![mailbox.0 as i64, by.bodies as i64, by.threads as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     // Four thousand million conversations in one mailbox: those beyond are of none.
     Ok((body as u64, u32::try_from(thread).unwrap_or(0)))
 }

@@ -258,9 +258,9 @@ impl Record {
         };
         let mut octets = Vec::with_capacity(HEAD + SALT + structure.len() + crypt::TAG + content + ROOM);
         octets.resize(HEAD, 0);
-        let salt = crypt::random::<SALT>()?;
-        octets.extend_from_slice(&*salt);
-        let record = key.record(&*salt);
+        let salt = crypt::salt()?;
+        octets.extend_from_slice(&salt);
+        let record = key.record(&salt);
         crypt::seal_chunk(&record, Part::Structure, 0, true, structure, &mut octets)?;
         let structure = octets.len() - HEAD;
         let flags = match what {
