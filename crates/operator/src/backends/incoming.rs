@@ -89,6 +89,8 @@ pub struct Incoming<G> {
     received: Sha256,
     octets: u64,
     limit: u64,
+    /// Octets the peer said the message has (RFC 1870), if it did.
+    said: Option<u64>,
 }
 
 /// A message received whole.
@@ -102,8 +104,8 @@ pub struct Arrived<G> {
 }
 
 impl<G: Gate> Incoming<G> {
-    /// Nothing received yet; more than `limit` octets are refused.
-    pub fn new(spool: Spool, gate: G, limit: u64) -> Self {
+    /// Nothing received yet; more than `limit` octets are refused. `said`: how many the peer said will come (RFC 1870), a hint only.
+    pub fn new(spool: Spool, gate: G, limit: u64, said: Option<u64>) -> Self {
         Incoming {
             streamed: Streamed::new(spool),
             header: Some(Vec::new()),
@@ -111,6 +113,7 @@ impl<G: Gate> Incoming<G> {
             received: Sha256::new(),
             octets: 0,
             limit,
+            said,
         }
     }
 
@@ -171,6 +174,9 @@ impl<G: Gate> Incoming<G> {
                 (changed, end)
             }
         };
+        if let Some(said) = self.said {
+            self.streamed.expect(said.saturating_add(front.len() as u64));
+        }
         self.streamed.write(&front).await.map_err(|e| reply(&e))?;
         let named = self.gate.taken_out().iter().filter(|name| header::count(&held[..end], name) > 0);
         let lean = named.fold(None, |lean: Option<Vec<u8>>, name| {

@@ -283,7 +283,7 @@ impl Transaction for Delivery {
             message_id: None,
             relayed: false,
         };
-        let incoming = Incoming::new(service.site.store.spool(), gate, service.site.limit);
+        let incoming = Incoming::new(service.site.store.spool(), gate, service.site.limit, self.from.size);
         Ok(Box::new(Arriving { delivery: *self, incoming, number, now }))
     }
 }

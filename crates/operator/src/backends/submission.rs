@@ -242,7 +242,7 @@ impl Transaction for Draft {
             message_id: None,
             identified: false,
         };
-        let incoming = Incoming::new(service.site.store.spool(), gate, limit);
+        let incoming = Incoming::new(service.site.store.spool(), gate, limit, self.from.size);
         Ok(Box::new(Submitting { draft: *self, incoming, number, now }))
     }
 }

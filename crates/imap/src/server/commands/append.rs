@@ -156,6 +156,8 @@ impl Receiver<'_> {
 
     async fn chunk(&mut self) -> Result<bytes::Bytes, Ended> {
         tokio::select! {
+            // What is there is taken without setting a clock for it.
+            biased;
             piece = self.session.reader.literal_chunk(MAX_CHUNK as u64) => piece.map_err(|_| Ended::Gone),
             () = tokio::time::sleep(self.session.config.stall_timeout) => Err(Ended::Bye("The message stopped coming")),
             () = self.session.shutdown.cancelled() => Err(Ended::Bye("The server is stopping")),
@@ -186,6 +188,7 @@ impl Receiver<'_> {
     /// What follows a literal.
     async fn next(&mut self) -> Result<Tail, Stop> {
         let next = tokio::select! {
+            biased;
             next = self.session.reader.append_next() => next.map_err(|_| Ended::Gone)?,
             () = tokio::time::sleep(self.session.config.stall_timeout) => {
                 return Err(Ended::Bye("The message stopped coming").into());
