@@ -1,7 +1,8 @@
 //! Functional traces (TRACE): who did what to which mailbox, when, and what was answered. Never content, never a subject.
 //!
 //! One JSON object a line in `DATA/traces/AAAA-MM-JJ.jsonl` (UTC days, mode 0600), written by a thread of its own so that no
-//! session waits for it. The same event goes to the log without the names of people.
+//! session waits for it. The same event goes to the log without the names of people; at the level `debug` only, when it is what a
+//! mail program does all day and succeeded.
 //!
 //! Invariants: a trace names people, so it never goes to the log; a trace that cannot be written is counted and logged, and
 //! never stops the mail.
@@ -84,6 +85,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// What a mail program does all day in a mailbox that it has open: where it succeeds, the log does not need it.
+    fn is_daily(self) -> bool {
+        matches!(self, Action::Append | Action::Copy | Action::Expunge)
+    }
+
     /// As traces write it.
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -289,7 +295,16 @@ impl Tracer {
 
     /// Records a trace. Never waits.
     pub fn record(&self, trace: Trace) {
-        tracing::info!(target: "trace", action = ?trace.action, done = trace.done, connection = trace.connection, quantity = trace.quantity, "trace");
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(target: "trace", action = ?trace.action, done = trace.done, connection = trace.connection, quantity = trace.quantity, "trace")
+            };
+        }
+        if trace.done && trace.action.is_daily() {
+            log!(debug);
+        } else {
+            log!(info);
+        }
         if let Some(meter) = &self.meter {
             meter.trace(&trace);
         }
@@ -440,6 +455,41 @@ mod tests {
         assert_eq!(line["action"], "submit");
         assert_eq!(line["mailbox"], "a@b.mssante.fr");
         assert_eq!(line["quantity"], 12);
+    }
+
+    /// Notes the level of each trace that is logged.
+    #[derive(Clone, Default)]
+    struct Levels(Arc<Mutex<Vec<tracing::Level>>>);
+
+    impl tracing::Subscriber for Levels {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target() == "trace"
+        }
+        fn event(&self, event: &tracing::Event<'_>) {
+            self.0.lock().expect("no panic").push(*event.metadata().level());
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn what_succeeds_all_day_is_not_in_the_log() {
+        let levels = Levels::default();
+        tracing::subscriber::with_default(levels.clone(), || {
+            let tracer = Tracer::silent(Arc::new(trust::clock::SystemClock));
+            for (action, done) in
+                [(Action::Append, true), (Action::Append, false), (Action::Submit, true), (Action::OpenImap, true)]
+            {
+                tracer.record(Trace::new(Who::Server, action, done));
+            }
+        });
+        use tracing::Level;
+        assert_eq!(*levels.0.lock().expect("no panic"), [Level::DEBUG, Level::INFO, Level::INFO, Level::INFO]);
     }
 
     #[test]
