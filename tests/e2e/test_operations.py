@@ -7,9 +7,11 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import serve
 from space import BINARY, PATIENCE, SpaceTest, main, run, wait_for, xoauth2
@@ -291,6 +293,23 @@ class Operations(SpaceTest):
         code, text = wire.smtp("DATA")
         self.assertEqual((code, text[:5]), (452, "4.7.1"))
         self.assertEqual(metrics(server)['vaguemestre_limited_total{limit="messages_per_mailbox"}'], 1)
+
+    def test_commits_go_first_and_the_index_last(self):
+        server, _ = self.alone()
+        own = os.getpriority(os.PRIO_PROCESS, server.process.pid)
+        probe = [sys.executable, "-c", "import os; os.setpriority(os.PRIO_PROCESS, 0, -10)"]
+        allowed = subprocess.run(probe, stderr=subprocess.DEVNULL).returncode == 0
+        first = -10 if allowed else own
+        wanted = {"store-writer": first, "store-ahead": first, "search-index": 15, "vaguemestre": own}
+
+        def niceness():
+            found = {}
+            for task in Path(f"/proc/{server.process.pid}/task").iterdir():
+                # Behind the name: state, and fourteen numbers before the priority and the niceness.
+                found[(task / "comm").read_text().strip()] = int((task / "stat").read_text().rsplit(") ", 1)[1].split()[16])
+            return {name: found.get(name) for name in wanted} == wanted
+
+        wait_for("the niceness of the threads", niceness)
 
     # --- systemd -------------------------------------------------------------------------------------------------
 

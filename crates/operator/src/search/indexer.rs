@@ -6,14 +6,14 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use search::Index;
+use search::{Document, Index};
 use store::MailboxId;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::scan::document;
+use super::scan::{TOGETHER, documents};
 use super::{Searcher, Slot};
 
 /// How often the store is asked what arrived.
@@ -32,7 +32,7 @@ const SWEEP: Duration = Duration::from_secs(3600);
 /// The first sweep: soon, for what was deleted while nothing ran.
 const FIRST_SWEEP: Duration = Duration::from_secs(60);
 /// The thread's niceness: it runs when delivery and sessions leave something.
-const NICE: libc::c_int = 15;
+const NICE: i32 = 15;
 
 impl Searcher {
     /// Starts the indexer; it ends soon after `shutdown`, and `tasks` waits for it.
@@ -40,9 +40,10 @@ impl Searcher {
         let (searcher, runtime) = (self.clone(), Handle::current());
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("search-index".to_owned()).spawn(move || {
-            // On Linux this is the priority of this thread alone. Without it, things work and are a little less polite.
-            // SAFETY: a system call on plain numbers.
-            let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+            // On Linux this is the niceness of this thread alone. Without it, things work and are a little less polite.
+            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+                tracing::warn!(%error, "searches are indexed as if it were urgent: the process may not set its niceness");
+            }
             runtime.block_on(searcher.follow(&shutdown));
             drop(done);
         });
@@ -121,7 +122,7 @@ impl Searcher {
         'pages: while more {
             let page = self.store.bodies_after(mailbox, done, PAGE).await?;
             more = page.len() == PAGE;
-            for body in page {
+            for bodies in page.chunks(TOGETHER) {
                 if shutdown.is_cancelled() {
                     return Ok(false);
                 }
@@ -129,18 +130,13 @@ impl Searcher {
                     more = true;
                     break 'pages;
                 }
-                if indexed.binary_search(&body).is_err() {
-                    match document(&*self.store, mailbox, body).await {
-                        Ok(Some(document)) => {
-                            text += document.size();
-                            documents.push((body, document));
-                        }
-                        Ok(None) => {}
-                        // It is scanned when it is searched, and the trouble is told then.
-                        Err(why) => tracing::warn!(mailbox = mailbox.0, "a message is not indexed: {why}"),
-                    }
+                let new: Vec<u64> =
+                    bodies.iter().copied().filter(|body| indexed.binary_search(body).is_err()).collect();
+                for (body, document) in self.documents(mailbox, new).await {
+                    text += document.size();
+                    documents.push((body, document));
                 }
-                done = body;
+                done = bodies.last().copied().unwrap_or(done);
             }
         }
         index.add(documents)?;
@@ -148,6 +144,26 @@ impl Searcher {
         // Only sweeping asks which bodies are left: an index entry that is too many answers nothing.
         while !shutdown.is_cancelled() && index.merge_some(&|_| true, false)? {}
         Ok(more)
+    }
+
+    /// The documents of those bodies that are there and can be read.
+    async fn documents(&self, mailbox: MailboxId, bodies: Vec<u64>) -> Vec<(u64, Document)> {
+        let there = |documents: Vec<Option<Document>>, bodies: Vec<u64>| {
+            bodies.into_iter().zip(documents).filter_map(|(body, document)| Some((body, document?)))
+        };
+        if let Ok(documents) = documents(&*self.store, mailbox, &bodies).await {
+            return there(documents, bodies).collect();
+        }
+        // One of them cannot be read: the others are.
+        let mut found = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            match documents(&*self.store, mailbox, &[body]).await {
+                Ok(documents) => found.extend(there(documents, vec![body])),
+                // It is scanned when it is searched, and the trouble is told then.
+                Err(why) => tracing::warn!(mailbox = mailbox.0, "a message is not indexed: {why}"),
+            }
+        }
+        found
     }
 
     /// Clears indexes of what is gone.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mail::mime::Structure;
 use mail::sought::Sought;
 use search::{Document, Reading, Scan};
-use store::{MailboxId, Store, StoreError};
+use store::{Body, MailboxId, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ pub(super) struct Scanned {
 type Verdicts = Vec<(usize, Vec<bool>)>;
 
 impl Searcher {
-    /// Judges bodies in their order: one at least, then as many as time allows.
+    /// Judges bodies in their order: the first few at least, then as many as time allows.
     pub(super) async fn scan(
         &self,
         mailbox: MailboxId,
@@ -82,47 +82,70 @@ struct Job {
 impl Job {
     fn run(&self, runtime: &Handle, first: bool) -> store::Result<Verdicts> {
         let mut verdicts = Vec::new();
-        // However late it is, the first body is judged.
+        // However late it is, the first bodies are judged.
         while Instant::now() < self.until || first && verdicts.is_empty() {
-            let position = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(body) = self.bodies.get(position) else { break };
-            let has = runtime.block_on(scan_one(&*self.store, self.mailbox, *body, &self.sought))?;
-            // A message that is gone has nothing.
-            verdicts.push((position, has.unwrap_or_else(|| vec![false; self.sought.len()])));
+            let position = self.next.fetch_add(TOGETHER, Ordering::Relaxed);
+            let Some(bodies) = self.bodies.get(position..).filter(|left| !left.is_empty()) else { break };
+            let bodies = &bodies[..bodies.len().min(TOGETHER)];
+            for (place, opened) in runtime.block_on(open(&*self.store, self.mailbox, bodies))?.into_iter().enumerate() {
+                let has = match opened {
+                    Some(opened) => runtime.block_on(scan(opened, &self.sought))?,
+                    // A message that is gone has nothing.
+                    None => vec![false; self.sought.len()],
+                };
+                verdicts.push((position + place, has));
+            }
         }
         Ok(verdicts)
     }
 }
 
-async fn structure(store: &dyn Store, mailbox: MailboxId, body: u64) -> store::Result<Option<Structure>> {
-    let Some(Some(encoded)) = store.structures(mailbox, &[body]).await?.pop() else { return Ok(None) };
-    let decoded = Structure::decode(&encoded);
-    decoded.map(Some).map_err(|error| StoreError::Io(format!("a stored structure cannot be read: {error}")))
+/// Messages opened at once: each time the store is asked costs two changes of threads and a transaction, which is as much as a message of a few KiB
+/// does. So many of the largest that are not in files of their own take a few MiB.
+pub(super) const TOGETHER: usize = 16;
+
+/// A message to be read: its structure and its octets.
+type Opened = (Structure, Body);
+
+/// Messages, each `None` when it is gone.
+async fn open(store: &dyn Store, mailbox: MailboxId, bodies: &[u64]) -> store::Result<Vec<Option<Opened>>> {
+    let (structures, octets) = (store.structures(mailbox, bodies).await?, store.bodies(mailbox, bodies).await?);
+    let both = structures.into_iter().zip(octets).map(|both| {
+        let (Some(encoded), Some(octets)) = both else { return Ok(None) };
+        let structure = Structure::decode(&encoded)
+            .map_err(|error| StoreError::Io(format!("a stored structure cannot be read: {error}")))?;
+        Ok(Some((structure, octets)))
+    });
+    both.collect()
 }
 
-async fn scan_one(
-    store: &dyn Store,
-    mailbox: MailboxId,
-    body: u64,
-    sought: &[Sought],
-) -> store::Result<Option<Vec<bool>>> {
-    let Some(structure) = structure(store, mailbox, body).await? else { return Ok(None) };
-    let Some(octets) = store.body(mailbox, body).await? else { return Ok(None) };
+async fn scan(opened: Opened, sought: &[Sought]) -> store::Result<Vec<bool>> {
+    let (structure, octets) = opened;
     let mut scan = Scan::new(&structure, sought);
     while let Some(wanted) = scan.wanted() {
         // A piece is some tens of KiB.
         scan.push(&octets.read(wanted.start, (wanted.end - wanted.start) as usize).await?);
     }
-    Ok(Some(scan.finish()))
+    Ok(scan.finish())
 }
 
-/// The document of a body, `None` when it is gone.
-pub(super) async fn document(store: &dyn Store, mailbox: MailboxId, body: u64) -> store::Result<Option<Document>> {
-    let Some(structure) = structure(store, mailbox, body).await? else { return Ok(None) };
-    let Some(octets) = store.body(mailbox, body).await? else { return Ok(None) };
-    let mut reading = Reading::new(&structure);
-    while let Some(wanted) = reading.wanted() {
-        reading.push(&octets.read(wanted.start, (wanted.end - wanted.start) as usize).await?);
+/// The documents of bodies, each `None` when it is gone.
+pub(super) async fn documents(
+    store: &dyn Store,
+    mailbox: MailboxId,
+    bodies: &[u64],
+) -> store::Result<Vec<Option<Document>>> {
+    let mut documents = Vec::with_capacity(bodies.len());
+    for opened in open(store, mailbox, bodies).await? {
+        let Some((structure, octets)) = opened else {
+            documents.push(None);
+            continue;
+        };
+        let mut reading = Reading::new(&structure);
+        while let Some(wanted) = reading.wanted() {
+            reading.push(&octets.read(wanted.start, (wanted.end - wanted.start) as usize).await?);
+        }
+        documents.push(Some(reading.finish()));
     }
-    Ok(Some(reading.finish()))
+    Ok(documents)
 }

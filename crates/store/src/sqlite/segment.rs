@@ -314,7 +314,8 @@ impl Log {
         };
         // Even when nothing was read to know the last number by.
         let batch = batch.max(position.number());
-        Ok(Log { segments, file, position, batch, torn: false, unmarked: 0, ahead: Ahead::start()? })
+        let ahead = Ahead::start(segments.root.clone())?;
+        Ok(Log { segments, file, position, batch, torn: false, unmarked: 0, ahead })
     }
 
     /// Where the next batch begins.
@@ -330,7 +331,10 @@ impl Log {
         if self.position.offset >= SEGMENT {
             self.trim();
             let number = self.position.segment + 1;
-            self.file = make(&self.segments, number)?;
+            self.file = match self.ahead.begin(&self.segments.path(number)) {
+                Some(file) => file,
+                None => make(&self.segments, number)?,
+            };
             self.position = Position { segment: number, offset: FIRST };
         }
         Ok(Batch { start: self.position, next: self.position.offset, records: Vec::new() })
@@ -361,6 +365,11 @@ impl Log {
             self.ahead.note(&self.file, self.position.offset, batch.next, SEGMENT);
             self.position.offset = batch.next;
         }
+    }
+
+    /// Nothing comes: makes ready for what may.
+    pub(super) fn rest(&mut self) {
+        self.ahead.rest(&self.file, self.position.offset, SEGMENT);
     }
 
     /// Gives back what was prewritten behind the last record.

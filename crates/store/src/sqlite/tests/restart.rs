@@ -240,3 +240,55 @@ async fn tables_are_not_changed_under_a_server() {
     let _server = super::super::lock(dir.path()).expect("free again");
     drop(Sqlite::open_admin(dir.path()).expect("beside a server of this version"));
 }
+
+/// A burst, a rest, a burst: the second finds a segment made ready. A crash may come while it is ready, and after it was begun.
+#[tokio::test]
+async fn a_segment_made_ready_is_a_segment_like_others() {
+    use std::os::unix::fs::MetadataExt;
+    // Small enough to be made ready for, and large: the segment of 64 MiB is soon full.
+    const MESSAGE: usize = 200_000;
+    const BURST: usize = 300;
+    let text = |number: usize| format!("{number} {}", "x".repeat(MESSAGE));
+    let (store, dir) = super::make();
+    let data = dir.path().join("data");
+    let mailbox = made(&store, 1).await;
+    let burst = async |store: &Tested, from: usize| {
+        for number in from..from + BURST {
+            put(store, mailbox, "INBOX", text(number)).await;
+        }
+    };
+    let check = async |store: &Tested, count: usize| {
+        let all = entries(store, mailbox, "INBOX").await;
+        assert_eq!(all.len(), count);
+        for (number, entry) in all.iter().enumerate() {
+            assert_eq!(octets(store, mailbox, entry).await, text(number));
+        }
+    };
+    burst(&store, 0).await;
+    let spare = data.join("segments/next");
+    let begun = std::time::Instant::now();
+    let ready = loop {
+        match std::fs::metadata(&spare) {
+            Ok(file) if file.len() > 40 * 1024 * 1024 => break file.ino(),
+            _ => assert!(begun.elapsed().as_secs() < 60, "no spare; is there a GiB free in {}?", data.display()),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let crashed = dir.path().join("ready");
+    copy(&data, &crashed);
+    let again = open(&crashed);
+    assert!(!crashed.join("segments/next").exists());
+    check(&again, BURST).await;
+    again.close().await;
+    burst(&store, BURST).await;
+    assert!(!spare.exists());
+    assert_eq!(std::fs::metadata(data.join("segments/00000002.seg")).expect("there").ino(), ready);
+    let crashed = dir.path().join("begun");
+    copy(&data, &crashed);
+    let again = open(&crashed);
+    check(&again, 2 * BURST).await;
+    put(&again, mailbox, "INBOX", "after").await;
+    again.close().await;
+    check(&store, 2 * BURST).await;
+    store.close().await;
+}
