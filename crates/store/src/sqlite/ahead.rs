@@ -4,9 +4,13 @@
 //! does (ADR 5 has the measurements). Large batches hide that, so that nothing is prewritten for them: it would only double what
 //! the disk carries.
 //!
+//! While nothing comes, more is made ready than while something does: as much as came so far, within bounds, and what does not fit the segment in a
+//! *spare* that becomes the next one. A burst that finds its room ready shares the disk with nobody (ADR 32).
+//!
 //! Invariants: zeros are only ever written at or behind [`Place::next`], under its lock; the writer moves it behind a batch, under
-//! the same lock, before it writes the batch: no zero lands on a record. What was prewritten counts for nothing: a
-//! record is valid by its own marks, and a start cuts off whatever lies behind the last.
+//! the same lock, before it writes the batch: no zero lands on a record. A spare is the thread's while it is made, and a segment once it has that name: it
+//! changes hands under the lock. What was prewritten counts for nothing: a record is valid by its own marks, and a start cuts off
+//! whatever lies behind the last.
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -102,6 +106,7 @@ fn serve(place: &Mutex<Place>, zeros: &[u8]) -> std::io::Result<()> {
     }
 }
 
+/// A spare that has its title and nothing else.
 fn begin_spare(path: &Path) -> std::io::Result<(Arc<File>, u64)> {
     let file = File::options().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all_at(&TITLE, 0)?;
@@ -253,7 +258,6 @@ impl Ahead {
     pub(super) fn begin(&self, path: &Path) -> Option<Arc<File>> {
         let mut place = lock(&self.place);
         let (file, prewritten) = place.spare.take()?;
-        // From here on no zero goes to it but behind what was prewritten.
         place.wanted = 0;
         let named =
             std::fs::rename(self.spare(), path).map_err(StoreError::from).and_then(|()| sync_folder(&self.folder));
