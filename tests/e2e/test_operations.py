@@ -1,5 +1,8 @@
 """Operating a running server: monitoring, reload of configuration and certificates, drain, limits (issue 3, "Operating it")."""
 
+import datetime
+import email.policy
+import io
 import json
 import os
 import re
@@ -11,6 +14,8 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import zipfile
+from email.message import EmailMessage
 from pathlib import Path
 
 import serve
@@ -293,6 +298,98 @@ class Operations(SpaceTest):
         code, text = wire.smtp("DATA")
         self.assertEqual((code, text[:5]), (452, "4.7.1"))
         self.assertEqual(metrics(server)['vaguemestre_limited_total{limit="messages_per_mailbox"}'], 1)
+
+    def append(self, wire, text, status=b" OK "):
+        octets = text.encode()
+        answer = wire.imap(b"APPEND INBOX {%d+}\r\n%s" % (len(octets), octets))
+        self.assertIn(status, answer[-1])
+        return answer[-1]
+
+    def test_quotas_are_set_beside_the_server(self):
+        server, person = self.alone()
+        address, wire = person["mailbox"], self.imap(server, person)
+        told = server.mailbox("quota", address, "--messages", "2", "--storage", "1M").stdout
+        self.assertIn("0 messages (of 2), 0 octets (of 1048576)", told)
+        for number in range(2):
+            self.append(wire, f"Subject: {number}\r\n\r\ntext\r\n")
+        self.assertIn(b"[OVERQUOTA]", self.append(wire, "Subject: 2\r\n\r\ntext\r\n", b" NO "))
+        quota = b"".join(wire.imap("GETQUOTAROOT INBOX"))
+        self.assertIn(b"MESSAGE 2 2", quota)
+        self.assertIn(b"STORAGE 1 1024", quota)
+        self.assertEqual(self.send(self.smtp(server, person), person, "over")[0], 452)
+        self.assertIn("2 messages (no limit)", server.mailbox("quota", address, "--messages", "none").stdout)
+        self.append(wire, "Subject: 3\r\n\r\ntext\r\n")
+        self.assertIn(b"[OVERQUOTA]", self.append(wire, "Subject: 4\r\n\r\n" + "x" * 1100000, b" NO "))
+        quota = b"".join(wire.imap("GETQUOTAROOT INBOX"))
+        self.assertNotIn(b"MESSAGE", quota)
+        # What is there already stays.
+        server.mailbox("quota", address, "--messages", "1")
+        self.assertIn(b"* 3 EXISTS", b"".join(wire.imap("SELECT INBOX")))
+        for wrong in (["--messages", "0"], ["--storage", "much"], []):
+            run(BINARY, "mailbox", "quota", address, *wrong, "--config", server.config, ok=False)
+
+    def test_the_master_key_may_be_in_the_environment(self):
+        config = serve.configuration(self.space, "alpha", "environment")
+        self.addCleanup(os.environ.pop, "VAGUEMESTRE_E2E_KEY", None)
+        config.write_text(re.sub(r"(?m)^\[store\]\n|^key_file = .*\n", "", config.read_text()) +
+                          '\n[store]\nkey_env = "VAGUEMESTRE_E2E_KEY"\n')
+        os.environ["VAGUEMESTRE_E2E_KEY"] = "5c" * 32
+        server, person = self.alone(config)
+        self.append(self.imap(server, person), "Subject: kept\r\n\r\nthe text\r\n")
+        self.assertEqual(server.stop(), 0)
+        self.assertFalse((config.parent / "data" / "store" / "keys" / "master.key").exists())
+        for wrong, said in ((None, "VAGUEMESTRE_E2E_KEY"), ("5d" * 32, "key"), ("short", "64")):
+            os.environ.pop("VAGUEMESTRE_E2E_KEY", None)
+            if wrong:
+                os.environ["VAGUEMESTRE_E2E_KEY"] = wrong
+            ended = subprocess.run([BINARY, "serve", "--config", str(config)], capture_output=True, text=True, timeout=PATIENCE)
+            self.assertNotEqual(ended.returncode, 0)
+            self.assertIn(said, ended.stderr)
+            self.assertNotIn("5d5d", ended.stderr)
+        os.environ["VAGUEMESTRE_E2E_KEY"] = "5c" * 32
+        server.start()
+        wire = self.imap(server, person)
+        wire.imap("SELECT INBOX")
+        self.assertIn(b"the text", b"".join(wire.imap("FETCH 1 BODY[TEXT]")))
+
+    def test_documents_and_dates_are_found(self):
+        """The text of a CDA inside an IHE_XDM.zip, scanned and then indexed; when a message was saved (RFC 8514)."""
+        server, person = self.alone()
+        wire = self.imap(server, person)
+        rim = "urn:oasis:names:tc:ebxml-regrep:xsd"
+        metadata = (f"<x xmlns='{rim}:lcm:3.0'><r:RegistryObjectList xmlns:r='{rim}:rim:3.0'><r:ExtrinsicObject id='d' mimeType='text/xml'>"
+                    "<r:Slot name='URI'><r:ValueList><r:Value>DOC0001.XML</r:Value></r:ValueList></r:Slot></r:ExtrinsicObject></r:RegistryObjectList></x>")
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("IHE_XDM/SUBSET01/METADATA.XML", metadata)
+            packed.writestr("IHE_XDM/SUBSET01/DOC0001.XML",
+                            "<ClinicalDocument xmlns='urn:hl7-org:v3'><title>Compte rendu opératoire</title></ClinicalDocument>")
+        message = EmailMessage()
+        message["Subject"] = "document"
+        message.set_content("rien")
+        message.add_attachment(archive.getvalue(), maintype="application", subtype="zip", filename="IHE_XDM.zip")
+        # Long ago, so that its date is not the date it is saved at.
+        octets = message.as_bytes(policy=email.policy.SMTP)
+        answer = wire.imap(b'APPEND INBOX "01-Feb-2003 04:05:06 +0000" {%d+}\r\n%s' % (len(octets), octets))
+        self.assertIn(b" OK ", answer[-1])
+        self.append(wire, "Subject: other\r\n\r\nrien\r\n")
+        wire.imap("SELECT INBOX")
+        search = lambda keys: wire.imap(f"SEARCH {keys}")[0].split()[2:]
+        for _ in range(2):
+            self.assertEqual(search('BODY "compte rendu operatoire"'), [b"1"])
+            self.assertEqual(search("BODY urn:hl7-org"), [])
+            # The index is made some seconds later: both ways must find it.
+            wait_for("the index", lambda: list((server.config.parent / "data" / "search").glob("*/*")))
+        day = lambda offset: (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=offset)).strftime("%d-%b-%Y")
+        saved = re.search(rb'SAVEDATE "([ 0-9]\d-\w{3}-\d{4}) ', b"".join(wire.imap("FETCH 1 (SAVEDATE)")))
+        self.assertIn(saved[1].decode().strip().zfill(11), (day(0), day(-1)))
+        on = saved[1].decode().strip()
+        self.assertEqual(search(f"SAVEDON {on}"), [b"1", b"2"])
+        self.assertEqual(search(f"SAVEDSINCE {on}"), [b"1", b"2"])
+        self.assertEqual(search(f"SAVEDBEFORE {on}"), [])
+        self.assertEqual(search("SAVEDBEFORE 1-Jan-2999"), [b"1", b"2"])
+        self.assertEqual(search("SAVEDSINCE 1-Jan-2999"), [])
+        self.assertEqual(search("BEFORE 1-Jan-2004"), [b"1"])
 
     def test_commits_go_first_and_the_index_last(self):
         server, _ = self.alone()

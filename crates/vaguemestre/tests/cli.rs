@@ -59,6 +59,12 @@ fn mailboxes(config: &str) {
     let (new, holder) = ("pharmacie@alpha.formation.mssante.fr", "1750000001");
     let made = run(&["create", new, "--kind", "ORG", "--holder", holder, "--label", "Pharmacie", "--quota", "2G"]);
     assert_eq!((made["kind"].as_str(), made["quota_octets"].as_u64()), (Some("ORG"), Some(2 << 30)));
+    assert!(made["quota_messages"].is_null());
+    let limited = run(&["quota", new, "--messages", "5000"]);
+    assert_eq!((limited["quota_messages"].as_u64(), limited["quota_octets"].as_u64()), (Some(5000), Some(2 << 30)));
+    assert!(run(&["quota", new, "--storage", "none"])["quota_octets"].is_null());
+    assert!(refused(&["quota", new], 2).contains("--storage"));
+    assert!(refused(&["quota", "nobody@alpha.formation.mssante.fr", "--messages", "1"], 1).contains("mailbox list"));
     let granted = run(&["grant", new, "--person", "899700000054", "--role", "member", "--until", "2999-01-01"]);
     assert_eq!(
         (granted["rights"][0]["role"].as_str(), granted["rights"][0]["holds"].as_bool()),

@@ -24,6 +24,7 @@ use crate::runtime::block_on;
     vaguemestre mailbox create C marie.martin@hopital.mssante.fr --kind PER --holder 899700000017 --label 'Dr_Marie_MARTIN'\n  \
     vaguemestre mailbox create C cardiologie@hopital.mssante.fr --kind ORG --holder 1750000001\n  \
     vaguemestre mailbox grant C cardiologie@hopital.mssante.fr --person 899700000017 --role member --until 2027-01-01\n  \
+    vaguemestre mailbox quota C cardiologie@hopital.mssante.fr --storage 2G --messages none\n  \
     vaguemestre mailbox list C --json\n  vaguemestre mailbox delete C ancien@hopital.mssante.fr --yes"
 )]
 pub struct Args {
@@ -55,6 +56,20 @@ enum Command {
         /// The most it may hold, in octets, or with K, M or G; without limit when absent.
         #[arg(long, value_name = "SIZE", value_parser = size)]
         quota: Option<u64>,
+        /// The most messages it may hold; without limit when absent.
+        #[arg(long, value_name = "COUNT", value_parser = count)]
+        quota_messages: Option<u64>,
+    },
+    /// Changes how much a mailbox may hold; what it holds already stays.
+    Quota {
+        /// The mailbox.
+        address: Address,
+        /// Octets, or with K, M or G; `none` for no limit; as it was when absent.
+        #[arg(long, value_name = "SIZE", value_parser = |text: &str| limit(text, size), required_unless_present = "messages")]
+        storage: Option<Limit>,
+        /// Messages; `none` for no limit; as it was when absent.
+        #[arg(long, value_name = "COUNT", value_parser = |text: &str| limit(text, count))]
+        messages: Option<Limit>,
     },
     /// Lists all mailboxes.
     List,
@@ -146,6 +161,23 @@ fn size(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "write a size as 500000000, 500M or 2G".to_owned())
 }
 
+/// `5000` messages.
+fn count(text: &str) -> Result<u64, String> {
+    text.parse::<u64>().ok().filter(|count| *count > 0).ok_or_else(|| "write a number of messages as 5000".to_owned())
+}
+
+/// A limit to be set, or taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Limit(Option<u64>);
+
+/// What `read` reads, or `none`.
+fn limit(text: &str, read: fn(&str) -> Result<u64, String>) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        text => read(text).map(|most| Limit(Some(most))).map_err(|hint| format!("{hint}, or `none`")),
+    }
+}
+
 /// Does what is asked.
 pub fn run(args: Args) -> Result<(), Failure> {
     let path =
@@ -181,9 +213,11 @@ struct Register {
 impl Register {
     async fn run(&self, command: Command) -> Result<(), Failure> {
         match command {
-            Command::Create { address, kind, holder, label, quota } => {
+            Command::Create { address, kind, holder, label, quota, quota_messages } => {
+                let quota = Quota { octets: quota, messages: quota_messages };
                 self.create(address, kind, &holder, label, quota).await
             }
+            Command::Quota { address, storage, messages } => self.quota(&address, storage, messages).await,
             Command::List => self.list().await,
             Command::Show { address } => self.show(&address).await,
             Command::Grant { address, person, role, from, until } => {
@@ -201,7 +235,7 @@ impl Register {
         kind: MailboxKind,
         holder: &str,
         label: String,
-        quota: Option<u64>,
+        quota: Quota,
     ) -> Result<(), Failure> {
         let domains = self.config.domains();
         if !domains.contains(address.domain()) {
@@ -212,11 +246,20 @@ impl Register {
             )));
         }
         let holder = holder_of(kind, holder)?;
-        let quota = Quota { octets: quota, messages: None };
         let new = NewMailbox { address: address.clone(), kind, holder, label, quota, created_at: now() };
         self.store.create_mailbox(new).await.map_err(|error| of_mailbox(&error, &address))?;
         self.trace(&address, "created", Vec::new());
         self.show(&address).await
+    }
+
+    async fn quota(&self, address: &Address, storage: Option<Limit>, messages: Option<Limit>) -> Result<(), Failure> {
+        let mailbox = self.find(address).await?;
+        let octets = storage.map_or(mailbox.quota.octets, |Limit(octets)| octets);
+        let messages = messages.map_or(mailbox.quota.messages, |Limit(messages)| messages);
+        let changed = self.store.set_quota(mailbox.id, Quota { octets, messages }).await;
+        changed.map_err(|error| of_mailbox(&error, address))?;
+        self.trace(address, "quota changed", Vec::new());
+        self.show(address).await
     }
 
     async fn list(&self) -> Result<(), Failure> {
@@ -257,10 +300,14 @@ impl Register {
             "  last authentication  {}",
             mailbox.last_authentication.map_or_else(|| "never".to_owned(), date)
         ));
-        let quota = mailbox.quota.octets.map_or_else(|| "no limit".to_owned(), |octets| format!("of {octets}"));
+        let of = |most: Option<u64>| most.map_or_else(|| "no limit".to_owned(), |most| format!("of {most}"));
+        let (usage, quota) = (mailbox.usage, mailbox.quota);
         say(format_args!(
-            "  holds                {} messages, {} octets ({quota})",
-            mailbox.usage.messages, mailbox.usage.octets
+            "  holds                {} messages ({}), {} octets ({})",
+            usage.messages,
+            of(quota.messages),
+            usage.octets,
+            of(quota.octets)
         ));
         for right in &rights {
             let until = right.until.map_or_else(|| "without end".to_owned(), |until| format!("until {}", date(until)));
@@ -385,6 +432,7 @@ fn as_json(mailbox: &Mailbox) -> Value {
         "messages": mailbox.usage.messages,
         "octets": mailbox.usage.octets,
         "quota_octets": mailbox.quota.octets,
+        "quota_messages": mailbox.quota.messages,
     })
 }
 
@@ -435,6 +483,13 @@ mod tests {
         assert_eq!((size("1K"), size("2G"), size("7")), (Ok(1024), Ok(2 << 30), Ok(7)));
         for wrong in ["", "0", "M", "1T", "99999999999999G", "-1"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(
+            (limit("none", count), limit("12", count), limit("2K", size)),
+            (Ok(Limit(None)), Ok(Limit(Some(12))), Ok(Limit(Some(2048))))
+        );
+        for wrong in ["", "0", "None", "2K"] {
+            assert!(limit(wrong, count).is_err(), "{wrong}");
         }
     }
 }
