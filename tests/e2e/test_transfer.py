@@ -3,6 +3,8 @@
 import datetime
 import mailbox as maildirs
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -11,7 +13,7 @@ import unittest
 import dovecot
 import serve
 from serve import Server, configuration
-from space import BINARY, Space, main, run
+from space import BINARY, Space, main, run, wait_for
 
 MESSAGES = 120
 DATE = datetime.datetime(2024, 2, 29, 12, 0, tzinfo=datetime.timezone.utc)
@@ -131,7 +133,37 @@ class Transfer(unittest.TestCase):
                 journal.unlink()
         self.assertGreater(killed, 0)
         self.importing("maildir", source, into=address)
-        self.assertIn("holds                4000 messages", serve.mailbox(self.config, "show", address).stdout)
+        self.assertIn("holds                4000 messages (", serve.mailbox(self.config, "show", address).stdout)
+
+    @unittest.skipUnless(dovecot.present(), "dovecot-imapd and root are needed: ./test installs it")
+    def test_another_server_killed_and_begun_again(self):
+        address = self.box()
+        password = self.config.parent / "password-jean"
+        password.write_text("secret\n")
+        client = self.dovecot.connect("jean")
+        client.append("INBOX", "", DATE, message(0))
+        client.logout()
+        box = self.dovecot.maildir("jean")
+        for number in range(1, 3000):
+            path = box / "cur" / f"{1_700_000_000 + number}.{number:06}.x:2,S"
+            path.write_bytes(message(number).replace(b"\r\n", b"\n") + b"x" * 8000 + b"\n")
+            shutil.chown(path, box.owner(), box.group())
+        account = ("imap", "--host", "localhost", "--port", str(self.dovecot.port), "--user", "jean", "--password-file", password,
+                   "--ca", self.dovecot.ca)
+        there = lambda: int(re.search(r"holds +(\d+)", serve.mailbox(self.config, "show", address).stdout)[1])
+        came = [0]
+        for _ in range(2):
+            process = subprocess.Popen([BINARY, "import", *account, "--into", address, "--config", self.config],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for("messages, or the end", lambda: there() > came[-1] or process.poll() is not None)
+            process.kill()
+            process.wait()
+            came.append(there())
+        # What came is kept, and is not fetched again.
+        self.assertTrue(0 < came[1] < 3000 and came == sorted(came), came)
+        told = self.importing(*account, into=address).stdout
+        self.assertIn(f"{3000 - came[-1]} imported", told)
+        self.assertIn("holds                3000 messages (", serve.mailbox(self.config, "show", address).stdout)
 
     def test_mbox_there_and_back_with_the_server_running(self):
         address = self.box()
