@@ -110,7 +110,7 @@ fn traced(folder: &Path) {
         }
     }
     answers.sort();
-    assert_eq!(answers, ["created", "deleted", "granted member", "revoked"]);
+    assert_eq!(answers, ["created", "deleted", "granted member", "quota changed", "quota changed", "revoked"]);
 }
 
 fn configurations(good: &str, folder: &Path) {
