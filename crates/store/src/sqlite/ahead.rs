@@ -21,7 +21,6 @@ use std::thread::JoinHandle;
 
 use super::files::sync_folder;
 use super::segment::TITLE;
-use super::writer::hasten;
 use crate::{Result, StoreError};
 
 /// Octets prewritten at once, synced together.
@@ -179,8 +178,6 @@ impl Ahead {
         let (ask, asked) = sync_channel::<()>(1);
         let (shared, root) = (place.clone(), folder.clone());
         let thread = std::thread::Builder::new().name("store-ahead".into()).spawn(move || {
-            // The writer may wait for the lock that this thread holds.
-            hasten();
             let zeros = vec![0; SLICE];
             while asked.recv().is_ok() {
                 if let Err(error) = serve(&shared, &zeros).and_then(|()| make_spare(&shared, &root, &zeros)) {

@@ -4,7 +4,7 @@
 //! and answers everyone. A batch that only makes messages syncs the log of the [segments](super::segment) and not the database's:
 //! after a crash it is [applied again](super::replay) from there. Any other batch syncs both. No artificial delay: what comes while a request is applied joins
 //! the batch, and a lone request is committed at once. Upkeep (checkpoints, garbage, dates of authentication) is done after
-//! the answers. Everybody waits for this thread, and it for nobody: it goes before all others where the system lets it ([`HASTE`], ADR 32).
+//! the answers.
 //!
 //! Invariants:
 //! * nobody is answered `Ok` before the commit is on disk, in the one log or the other; a batch that does not commit answers everyone an error;
@@ -42,18 +42,6 @@ const IDLE: Duration = Duration::from_secs(5);
 /// How often a slice of upkeep is done although somebody waits. Without it, garbage would grow for as long as a server is never idle; with
 /// it, a slice of a few milliseconds is a few hundredths of the time.
 const BUSY_UPKEEP: Duration = Duration::from_millis(250);
-
-/// The niceness of the threads that a commit waits for. It needs the right to it (`LimitNICE=` in the unit); without it all is as it would be, slower
-/// where the processors are busy.
-const HASTE: i32 = -10;
-
-/// Lets this thread go before the others, if it may.
-pub(super) fn hasten() {
-    // On Linux this is the niceness of the thread alone.
-    if let Err(error) = rustix::process::setpriority_process(None, HASTE) {
-        tracing::debug!(%error, "commits do not go before other work: the process may not set its niceness below 0");
-    }
-}
 
 /// What a request may do: SQL, and effects that become true if the commit does.
 pub(super) struct Tx<'c> {
@@ -217,7 +205,6 @@ struct Due {
 impl Writer {
     /// Serves until told to stop, or until nobody can ask any more.
     pub(super) fn serve(mut self) {
-        hasten();
         let mut due = Due {
             garbage: self.log.is_some(),
             compact: self.log.is_some(),
