@@ -136,6 +136,10 @@ pub(super) async fn documents(
     bodies: &[u64],
 ) -> store::Result<Vec<Option<Document>>> {
     let mut documents = Vec::with_capacity(bodies.len());
+    if bodies.is_empty() {
+        // At a start most are indexed already: the store is not asked for nothing.
+        return Ok(documents);
+    }
     for opened in open(store, mailbox, bodies).await? {
         let Some((structure, octets)) = opened else {
             documents.push(None);
