@@ -144,6 +144,39 @@ class Imap(SpaceTest):
         finally:
             other.logout()
 
+    def test_what_others_do_is_told_unasked(self):
+        # NOTIFY (RFC 5465): messages, names and annotations; and nothing of what the session does itself
+        self.fill(1)
+        other = self.space.imap(self.person)
+        self.addCleanup(other.logout)
+        self.ok(other.select(self.folder))
+        self.ok(self.imap.xatom("NOTIFY", "SET (selected (MessageNew (UID) MessageExpunge FlagChange)) "
+                                          "(subtree %s (MailboxName MailboxMetadataChange ServerMetadataChange))" % self.folder))
+        self.imap.sock.settimeout(20)
+
+        def told(line):
+            self.assertEqual(self.imap.readline().rstrip(b"\r\n").decode(), line)
+
+        self.ok(other.append(self.folder, "", None, message(2)))
+        told("* 2 EXISTS")
+        told("* 2 FETCH (UID 2)")
+        self.ok(other.store("1", "+FLAGS", r"\Flagged"))
+        told(r"* 1 FETCH (UID 1 FLAGS (\Flagged))")
+        self.ok(other.xatom("SETMETADATA", f'{self.folder} (/shared/comment "un mot" /private/comment "à moi")'.encode()))
+        told(f'* METADATA "{self.folder}" /private/comment /shared/comment')
+        self.ok(other.xatom("SETMETADATA", f"{self.folder} (/shared/comment NIL)"))
+        told(f'* METADATA "{self.folder}" /shared/comment')
+        self.ok(other.xatom("SETMETADATA", '"" (/private/vendor/test/x "1")'))
+        told('* METADATA "" /private/vendor/test/x')
+        self.ok(other.create(self.folder + "/a"))
+        told(f'* LIST (\\HasNoChildren) "/" "{self.folder}/a"')
+        told(f'* LIST (\\HasChildren) "/" "{self.folder}"')
+        self.ok(self.imap.create(self.folder + "/b"))
+        self.ok(self.imap.xatom("SETMETADATA", f'{self.folder} (/shared/comment "de soi")'))
+        self.ok(other.create(self.folder + "/c"))
+        told(f'* LIST (\\HasNoChildren) "/" "{self.folder}/c"')
+        told(f'* LIST (\\HasChildren) "/" "{self.folder}"')
+
     def test_curl_fetches_and_deletes(self):
         self.fill(2)
         where = self.space.operator("alpha")["imap"]

@@ -4,9 +4,12 @@
 //! Who may do what is decided by whoever implements [`Administration`]: the commands here only carry questions and answers.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use mail::{FolderName, Rights};
+use tokio::sync::watch;
 
 use crate::backend::Result;
 
@@ -129,6 +132,19 @@ impl fmt::Display for EntryName {
     }
 }
 
+/// What stands for the value of an annotation: within a process, values that differ have marks that differ, but for one in 2⁶⁴.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// The mark of a value.
+    pub fn of(value: &[u8]) -> Self {
+        // Keyed for the process: nobody can choose values of one mark.
+        static KEY: OnceLock<RandomState> = OnceLock::new();
+        Mark(KEY.get_or_init(RandomState::new).hash_one(value))
+    }
+}
+
 /// Rights, quota and annotations of the mailbox of a session. A folder the session has no `l` on does not exist for it:
 /// [`Failure::NonExistent`](crate::backend::Failure::NonExistent).
 #[async_trait]
@@ -154,6 +170,11 @@ pub trait Administration: Send + Sync {
     fn annotation_limit(&self) -> usize;
     /// Every annotation of a folder, or with `None` of the mailbox itself, that this session may see, by name.
     async fn annotations(&self, of: Option<&FolderName>) -> Result<Vec<(EntryName, Vec<u8>)>>;
+    /// A mark of the value of every annotation this session may see, of the mailbox (`None`) and of folders, by
+    /// [`FolderInfo::id`](crate::backend::FolderInfo::id).
+    async fn marks(&self) -> Result<Vec<((Option<u64>, EntryName), Mark)>>;
+    /// A counter that any change of an annotation moves, seen or not.
+    async fn annotation_changes(&self) -> Result<watch::Receiver<u64>>;
     /// Sets (or with `None` removes) annotations, all or none. Too many of them:
     /// [`Failure::Limit`](crate::backend::Failure::Limit).
     async fn annotate(&self, of: Option<&FolderName>, changes: Vec<(EntryName, Option<Vec<u8>>)>) -> Result<()>;
@@ -191,6 +212,12 @@ mod tests {
         ] {
             assert!(EntryName::parse(bad.as_bytes()).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn marks_follow_values() {
+        assert_eq!(Mark::of(b"a"), Mark::of(b"a"));
+        assert_ne!(Mark::of(b"a"), Mark::of(b""));
     }
 
     #[test]

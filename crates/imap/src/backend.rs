@@ -141,6 +141,8 @@ pub struct FolderInfo {
     pub subscribed: bool,
     /// `false`: only holds other folders.
     pub selectable: bool,
+    /// What the session may do there.
+    pub rights: Rights,
 }
 
 /// What STATUS tells.

@@ -44,6 +44,13 @@ pub enum Filter {
     Mailboxes(Vec<Name>),
 }
 
+impl Filter {
+    /// Whether it is the folder that is open.
+    pub fn is_selected(&self) -> bool {
+        matches!(self, Filter::Selected | Filter::SelectedDelayed)
+    }
+}
+
 /// An event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -57,6 +64,17 @@ pub enum Event {
     MailboxName,
     /// `SubscriptionChange`.
     SubscriptionChange,
-    /// An event that is not served: `AnnotationChange`, `MailboxMetadataChange`, `ServerMetadataChange` or one nobody knows.
+    /// `MailboxMetadataChange`.
+    MailboxMetadataChange,
+    /// `ServerMetadataChange`.
+    ServerMetadataChange,
+    /// An event that is not served: `AnnotationChange` (of messages, RFC 5257, which is not announced) or one nobody knows.
     Unknown,
+}
+
+impl Event {
+    /// Whether it is one of messages, as what is told of the open folder has to be (RFC 5465 §8).
+    pub fn is_of_messages(&self) -> bool {
+        matches!(self, Event::MessageNew(_) | Event::MessageExpunge | Event::FlagChange)
+    }
 }

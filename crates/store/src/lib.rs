@@ -118,6 +118,8 @@ pub trait Store: Send + Sync + 'static {
     /// A receiver that changes whenever the set of folders of the mailbox, or anything in any of them, changes; closes with
     /// the mailbox or the store.
     async fn watch_mailbox(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>>;
+    /// The same for annotations of the mailbox or of a folder of it, whosever they are.
+    async fn watch_annotations(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>>;
 
     // --- sharing: see the module -----------------------------------------------------------------------------------
 
@@ -143,6 +145,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<()>;
     /// The annotations of a folder, or with `None` of the mailbox itself, that `reader` may see: the shared ones and their own.
     async fn annotations(&self, mailbox: MailboxId, of: Option<FolderId>, reader: &str) -> Result<Vec<Annotation>>;
+    /// All of them, of the mailbox (`None`) and of its folders.
+    async fn all_annotations(&self, mailbox: MailboxId, reader: &str) -> Result<Vec<(Option<FolderId>, Annotation)>>;
     /// Changes annotations, all or none. Beyond the limits of [`sharing`]: [`StoreError::TooManyAnnotations`].
     async fn annotate(&self, mailbox: MailboxId, of: Option<FolderId>, changes: Vec<AnnotationChange>) -> Result<()>;
 

@@ -33,6 +33,8 @@ pub(crate) enum Change {
     FolderGone(Key),
     /// The set of folders of the mailbox changed, or one of their properties.
     Folders(MailboxId),
+    /// Annotations of the mailbox, or of a folder of it, changed.
+    Annotations(MailboxId),
     /// The mailbox is gone.
     MailboxGone(MailboxId),
     /// Somebody looks at the folder from now on; the sender holds what it showed before this commit.
@@ -50,6 +52,7 @@ impl Change {
             | Change::FolderGone((mailbox, _))
             | Change::Open((mailbox, _), _)
             | Change::Folders(mailbox)
+            | Change::Annotations(mailbox)
             | Change::MailboxGone(mailbox) => *mailbox,
         }
     }
@@ -62,9 +65,43 @@ const SWEEP_AT: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Views {
     folders: Mutex<HashMap<Key, watch::Sender<Arc<View>>>>,
-    mailboxes: Mutex<HashMap<MailboxId, watch::Sender<u64>>>,
+    mailboxes: Counters,
+    annotations: Counters,
     /// Mailboxes that received bodies and that nobody asked about since.
     arrivals: Mutex<HashSet<MailboxId>>,
+}
+
+/// What of each mailbox moves with every change of some kind.
+#[derive(Default)]
+struct Counters(Mutex<HashMap<MailboxId, watch::Sender<u64>>>);
+
+impl Counters {
+    fn subscribe(&self, mailbox: MailboxId) -> watch::Receiver<u64> {
+        let mut counters = lock(&self.0);
+        if counters.len() >= SWEEP_AT && counters.len().is_power_of_two() {
+            counters.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        counters.entry(mailbox).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    /// Moves those of some mailboxes (each once), and forgets those that nobody looks at.
+    fn advance(&self, mut mailboxes: Vec<MailboxId>) {
+        if mailboxes.is_empty() {
+            return;
+        }
+        mailboxes.sort_unstable();
+        mailboxes.dedup();
+        let mut counters = lock(&self.0);
+        for mailbox in mailboxes {
+            if let Some(sender) = counters.get(&mailbox) {
+                if sender.receiver_count() == 0 {
+                    counters.remove(&mailbox);
+                } else {
+                    sender.send_modify(|count| *count += 1);
+                }
+            }
+        }
+    }
 }
 
 /// The maps stay consistent whatever panics: every change of them is one insertion or removal.
@@ -85,11 +122,12 @@ impl Views {
 
     /// The counter of a mailbox; the caller has seen that the mailbox exists.
     pub(crate) fn subscribe_mailbox(&self, mailbox: MailboxId) -> watch::Receiver<u64> {
-        let mut mailboxes = lock(&self.mailboxes);
-        if mailboxes.len() >= SWEEP_AT && mailboxes.len().is_power_of_two() {
-            mailboxes.retain(|_, sender| sender.receiver_count() > 0);
-        }
-        mailboxes.entry(mailbox).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        self.mailboxes.subscribe(mailbox)
+    }
+
+    /// The counter of a mailbox's annotations; the caller has seen that the mailbox exists.
+    pub(crate) fn subscribe_annotations(&self, mailbox: MailboxId) -> watch::Receiver<u64> {
+        self.annotations.subscribe(mailbox)
     }
 
     /// How many folders are shown to somebody, or were.
@@ -100,7 +138,7 @@ impl Views {
     /// Mailboxes somebody looks at.
     pub(crate) fn mailboxes(&self) -> Vec<MailboxId> {
         let mut ids: Vec<MailboxId> = lock(&self.folders).keys().map(|(mailbox, _)| *mailbox).collect();
-        ids.extend(lock(&self.mailboxes).keys());
+        ids.extend(lock(&self.mailboxes.0).keys());
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -119,7 +157,8 @@ impl Views {
     /// Forgets everything: receivers see their channels closed and have to open again.
     pub(crate) fn forget_all(&self) {
         lock(&self.folders).clear();
-        lock(&self.mailboxes).clear();
+        lock(&self.mailboxes.0).clear();
+        lock(&self.annotations.0).clear();
     }
 
     /// Shows what commits changed.
@@ -133,12 +172,15 @@ impl Views {
             _ => None,
         }));
         let mut touched: Vec<MailboxId> = Vec::new();
+        let mut annotated: Vec<MailboxId> = Vec::new();
         {
             let mut folders = lock(&self.folders);
             let mut working: HashMap<Key, View> = HashMap::new();
             for change in changes {
-                if !matches!(change, Change::Open(..)) {
-                    touched.push(change.mailbox());
+                match change {
+                    Change::Open(..) => {}
+                    Change::Annotations(mailbox) => annotated.push(mailbox),
+                    _ => touched.push(change.mailbox()),
                 }
                 apply(&mut folders, &mut working, change);
             }
@@ -155,24 +197,15 @@ impl Views {
                 folders.retain(|_, sender| sender.receiver_count() > 0);
             }
         }
-        touched.sort_unstable();
-        touched.dedup();
-        let mut mailboxes = lock(&self.mailboxes);
-        for mailbox in touched {
-            if let Some(sender) = mailboxes.get(&mailbox) {
-                if sender.receiver_count() == 0 {
-                    mailboxes.remove(&mailbox);
-                } else {
-                    sender.send_modify(|count| *count += 1);
-                }
-            }
-        }
+        self.mailboxes.advance(touched);
+        self.annotations.advance(annotated);
     }
 
-    /// Drops the counter of a mailbox that is gone, after [`Views::publish`] showed it.
+    /// Drops the counters of a mailbox that is gone, after [`Views::publish`] showed it.
     pub(crate) fn forget_mailbox(&self, mailbox: MailboxId) {
         lock(&self.folders).retain(|(owner, _), _| *owner != mailbox);
-        lock(&self.mailboxes).remove(&mailbox);
+        lock(&self.mailboxes.0).remove(&mailbox);
+        lock(&self.annotations.0).remove(&mailbox);
         lock(&self.arrivals).remove(&mailbox);
     }
 }
@@ -200,7 +233,7 @@ fn apply(folders: &mut HashMap<Key, watch::Sender<Arc<View>>>, working: &mut Has
             folders.retain(|(owner, _), _| owner != mailbox);
             return;
         }
-        Change::Folders(_) => return,
+        Change::Folders(_) | Change::Annotations(_) => return,
     };
     let view = match working.entry(key) {
         std::collections::hash_map::Entry::Occupied(view) => view.into_mut(),
@@ -226,6 +259,10 @@ fn apply(folders: &mut HashMap<Key, watch::Sender<Arc<View>>>, working: &mut Has
             view.keywords = keywords;
             view.highest_modseq = view.highest_modseq.max(modseq);
         }
-        Change::FolderGone(_) | Change::Folders(_) | Change::MailboxGone(_) | Change::Open(..) => {}
+        Change::FolderGone(_)
+        | Change::Folders(_)
+        | Change::Annotations(_)
+        | Change::MailboxGone(_)
+        | Change::Open(..) => {}
     }
 }

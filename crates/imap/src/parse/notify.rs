@@ -30,6 +30,10 @@ pub(super) fn notify(c: &mut Cursor<'_>) -> Parsed<Command> {
             return Err(ErrorKind::TooMany("event groups"));
         }
         groups.push(group(c)?);
+        if groups.iter().filter(|group| group.filter.is_selected()).count() > 1 {
+            // RFC 5465 §6.1.
+            return Err(ErrorKind::TooMany("groups of the open folder"));
+        }
         if !c.eat(b' ') {
             return Ok(Command::Notify(Notify::Set { status, groups }));
         }
@@ -62,8 +66,7 @@ fn group(c: &mut Cursor<'_>) -> Parsed<Group> {
         }
     }
     c.expect(b')', ")")?;
-    let selected = matches!(filter, Filter::Selected | Filter::SelectedDelayed);
-    fits(selected, &events)?;
+    fits(filter.is_selected(), &events)?;
     Ok(Group { filter, events })
 }
 
@@ -77,7 +80,7 @@ fn fits(selected: bool, events: &[Event]) -> Parsed<()> {
     if has(|e| *e == Event::FlagChange) && !new {
         return Err(ErrorKind::Expected("MessageNew and MessageExpunge with FlagChange"));
     }
-    if selected && has(|e| matches!(e, Event::MailboxName | Event::SubscriptionChange)) {
+    if selected && has(|e| !e.is_of_messages() && *e != Event::Unknown) {
         return Err(ErrorKind::Expected("events of messages with selected"));
     }
     if !selected && has(|e| matches!(e, Event::MessageNew(items) if !items.is_empty())) {
@@ -118,6 +121,8 @@ fn event(c: &mut Cursor<'_>) -> Parsed<Event> {
         "flagchange" => Event::FlagChange,
         "mailboxname" => Event::MailboxName,
         "subscriptionchange" => Event::SubscriptionChange,
+        "mailboxmetadatachange" => Event::MailboxMetadataChange,
+        "servermetadatachange" => Event::ServerMetadataChange,
         _ => Event::Unknown,
     })
 }
@@ -152,6 +157,8 @@ mod tests {
         assert!(found[1].events.is_empty());
         assert!(matches!(&found[2].filter, Filter::Mailboxes(names) if names.len() == 2));
         assert_eq!(found[3].events, [Event::Unknown, Event::Unknown]);
+        let found = groups("(inboxes (MailboxMetadataChange ServerMetadataChange))").1;
+        assert_eq!(found[0].events, [Event::MailboxMetadataChange, Event::ServerMetadataChange]);
         assert!(!groups("(selected-delayed (MessageExpunge FlagChange MessageNew))").0);
     }
 
@@ -171,6 +178,10 @@ mod tests {
             "NOTIFY SET (personal (FlagChange))",
             "NOTIFY SET (personal (MessageNew (UID) MessageExpunge))",
             "NOTIFY SET (selected (MailboxName))",
+            "NOTIFY SET (selected-delayed (MailboxMetadataChange))",
+            "NOTIFY SET (selected (ServerMetadataChange))",
+            "NOTIFY SET (selected NONE) (selected-delayed NONE)",
+            "NOTIFY SET (selected NONE) (personal NONE) (selected NONE)",
             "NOTIFY SET (personal NONE)(inboxes NONE)",
             "NOTIFY NONE X",
         ] {

@@ -66,22 +66,12 @@ pub fn quota_root(out: &mut Vec<u8>, names: Names, name: &FolderName) {
     put(out, format_args!(" \"{QUOTA_ROOT}\"\r\n"));
 }
 
-/// Begins `* METADATA`; `None` is the mailbox itself.
+/// `* METADATA` with values; `None` is the mailbox itself.
 pub fn metadata(out: &mut Vec<u8>, names: Names, of: Option<&FolderName>, entries: &[(&EntryName, Option<&[u8]>)]) {
-    out.extend_from_slice(b"* METADATA ");
-    match of {
-        Some(name) => folder(out, name, names),
-        None => out.extend_from_slice(b"\"\""),
-    }
+    begin_metadata(out, names, of);
     for (i, (entry, value)) in entries.iter().enumerate() {
         put(out, format_args!(" {}", if i == 0 { "(" } else { "" }));
-        // A name may hold a quote or a parenthesis.
-        let name = entry.to_string();
-        if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.')) {
-            out.extend_from_slice(name.as_bytes());
-        } else {
-            string(out, name.as_bytes());
-        }
+        entry_name(out, entry);
         out.push(b' ');
         match value {
             Some(value) => string(out, value),
@@ -89,6 +79,34 @@ pub fn metadata(out: &mut Vec<u8>, names: Names, of: Option<&FolderName>, entrie
         }
     }
     out.extend_from_slice(b")\r\n");
+}
+
+/// `* METADATA` unasked: names without values (RFC 5464 §4.4.2).
+pub fn metadata_changed(out: &mut Vec<u8>, names: Names, of: Option<&FolderName>, entries: &[EntryName]) {
+    begin_metadata(out, names, of);
+    for entry in entries {
+        out.push(b' ');
+        entry_name(out, entry);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn begin_metadata(out: &mut Vec<u8>, names: Names, of: Option<&FolderName>) {
+    out.extend_from_slice(b"* METADATA ");
+    match of {
+        Some(name) => folder(out, name, names),
+        None => out.extend_from_slice(b"\"\""),
+    }
+}
+
+/// A name may hold a quote or a parenthesis.
+fn entry_name(out: &mut Vec<u8>, entry: &EntryName) {
+    let name = entry.to_string();
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.')) {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        string(out, name.as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +155,10 @@ mod tests {
         assert_eq!(
             text(|out| metadata(out, Names::Utf7, None, &[(&a, Some(b"x\r\ny")), (&b, None)])),
             "* METADATA \"\" (/shared/comment {4}\r\nx\r\ny \"/private/a(\\\"\" NIL)\r\n"
+        );
+        assert_eq!(
+            text(|out| metadata_changed(out, Names::Utf7, Some(&inbox()), &[a, b])),
+            "* METADATA \"INBOX\" /shared/comment \"/private/a(\\\"\"\r\n"
         );
     }
 }

@@ -14,7 +14,7 @@ mod structure;
 mod tests;
 mod text;
 
-pub use administer::{QUOTA_ROOT, acl, list_rights, metadata, my_rights, quota, quota_root};
+pub use administer::{QUOTA_ROOT, acl, list_rights, metadata, metadata_changed, my_rights, quota, quota_root};
 pub use fetch::{Fetch, flag_names, section};
 pub use folder::{ListKind, ListLine, folder, folder_text, list, status};
 pub use search::{Esearch, NumberWriter, Run, Runs, esearch, esearch_list};

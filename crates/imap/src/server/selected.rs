@@ -50,6 +50,8 @@ pub(super) struct Selected {
     pub(super) saved: Ranges,
     /// The first UID that NOTIFY did not fetch yet.
     pub(super) unfetched: Uid,
+    /// What the command under way put here: NOTIFY does not fetch it (RFC 5465 §5.2).
+    pub(super) own: Vec<Uid>,
     views: watch::Receiver<Arc<View>>,
 }
 
@@ -60,7 +62,18 @@ impl Selected {
         let told = views.borrow_and_update().clone();
         let complete = told.highest_modseq;
         let unfetched = told.uid_next;
-        Selected { name, folder, told, read_only, enabled, complete, saved: Ranges::default(), unfetched, views }
+        Selected {
+            name,
+            folder,
+            told,
+            read_only,
+            enabled,
+            complete,
+            saved: Ranges::default(),
+            unfetched,
+            own: Vec::new(),
+            views,
+        }
     }
 
     /// The same for a client that was told of a moment that may be over.
@@ -142,6 +155,19 @@ impl Selected {
             self.told = latest;
         }
         Ok(())
+    }
+
+    /// Whether messages came or went that the client was not told of.
+    pub(super) fn has_other_messages(&self) -> bool {
+        let difference = self.latest().difference(&self.told);
+        difference.added > 0 || !difference.expunged.is_empty()
+    }
+
+    /// The command under way put these messages into a folder.
+    pub(super) fn made(&mut self, folder: &FolderName, uids: impl Iterator<Item = Uid>) {
+        if *folder == self.name {
+            self.own.extend(uids);
+        }
     }
 
     /// EXPUNGE, or VANISHED, of these positions (ascending) of what the client knows.

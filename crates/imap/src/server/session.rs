@@ -14,7 +14,7 @@ use trust::tls::TlsStream;
 
 use super::deflate::Inbound;
 use super::enabled::Enabled;
-use super::notify::{self, Notifying};
+use super::notify::{self, Notifying, Own};
 use super::opening::{self, Opening};
 use super::output::Output;
 use super::reply::{Outcome, Reply, Status, Stop};
@@ -44,6 +44,8 @@ pub(super) struct Session {
     pub(super) enabled: Enabled,
     /// What the client wants to be told between commands.
     pub(super) notify: Option<Box<Notifying>>,
+    /// It said that it wants to be told nothing (`NOTIFY NONE`).
+    pub(super) silent: bool,
     /// Refused authentications.
     pub(super) refused: u32,
     /// When a client that is not authenticated is dropped.
@@ -85,6 +87,7 @@ impl Session {
             opening: None,
             enabled: Enabled::default(),
             notify: None,
+            silent: false,
             refused: 0,
             login_deadline: now + config.login_timeout,
             session_deadline: config.max_session.map(|longest| now + longest),
@@ -135,11 +138,24 @@ impl Session {
         self.enabled = Enabled::default();
         self.out.names = Names::Utf7;
         self.notify = None;
+        self.silent = false;
         self.quota_warned = false;
         self.quota_far = None;
         self.login_deadline = Instant::now() + self.config.login_timeout;
         self.stay.reach(meter::Stage::Secure);
         self.reader.set_phase(Phase::NotAuthenticated);
+    }
+
+    /// Nothing is told from now on but in answers to commands: as by `NOTIFY NONE` (RFC 5465 §3.1).
+    pub(super) fn silence(&mut self) {
+        self.notify = None;
+        self.silent = true;
+    }
+
+    /// How messages are named in what is told unasked: where changes of flags were asked for, by UID too (RFC 5465 §5.1).
+    fn named(&self, numbers: Numbers) -> Numbers {
+        let flags = self.notify.as_ref().and_then(|notify| notify.selected.as_ref()).is_some_and(|of| of.flags);
+        if flags { Numbers::Uid } else { numbers }
     }
 
     /// What CAPABILITY says now.
@@ -251,6 +267,7 @@ impl Session {
         }
         let name = name(&command);
         let (expunges, numbers) = afterwards(&command);
+        let own = self.notify.as_ref().and_then(|_| Own::of(&command));
         let outcome = self.execute(&tag, command).await;
         let mut reply = match outcome {
             Ok(reply) | Err(Stop::Reply(reply)) => reply,
@@ -262,6 +279,12 @@ impl Session {
             }
             Err(Stop::Ended(ended)) => return Err(ended),
         };
+        if reply.status == Status::Ok
+            && let (Some(notify), Some(own)) = (&mut self.notify, own)
+        {
+            notify.did(own);
+        }
+        let numbers = self.named(numbers);
         if let Some(selected) = &mut self.selected {
             selected.tell(&mut self.out, expunges, numbers).await?;
             if reply.modseq && reply.code.is_none() && self.enabled.has(Enabled::QRESYNC) {
@@ -292,16 +315,30 @@ impl Session {
 
     /// Between commands, to a client of NOTIFY.
     async fn tell_unasked(&mut self) -> Result<(), Ended> {
-        let wanted = self.notify.as_ref().and_then(|notify| notify.selected.as_ref()).map(|of| of.delayed);
-        if let (Some(delayed), Some(selected)) = (wanted, &mut self.selected) {
-            let expunges = if delayed { Expunges::Hold } else { Expunges::Tell };
-            selected.tell(&mut self.out, expunges, Numbers::Sequence).await?;
-        }
+        let delayed = self.notify.as_ref().and_then(|notify| notify.selected.as_ref()).is_some_and(|of| of.delayed);
+        self.tell_open(if delayed { Expunges::Hold } else { Expunges::Tell }).await?;
         self.tell_elsewhere().await
+    }
+
+    /// What a client that waits is told of the folder that is open: what it asked for (RFC 5465 §4), everything if it did not say.
+    pub(super) async fn tell_open(&mut self, expunges: Expunges) -> Result<(), Ended> {
+        let numbers = self.named(Numbers::Sequence);
+        let (messages, flags) = match &self.notify {
+            Some(notify) => (notify.selected.is_some(), notify.selected.as_ref().is_some_and(|of| of.flags)),
+            None => (!self.silent, !self.silent),
+        };
+        match &mut self.selected {
+            // Changed flags that were not asked for wait for a command, or for something that was.
+            Some(selected) if flags || (messages && selected.has_other_messages()) => {
+                selected.tell(&mut self.out, expunges, numbers).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What NOTIFY tells besides the changes of the folder that is open: what its new messages are, and other folders.
     pub(super) async fn tell_elsewhere(&mut self) -> Result<(), Ended> {
+        let own = self.selected.as_mut().map(|selected| std::mem::take(&mut selected.own)).unwrap_or_default();
         let (Some(account), Some(notify)) = (self.account.clone(), &mut self.notify) else { return Ok(()) };
         let opening = self.opening.as_ref().map(|opening| &opening.name);
         let told = Box::pin(async {
@@ -311,7 +348,7 @@ impl Session {
                 let from = selected.unfetched;
                 selected.unfetched = selected.told.uid_next;
                 if !of.items.is_empty() {
-                    commands::fetch::new_messages(&mut self.out, selected, from, &of.items).await?;
+                    commands::fetch::new_messages(&mut self.out, selected, from, &of.items, &own).await?;
                 }
             }
             let open = self.selected.as_ref().map(|selected| &selected.name).or(opening);
@@ -320,7 +357,7 @@ impl Session {
         match told.await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                self.notify = None;
+                self.silence();
                 notify::overflow(&mut self.out)
             }
             Err(Stop::Ended(ended)) => Err(ended),

@@ -1,11 +1,14 @@
 //! Named negative tests for what hurt other servers. Slow readers and endless lines: `limits`; injection at STARTTLS: `starttls`;
 //! bombs: `compress`.
 
+#[path = "../../../mail/tests/hostile/cyclic.rs"]
+mod cyclic;
+
 use std::time::Duration;
 
 use patience::Work;
 
-use crate::support::{Server, one};
+use crate::support::{Server, one, with};
 
 #[tokio::test]
 async fn literals_before_authentication_are_small() {
@@ -45,17 +48,81 @@ async fn parentheses_without_end() {
 
 #[tokio::test]
 async fn a_message_of_a_million_parts() {
+    const PARTS: usize = 1_000_000;
     let server = Server::start().await;
-    let many = format!("Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n", "--b\n\nx\n".repeat(200_000));
-    server.mailbox.deliver("INBOX", &many);
-    let deep: String = (0..3000).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n")).collect();
-    server.mailbox.deliver("INBOX", &deep);
     let mut imap = server.inbox().await;
     let work = Work::begin();
-    let lines = imap.transact("OK", "FETCH 1:2 (BODYSTRUCTURE PREVIEW)").await;
-    assert!(lines[0].len() < 4 * 1024 * 1024, "{} octets", lines[0].len());
-    assert!(lines[1].len() < 4 * 1024 * 1024, "{} octets", lines[1].len());
-    assert!(work.spent() < Duration::from_secs(15), "{:?}", work.spent());
+    // With a body each, and with nothing at all; far below the limit of a message.
+    for part in ["--b\n\nx\n", "--b\n"] {
+        let many = format!("Subject: many\nContent-Type: multipart/mixed; boundary=b\n\n{}--b--\n", part.repeat(PARTS));
+        imap.append("OK [APPENDUID", "INBOX", &many).await;
+    }
+    let deep: String = (0..3000).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n")).collect();
+    server.mailbox.deliver("INBOX", &deep);
+    let lines = imap.transact("OK", "FETCH 1:3 (ENVELOPE BODYSTRUCTURE PREVIEW BODY.PEEK[1.MIME])").await;
+    assert_eq!(with(&lines, " FETCH (").len(), 3);
+    for line in &lines {
+        assert!(line.len() < 4 * 1024 * 1024, "{} octets", line.len());
+    }
+    one(&imap.transact("OK", "FETCH 1 BODY.PEEK[1000000]").await, "BODY[1000000] NIL");
+    assert_eq!(imap.transact("OK", "SEARCH SUBJECT many").await[0], "* SEARCH 1 2");
+    assert_eq!(imap.transact("OK", "SEARCH BODY introuvable").await[0], "* SEARCH");
+    assert!(work.spent() < Duration::from_secs(30), "{:?}", work.spent());
+}
+
+/// How deep the parentheses of a response go, quoted strings aside.
+fn depth(line: &str) -> usize {
+    let (mut deep, mut deepest, mut quoted, mut escaped) = (0usize, 0, false, false);
+    for octet in line.bytes() {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'(' if !quoted => {
+                deep += 1;
+                deepest = deepest.max(deep);
+            }
+            b')' if !quoted => deep = deep.checked_sub(1).expect("closed as often as opened"),
+            _ => {}
+        }
+    }
+    assert_eq!((deep, quoted), (0, false), "closed in the end");
+    deepest
+}
+
+#[tokio::test]
+async fn cyclic_mime_ends() {
+    let server = Server::start().await;
+    let messages = cyclic::messages();
+    for (_, message) in &messages {
+        server.mailbox.deliver("INBOX", &message.replace("\r\n", "\n"));
+    }
+    let mut imap = server.inbox().await;
+    let work = Work::begin();
+    let beyond = "1.".repeat(60);
+    for (number, (what, message)) in (1..).zip(&messages) {
+        let lines = imap.transact("OK", &format!("FETCH {number} (ENVELOPE BODYSTRUCTURE BODY PREVIEW)")).await;
+        let line = one(&lines, " FETCH (");
+        // A level is a parenthesis, and an embedded message's envelope and addresses some more.
+        let levels = mail::mime::Limits::default().depth;
+        assert!(depth(line) < 2 * levels + 10, "{what}: {}", depth(line));
+        assert!(line.len() < 4 * 1024 * 1024, "{what}: {} octets", line.len());
+        let sections = format!("BODY.PEEK[1] BODY.PEEK[1.1.1.1.1] BODY.PEEK[1.MIME] BODY.PEEK[{beyond}1]");
+        let lines = imap.transact("OK", &format!("FETCH {number} ({sections} BINARY.SIZE[1.1])")).await;
+        assert!(lines[0].contains(&format!("BODY[{beyond}1] NIL")), "{what}");
+        assert!(lines.iter().map(String::len).sum::<usize>() < 3 * message.len() + 4096, "{what}");
+    }
+    let all: Vec<String> = (1..=messages.len()).map(|n| n.to_string()).collect();
+    assert_eq!(imap.transact("OK", "SEARCH SUBJECT cyclique").await[0], format!("* SEARCH {}", all.join(" ")));
+    assert_eq!(imap.transact("OK", "SEARCH TEXT introuvable").await[0], "* SEARCH");
+    let found = imap.transact("OK", "SEARCH BODY trouvable").await;
+    assert!(found[0].len() > "* SEARCH".len(), "{found:?}");
+    // Each once, though they are all one another's answers.
+    let threads = imap.transact("OK", "THREAD REFERENCES UTF-8 ALL").await;
+    let mut threaded: Vec<&str> = threads[0].split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty()).collect();
+    threaded.sort_by_key(|n| n.parse::<u32>().ok());
+    assert_eq!(threaded, all);
+    assert!(work.spent() < Duration::from_secs(30), "{:?}", work.spent());
 }
 
 #[tokio::test]

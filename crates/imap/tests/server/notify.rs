@@ -16,7 +16,10 @@ async fn what_is_refused() {
     let (_server, mut imap) = start().await;
     assert!(one(&imap.transact("OK", "CAPABILITY").await, "* CAPABILITY").contains(" NOTIFY"));
     imap.transact("NO [BADEVENT (MessageNew ", "NOTIFY SET (personal (AnnotationChange))").await;
-    imap.transact("NO [BADEVENT (", "NOTIFY SET (personal (ServerMetadataChange MailboxName))").await;
+    let every = "NO [BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange \
+                 MailboxMetadataChange ServerMetadataChange)]";
+    imap.transact(every, "NOTIFY SET (personal (X-Nothing MailboxName))").await;
+    imap.transact("BAD", "NOTIFY SET (selected NONE) (selected-delayed NONE)").await;
     imap.transact("BAD", "NOTIFY SET (selected (MessageNew))").await;
     imap.transact("OK", "NOTIFY NONE").await;
 }
@@ -32,7 +35,7 @@ async fn the_open_folder_without_a_command() {
     assert_eq!(imap.line().await, "* 2 EXPUNGE");
     let mut other = server.inbox().await;
     other.transact("OK", "STORE 1 +FLAGS (\\Flagged)").await;
-    assert_eq!(imap.line().await, "* 1 FETCH (FLAGS (\\Flagged))");
+    assert_eq!(imap.line().await, "* 1 FETCH (UID 1 FLAGS (\\Flagged))");
     // And within IDLE.
     let tag = imap.send("IDLE").await;
     assert!(imap.line().await.starts_with("+ "));
@@ -52,7 +55,7 @@ async fn expunges_may_be_delayed() {
     other.transact("OK", "NOOP").await;
     other.transact("OK", "UID STORE 3 +FLAGS (\\Flagged)").await;
     // Under the number it still has.
-    assert_eq!(imap.line().await, "* 3 FETCH (FLAGS (\\Flagged))");
+    assert_eq!(imap.line().await, "* 3 FETCH (UID 3 FLAGS (\\Flagged))");
     assert_eq!(with(&imap.transact("OK", "NOOP").await, "EXPUNGE"), ["* 1 EXPUNGE"]);
 }
 
@@ -75,13 +78,16 @@ async fn other_folders() {
     server.mailbox.remove("Sent", &[1]);
     assert!(imap.line().await.starts_with("* STATUS \"Sent\" (MESSAGES 0 "));
     other.transact("OK", "CREATE &AOk-t&AOk-").await;
-    assert_eq!(imap.line().await, "* LIST (\\Subscribed) \"/\" \"&AOk-t&AOk-\"");
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"&AOk-t&AOk-\"");
     other.transact("OK", "RENAME &AOk-t&AOk- New").await;
-    assert_eq!(imap.line().await, "* LIST (\\Subscribed) \"/\" \"New\" (\"OLDNAME\" (\"&AOk-t&AOk-\"))");
+    assert_eq!(
+        imap.line().await,
+        "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"New\" (\"OLDNAME\" (\"&AOk-t&AOk-\"))"
+    );
     other.transact("OK", "UNSUBSCRIBE New").await;
-    assert_eq!(imap.line().await, "* LIST () \"/\" \"New\"");
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren) \"/\" \"New\"");
     other.transact("OK", "DELETE New").await;
-    assert_eq!(imap.line().await, "* LIST (\\NonExistent) \"/\" \"New\"");
+    assert_eq!(imap.line().await, "* LIST (\\NonExistent \\HasNoChildren) \"/\" \"New\"");
     // Nobody asked about INBOX; after NONE, nobody asked about anything.
     server.mailbox.deliver("INBOX", "Subject: 4\n\nnew\n");
     imap.transact("OK", "NOTIFY NONE").await;
@@ -98,7 +104,8 @@ async fn groups_in_their_order() {
     other.transact("OK", "CREATE Sent/2026").await;
     server.mailbox.deliver("Sent", "Subject: 1\n\nnew\n");
     other.transact("OK", "CREATE Else").await;
-    assert!(imap.line().await.starts_with("* LIST (\\Subscribed) \"/\" \"Else\""));
+    // The one above is not asked about, though something was made under it.
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"Else\"");
 }
 
 #[tokio::test]
@@ -112,7 +119,7 @@ async fn too_many_folders() {
     imap.transact("OK", "NOTIFY SET (inboxes (MessageNew MessageExpunge))").await;
 }
 
-/// A right that was taken away takes away what is told (RFC 4314 §4, RFC 5465 §5).
+/// A right that was taken away takes away what is told (RFC 4314 §4, RFC 5465 §5.9), and given back it brings it back.
 #[tokio::test]
 async fn what_may_no_longer_be_read_is_not_told() {
     let (server, mut imap) = start().await;
@@ -121,13 +128,156 @@ async fn what_may_no_longer_be_read_is_not_told() {
     assert!(imap.line().await.starts_with("* STATUS \"Sent\" (MESSAGES 1 "));
     server.mailbox.shared.allow("Sent", "l");
     server.mailbox.deliver("Sent", "Subject: 2\n\nnew\n");
-    // The folder made after it is told of, and nothing was before it.
+    assert_eq!(imap.line().await, "* LIST (\\NoAccess \\HasNoChildren \\Subscribed \\Sent) \"/\" \"Sent\"");
+    server.mailbox.deliver("Sent", "Subject: 3\n\nnew\n");
     server.login().await.transact("OK", "CREATE After").await;
-    let line = loop {
-        let line = imap.line().await;
-        if !line.starts_with("* LIST (\\Subscribed) \"/\" \"Sent\"") {
-            break line;
+    assert!(imap.line().await.ends_with("\"After\""), "and nothing of Sent before it");
+    server.mailbox.shared.allow("Sent", "lr");
+    server.mailbox.deliver("Sent", "Subject: 4\n\nnew\n");
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Subscribed \\Sent) \"/\" \"Sent\"");
+    assert!(imap.line().await.starts_with("* STATUS \"Sent\" (MESSAGES 4 "), "what came meanwhile");
+    server.mailbox.deliver("Sent", "Subject: 5\n\nnew\n");
+    assert!(imap.line().await.starts_with("* STATUS \"Sent\" (MESSAGES 5 "));
+    // Whoever may not even list it is told as if it were gone.
+    server.mailbox.shared.allow("Sent", "");
+    imap.transact("OK", "NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))").await;
+    server.mailbox.shared.allow("Sent", "l");
+    server.mailbox.deliver("Sent", "Subject: 6\n\nnew\n");
+    assert!(imap.line().await.ends_with("\"Sent\""));
+    // What cannot be read is named when it is asked for (§3.1).
+    let lines = imap.transact("OK", "NOTIFY SET (mailboxes (Sent INBOX) (MessageNew MessageExpunge))").await;
+    assert_eq!(with(&lines, "LIST"), ["* LIST (\\NoAccess \\HasNoChildren \\Subscribed \\Sent) \"/\" \"Sent\""]);
+}
+
+/// RFC 5465 §5.4: the name above is concerned too, and what is renamed with a folder is not told by itself.
+#[tokio::test]
+async fn names_above_and_below() {
+    let (server, mut imap) = start().await;
+    imap.transact("OK", "NOTIFY SET (personal (MailboxName))").await;
+    let mut other = server.login().await;
+    other.transact("OK", "CREATE a").await;
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"a\"");
+    other.transact("OK", "CREATE a/b").await;
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"a/b\"");
+    assert_eq!(imap.line().await, "* LIST (\\HasChildren \\Subscribed) \"/\" \"a\"");
+    // No folder has the name above.
+    other.transact("OK", "CREATE none/b").await;
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"none/b\"");
+    assert_eq!(imap.line().await, "* LIST (\\NonExistent \\HasChildren) \"/\" \"none\"");
+    other.transact("OK", "DELETE a/b").await;
+    assert_eq!(imap.line().await, "* LIST (\\NonExistent \\HasNoChildren) \"/\" \"a/b\"");
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"a\"");
+    other.transact("OK", "CREATE a/b").await;
+    assert!(imap.line().await.ends_with("\"a/b\""));
+    assert!(imap.line().await.ends_with("\"a\""));
+    other.transact("OK", "RENAME a z").await;
+    assert_eq!(imap.line().await, "* LIST (\\HasChildren \\Subscribed) \"/\" \"z\" (\"OLDNAME\" (\"a\"))");
+    other.transact("OK", "CREATE last").await;
+    assert!(imap.line().await.ends_with("\"last\""), "nothing of z/b between");
+}
+
+/// RFC 5465 §5: the session is not told of what it did itself, and of what others did all the same.
+#[tokio::test]
+async fn nothing_of_ones_own() {
+    let (server, mut imap) = start().await;
+    let set = "NOTIFY SET (selected (MessageNew (UID) MessageExpunge)) \
+               (personal (MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange))";
+    imap.transact("OK", set).await;
+    let mut other = server.login().await;
+    for command in [
+        "CREATE a",
+        "CREATE a/b/c",
+        "RENAME a/b/c d",
+        "UNSUBSCRIBE d",
+        "SUBSCRIBE d",
+        "DELETE d",
+        "SETMETADATA INBOX (/private/comment \"mine\")",
+        "SETMETADATA \"\" (/shared/comment \"mine\")",
+    ] {
+        let lines = imap.transact("OK", command).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        // A look is over before the next command: nothing of it comes later either.
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        assert_eq!(imap.transact("OK", "NOOP").await.len(), 1, "{command}");
+    }
+    // In the folder that is open the message is there, and is not fetched; another's is.
+    let lines = imap.transact("OK", "APPEND INBOX {10+}\r\nA: b\r\n\r\nx\r").await;
+    assert_eq!(with(&lines, "* "), ["* 4 EXISTS"]);
+    let lines = imap.transact("OK", "UID COPY 1:2 INBOX").await;
+    assert_eq!(with(&lines, "* "), ["* 6 EXISTS"]);
+    server.mailbox.deliver("INBOX", "Subject: 5\n\nnew\n");
+    assert_eq!(imap.line().await, "* 7 EXISTS");
+    assert_eq!(imap.line().await, "* 7 FETCH (UID 7)");
+    other.transact("OK", "CREATE theirs").await;
+    assert!(imap.line().await.ends_with("\"theirs\""));
+    other.transact("OK", "DELETE a").await;
+    assert!(imap.line().await.ends_with("\"a\""), "what one made and another deletes");
+}
+
+/// RFC 5465 §5.6, §5.7: REQUIRED beside METADATA.
+#[tokio::test]
+async fn annotations() {
+    let (server, mut imap) = start().await;
+    let mut other = server.login().await;
+    other.transact("OK", "SETMETADATA INBOX (/shared/comment \"before\")").await;
+    imap.transact("OK", "NOTIFY SET (inboxes (MailboxMetadataChange)) (personal (ServerMetadataChange))").await;
+    other.transact("OK", "SETMETADATA INBOX (/shared/comment \"new\" /private/vendor/x \"1\")").await;
+    assert_eq!(imap.line().await, "* METADATA \"INBOX\" /private/vendor/x /shared/comment");
+    other.transact("OK", "SETMETADATA INBOX (/private/vendor/x NIL)").await;
+    assert_eq!(imap.line().await, "* METADATA \"INBOX\" /private/vendor/x", "what was removed");
+    other.transact("OK", "SETMETADATA \"\" (/shared/comment \"of all\")").await;
+    assert_eq!(imap.line().await, "* METADATA \"\" /shared/comment");
+    // The same value, and a folder nobody asked about: nothing to tell before what comes after.
+    other.transact("OK", "SETMETADATA INBOX (/shared/comment \"new\")").await;
+    other.transact("OK", "SETMETADATA Sent (/shared/comment \"x\")").await;
+    other.transact("OK", "SETMETADATA INBOX (/shared/last \"x\")").await;
+    assert_eq!(imap.line().await, "* METADATA \"INBOX\" /shared/last");
+    // Within IDLE too.
+    let tag = imap.send("IDLE").await;
+    assert!(imap.line().await.starts_with("+ "));
+    other.transact("OK", "SETMETADATA INBOX (/shared/last NIL)").await;
+    assert_eq!(imap.line().await, "* METADATA \"INBOX\" /shared/last");
+    imap.raw("DONE\r\n").await;
+    imap.answer(&tag, "OK").await;
+    imap.transact("OK", "NOTIFY SET (personal (MailboxName))").await;
+    other.transact("OK", "SETMETADATA INBOX (/shared/comment NIL)").await;
+    other.transact("OK", "CREATE last").await;
+    assert!(imap.line().await.ends_with("\"last\""), "annotations are no longer asked for");
+}
+
+/// RFC 5465 §4, §5.1: in IDLE the same as between commands.
+#[tokio::test]
+async fn idle_tells_what_was_asked_for() {
+    let (server, mut imap) = start().await;
+    let mut other = server.inbox().await;
+    for (set, flag, told) in [
+        ("NOTIFY SET (personal (MailboxName))", "\\Flagged", &[][..]),
+        ("NOTIFY NONE", "\\Answered", &[]),
+        ("NOTIFY SET (selected (MessageNew MessageExpunge))", "\\Draft", &["EXISTS"]),
+        ("NOTIFY SET (selected (MessageNew MessageExpunge FlagChange))", "\\Seen", &["FETCH", "EXISTS"]),
+    ] {
+        imap.transact("OK", set).await;
+        let tag = imap.send("IDLE").await;
+        assert!(imap.line().await.starts_with("+ "));
+        other.transact("OK", &format!("STORE 1 FLAGS ({flag})")).await;
+        let quiet = std::time::Duration::from_millis(300);
+        if told.contains(&"FETCH") {
+            assert_eq!(imap.line().await, format!("* 1 FETCH (UID 1 FLAGS ({flag}))"));
+        } else {
+            tokio::time::timeout(quiet, imap.line()).await.expect_err("changed flags were not asked for");
         }
-    };
-    assert!(line.ends_with("\"After\""), "{line}");
+        server.mailbox.deliver("INBOX", "Subject: 4\n\nnew\n");
+        if told.contains(&"EXISTS") {
+            while !imap.line().await.ends_with("EXISTS") {}
+        } else {
+            tokio::time::timeout(quiet, imap.line()).await.expect_err("nothing of the open folder was asked for");
+        }
+        imap.raw("DONE\r\n").await;
+        let after = imap.answer(&tag, "OK").await;
+        if told.is_empty() {
+            // At the end of a command everything is told, as ever.
+            assert_eq!(with(&after, "EXISTS").len(), 1, "{set}: {after:?}");
+        }
+        imap.transact("OK", "NOOP").await;
+    }
 }

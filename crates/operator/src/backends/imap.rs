@@ -253,14 +253,15 @@ impl Account for StoreAccount {
         let folders = self.store.folders(self.mailbox).await.map_err(failure)?;
         Ok(folders
             .into_iter()
-            .filter(|f| seen.rights(f.id).contains(Rights::LOOKUP))
             .map(|f| FolderInfo {
                 id: f.id.0.into(),
+                rights: seen.rights(f.id),
                 name: f.name,
                 special_use: f.special_use,
                 subscribed: f.subscribed,
                 selectable: f.selectable,
             })
+            .filter(|f| f.rights.contains(Rights::LOOKUP))
             .collect())
     }
 

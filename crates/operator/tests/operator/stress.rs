@@ -41,6 +41,12 @@ async fn every_answer_fits_the_model() {
     driver::run(running().await, driver::Plan::from_environment()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_mailbox_open_in_thirty_two_sessions_stays_correct() {
+    let plan = driver::Plan { clients: 32, acts: 30, ..driver::Plan::from_environment() };
+    driver::run(running().await, plan).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_that_goes_ends_its_sessions() {
     // BAL-ROLES

@@ -91,7 +91,7 @@ macro_rules! contract {
             }
             sharing {
                 access_is_kept_and_replaced new_folders_begin_with_the_access_above access_follows_the_folder
-                annotations_are_by_reader annotations_follow_the_folder annotations_are_bounded
+                annotations_are_by_reader annotations_are_watched_apart annotations_follow_the_folder annotations_are_bounded
             }
             watching {
                 a_view_shows_every_commit a_view_is_never_behind a_view_follows_everything a_folder_gone_closes_its_view

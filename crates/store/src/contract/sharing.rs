@@ -130,6 +130,40 @@ mod rules {
         assert!(same(&store.annotations(MailboxId(4242), None, "a").await, &StoreError::NoSuchMailbox));
     }
 
+    pub async fn annotations_are_watched_apart(store: &Tested) {
+        let (id, other) = (made(store, 1).await, made(store, 2).await);
+        let inbox = folder(store, id, "INBOX").await.id;
+        let (mut moved, mut mailbox) =
+            (store.watch_annotations(id).await.expect("watched"), store.watch_mailbox(id).await.expect("watched"));
+        store.annotate(other, None, vec![note(Scope::Shared, "/comment", Some("x"))]).await.expect("written");
+        put(store, id, "INBOX", "x").await;
+        assert!(!moved.has_changed().expect("alive"), "a message is none, and neither is another mailbox's");
+        mailbox.mark_unchanged();
+        store.annotate(id, Some(inbox), vec![note(Scope::Shared, "/comment", Some("x"))]).await.expect("written");
+        moved.changed().await.expect("a folder's");
+        store.annotate(id, None, vec![note(own("a"), "/comment", Some("y"))]).await.expect("written");
+        moved.changed().await.expect("the mailbox's own");
+        assert!(!mailbox.has_changed().expect("alive"), "no session looks at its folders for that");
+        let many = vec![note(own("a"), "/long", Some(&"x".repeat(MAX_ANNOTATION + 1)))];
+        store.annotate(id, None, many).await.expect_err("too long");
+        assert!(!moved.has_changed().expect("alive"), "what was refused");
+        let kept = store.all_annotations(id, "a").await.expect("read");
+        assert_eq!(
+            kept.iter().map(|(of, a)| (*of, &*a.value)).collect::<Vec<_>>(),
+            [(None, b"y".as_slice()), (Some(inbox), b"x".as_slice())]
+        );
+        let kept = store.all_annotations(id, "b").await.expect("read");
+        assert_eq!(
+            kept.iter().map(|(of, _)| *of).collect::<Vec<_>>(),
+            [Some(inbox)],
+            "another's private ones are not told"
+        );
+        store.delete_mailbox(id).await.expect("deleted");
+        assert!(moved.changed().await.is_err(), "its watchers know");
+        assert!(same(&store.watch_annotations(id).await, &StoreError::NoSuchMailbox));
+        assert!(same(&store.all_annotations(id, "a").await, &StoreError::NoSuchMailbox));
+    }
+
     pub async fn annotations_follow_the_folder(store: &Tested) {
         let id = made(store, 1).await;
         let sent = Some(folder(store, id, "Sent").await.id);

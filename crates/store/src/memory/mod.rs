@@ -32,6 +32,8 @@ struct Inner {
     closed: bool,
     views: HashMap<(MailboxId, FolderId), watch::Sender<Arc<View>>>,
     counters: HashMap<MailboxId, watch::Sender<u64>>,
+    /// The same of their annotations.
+    annotations: HashMap<MailboxId, watch::Sender<u64>>,
     arrivals: BTreeSet<MailboxId>,
 }
 
@@ -44,6 +46,8 @@ struct State {
     last_entry: u64,
     /// Mailboxes changed by the operation under way.
     touched: Vec<MailboxId>,
+    /// Mailboxes whose annotations this change changed.
+    annotated: Vec<MailboxId>,
     /// Mailboxes that received bodies in the operation under way.
     received: Vec<MailboxId>,
 }
@@ -222,6 +226,7 @@ impl Memory {
         let mut draft = inner.state.clone();
         let value = change(&mut draft)?;
         let mut touched = std::mem::take(&mut draft.touched);
+        let annotated = std::mem::take(&mut draft.annotated);
         let received = std::mem::take(&mut draft.received);
         inner.state = draft;
         inner.arrivals.extend(received);
@@ -229,6 +234,11 @@ impl Memory {
         touched.dedup();
         for id in touched {
             inner.show(id);
+        }
+        for id in annotated {
+            if let Some(counter) = inner.annotations.get(&id) {
+                counter.send_modify(|count| *count += 1);
+            }
         }
         Ok(value)
     }
@@ -240,6 +250,7 @@ impl Inner {
         let Some(now) = self.state.boxes.get(&id) else {
             self.views.retain(|(owner, _), _| *owner != id);
             self.counters.remove(&id);
+            self.annotations.remove(&id);
             self.arrivals.remove(&id);
             return;
         };
@@ -354,6 +365,10 @@ impl Store for Memory {
         self.read(|state| state.annotations(mailbox, of, reader))
     }
 
+    async fn all_annotations(&self, mailbox: MailboxId, reader: &str) -> Result<Vec<(Option<FolderId>, Annotation)>> {
+        self.read(|state| state.all_annotations(mailbox, reader))
+    }
+
     async fn annotate(&self, mailbox: MailboxId, of: Option<FolderId>, changes: Vec<AnnotationChange>) -> Result<()> {
         self.change(|state| state.annotate(mailbox, of, changes))
     }
@@ -368,6 +383,12 @@ impl Store for Memory {
         let mut inner = self.lock()?;
         inner.state.mailbox(mailbox)?;
         Ok(inner.counters.entry(mailbox).or_insert_with(|| watch::Sender::new(0)).subscribe())
+    }
+
+    async fn watch_annotations(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>> {
+        let mut inner = self.lock()?;
+        inner.state.mailbox(mailbox)?;
+        Ok(inner.annotations.entry(mailbox).or_insert_with(|| watch::Sender::new(0)).subscribe())
     }
 
     fn spool(&self) -> Spool {
@@ -501,6 +522,7 @@ impl Store for Memory {
         inner.closed = true;
         inner.views.clear();
         inner.counters.clear();
+        inner.annotations.clear();
     }
 }
 

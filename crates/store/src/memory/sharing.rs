@@ -1,5 +1,7 @@
 //! Access lists and annotations of the engine in memory. The rules are in [`crate::sharing`].
 
+use std::sync::Arc;
+
 use mail::Rights;
 
 use super::State;
@@ -86,6 +88,22 @@ impl State {
             .collect())
     }
 
+    pub(super) fn all_annotations(
+        &self,
+        mailbox: MailboxId,
+        reader: &str,
+    ) -> Result<Vec<(Option<FolderId>, Annotation)>> {
+        let kept = &self.mailbox(mailbox)?.annotations;
+        Ok(kept
+            .iter()
+            .filter(|((_, scope, _), _)| *scope == Scope::Shared || scope.owner() == reader)
+            .map(|((of, scope, entry), value)| {
+                let annotation = Annotation { scope: scope.clone(), entry: entry.clone(), value: value.clone() };
+                ((*of != WHOLE).then_some(*of), annotation)
+            })
+            .collect())
+    }
+
     pub(super) fn annotate(
         &mut self,
         mailbox: MailboxId,
@@ -93,7 +111,9 @@ impl State {
         changes: Vec<AnnotationChange>,
     ) -> Result<()> {
         let folder = self.number(mailbox, of)?;
-        let kept = &mut self.mailbox_mut(mailbox)?.annotations;
+        // Not `mailbox_mut`: annotations are watched apart.
+        let state = self.boxes.get_mut(&mailbox).map(Arc::make_mut).ok_or(StoreError::NoSuchMailbox)?;
+        let kept = &mut state.annotations;
         for AnnotationChange { scope, entry, value } in changes {
             match value {
                 None => {
@@ -109,6 +129,10 @@ impl State {
             }
         }
         let octets: usize = kept.iter().map(|((_, _, entry), value)| entry.len() + value.len()).sum();
-        if octets > MAX_ANNOTATION_OCTETS { Err(StoreError::TooManyAnnotations) } else { Ok(()) }
+        if octets > MAX_ANNOTATION_OCTETS {
+            return Err(StoreError::TooManyAnnotations);
+        }
+        self.annotated.push(mailbox);
+        Ok(())
     }
 }

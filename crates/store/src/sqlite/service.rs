@@ -154,6 +154,12 @@ impl Store for Sqlite {
         self.readers.read(move |conn| sharing::annotations(conn, mailbox, of, &reader)).await
     }
 
+    async fn all_annotations(&self, mailbox: MailboxId, reader: &str) -> Result<Vec<(Option<FolderId>, Annotation)>> {
+        self.served()?;
+        let reader = reader.to_owned();
+        self.readers.read(move |conn| sharing::all_annotations(conn, mailbox, &reader)).await
+    }
+
     async fn annotate(&self, mailbox: MailboxId, of: Option<FolderId>, changes: Vec<AnnotationChange>) -> Result<()> {
         self.served()?;
         let octets = changes.iter().filter_map(|c| c.value.as_ref()).map(Vec::len).sum();
@@ -187,6 +193,17 @@ impl Store for Sqlite {
         self.write(0, move |tx| {
             register::must_exist(tx.conn, mailbox)?;
             Ok(views.subscribe_mailbox(mailbox))
+        })
+        .await
+    }
+
+    async fn watch_annotations(&self, mailbox: MailboxId) -> Result<watch::Receiver<u64>> {
+        self.served()?;
+        let views = self.views.clone();
+        // As above.
+        self.write(0, move |tx| {
+            register::must_exist(tx.conn, mailbox)?;
+            Ok(views.subscribe_annotations(mailbox))
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Access lists and annotations in tables. The rules are in [`crate::sharing`].
 
 use mail::Rights;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::register::{corrupt, must_exist};
 use super::writer::Tx;
@@ -118,10 +118,30 @@ pub(super) fn annotations(
         "SELECT owner, entry, value FROM annotation WHERE mailbox = ?1 AND folder = ?2 AND owner IN ('', ?3)
          ORDER BY owner, entry",
     )?;
-    let rows = select.query_map(params![mailbox.0 as i64, folder, reader], |row| {
-        let owner: String = row.get(0)?;
-        let scope = if owner.is_empty() { Scope::Shared } else { Scope::Private(owner) };
-        Ok(Annotation { scope, entry: row.get(1)?, value: row.get(2)? })
+    let rows = select.query_map(params![mailbox.0 as i64, folder, reader], annotation)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A row that begins with owner, entry, value.
+fn annotation(row: &Row<'_>) -> rusqlite::Result<Annotation> {
+    let owner: String = row.get(0)?;
+    let scope = if owner.is_empty() { Scope::Shared } else { Scope::Private(owner) };
+    Ok(Annotation { scope, entry: row.get(1)?, value: row.get(2)? })
+}
+
+pub(super) fn all_annotations(
+    conn: &Connection,
+    mailbox: MailboxId,
+    reader: &str,
+) -> Result<Vec<(Option<FolderId>, Annotation)>> {
+    must_exist(conn, mailbox)?;
+    let mut select = conn.prepare_cached(
+        "SELECT owner, entry, value, folder FROM annotation WHERE mailbox = ?1 AND owner IN ('', ?2)
+         ORDER BY folder, owner, entry",
+    )?;
+    let rows = select.query_map(params![mailbox.0 as i64, reader], |row| {
+        let folder: u32 = row.get(3)?;
+        Ok(((folder != WHOLE).then_some(FolderId(folder)), annotation(row)?))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -169,5 +189,9 @@ pub(super) fn annotate(
         .query_row([mailbox.0 as i64], |row| row.get(0))
         .optional()?
         .flatten();
-    if octets.unwrap_or(0) > MAX_ANNOTATION_OCTETS as i64 { Err(StoreError::TooManyAnnotations) } else { Ok(()) }
+    if octets.unwrap_or(0) > MAX_ANNOTATION_OCTETS as i64 {
+        return Err(StoreError::TooManyAnnotations);
+    }
+    tx.effects.changes.push(Change::Annotations(mailbox));
+    Ok(())
 }

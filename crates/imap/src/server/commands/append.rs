@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use mail::FolderName;
+
 use super::super::Ended;
 use super::super::reply::{Outcome, Reply, Stop};
 use super::super::session::Session;
@@ -28,16 +30,18 @@ const MAX_URL: u64 = 8 * 1024;
 pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, append: command::Append) -> Outcome {
     let folder = possible(append.folder.clone())?;
     let sink = account.append(&folder).await.map_err(Reply::to_folder)?;
-    let code = receive(session, account, sink, append, MAX_MESSAGES).await?;
+    let code = receive(session, account, sink, &folder, append, MAX_MESSAGES).await?;
     quota::warn(session, account).await;
     Ok(Reply::ok("Done").code(code))
 }
 
-/// Takes the messages of the command, at most `most`, into `sink` and commits them; `APPENDUID …`.
+/// Takes the messages of the command, at most `most`, into `sink`, which puts them into `folder`, and commits them;
+/// `APPENDUID …`.
 pub(super) async fn receive(
     session: &mut Session,
     account: &dyn Account,
     sink: Box<dyn Append>,
+    folder: &FolderName,
     append: command::Append,
     most: usize,
 ) -> Result<String, Stop> {
@@ -63,6 +67,9 @@ pub(super) async fn receive(
     }
     receiver.whole()?;
     let (validity, uids) = receiver.sink.commit().await.map_err(Reply::to_folder)?;
+    if let Some(selected) = &mut session.selected {
+        selected.made(folder, uids.iter().copied());
+    }
     Ok(format!("APPENDUID {} {}", validity.0, uid_list(uids.into_iter())))
 }
 

@@ -22,6 +22,7 @@ pub(in super::super) async fn run(
         return Ok(Reply::ok("Nothing to do"));
     }
     let copied = selected.folder.copy(uids, &to).await.map_err(Reply::to_folder)?;
+    selected.made(&to, copied.uids.iter().map(|(_, is)| *is));
     Ok(match copy_uid(&copied) {
         Some(code) => Reply::ok("Done").code(code),
         None => Reply::ok("Nothing to do"),

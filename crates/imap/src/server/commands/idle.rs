@@ -9,7 +9,6 @@ use super::super::notify::Notifying;
 use super::super::reply::{Outcome, Reply};
 use super::super::selected::Expunges;
 use super::super::session::{Session, changed};
-use crate::command::Numbers;
 use crate::wire::Line;
 
 pub(in super::super) async fn run(session: &mut Session) -> Outcome {
@@ -17,10 +16,8 @@ pub(in super::super) async fn run(session: &mut Session) -> Outcome {
     let mut keep_alive = Instant::now() + session.config.keep_alive;
     session.out.put(b"+ Waiting\r\n");
     loop {
-        if let Some(selected) = &mut session.selected {
-            // A command is in progress and it names no number: everything may be told.
-            selected.tell(&mut session.out, Expunges::Tell, Numbers::Sequence).await?;
-        }
+        // A command is in progress and it names no number: expunges may be told.
+        session.tell_open(Expunges::Tell).await?;
         session.tell_elsewhere().await?;
         session.out.flush().await?;
         let look = session.next_look();

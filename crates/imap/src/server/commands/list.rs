@@ -66,7 +66,7 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, list:
             Some(FolderInfo { selectable: true, .. }) => {}
             _ => attributes.push("\\Noselect"),
         }
-        attributes.push(if node.children { "\\HasChildren" } else { "\\HasNoChildren" });
+        attributes.push(children(node.children));
         if subscribed && (list.return_subscribed || list.select_subscribed) {
             attributes.push("\\Subscribed");
         }
@@ -80,12 +80,9 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, list:
             names: out.names,
         };
         response::list(out.buffer(), &line);
-        if list.return_my_rights
-            && node.folder.is_some()
-            && let Ok(rights) = account.my_rights(name).await
-        {
+        if let Some(folder) = node.folder.filter(|_| list.return_my_rights) {
             let names = out.names;
-            response::my_rights(out.buffer(), names, name, rights);
+            response::my_rights(out.buffer(), names, name, folder.rights);
         }
         if !list.return_status.is_empty() && node.folder.is_some_and(|f| f.selectable) {
             // A folder whose counts cannot be had is listed all the same (RFC 5819 §2).
@@ -98,12 +95,17 @@ pub(in super::super) async fn run(out: &mut Output, account: &dyn Account, list:
     Ok(Reply::ok("Done"))
 }
 
+/// The attribute that says whether there are folders below (RFC 5258 §4).
+pub(in super::super) fn children(any: bool) -> &'static str {
+    if any { "\\HasChildren" } else { "\\HasNoChildren" }
+}
+
 /// The line of the folder that was selected (RFC 9051 §6.3.2).
 pub(super) async fn selected(out: &mut Output, account: &dyn Account, name: &FolderName) -> Result<(), Stop> {
     let folders = account.folders().await?;
     let nodes = tree(&folders);
     let Some(node) = nodes.get(name) else { return Ok(()) };
-    let mut attributes = vec![if node.children { "\\HasChildren" } else { "\\HasNoChildren" }];
+    let mut attributes = vec![children(node.children)];
     attributes.extend(node.folder.and_then(|f| f.special_use).map(|u| u.name()));
     let line = ListLine {
         kind: ListKind::List,

@@ -9,20 +9,22 @@ use crate::notify::{Event, Notify};
 pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, notify: Notify) -> Outcome {
     let (status, groups) = match notify {
         Notify::None => {
-            session.notify = None;
+            session.silence();
             return Ok(Reply::ok("Done"));
         }
         Notify::Set { status, groups } => (status, groups),
     };
     if groups.iter().flat_map(|group| &group.events).any(|event| *event == Event::Unknown) {
         // What was set before stays (RFC 5465 §3.1).
-        let known = "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)";
+        let known = "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange \
+                     MailboxMetadataChange ServerMetadataChange)";
         return Ok(Reply::no("Not all of these events can be told").code(known));
     }
     let open = session.selected.as_ref().map(|selected| selected.name.clone());
     match Notifying::new(account, &mut session.out, groups, status, open.as_ref()).await {
         Ok(notifying) => {
             session.notify = Some(Box::new(notifying));
+            session.silent = false;
             Ok(Reply::ok("Done"))
         }
         Err(Refused::TooMany) => Ok(Reply::no("That is more folders than can be watched").code("NOTIFICATIONOVERFLOW")),

@@ -45,7 +45,7 @@ pub(in super::super) async fn run(
     }
     let folder = possible(by.folder.clone())?;
     let sink = selected.folder.replace(entry.uid, &folder).await.map_err(Reply::to_folder)?;
-    let code = receive(session, account, sink, by, 1).await?;
+    let code = receive(session, account, sink, &folder, by, 1).await?;
     session.out.line(format_args!("* OK [{code}] The new message is there"));
     Ok(Reply::ok("Done"))
 }

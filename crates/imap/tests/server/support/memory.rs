@@ -14,7 +14,7 @@ use imap::backend::{
 use mail::bits::Bits;
 use mail::mime::Structure;
 use mail::sought::Sought;
-use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Outline, SpecialUse, Uid, UidValidity, View};
+use mail::{Entry, Flags, FolderName, Keywords, ModSeq, Outline, Rights, SpecialUse, Uid, UidValidity, View};
 use tokio::sync::watch;
 
 use super::reads::{Reads, UnderWay};
@@ -108,11 +108,16 @@ impl Mailbox {
         Arc::new(mailbox)
     }
 
-    fn make(&self, name: &FolderName, special_use: Option<SpecialUse>) {
+    /// Makes a folder; `false` when there is one of that name.
+    fn make(&self, name: &FolderName, special_use: Option<SpecialUse>) -> bool {
+        let mut folders = lock(&self.folders);
+        if folders.contains_key(name) {
+            return false;
+        }
         let validity = UidValidity(self.validity.fetch_add(1, Ordering::SeqCst) as u32);
         let view = View::empty(validity, Uid(1), ModSeq(1), Keywords::default());
         let (view, _) = watch::channel(Arc::new(view));
-        lock(&self.folders).insert(
+        folders.insert(
             name.clone(),
             Arc::new(Folder {
                 view,
@@ -124,6 +129,7 @@ impl Mailbox {
                 counter: Arc::clone(&self.counter),
             }),
         );
+        true
     }
 
     pub(super) fn usage(&self) -> (u64, u64) {
@@ -283,15 +289,15 @@ impl Account for Session {
             special_use: folder.special_use,
             subscribed: folder.subscribed.load(Ordering::SeqCst),
             selectable: true,
+            rights: self.0.shared.rights(name).now(),
         };
-        Ok(lock(&self.0.folders).iter().map(info).collect())
+        Ok(lock(&self.0.folders).iter().map(info).filter(|info| info.rights.contains(Rights::LOOKUP)).collect())
     }
 
     async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<ObjectId> {
-        if self.0.folder(name).is_ok() {
+        if !self.0.make(name, special_use) {
             return Err(Failure::AlreadyExists);
         }
-        self.0.make(name, special_use);
         self.0.counter.send_modify(|n| *n += 1);
         Ok(self.0.folder(name)?.id())
     }
@@ -304,11 +310,19 @@ impl Account for Session {
 
     async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<()> {
         let mut folders = lock(&self.0.folders);
+        if !folders.contains_key(from) {
+            return Err(Failure::NonExistent);
+        }
         if folders.contains_key(to) {
             return Err(Failure::AlreadyExists);
         }
-        let folder = folders.remove(from).ok_or(Failure::NonExistent)?;
-        folders.insert(to.clone(), folder);
+        let moved: Vec<FolderName> =
+            folders.keys().filter(|name| *name == from || name.is_under(from)).cloned().collect();
+        for name in moved {
+            let renamed = format!("{}{}", to.as_str(), &name.as_str()[from.as_str().len()..]);
+            let folder = folders.remove(&name).expect("listed above");
+            folders.insert(FolderName::new(&renamed).expect("short in tests"), folder);
+        }
         self.0.counter.send_modify(|n| *n += 1);
         Ok(())
     }

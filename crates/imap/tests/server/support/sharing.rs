@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use imap::administration::{Administration, EntryName, Grantable, Modification, QuotaStatus};
-use imap::backend::{Failure, Result};
+use imap::administration::{Administration, EntryName, Grantable, Mark, Modification, QuotaStatus};
+use imap::backend::{Account, Failure, Result};
 use mail::{FolderName, Rights};
+use tokio::sync::watch;
 
 use super::memory::Session;
 
@@ -26,6 +27,7 @@ pub struct Sharing {
     mine: Mutex<BTreeMap<FolderName, Arc<Mutex<Rights>>>>,
     acl: Mutex<BTreeMap<FolderName, Entries>>,
     annotations: Mutex<Annotations>,
+    annotated: watch::Sender<u64>,
     /// Limits of octets and messages.
     pub limits: Mutex<(Option<u64>, Option<u64>)>,
     /// The right to open the mailbox ended.
@@ -123,6 +125,24 @@ impl Administration for Session {
         Ok(here.map(|((_, name), value)| (name.clone(), value.clone())).collect())
     }
 
+    async fn marks(&self) -> Result<Vec<((Option<u64>, EntryName), Mark)>> {
+        let ids: BTreeMap<FolderName, u64> =
+            self.folders().await?.into_iter().map(|folder| (folder.name, folder.id)).collect();
+        let kept = self.0.shared.annotations.lock().expect("no panic");
+        let here = kept.iter().filter_map(|((folder, name), value)| {
+            let of = match folder {
+                Some(folder) => Some(*ids.get(folder)?),
+                None => None,
+            };
+            Some(((of, name.clone()), Mark::of(value)))
+        });
+        Ok(here.collect())
+    }
+
+    async fn annotation_changes(&self) -> Result<watch::Receiver<u64>> {
+        Ok(self.0.shared.annotated.subscribe())
+    }
+
     async fn annotate(&self, of: Option<&FolderName>, changes: Vec<(EntryName, Option<Vec<u8>>)>) -> Result<()> {
         if let Some(folder) = of {
             self.seen(folder)?;
@@ -138,6 +158,7 @@ impl Administration for Session {
                 return Err(Failure::Limit("too many annotations"));
             }
         }
+        self.0.shared.annotated.send_modify(|n| *n += 1);
         Ok(())
     }
 }

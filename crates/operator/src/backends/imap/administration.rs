@@ -2,12 +2,13 @@
 //! `anyone`; what they mean is in [`crate::sharing`].
 
 use async_trait::async_trait;
-use imap::administration::{Administration, Audience, EntryName, Grantable, Modification, QuotaStatus};
+use imap::administration::{Administration, Audience, EntryName, Grantable, Mark, Modification, QuotaStatus};
 use imap::backend::{Failure, Result};
 use mail::{FolderName, Rights};
 use mssante::NationalId;
 use store::sharing::MAX_ANNOTATION;
-use store::{AccessEntry, AnnotationChange, FolderId, Grantee, Holder, Right, Role, Scope};
+use store::{AccessEntry, Annotation, AnnotationChange, FolderId, Grantee, Holder, Right, Role, Scope};
+use tokio::sync::watch;
 
 use super::guard::{Seen, allowed};
 use super::{StoreAccount, failure};
@@ -80,6 +81,15 @@ impl StoreAccount {
             None => Ok(None),
         }
     }
+}
+
+/// As IMAP names it.
+fn named(annotation: Annotation) -> Option<(EntryName, Vec<u8>)> {
+    let audience = match annotation.scope {
+        Scope::Shared => Audience::Shared,
+        Scope::Private(_) => Audience::Private,
+    };
+    Some((EntryName::new(audience, &annotation.entry)?, annotation.value))
 }
 
 #[async_trait]
@@ -180,18 +190,27 @@ impl Administration for StoreAccount {
     async fn annotations(&self, of: Option<&FolderName>) -> Result<Vec<(EntryName, Vec<u8>)>> {
         let of = self.annotated(of, Rights::READ).await?;
         let kept = self.store.annotations(self.mailbox, of, &self.reader()).await.map_err(failure)?;
-        let mut named: Vec<(EntryName, Vec<u8>)> = kept
-            .into_iter()
-            .filter_map(|annotation| {
-                let audience = match annotation.scope {
-                    Scope::Shared => Audience::Shared,
-                    Scope::Private(_) => Audience::Private,
-                };
-                Some((EntryName::new(audience, &annotation.entry)?, annotation.value))
-            })
-            .collect();
+        let mut named: Vec<(EntryName, Vec<u8>)> = kept.into_iter().filter_map(named).collect();
         named.sort_unstable();
         Ok(named)
+    }
+
+    async fn marks(&self) -> Result<Vec<((Option<u64>, EntryName), Mark)>> {
+        let seen = self.guard.fresh().await?;
+        let kept = self.store.all_annotations(self.mailbox, &self.reader()).await.map_err(failure)?;
+        let readable = |of: &Option<FolderId>| of.is_none_or(|folder| seen.rights(folder).contains(Rights::READ));
+        Ok(kept
+            .into_iter()
+            .filter(|(of, _)| readable(of))
+            .filter_map(|(of, annotation)| {
+                let (entry, value) = named(annotation)?;
+                Some(((of.map(|folder| folder.0.into()), entry), Mark::of(&value)))
+            })
+            .collect())
+    }
+
+    async fn annotation_changes(&self) -> Result<watch::Receiver<u64>> {
+        self.store.watch_annotations(self.mailbox).await.map_err(failure)
     }
 
     async fn annotate(&self, of: Option<&FolderName>, changes: Vec<(EntryName, Option<Vec<u8>>)>) -> Result<()> {

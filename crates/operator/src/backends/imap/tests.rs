@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imap::administration::{EntryName, Modification};
+use imap::administration::{EntryName, Mark, Modification};
 use imap::backend::{Account, Failure, FlagChange, FlagOperation, NewMessage, OpenFolder, Peer, Result};
 use mail::{Flags, FolderName, Rights, Uid};
 use mssante::{MailboxKind, NationalId, StructureId};
@@ -375,6 +375,18 @@ async fn annotations_by_person_and_right() {
     let theirs = delegate.annotations(Some(&inbox)).await.expect("read");
     assert_eq!(theirs, [(entry("/shared/comment"), b"ours".to_vec())]);
     assert_eq!(holder.annotations(Some(&inbox)).await.expect("read").len(), 2);
+    // What NOTIFY compares: of what the session may see, and moved by what it may not see too.
+    let of_inbox = |marks: Vec<((Option<u64>, EntryName), Mark)>| {
+        marks.into_iter().map(|((of, entry), mark)| (of.is_some(), entry.to_string(), mark)).collect::<Vec<_>>()
+    };
+    let moved = delegate.annotation_changes().await.expect("watched");
+    holder.annotate(Some(&inbox), note("/private/comment", "again")).await.expect("set");
+    assert!(moved.has_changed().expect("alive"));
+    let ours = [(true, "/shared/comment".to_owned(), Mark::of(b"ours"))];
+    assert_eq!(of_inbox(delegate.marks().await.expect("read")), ours);
+    assert_eq!(of_inbox(holder.marks().await.expect("read")).len(), 2);
+    set(&holder, "INBOX", DELEGATE, "l").await;
+    assert_eq!(of_inbox(delegate.marks().await.expect("read")), []);
     set(&holder, "INBOX", DELEGATE, "lr").await;
     assert!(refused(delegate.annotate(Some(&inbox), note("/shared/comment", "no")).await));
     delegate.annotate(Some(&inbox), note("/private/comment", "yes")).await.expect("set");

@@ -17,7 +17,7 @@ mod summaries;
 
 pub(super) use self::source::Source;
 
-use mail::sequence::SequenceSet;
+use mail::sequence::{Ranges, SequenceSet};
 use mail::{Flags, ModSeq, Uid, View};
 
 use self::ready::{Message, Ready, may_be_ahead, next_group, prepare};
@@ -25,7 +25,7 @@ use super::super::enabled::Enabled;
 use super::super::output::Output;
 use super::super::reply::{Outcome, Reply, Stop};
 use super::super::resync;
-use super::super::selected::{Expunges, Positions, Selected};
+use super::super::selected::{Expunges, Positions, Selected, sequence};
 use crate::backend::{FlagChange, FlagOperation, OpenFolder};
 use crate::command::{FetchItem, Numbers, Rfc822, SectionText};
 use crate::modifiers::FetchModifiers;
@@ -168,15 +168,21 @@ pub(in super::super) async fn run(
     })
 }
 
-/// FETCH of the messages from a UID on, which nobody asked for by a command (RFC 5465 §5.2).
+/// FETCH of the messages from a UID on, which nobody asked for by a command (RFC 5465 §5.2), without those the command under way
+/// made itself.
 pub(in super::super) async fn new_messages(
     out: &mut Output,
     selected: &mut Selected,
     from: Uid,
     items: &[FetchItem],
+    own: &[Uid],
 ) -> Result<(), Stop> {
-    let first = selected.told.position(from).unwrap_or_else(|next| next) + 1;
-    let Ok(set) = SequenceSet::parse(&format!("{first}:{}", selected.told.len())) else { return Ok(()) };
+    let first = selected.told.position(from).unwrap_or_else(|next| next);
+    let others = (first..selected.told.len())
+        .filter(|place| selected.told.get(*place).is_some_and(|entry| own.binary_search(&entry.uid).is_err()));
+    let numbers: Ranges = others.map(sequence).collect();
+    // None is no set, and nothing to tell.
+    let Ok(set) = SequenceSet::parse(&numbers.to_string()) else { return Ok(()) };
     // Whatever it answers, no command waits for it.
     run(out, selected, Numbers::Sequence, &set, items, &FetchModifiers::default()).await.map(drop)
 }

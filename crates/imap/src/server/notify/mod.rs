@@ -4,7 +4,14 @@
 //! folders, which costs a comparison of a few numbers for each folder watched. What was told last is kept, not what is to be
 //! told: nothing queues up, however long a client does not read, and any number of changes is told as one.
 //!
-//! Invariants: at most [`MAX_WATCHED`] folders are watched; between two looks passes at least [`PAUSE`].
+//! Invariants: at most [`MAX_WATCHED`] folders are watched; between two looks passes at least [`PAUSE`]; at most [`MAX_OWN`]
+//! changes of the session's own are remembered, those beyond are told as anybody's.
+//!
+//! [`names`]: which names are told; [`annotations`]: which annotations; [`own`]: what the session did itself.
+
+mod annotations;
+mod names;
+mod own;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,18 +21,22 @@ use mail::{FolderName, ModSeq, Rights, Uid, UidValidity, View};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::annotations::Annotations;
+pub(super) use self::own::Own;
 use super::Ended;
 use super::output::Output;
 use super::reply::Stop;
-use crate::backend::{Account, Failure, FolderInfo, OpenFolder};
+use crate::backend::{Account, Failure, FolderInfo};
 use crate::command::{FetchItem, StatusItem};
 use crate::notify::{Event, Filter, Group};
-use crate::response::{self, ListKind, ListLine};
+use crate::response;
 
 /// Most folders whose messages one session watches: each costs a receiver and keeps a picture in memory.
 pub(super) const MAX_WATCHED: usize = 256;
 /// The shortest time between two looks: a burst of deliveries is told as one.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Most changes of the session's own between two looks: a client may send many commands at once.
+const MAX_OWN: usize = 200;
 
 /// What is to be told of the folder that is open.
 #[derive(Clone, Debug)]
@@ -34,6 +45,8 @@ pub(super) struct OfSelected {
     pub(super) delayed: bool,
     /// What is fetched of new messages.
     pub(super) items: Vec<FetchItem>,
+    /// `FlagChange`: a change of flags is worth a word by itself.
+    pub(super) flags: bool,
 }
 
 /// What a client wants to be told, and what it was told.
@@ -42,10 +55,14 @@ pub(super) struct Notifying {
     /// `None`: nothing between commands.
     pub(super) selected: Option<OfSelected>,
     counter: watch::Receiver<u64>,
+    /// `None`: nobody asked for them.
+    annotations: Option<Annotations>,
     /// Not before.
     next: Instant,
     /// By the number that a folder keeps when it is renamed.
     folders: BTreeMap<u64, Known>,
+    /// Since the last look.
+    own: Vec<Own>,
 }
 
 /// A folder as it was told last.
@@ -55,7 +72,6 @@ struct Known {
 }
 
 struct Watched {
-    folder: Arc<dyn OpenFolder>,
     views: watch::Receiver<Arc<View>>,
     told: Counts,
 }
@@ -107,15 +123,15 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Whether a folder fits a filter.
-fn fits(filter: &Filter, folder: &FolderInfo) -> bool {
+/// Whether a name fits a filter.
+fn fits(filter: &Filter, name: &FolderName, subscribed: bool) -> bool {
     match filter {
         Filter::Selected | Filter::SelectedDelayed => false,
-        Filter::Inboxes => folder.name.is_inbox(),
+        Filter::Inboxes => name.is_inbox(),
         Filter::Personal => true,
-        Filter::Subscribed => folder.subscribed,
-        Filter::Subtree(names) => names.iter().flatten().any(|name| folder.name == *name || folder.name.is_under(name)),
-        Filter::Mailboxes(names) => names.iter().flatten().any(|name| folder.name == *name),
+        Filter::Subscribed => subscribed,
+        Filter::Subtree(named) => named.iter().flatten().any(|above| name == above || name.is_under(above)),
+        Filter::Mailboxes(named) => named.iter().flatten().any(|one| name == one),
     }
 }
 
@@ -138,17 +154,32 @@ impl Notifying {
                 Event::MessageNew(items) => Some(items.clone()),
                 _ => None,
             });
-            items.map(|items| OfSelected { delayed, items })
+            let flags = group.events.contains(&Event::FlagChange);
+            items.map(|items| OfSelected { delayed, items, flags })
         });
         let mut counter = account.changes().await?;
         counter.mark_unchanged();
-        let mut this = Notifying { groups, selected, counter, next: Instant::now(), folders: BTreeMap::new() };
-        for info in account.folders().await? {
-            let known = this.watch(account, info).await?;
+        let of_annotations =
+            |event: &Event| matches!(event, Event::MailboxMetadataChange | Event::ServerMetadataChange);
+        let wanted = groups.iter().flat_map(|group| &group.events).any(of_annotations);
+        let annotations = Annotations::new(account, wanted).await?;
+        let (next, folders, own) = (Instant::now(), BTreeMap::new(), Vec::new());
+        let mut this = Notifying { groups, selected, counter, annotations, next, folders, own };
+        let now = account.folders().await?;
+        let picture = names::Now::new(&now);
+        for info in &now {
+            let known = this.watch(account, info.clone()).await?;
             this.folders.insert(known.info.id, known);
         }
         if this.folders.values().filter(|k| k.watched.is_some()).count() > MAX_WATCHED {
             return Err(Refused::TooMany);
+        }
+        for info in &now {
+            // RFC 5465 §3.1: it can be listed, and not what was asked for.
+            if !info.rights.contains(Rights::READ) && names::reads(this.events(info)) {
+                let names = out.names;
+                response::list(out.buffer(), &picture.closed(&info.name).as_list(names));
+            }
         }
         if status {
             for known in this.folders.values().filter(|k| Some(&k.info.name) != open) {
@@ -162,22 +193,34 @@ impl Notifying {
 
     /// The events wanted of a folder.
     fn events(&self, folder: &FolderInfo) -> &[Event] {
-        self.groups.iter().find(|group| fits(&group.filter, folder)).map_or(&[], |group| &group.events)
+        self.events_of(&folder.name, folder.subscribed)
+    }
+
+    /// The events wanted of a name.
+    fn events_of(&self, name: &FolderName, subscribed: bool) -> &[Event] {
+        events_of(&self.groups, name, subscribed)
+    }
+
+    /// A command of this session did this.
+    pub(super) fn did(&mut self, own: Own) {
+        if self.own.len() < MAX_OWN {
+            self.own.push(own);
+        }
     }
 
     async fn watch(&self, account: &dyn Account, info: FolderInfo) -> Result<Known, Failure> {
         let wanted = self.events(&info).iter().any(|e| matches!(e, Event::MessageNew(_)));
         let enough = self.folders.values().filter(|k| k.watched.is_some()).count() > MAX_WATCHED;
-        if !wanted || !info.selectable || enough {
+        if !wanted || !info.selectable || !info.rights.contains(Rights::READ) || enough {
             return Ok(Known { info, watched: None });
         }
         let watched = match account.open(&info.name).await {
             Ok(folder) => {
                 let mut views = folder.view();
                 let told = Counts::of(&views.borrow_and_update());
-                Some(Watched { folder, views, told })
+                Some(Watched { views, told })
             }
-            // Gone meanwhile, which the next look finds; or not to be read (RFC 5465 §5: nothing is told of it).
+            // Gone meanwhile, or no longer to be read: the next look finds it.
             Err(Failure::NonExistent | Failure::NoPermission) => None,
             Err(failure) => return Err(failure),
         };
@@ -186,12 +229,29 @@ impl Notifying {
 
     /// Waits until there may be something to tell.
     pub(super) async fn changed(&mut self) {
-        if self.counter.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        let annotations = async {
+            match &mut self.annotations {
+                Some(annotations) => annotations.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let folders = async {
+            if self.counter.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            // Woken again at once when this waiting is given up before its end.
+            self.counter.mark_changed();
+        };
+        tokio::select! {
+            () = annotations => {}
+            () = folders => {}
         }
-        // Woken again at once when this waiting is given up before its end.
-        self.counter.mark_changed();
         tokio::time::sleep_until(self.next).await;
+    }
+
+    /// Whether there may be something to tell.
+    fn has_changed(&self) -> bool {
+        self.counter.has_changed().unwrap_or(false) || self.annotations.as_ref().is_some_and(Annotations::has_changed)
     }
 
     /// Tells what happened elsewhere than in the folder that is open. `false`: there is too much to watch.
@@ -201,28 +261,45 @@ impl Notifying {
         out: &mut Output,
         open: Option<&FolderName>,
     ) -> Result<bool, Stop> {
-        if !self.counter.has_changed().unwrap_or(false) || Instant::now() < self.next {
+        if !self.has_changed() || Instant::now() < self.next {
             return Ok(true);
         }
         self.counter.mark_unchanged();
         self.next = Instant::now() + PAUSE;
-        let now = account.folders().await?;
-        let gone: Vec<u64> =
-            self.folders.keys().copied().filter(|id| now.iter().all(|folder| folder.id != *id)).collect();
-        for id in gone {
-            let Some(known) = self.folders.remove(&id) else { continue };
-            if self.events(&known.info).contains(&Event::MailboxName) {
-                line(out, &known.info, &["\\NonExistent"], None);
+        let now = match account.folders().await {
+            Ok(now) => now,
+            Err(failure) => {
+                self.counter.mark_changed();
+                return Err(failure.into());
             }
-        }
-        for info in now {
+        };
+        let own = std::mem::take(&mut self.own);
+        for line in names::changed(self, &self.folders, &now, &own) {
+            let names = out.names;
+            response::list(out.buffer(), &line.as_list(names));
             out.room().await?;
-            self.folder(account, out, info, open).await?;
+        }
+        self.folders.retain(|id, _| now.iter().any(|folder| folder.id == *id));
+        for info in &now {
+            out.room().await?;
+            self.folder(account, out, info.clone(), open).await?;
+        }
+        if let Some(annotations) = &mut self.annotations {
+            let groups = &self.groups;
+            let events = |folder: Option<&FolderInfo>| match folder {
+                Some(folder) => events_of(groups, &folder.name, folder.subscribed),
+                None => of_the_mailbox(groups),
+            };
+            for changed in annotations.look(account, &now, events, &own).await? {
+                let names = out.names;
+                response::metadata_changed(out.buffer(), names, changed.of.as_ref(), &changed.entries);
+                out.room().await?;
+            }
         }
         Ok(self.folders.values().filter(|k| k.watched.is_some()).count() <= MAX_WATCHED)
     }
 
-    /// Tells what happened to one folder.
+    /// Tells what happened in one folder, and goes on or stops watching it.
     async fn folder(
         &mut self,
         account: &dyn Account,
@@ -230,32 +307,16 @@ impl Notifying {
         info: FolderInfo,
         open: Option<&FolderName>,
     ) -> Result<(), Stop> {
-        let names = self.events(&info).contains(&Event::MailboxName);
-        let subscriptions = self.events(&info).contains(&Event::SubscriptionChange);
         let flags = self.events(&info).contains(&Event::FlagChange);
         let Some(known) = self.folders.get_mut(&info.id) else {
-            if names {
-                line(out, &info, attributes(&info), None);
-            }
-            let known = self.watch(account, info).await?;
-            if let Some(watched) = &known.watched
-                && watched.told.messages > 0
-            {
-                watched.told.tell(out, &known.info.name);
-            }
-            self.folders.insert(known.info.id, known);
-            return Ok(());
+            return self.begin(account, out, info, open).await;
         };
-        let renamed = known.info.name != info.name;
-        if renamed && names {
-            line(out, &info, attributes(&info), Some(&known.info.name));
-        }
-        if known.info.subscribed != info.subscribed && subscriptions {
-            line(out, &info, attributes(&info), None);
-        }
-        let refit = renamed || known.info.subscribed != info.subscribed || known.info.selectable != info.selectable;
+        let fits_anew = known.info.name != info.name
+            || known.info.subscribed != info.subscribed
+            || known.info.selectable != info.selectable;
+        let opened = !known.info.rights.contains(Rights::READ) && info.rights.contains(Rights::READ);
         known.info = info;
-        if known.watched.as_ref().is_some_and(|watched| !watched.folder.rights().contains(Rights::READ)) {
+        if !known.info.rights.contains(Rights::READ) {
             // Taken away meanwhile, and with it every word about what comes there.
             known.watched = None;
         }
@@ -269,34 +330,48 @@ impl Notifying {
                 counts.tell(out, &known.info.name);
             }
         }
-        if refit {
-            let info = known.info.clone();
+        let info = known.info.clone();
+        if opened {
+            // RFC 5465 §5.9: watched again, and what it missed is told.
+            self.begin(account, out, info, open).await
+        } else if fits_anew {
             let known = self.watch(account, info).await?;
             self.folders.insert(known.info.id, known);
+            Ok(())
+        } else {
+            Ok(())
         }
+    }
+
+    /// Begins to watch a folder that the client knows nothing of.
+    async fn begin(
+        &mut self,
+        account: &dyn Account,
+        out: &mut Output,
+        info: FolderInfo,
+        open: Option<&FolderName>,
+    ) -> Result<(), Stop> {
+        let known = self.watch(account, info).await?;
+        if let Some(watched) = &known.watched
+            && watched.told.messages > 0
+            && Some(&known.info.name) != open
+        {
+            watched.told.tell(out, &known.info.name);
+        }
+        self.folders.insert(known.info.id, known);
         Ok(())
     }
 }
 
-fn attributes(info: &FolderInfo) -> &'static [&'static str] {
-    match (info.subscribed, info.selectable) {
-        (true, true) => &["\\Subscribed"],
-        (true, false) => &["\\Subscribed", "\\Noselect"],
-        (false, true) => &[],
-        (false, false) => &["\\Noselect"],
-    }
+/// The events wanted of a name: those of the first group it fits.
+fn events_of<'g>(groups: &'g [Group], name: &FolderName, subscribed: bool) -> &'g [Event] {
+    groups.iter().find(|group| fits(&group.filter, name, subscribed)).map_or(&[], |group| &group.events)
 }
 
-fn line(out: &mut Output, info: &FolderInfo, attributes: &[&str], old: Option<&FolderName>) {
-    let line = ListLine {
-        kind: ListKind::List,
-        attributes,
-        name: info.name.as_str(),
-        child_subscribed: false,
-        old_name: old.map(FolderName::as_str),
-        names: out.names,
-    };
-    response::list(out.buffer(), &line);
+/// The events wanted of the mailbox itself: whichever group asks for them.
+fn of_the_mailbox(groups: &[Group]) -> &[Event] {
+    let wants = |group: &&Group| group.events.contains(&Event::ServerMetadataChange);
+    groups.iter().find(wants).map_or(&[], |group| &group.events)
 }
 
 /// Tells that notifications end, as by `NOTIFY NONE` (RFC 5465 §3.1).
