@@ -1,7 +1,7 @@
 //! CPU time of everything on the machine but this process: processes of Postfix come and go, so none is followed by itself.
 
 /// Seconds of CPU the machine spent since it started, idle and waiting apart.
-fn machine() -> Option<f64> {
+pub fn machine() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
     let numbers: Vec<f64> = stat.lines().next()?.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
     // user nice system idle iowait irq softirq: ticks are hundredths of a second on Linux.

@@ -88,6 +88,26 @@ pub async fn run(server: &dyn Server, count: Count, spread: bool, size: usize) -
     })
 }
 
+/// Messages of `size` octets sent one after the other on one connection, to each recipient in turn; what each took to its 250,
+/// in milliseconds.
+pub async fn one_by_one(
+    entrance: &Entrance,
+    recipients: &[String],
+    messages: usize,
+    size: usize,
+) -> Result<Vec<f64>, String> {
+    let body = body(size);
+    let mut connection = Connection::open(entrance, &context(entrance)?).await?;
+    let mut times = Vec::with_capacity(messages);
+    for (number, recipient) in recipients.iter().cycle().take(messages).enumerate() {
+        let began = Instant::now();
+        connection.send(&entrance.sender, recipient, number, &body).await?;
+        times.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    connection.quit().await?;
+    Ok(times)
+}
+
 /// Half random text, as base64 of a document is.
 fn body(size: usize) -> String {
     let mut random = vec![0; size * 3 / 4];

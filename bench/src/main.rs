@@ -5,6 +5,7 @@
 
 mod control;
 mod cpu;
+mod ending;
 mod growth;
 mod hot;
 mod imap;
@@ -12,6 +13,7 @@ mod load;
 mod lps;
 mod ours;
 mod postfix;
+mod quiet;
 mod report;
 mod sandbox;
 
@@ -73,6 +75,10 @@ struct Delivery {
     /// Where both servers keep their data: on the disk that is to be measured.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
+    /// Wait before each run until at most this share of the processors, in percent, was busy for five seconds; at most five
+    /// minutes.
+    #[arg(long, default_value_t = 5.0)]
+    quiet: f64,
     /// Also write the table to this Markdown file.
     #[arg(long)]
     markdown: Option<PathBuf>,
@@ -111,7 +117,9 @@ trait Server {
 }
 
 fn main() -> Result<(), String> {
-    let options = match Arguments::parse().what {
+    let what = Arguments::parse().what;
+    ending::on_signals()?;
+    let options = match what {
         What::Delivery(options) => options,
         What::Imap(options) => return imap::run(&options),
         What::Growth(options) => return growth::run(&options),
@@ -119,6 +127,9 @@ fn main() -> Result<(), String> {
         What::Hot(options) => return hot::run(&options),
         What::Lps(options) => return lps::run(&options),
     };
+    if !options.only_ours {
+        postfix::present()?;
+    }
     // One thread for all connections: the generator shares the processors with the server it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let mut rows = Vec::new();
@@ -133,6 +144,7 @@ fn main() -> Result<(), String> {
             for _ in 0..options.runs {
                 for (server, runs) in servers.iter().zip(&mut runs) {
                     let fewer = if server.name() == "Vaguemestre" { 1 } else { options.incumbent_fewer };
+                    quiet::settle(options.quiet);
                     let count = Count { messages: (count.messages / fewer).max(count.connections), ..*count };
                     let measure = runtime.block_on(load::run(*server, count, spread, options.size))?;
                     eprintln!(

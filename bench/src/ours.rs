@@ -1,6 +1,5 @@
 //! Vaguemestre: the sandbox's operator alpha, reached on its operator interface with beta's certificate (mutual TLS).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -23,26 +22,16 @@ impl Ours {
     pub fn start(options: &Delivery) -> Result<Self, String> {
         let sandbox = Sandbox::start(&options.binary, &options.folder.join("vaguemestre"))?;
         let folder = sandbox.folder.clone();
-        let (alpha, beta) = (sandbox.operator("alpha")?.clone(), sandbox.operator("beta")?.clone());
+        let alpha = sandbox.operator("alpha")?.clone();
+        let (host, port) = (alpha["mx"]["host"].as_str().unwrap_or_default(), &alpha["mx"]["port"]);
+        let mx = format!("{host}:{port}").parse().map_err(|e| format!("the MX of alpha in sandbox.json: {e}"))?;
         let mut ours = Ours {
+            entrance: sandbox.as_beta(mx)?,
             _sandbox: sandbox,
-            entrance: Entrance {
-                address: SocketAddr::from(([127, 0, 0, 1], 0)),
-                sender: String::new(),
-                certificate: None,
-            },
             recipients: Vec::new(),
             binary: options.binary.clone(),
             config: folder.join("alpha/vaguemestre.toml"),
         };
-        let (host, port) = (alpha["mx"]["host"].as_str().unwrap_or_default(), &alpha["mx"]["port"]);
-        ours.entrance.address =
-            format!("{host}:{port}").parse().map_err(|e| format!("the MX of alpha in sandbox.json: {e}"))?;
-        ours.entrance.sender = format!("bench@{}", beta["domain"].as_str().unwrap_or_default());
-        let file = |key: &str| {
-            beta[key].as_str().map(|path| folder.join(path)).ok_or(format!("sandbox.json has no {key} for beta"))
-        };
-        ours.entrance.certificate = Some((file("certificate")?, file("key")?));
         for number in 0..options.mailboxes {
             let address = format!("bench{number}@{}", alpha["domain"].as_str().unwrap_or_default());
             ours.mailbox(&["create", &address, "--kind", "ORG", "--holder", "1750000001", "--label", "Bench"])?;

@@ -13,21 +13,39 @@ const DRAIN: Duration = Duration::from_secs(300);
 /// Between two counts of what is delivered.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What is run, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("/usr/sbin/postfix", "postfix"),
+    ("/usr/sbin/dovecot", "dovecot-core"),
+    ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd"),
+    ("/usr/bin/openssl", "openssl"),
+];
+
+/// Postfix and Dovecot, running.
 pub struct Postfix {
     folder: PathBuf,
+    /// Under us, not a daemon, so that a signal to us ends it too.
+    postfix: Option<Child>,
     dovecot: Child,
     entrance: Entrance,
     recipients: Vec<String>,
     sdbox: bool,
 }
 
+/// Says what is missing: without LMTP messages would be taken and never come to a mailbox.
+pub fn present() -> Result<(), String> {
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|(program, _)| !Path::new(program).exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let of = |part: fn(&(&'static str, &'static str)) -> &'static str| missing.iter().map(part).collect::<Vec<_>>();
+    let (programs, packages) = (of(|m| m.0).join(", "), of(|m| m.1).join(" "));
+    Err(format!("missing: {programs}; apt-get install {packages}, or measure with --only-ours"))
+}
+
 impl Postfix {
+    /// Configures and starts both; they serve when this returns.
     pub fn start(options: &Delivery) -> Result<Self, String> {
-        for (program, package) in [("postfix", "postfix"), ("dovecot", "dovecot-core and dovecot-lmtpd")] {
-            if !Path::new("/usr/sbin").join(program).exists() {
-                return Err(format!("{program} is missing: apt-get install {package}; or measure with --only-ours"));
-            }
-        }
         let folder = std::path::absolute(options.folder.join("postfix")).map_err(|e| e.to_string())?;
         let _ = std::fs::remove_dir_all(&folder);
         let sdbox = options.format == "sdbox";
@@ -45,7 +63,7 @@ impl Postfix {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|e| format!("dovecot: {e}"))?;
-        let postfix = Postfix {
+        let mut postfix = Postfix {
             entrance: Entrance {
                 address: ([127, 0, 0, 1], smtp).into(),
                 sender: "bench@sender.test".into(),
@@ -53,27 +71,30 @@ impl Postfix {
             },
             recipients: (0..options.mailboxes).map(|n| format!("bench{n}@bench.test")).collect(),
             folder,
+            postfix: None,
             dovecot,
             sdbox,
         };
-        postfix.control("start")?;
+        let log = postfix.folder.join("postfix.log");
+        let said = std::fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let child = postfix.command("start-fg").stdout(Stdio::null()).stderr(said).spawn();
+        let child = postfix.postfix.insert(child.map_err(|e| format!("postfix: {e}"))?);
         let start = Instant::now();
         while std::net::TcpStream::connect(postfix.entrance.address).is_err() {
-            if start.elapsed() > Duration::from_secs(20) {
-                return Err("Postfix does not start".into());
+            let ended = child.try_wait().is_ok_and(|status| status.is_some());
+            if ended || start.elapsed() > Duration::from_secs(20) {
+                return Err(format!("Postfix does not start, see {} and the mail log", log.display()));
             }
             std::thread::sleep(POLL);
         }
         Ok(postfix)
     }
 
-    fn control(&self, command: &str) -> Result<(), String> {
-        let output = Command::new("/usr/sbin/postfix").arg("-c").arg(self.folder.join("postfix")).arg(command).output();
-        let output = output.map_err(|e| format!("postfix {command}: {e}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!("postfix {command}: {}", String::from_utf8_lossy(&output.stderr)))
+    /// Postfix's own command, on our configuration.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new("/usr/sbin/postfix");
+        command.arg("-c").arg(self.folder.join("postfix")).arg(name);
+        command
     }
 
     fn count(&self) -> usize {
@@ -123,7 +144,10 @@ impl Server for Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let _ = self.control("stop");
+        let _ = self.command("stop").output();
+        if let Some(mut postfix) = self.postfix.take() {
+            let _ = postfix.wait();
+        }
         let _ = Command::new("/usr/bin/doveadm").arg("-c").arg(self.folder.join("dovecot.conf")).arg("stop").output();
         let _ = self.dovecot.kill();
         let _ = self.dovecot.wait();

@@ -1,10 +1,13 @@
 //! A sandbox of the program under test, in a folder of its own, that ends with us.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::load::Entrance;
 
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(60);
@@ -65,6 +68,20 @@ impl Sandbox {
     pub fn operator(&self, name: &str) -> Result<&Value, String> {
         let mut operators = self.description["operators"].as_array().into_iter().flatten();
         operators.find(|o| o["name"] == name).ok_or_else(|| format!("sandbox.json has no operator {name}"))
+    }
+
+    /// How operator beta, whose certificate the white list has, sends to the operator interface at that address.
+    pub fn as_beta(&self, address: SocketAddr) -> Result<Entrance, String> {
+        let beta = self.operator("beta")?;
+        let file = |key: &str| {
+            let file = beta[key].as_str().map(|path| self.folder.join(path));
+            file.ok_or_else(|| format!("sandbox.json has no {key} for beta"))
+        };
+        Ok(Entrance {
+            address,
+            sender: format!("bench@{}", beta["domain"].as_str().unwrap_or_default()),
+            certificate: Some((file("certificate")?, file("key")?)),
+        })
     }
 }
 

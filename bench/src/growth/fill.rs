@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mail::FolderName;
 use mail::mime::Structure;
 use mssante::MailboxKind;
 use store::sqlite::Sqlite;
@@ -17,6 +18,8 @@ use crate::imap::ours::PERSON;
 
 /// A word of five messages, however many there are.
 pub const RARE: &str = "zygomatique";
+/// A word of five subjects.
+pub const SUBJECT: &str = "thoracoscopie";
 /// Words of the vocabulary, drawn by Zipf's law.
 const WORDS: f64 = 40_000.0;
 /// Messages of one commit.
@@ -49,7 +52,7 @@ fn word(mut n: usize) -> String {
     }
 }
 
-/// Message `number`: about 800 octets of text, in conversations of four.
+/// Message `number`: 520 octets or so, in conversations of four.
 pub fn message(number: u64) -> String {
     let mut dice = Dice(number + 1);
     let mut text = String::new();
@@ -62,8 +65,9 @@ pub fn message(number: u64) -> String {
     if number > 0 && number.is_multiple_of(100) && number <= 500 {
         text.push_str(RARE);
     }
+    let about = if number % 100 == 50 && number < 500 { SUBJECT } else { "consultation" };
     format!(
-        "From: Docteur <m{}@exemple.mssante.fr>\r\nTo: Service <s{}@autre.mssante.fr>\r\nSubject: Compte rendu {number}\r\n\
+        "From: Docteur <m{}@exemple.mssante.fr>\r\nTo: Service <s{}@autre.mssante.fr>\r\nSubject: Compte rendu {number} {about}\r\n\
          Date: Sun, 01 Nov 2026 12:00:00 +0100\r\nMessage-ID: <g{number}@exemple.mssante.fr>\r\n\
          Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n",
         number % 97,
@@ -148,18 +152,36 @@ impl Filled {
 
     /// Delivers messages `from..to` into one mailbox.
     pub fn fill(&self, mailbox: MailboxId, from: u64, to: u64) -> Result<(), String> {
-        let next = Arc::new(AtomicU64::new(from));
+        self.commit_all(from, to, move |number| commit(mailbox, number))
+    }
+
+    /// Puts messages `from..to` into a folder of a mailbox, as its people do: nothing recognises a second one.
+    pub fn file(&self, mailbox: MailboxId, folder: &str, from: u64, to: u64) -> Result<(), String> {
+        let folder = FolderName::new(folder).map_err(text)?;
+        self.commit_all(from, to, move |number| {
+            let target = Target { folder: folder.clone(), ..Target::inbox(mailbox, now()) };
+            Commit { deliver: vec![target], duplicate_key: None, ..commit(mailbox, number) }
+        })
+    }
+
+    fn commit_all(
+        &self,
+        from: u64,
+        to: u64,
+        make: impl Fn(u64) -> Commit + Send + Sync + 'static,
+    ) -> Result<(), String> {
+        let (next, make) = (Arc::new(AtomicU64::new(from)), Arc::new(make));
         self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
             for _ in 0..WRITERS {
-                let (store, next) = (self.store.clone(), next.clone());
+                let (store, next, make) = (self.store.clone(), next.clone(), make.clone());
                 tasks.spawn(async move {
                     loop {
                         let first = next.fetch_add(BATCH, Ordering::Relaxed);
                         if first >= to {
                             return Ok(());
                         }
-                        let commits = (first..to.min(first + BATCH)).map(|n| commit(mailbox, n)).collect();
+                        let commits = (first..to.min(first + BATCH)).map(|n| make(n)).collect();
                         store.commit_all(commits).await.map_err(text)?;
                     }
                 });

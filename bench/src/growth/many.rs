@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::fill::Filled;
-use super::{Chart, Figures, Options, ms};
+use super::rest::{greeted, rest};
+use super::{Chart, Figures, Options, ms, visits};
 use crate::imap::Mailstore;
 use crate::imap::client::{Client, connector};
 use crate::imap::messages::Dice;
@@ -62,13 +63,13 @@ pub fn measure(ours: &mut Ours, count: u32, options: &Options, figures: &mut Fig
         ours.end();
         let began = Instant::now();
         ours.begin()?;
-        super::one::greeted(ours.address())?;
+        greeted(ours.address())?;
         starts.push(ms(began));
         memory.push(ours.memory()? as f64 / 1e6);
     }
     figures.note(Chart::Mailboxes, "start of the server", total, starts);
     figures.note(Chart::Memory, "server started", total, memory);
-    super::one::rest(ours, options.index_wait)?;
+    rest(ours, options.index_wait)?;
     let connector = connector()?;
     let mut values = Vec::new();
     for _ in 0..OPENED.min(count as usize * 4) {
@@ -80,6 +81,7 @@ pub fn measure(ours: &mut Ours, count: u32, options: &Options, figures: &mut Fig
     }
     figures.note(Chart::Mailboxes, "log in and SELECT", total, values);
     figures.note(Chart::Memory, "server, 200 mailboxes opened", total, vec![ours.memory()? as f64 / 1e6]);
+    visits::measure(ours, there..count as usize, &mut dice, options, figures)?;
     ours.end();
     Ok(())
 }

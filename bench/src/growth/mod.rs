@@ -3,15 +3,26 @@
 //! The server is the real one, spoken to by IMAP over TLS; it is filled through the store while it is stopped, since a million
 //! messages by IMAP would measure nothing else. What no client does (create a mailbox, upkeep) is timed in the store.
 
+mod arrivals;
+mod changes;
+mod commands;
 mod fill;
 mod many;
 mod one;
+mod reads;
+mod rest;
 mod table;
+mod visits;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::imap::ours::Ours;
+
+/// How often what touches every message is timed.
+const ALL: usize = 5;
+/// The messages of a screen: the last of a folder, whose flags and envelopes are asked at once.
+const LAST: u64 = 100;
 
 /// What is measured.
 #[derive(clap::Args, Clone)]
@@ -59,8 +70,10 @@ pub struct Point {
 /// A picture.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Chart {
-    /// Operations on one message, or a few, of a mailbox.
+    /// What is read of one message of a mailbox, or a few.
     Messages,
+    /// Messages that come, change and go, one or a few.
+    Changes,
     /// Operations that say or change something of every message.
     All,
     /// Among mailboxes.
@@ -73,6 +86,7 @@ impl Chart {
     pub fn name(self) -> &'static str {
         match self {
             Chart::Messages => "messages",
+            Chart::Changes => "changes",
             Chart::All => "all",
             Chart::Mailboxes => "mailboxes",
             Chart::Memory => "memory",

@@ -26,10 +26,10 @@ pub fn write(figures: &Figures, options: &Options) -> Result<(), String> {
     }
 }
 
-/// A table for each of messages and mailboxes: `median (best)`.
+/// A table for each picture: `median (best)`.
 pub fn markdown(figures: &Figures) -> String {
     let mut out = format!("{}; commit {}.\n", machine(), command("git", &["rev-parse", "--short", "HEAD"]));
-    for chart in [Chart::Messages, Chart::All, Chart::Mailboxes, Chart::Memory] {
+    for chart in [Chart::Messages, Chart::Changes, Chart::All, Chart::Mailboxes, Chart::Memory] {
         let points: Vec<_> = figures.0.iter().filter(|p| p.chart == chart).collect();
         let mut counts: Vec<u64> = points.iter().map(|p| p.count).collect();
         counts.sort_unstable();

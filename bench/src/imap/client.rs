@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 
@@ -70,6 +71,13 @@ impl Client {
         let command = format!("a{} {text}\r\n", self.tag);
         self.send(command.as_bytes())?;
         self.answer(self.tag)
+    }
+
+    /// Sends a message to a folder and reads the answer, which must be OK.
+    pub fn append(&mut self, folder: &str, text: &str) -> Result<(), String> {
+        let tag = self.next_tag();
+        self.send(format!("a{tag} APPEND {folder} {{{}+}}\r\n{text}\r\n", text.len()).as_bytes())?;
+        self.answer(tag).map(drop)
     }
 
     /// Sends octets as they are.
@@ -181,6 +189,29 @@ impl Client {
         self.from = 0;
         self.to = 0;
     }
+}
+
+/// What `messages` APPENDs to INBOX take, one after the other on each connection, all connections at once.
+pub fn burst<'t>(
+    clients: &mut [Client],
+    messages: usize,
+    text: impl Fn(usize) -> &'t str + Sync,
+) -> Result<Duration, String> {
+    let next = AtomicUsize::new(0);
+    let each = |client: &mut Client| -> Result<(), String> {
+        loop {
+            match next.fetch_add(1, Ordering::Relaxed) {
+                number if number < messages => client.append("INBOX", text(number))?,
+                _ => return Ok(()),
+            }
+        }
+    };
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = clients.iter_mut().map(|client| scope.spawn(|| each(client))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a client failed".to_owned())?)
+    })?;
+    Ok(began.elapsed())
 }
 
 /// The size of the literal a line ends with.

@@ -11,20 +11,20 @@ use crate::postfix::{certificate, free_port, make, user, write};
 /// Dovecot, running.
 pub struct Dovecot {
     folder: PathBuf,
-    name: &'static str,
+    tuned: bool,
     child: Option<Child>,
     address: SocketAddr,
 }
 
 impl Dovecot {
-    /// `format` of its mailboxes; `tuned`: login processes that serve many connections, as its documentation advises for speed.
+    /// `format` of its mailboxes; `tuned`: for logins only, with login processes that serve many connections, as its documentation
+    /// advises for speed.
     pub fn start(base: &Path, format: &'static str, tuned: bool) -> Result<Self, String> {
         if !Path::new("/usr/sbin/dovecot").exists() || !Path::new("/usr/lib/dovecot/imap").exists() {
             return Err(
                 "dovecot is missing: apt-get install dovecot-core dovecot-imapd; or measure with --only-ours".into()
             );
         }
-        let name = if tuned { "Dovecot (tuned)" } else { "Dovecot" };
         let folder = std::path::absolute(base.join(format!("dovecot-{format}{}", if tuned { "-tuned" } else { "" })));
         let folder = folder.map_err(|e| e.to_string())?;
         let _ = std::fs::remove_dir_all(&folder);
@@ -48,7 +48,7 @@ impl Dovecot {
              service imap {{\n  process_limit = 3000\n}}\nservice anvil {{\n  client_limit = 9000\n}}\nservice auth {{\n  client_limit = 9000\n}}\ndefault_client_limit = 9000\n"
         );
         write(&folder.join("dovecot.conf"), &text)?;
-        let mut dovecot = Dovecot { folder, name, child: None, address: ([127, 0, 0, 1], port).into() };
+        let mut dovecot = Dovecot { folder, tuned, child: None, address: ([127, 0, 0, 1], port).into() };
         dovecot.begin()?;
         Ok(dovecot)
     }
@@ -82,7 +82,7 @@ impl Dovecot {
 
 impl Mailstore for Dovecot {
     fn name(&self) -> &'static str {
-        self.name
+        if self.tuned { "Dovecot (tuned)" } else { "Dovecot" }
     }
 
     fn address(&self) -> SocketAddr {
@@ -101,6 +101,10 @@ impl Mailstore for Dovecot {
 
     fn process(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
+    }
+
+    fn only(&self) -> Option<&'static str> {
+        self.tuned.then_some("logins")
     }
 }
 

@@ -1,12 +1,11 @@
 //! What is measured, each a function of a server.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use openssl::ssl::SslConnector;
 
-use super::client::Client;
+use super::client::{Client, burst};
 use super::messages::{self, ALL, HALF, PHRASES, RARE};
 use super::{Mailstore, Options, handshakes, process};
 
@@ -130,29 +129,10 @@ impl Bench<'_> {
 
     /// Durable APPENDs per second, one after the other on each of `connections`.
     pub fn append(&self, connections: usize, messages: usize) -> Result<Vec<Figure>, String> {
-        let clients =
+        let mut clients =
             (0..connections).map(|n| self.connect(n % self.options.mailboxes)).collect::<Result<Vec<_>, _>>()?;
-        let text = Arc::new(messages::message(7, 16_900));
-        let next = Arc::new(AtomicUsize::new(0));
-        let began = Instant::now();
-        let threads: Vec<_> = clients
-            .into_iter()
-            .map(|mut client| {
-                let (text, next) = (text.clone(), next.clone());
-                std::thread::spawn(move || -> Result<(), String> {
-                    while next.fetch_add(1, Ordering::Relaxed) < messages {
-                        let tag = client.next_tag();
-                        client.send(format!("a{tag} APPEND INBOX {{{}+}}\r\n{text}\r\n", text.len()).as_bytes())?;
-                        client.answer(tag)?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().map_err(|_| "a client failed")??;
-        }
-        let rate = messages as f64 / began.elapsed().as_secs_f64();
+        let text = messages::message(7, 16_900);
+        let rate = messages as f64 / burst(&mut clients, messages, |_| &text)?.as_secs_f64();
         Ok(vec![figure(
             format!("APPEND 20 KB, {connections} connection{}", if connections == 1 { "" } else { "s" }),
             rate,

@@ -11,9 +11,10 @@ mod table;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use measures::{Bench, Figure};
+
+use crate::quiet::settle;
 
 /// What is measured.
 #[derive(clap::Args, Clone)]
@@ -54,8 +55,9 @@ pub struct Options {
     /// Where both servers keep their data: on the disk that is to be measured.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// Wait for the load average to fall below this before each measure, at most five minutes.
-    #[arg(long, default_value_t = 0.7)]
+    /// Wait before each measure until at most this share of the processors, in percent, was busy for five seconds; at most
+    /// five minutes.
+    #[arg(long, default_value_t = 5.0)]
     quiet: f64,
     /// Also write the table to this Markdown file.
     #[arg(long)]
@@ -74,21 +76,31 @@ pub trait Mailstore: Sync {
     fn restart(&mut self) -> Result<(), String>;
     /// The process above all of its processes.
     fn process(&self) -> u32;
+    /// The only measure it is for, when it is set up for one.
+    fn only(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<(), String> {
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     let mut servers: Vec<Box<dyn Mailstore>> =
         vec![Box::new(ours::Ours::start(&options.folder, &options.binary, options.mailboxes)?)];
     if !options.only_ours {
         servers.push(Box::new(dovecot::Dovecot::start(&options.folder, "sdbox", false)?));
+        if wanted("logins") {
+            servers.push(Box::new(dovecot::Dovecot::start(&options.folder, "sdbox", true)?));
+        }
     }
     let connector = client::connector()?;
-    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     let mut rows: Vec<(usize, Figure)> = Vec::new();
     // Before each start anew, and at the end: a process takes its peak with it.
     let mut peaks = vec![0; servers.len()];
     for (place, server) in servers.iter_mut().enumerate() {
+        if server.only().is_some() {
+            continue;
+        }
         let bench = Bench { server: &mut **server, connector: connector.clone(), options: options.clone() };
         if wanted("large") {
             bench.fill("large", options.large, messages::small)?;
@@ -131,6 +143,9 @@ pub fn run(options: &Options) -> Result<(), String> {
         // A, B, A, B…: what disturbs the machine disturbs both.
         for _ in 0..options.runs {
             for (place, server) in servers.iter_mut().enumerate() {
+                if server.only().is_some_and(|only| only != name) {
+                    continue;
+                }
                 settle(options.quiet);
                 let mut bench = Bench { server: &mut **server, connector: connector.clone(), options: options.clone() };
                 let figures = measure(&mut bench).map_err(|e| format!("{}, {name}: {e}", bench.server.name()))?;
@@ -148,7 +163,8 @@ pub fn run(options: &Options) -> Result<(), String> {
             }
         }
     }
-    rows.extend(peaks.iter().enumerate().map(|(place, octets)| (place, measures::peak(*octets))));
+    let whole = servers.iter().zip(&peaks).enumerate().filter(|(_, (server, _))| server.only().is_none());
+    rows.extend(whole.map(|(place, (_, octets))| (place, measures::peak(*octets))));
     let names: Vec<&str> = servers.iter().map(|s| s.name()).collect();
     let text = table::markdown(&names, &rows, options);
     println!("{text}");
@@ -176,15 +192,4 @@ fn idle_folder(bench: &Bench<'_>) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Waits until the machine is quiet.
-fn settle(quiet: f64) {
-    for _ in 0..300 {
-        let load = std::fs::read_to_string("/proc/loadavg").ok().and_then(|l| l.split(' ').next()?.parse::<f64>().ok());
-        if load.is_none_or(|load| load <= quiet) {
-            return;
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
 }

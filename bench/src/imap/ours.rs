@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use openssl::base64::encode_block;
 
 use super::Mailstore;
+use crate::load::Entrance;
 use crate::postfix::free_port;
 use crate::sandbox::Sandbox;
 
@@ -21,10 +22,12 @@ pub const PERSON: &str = "899700000017";
 pub struct Ours {
     binary: PathBuf,
     /// Ends with this.
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
     server: Option<Child>,
     config: PathBuf,
     address: SocketAddr,
+    /// Its operator interface.
+    mx: SocketAddr,
     domain: String,
     token: String,
 }
@@ -36,10 +39,11 @@ impl Ours {
         let folder = sandbox.folder.clone();
         let mut ours = Ours {
             binary: binary.to_owned(),
-            _sandbox: sandbox,
+            sandbox,
             server: None,
             config: folder.join("alone.toml"),
             address: ([127, 0, 0, 1], free_port()?).into(),
+            mx: ([127, 0, 0, 1], free_port()?).into(),
             domain: String::new(),
             token: String::new(),
         };
@@ -76,7 +80,11 @@ impl Ours {
         self.domain = config["operator"]["domains"][0].as_str().ok_or("no domain in alpha's configuration")?.to_owned();
         table(&mut config, "operator", "data", folder.join("alone-data").display().to_string().into());
         for entrance in ["imap", "submission", "imap_app", "submission_app", "mx", "autoconfig"] {
-            let address = if entrance == "imap" { self.address } else { ([127, 0, 0, 1], free_port()?).into() };
+            let address = match entrance {
+                "imap" => self.address,
+                "mx" => self.mx,
+                _ => ([127, 0, 0, 1], free_port()?).into(),
+            };
             table(&mut config, "listen", entrance, address.to_string().into());
         }
         if let Some(table) = config.get_mut("listen").and_then(|l| l.as_table_mut()) {
@@ -99,6 +107,11 @@ impl Ours {
     fn admin(&self, arguments: &[&str]) -> Result<String, String> {
         let config = self.config.display().to_string();
         self.run(&[&["mailbox"], arguments, &["--config", &config]].concat())
+    }
+
+    /// How another operator sends to it.
+    pub fn mx(&self) -> Result<Entrance, String> {
+        self.sandbox.as_beta(self.mx)
     }
 
     /// Where the store is, for who fills it while the server is stopped.

@@ -28,6 +28,17 @@ pub fn cpu(root: u32) -> Result<f64, String> {
     Ok(pids(root)?.into_iter().filter_map(spent).sum())
 }
 
+/// The processes under one, those that ended and were not waited for left out.
+pub fn under(root: u32) -> Result<Vec<u32>, String> {
+    Ok(pids(root)?.into_iter().filter(|pid| *pid != root && lives(*pid)).collect())
+}
+
+/// Whether a process is there and has not ended.
+pub fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
 /// A process and all under it.
 fn pids(root: u32) -> Result<Vec<u32>, String> {
     let mut parents: HashMap<u32, u32> = HashMap::new();

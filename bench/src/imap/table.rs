@@ -6,7 +6,7 @@ use super::Options;
 use super::measures::{Figure, Unit};
 use crate::report::{command, machine};
 
-/// Markdown; `rows` are figures of the server of that place in `names`, ours first.
+/// Markdown; `rows` are figures of the server of that place in `names`, ours first, one set up for a single measure last.
 pub fn markdown(names: &[&str], rows: &[(usize, Figure)], options: &Options) -> String {
     let mut out = String::new();
     let _ = writeln!(
@@ -32,7 +32,9 @@ pub fn markdown(names: &[&str], rows: &[(usize, Figure)], options: &Options) -> 
                 None => write!(out, " |"),
             };
         }
-        let ratio = medians.first().copied().flatten().zip(medians.get(1).copied().flatten()).map(|(a, b)| a / b);
+        // To the last that has the figure: to the one set up for this measure, when there is one.
+        let incumbent = medians.iter().skip(1).copied().flatten().last();
+        let ratio = medians.first().copied().flatten().zip(incumbent).map(|(a, b)| a / b);
         let _ = match ratio {
             Some(ratio) => writeln!(
                 out,
