@@ -58,7 +58,8 @@ impl Unit {
     }
 }
 
-fn figure(what: impl Into<String>, value: f64, unit: Unit) -> Figure {
+/// One figure.
+pub fn figure(what: impl Into<String>, value: f64, unit: Unit) -> Figure {
     Figure { what: what.into(), value, unit }
 }
 

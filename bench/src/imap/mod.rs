@@ -7,6 +7,7 @@ mod measures;
 pub(crate) mod messages;
 pub(crate) mod ours;
 pub(crate) mod process;
+mod shared;
 mod table;
 
 use std::net::SocketAddr;
@@ -43,7 +44,7 @@ pub struct Options {
     /// Mailboxes that APPENDs are spread over.
     #[arg(long, default_value_t = 10)]
     mailboxes: usize,
-    /// Only these measures, of: append, large, envelopes, bodies, searches, logins, idle.
+    /// Only these measures, of: append, large, envelopes, bodies, searches, logins, shared, idle.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only ours: no Dovecot.
@@ -121,12 +122,12 @@ pub fn run(options: &Options) -> Result<(), String> {
             rows.extend(bench.searches(true)?.into_iter().map(|f| (place, f)));
             rows.push((place, bench.indexed()?));
         }
-        if wanted("idle") {
+        if wanted("idle") || wanted("shared") {
             idle_folder(&bench)?;
         }
     }
     type Measure = (&'static str, fn(&mut Bench<'_>) -> Result<Vec<Figure>, String>);
-    let measures: [Measure; 8] = [
+    let measures: [Measure; 9] = [
         ("append", |b| b.append(1, b.options.appends)),
         ("append", |b| b.append(10, b.options.appends * 3)),
         ("large", |b| b.large()),
@@ -134,6 +135,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         ("bodies", |b| b.bodies()),
         ("searches", |b| b.searches(false)),
         ("logins", |b| b.logins()),
+        ("shared", |b| b.shared()),
         ("idle", |b| b.idle()),
     ];
     for (name, measure) in measures {
