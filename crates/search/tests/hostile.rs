@@ -1,5 +1,8 @@
 //! Messages made to make the indexer slow or large: HTML that closes nothing, archives that inflate to a thousand times their
-//! size, headers and parts without end. Time grows with the size, memory is bounded.
+//! size, headers and parts without end, parts that are inside themselves. Time grows with the size, memory is bounded.
+
+#[path = "../../mail/tests/hostile/cyclic.rs"]
+mod cyclic;
 
 use std::io::Write;
 use std::time::Duration;
@@ -108,6 +111,28 @@ fn messages_that_are_all_structure() {
     for (what, message) in all {
         looked_through(what, message.as_bytes());
     }
+}
+
+#[test]
+fn cyclic_messages_are_searched_once() {
+    let before = peak();
+    for (what, message) in cyclic::messages() {
+        looked_through(what, message.as_bytes());
+        let document = Document::of(message.as_bytes());
+        // Each octet of the message is the text of one part at most, or of one header.
+        assert!(document.size() <= message.len() + 1024, "{what}: {} octets", document.size());
+        let subject = Sought { place: Place::Field("subject".into()), text: "cyclique".into() };
+        assert_eq!(matches(&document, &subject), Some(true), "{what}");
+        // What the index says is what reading says, and what is in reach is found.
+        let word = Sought { place: Place::Body, text: "trouvable".into() };
+        let read = Scan::all(message.as_bytes(), std::slice::from_ref(&word));
+        assert_eq!(matches(&document, &word), Some(read[0]), "{what}");
+        if ["parts that refer to one another", "references to itself"].contains(&what) {
+            assert_eq!(read, [true], "{what}");
+        }
+    }
+    let took = peak() - before;
+    assert!(took < 50 * 1024 * 1024, "{took} octets");
 }
 
 /// An archive of `entries` documents of `size` octets each that deflate a thousandfold.

@@ -1,5 +1,8 @@
 //! Messages of each kind, as others write them, and messages made to harm.
 
+#[path = "../../../mail/tests/hostile/cyclic.rs"]
+mod cyclic;
+
 use mail::disposition::Fate;
 use mssante::receipt::Code;
 use mssante::xdm::{self, Package, Sender, Software};
@@ -279,6 +282,20 @@ fn hostile_structures_are_read_quickly() {
         let message = open(hostile.into_bytes());
         assert!(message.attachments.len() <= MAX_ATTACHMENTS && message.references.len() <= MAX_REFERENCES);
         assert!(work.spent().as_secs() < 20, "debug builds included");
+    }
+}
+
+/// Whoever shows a message follows its references: none leads back into it.
+#[test]
+fn cyclic_messages_are_read_once() {
+    for (what, message) in cyclic::messages() {
+        let (work, length) = (patience::Work::begin(), message.len());
+        let message = open(message.into_bytes());
+        assert_eq!(message.subject.shown, "cyclique", "{what}");
+        assert!(message.attachments.len() <= MAX_ATTACHMENTS && message.references.len() <= MAX_REFERENCES, "{what}");
+        assert!(message.text.as_ref().is_none_or(|text| text.text.len() <= length), "{what}");
+        let _ = (message.original(), message.patient(), message.kind.about());
+        assert!(work.spent().as_secs() < 20, "debug builds included: {what}");
     }
 }
 

@@ -43,7 +43,7 @@ async fn every_answer_fits_the_model() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_mailbox_open_in_thirty_two_sessions_stays_correct() {
-    let plan = driver::Plan { clients: 32, acts: 30, ..driver::Plan::from_environment() };
+    let plan = driver::Plan { clients: 32, acts: 45, ..driver::Plan::from_environment() };
     driver::run(running().await, plan).await;
 }
 
