@@ -9,12 +9,14 @@ use mail::FolderName;
 use super::Ended;
 use super::selected::Selected;
 use super::session::Session;
-use crate::backend::{self, Complete, Completing};
+use crate::backend::{self, Complete, Completing, ObjectId};
 use crate::command::Command;
 
 /// What is known of it meanwhile. Dropped, nothing is read any more.
 pub(super) struct Opening {
     pub(super) name: FolderName,
+    /// What names it for good.
+    pub(super) id: ObjectId,
     /// EXAMINE.
     pub(super) read_only: bool,
     pub(super) completing: Completing,

@@ -157,10 +157,15 @@ impl Selected {
         Ok(())
     }
 
+    /// The number of the folder, which it keeps when it is renamed.
+    pub(super) fn number(&self) -> u64 {
+        self.folder.id().folder.into()
+    }
+
     /// Whether messages came or went that the client was not told of.
     pub(super) fn has_other_messages(&self) -> bool {
-        let difference = self.latest().difference(&self.told);
-        difference.added > 0 || !difference.expunged.is_empty()
+        let latest = self.views.borrow();
+        latest.uid_next != self.told.uid_next || latest.len() != self.told.len()
     }
 
     /// The command under way put these messages into a folder.

@@ -152,6 +152,12 @@ impl Session {
         self.silent = true;
     }
 
+    /// The number of the folder that is open, or being opened.
+    pub(super) fn open_folder(&self) -> Option<u64> {
+        let opening = self.opening.as_ref().map(|opening| opening.id.folder.into());
+        self.selected.as_ref().map(Selected::number).or(opening)
+    }
+
     /// How messages are named in what is told unasked: where changes of flags were asked for, by UID too (RFC 5465 §5.1).
     fn named(&self, numbers: Numbers) -> Numbers {
         let flags = self.notify.as_ref().and_then(|notify| notify.selected.as_ref()).is_some_and(|of| of.flags);
@@ -268,6 +274,7 @@ impl Session {
         let name = name(&command);
         let (expunges, numbers) = afterwards(&command);
         let own = self.notify.as_ref().and_then(|_| Own::of(&command));
+        let open = self.open_folder();
         let outcome = self.execute(&tag, command).await;
         let mut reply = match outcome {
             Ok(reply) | Err(Stop::Reply(reply)) => reply,
@@ -283,6 +290,11 @@ impl Session {
             && let (Some(notify), Some(own)) = (&mut self.notify, own)
         {
             notify.did(own);
+        }
+        if self.open_folder() != open
+            && let Some(notify) = &mut self.notify
+        {
+            notify.left();
         }
         let numbers = self.named(numbers);
         if let Some(selected) = &mut self.selected {
@@ -315,6 +327,7 @@ impl Session {
 
     /// Between commands, to a client of NOTIFY.
     async fn tell_unasked(&mut self) -> Result<(), Ended> {
+        self.still_readable()?;
         let delayed = self.notify.as_ref().and_then(|notify| notify.selected.as_ref()).is_some_and(|of| of.delayed);
         self.tell_open(if delayed { Expunges::Hold } else { Expunges::Tell }).await?;
         self.tell_elsewhere().await
@@ -339,30 +352,30 @@ impl Session {
     /// What NOTIFY tells besides the changes of the folder that is open: what its new messages are, and other folders.
     pub(super) async fn tell_elsewhere(&mut self) -> Result<(), Ended> {
         let own = self.selected.as_mut().map(|selected| std::mem::take(&mut selected.own)).unwrap_or_default();
+        let open = self.open_folder();
         let (Some(account), Some(notify)) = (self.account.clone(), &mut self.notify) else { return Ok(()) };
-        let opening = self.opening.as_ref().map(|opening| &opening.name);
         let told = Box::pin(async {
             if let (Some(of), Some(selected)) = (&notify.selected, &mut self.selected)
                 && selected.told.last().is_some_and(|last| last.uid >= selected.unfetched)
             {
-                let from = selected.unfetched;
-                selected.unfetched = selected.told.uid_next;
+                let (from, next) = (selected.unfetched, selected.told.uid_next);
                 if !of.items.is_empty() {
                     commands::fetch::new_messages(&mut self.out, selected, from, &of.items, &own).await?;
                 }
+                selected.unfetched = next;
             }
-            let open = self.selected.as_ref().map(|selected| &selected.name).or(opening);
             notify.tell(&*account, &mut self.out, open).await
         });
         match told.await {
-            Ok(true) => Ok(()),
+            // What was looked at may have told that the open folder is not to be read any more.
+            Ok(true) => self.still_readable(),
             Ok(false) => {
                 self.silence();
                 notify::overflow(&mut self.out)
             }
             Err(Stop::Ended(ended)) => Err(ended),
             Err(Stop::Reply(_)) => {
-                // What could not be found out is told another time: the counter moves again.
+                // What could not be found out is told another time.
                 tracing::warn!(connection = self.peer.connection, "imap: no notifications this time");
                 Ok(())
             }

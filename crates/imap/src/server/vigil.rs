@@ -34,6 +34,14 @@ impl Session {
         if !account.still_open().await {
             return Err(Ended::Bye("The mailbox is no longer open to you"));
         }
+        self.still_readable()
+    }
+
+    /// Whether the folder that is open may still be read, as last seen.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub(super) fn still_readable(&self) -> Result<(), Ended> {
         let reading = Rights::LOOKUP.with(Rights::READ);
         if self.selected.as_ref().is_some_and(|selected| !selected.folder.rights().contains(reading)) {
             return Err(Ended::Bye("The folder is no longer open to you"));

@@ -200,6 +200,13 @@ async fn nothing_of_ones_own() {
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
         assert_eq!(imap.transact("OK", "NOOP").await.len(), 1, "{command}");
     }
+    // What others made of it at once is told.
+    imap.transact("OK", "SUBSCRIBE a").await;
+    other.transact("OK", "UNSUBSCRIBE a").await;
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren) \"/\" \"a\"");
+    imap.transact("OK", "SETMETADATA INBOX (/private/comment \"again\")").await;
+    other.transact("OK", "SETMETADATA INBOX (/private/comment \"theirs\")").await;
+    assert_eq!(imap.line().await, "* METADATA \"INBOX\" /private/comment");
     // In the folder that is open the message is there, and is not fetched; another's is.
     let lines = imap.transact("OK", "APPEND INBOX {10+}\r\nA: b\r\n\r\nx\r").await;
     assert_eq!(with(&lines, "* "), ["* 4 EXISTS"]);
@@ -280,4 +287,77 @@ async fn idle_tells_what_was_asked_for() {
         }
         imap.transact("OK", "NOOP").await;
     }
+}
+
+/// The folder that is open may be closed to the session by others: nothing that comes from then on is shown.
+#[tokio::test]
+async fn what_is_open_may_be_closed() {
+    let (server, mut imap) = start().await;
+    imap.transact("OK", "NOTIFY SET (selected (MessageNew (BODY.PEEK[TEXT]) MessageExpunge))").await;
+    server.mailbox.shared.allow("INBOX", "l");
+    server.mailbox.deliver("INBOX", "Subject: 4\n\nsecret\n");
+    assert_eq!(imap.line().await, "* BYE The folder is no longer open to you");
+}
+
+/// New is what comes after it was asked for, and what the answer tells.
+#[tokio::test]
+async fn what_was_there_before_is_not_new() {
+    let (server, mut imap) = start().await;
+    server.mailbox.deliver("INBOX", "Subject: 4\n\nx\n");
+    assert_eq!(with(&imap.transact("OK", "NOOP").await, "EXISTS").len(), 1);
+    server.mailbox.deliver("INBOX", "Subject: 5\n\nx\n");
+    let lines = imap.transact("OK", "NOTIFY SET (selected (MessageNew (UID) MessageExpunge))").await;
+    assert_eq!(with(&lines, "* "), ["* 5 EXISTS", "* 5 FETCH (UID 5)"]);
+    imap.transact("OK", "NOTIFY NONE").await;
+    server.mailbox.deliver("INBOX", "Subject: 6\n\nx\n");
+    imap.transact("OK", "NOOP").await;
+    let lines = imap.transact("OK", "NOTIFY SET (selected (MessageNew (UID) MessageExpunge))").await;
+    assert!(with(&lines, "* ").is_empty(), "{lines:?}");
+}
+
+/// What leaves the folders that were asked about is told too.
+#[tokio::test]
+async fn what_goes_where_nobody_asked() {
+    let (server, mut imap) = start().await;
+    let mut other = server.login().await;
+    other.transact("OK", "CREATE a").await;
+    imap.transact("OK", "NOTIFY SET (mailboxes (a) (MailboxName)) (subscribed (SubscriptionChange))").await;
+    other.transact("OK", "UNSUBSCRIBE Sent").await;
+    assert_eq!(imap.line().await, "* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"");
+    other.transact("OK", "RENAME a b").await;
+    assert_eq!(imap.line().await, "* LIST (\\NonExistent \\HasNoChildren) \"/\" \"a\"");
+}
+
+/// Of the open folder nothing was asked for: what came there is told once it is not the open one.
+#[tokio::test]
+async fn the_open_folder_once_it_is_left() {
+    let (server, mut imap) = start().await;
+    imap.transact("OK", "NOTIFY SET (personal (MessageNew MessageExpunge))").await;
+    server.mailbox.deliver("INBOX", "Subject: 4\n\nx\n");
+    let quiet = std::time::Duration::from_millis(300);
+    tokio::time::timeout(quiet, imap.line()).await.expect_err("it was not asked for");
+    let lines = imap.transact("OK", "SELECT Sent").await;
+    let told = with(&lines, "* STATUS").first().map(|line| (*line).to_owned());
+    let told = match told {
+        Some(told) => told,
+        None => imap.line().await,
+    };
+    assert!(told.starts_with("* STATUS \"INBOX\" (MESSAGES 4 "), "{told}");
+}
+
+/// Annotations of a folder that may not be read are not gone.
+#[tokio::test]
+async fn annotations_of_what_is_closed() {
+    let (server, mut imap) = start().await;
+    let mut other = server.login().await;
+    other.transact("OK", "SETMETADATA Sent (/shared/a \"1\" /shared/b \"2\")").await;
+    imap.transact("OK", "NOTIFY SET (mailboxes (INBOX Sent) (MailboxMetadataChange))").await;
+    server.mailbox.shared.allow("Sent", "l");
+    other.transact("OK", "SETMETADATA INBOX (/shared/x \"1\")").await;
+    assert!(imap.line().await.starts_with("* LIST (\\NoAccess "));
+    assert_eq!(imap.line().await, "* METADATA \"INBOX\" /shared/x");
+    server.mailbox.shared.allow("Sent", "lr");
+    other.transact("OK", "SETMETADATA Sent (/shared/b \"3\")").await;
+    assert!(imap.line().await.ends_with("\"Sent\""));
+    assert_eq!(imap.line().await, "* METADATA \"Sent\" /shared/b");
 }

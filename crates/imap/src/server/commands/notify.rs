@@ -20,9 +20,13 @@ pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, 
                      MailboxMetadataChange ServerMetadataChange)";
         return Ok(Reply::no("Not all of these events can be told").code(known));
     }
-    let open = session.selected.as_ref().map(|selected| selected.name.clone());
-    match Notifying::new(account, &mut session.out, groups, status, open.as_ref()).await {
+    let open = session.open_folder();
+    match Notifying::new(account, &mut session.out, groups, status, open).await {
         Ok(notifying) => {
+            if let Some(selected) = &mut session.selected {
+                // New is what comes from now on, and what is told with this answer.
+                selected.unfetched = selected.told.uid_next;
+            }
             session.notify = Some(Box::new(notifying));
             session.silent = false;
             Ok(Reply::ok("Done"))

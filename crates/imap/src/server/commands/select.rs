@@ -62,7 +62,7 @@ pub(in super::super) async fn run(
             let permanent = if read_only { Flags::NONE } else { rights.flags() };
             // Which is the first unseen is not known yet, and need not be said (RFC 3501 §6.3.1).
             tell(session, account, &name, Told { outline, permanent, id, unseen: None }).await?;
-            session.opening = Some(Box::new(Opening { name, read_only, completing }));
+            session.opening = Some(Box::new(Opening { name, id, read_only, completing }));
             read_only
         }
     };

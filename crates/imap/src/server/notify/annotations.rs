@@ -2,11 +2,12 @@
 //!
 //! What is kept of each is a mark of its value, not the value. Names alone are told, of what was removed too (RFC 5464 §4.4.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mail::FolderName;
+use mail::{FolderName, Rights};
 use tokio::sync::watch;
 
+use super::moved;
 use super::own::Own;
 use crate::administration::{EntryName, Mark};
 use crate::backend::{Account, Failure, FolderInfo};
@@ -38,11 +39,7 @@ impl Annotations {
 
     /// Waits until there may be something to tell.
     pub(super) async fn changed(&mut self) {
-        if self.counter.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        // Woken again at once when this waiting is given up before its end.
-        self.counter.mark_changed();
+        moved(&mut self.counter).await;
     }
 
     /// Whether there may be something to tell.
@@ -62,13 +59,18 @@ impl Annotations {
             return Ok(Vec::new());
         }
         self.counter.mark_unchanged();
-        let now: BTreeMap<(Option<u64>, EntryName), Mark> = match account.marks().await {
+        let mut now: BTreeMap<(Option<u64>, EntryName), Mark> = match account.marks().await {
             Ok(marks) => marks.into_iter().collect(),
             Err(failure) => {
                 self.counter.mark_changed();
                 return Err(failure);
             }
         };
+        // What may not be read now is not gone: it is compared when it may be read again.
+        let closed: BTreeSet<u64> =
+            folders.iter().filter(|folder| !folder.rights.contains(Rights::READ)).map(|folder| folder.id).collect();
+        let kept = self.known.iter().filter(|((of, _), _)| of.is_some_and(|folder| closed.contains(&folder)));
+        now.extend(kept.map(|(key, mark)| (key.clone(), *mark)));
         let mut found: BTreeMap<Option<u64>, Vec<EntryName>> = BTreeMap::new();
         let gone = self.known.keys().filter(|key| !now.contains_key(*key));
         let set = now.iter().filter(|(key, mark)| self.known.get(*key) != Some(*mark)).map(|(key, _)| key);
@@ -76,6 +78,7 @@ impl Annotations {
             found.entry(*of).or_default().push(entry.clone());
         }
         self.known = now;
+        let known = &self.known;
         let changed = found.into_iter().filter_map(|(of, mut entries)| {
             // A folder that is gone took its annotations with it, and that it is gone is told elsewhere.
             let folder = match of {
@@ -87,7 +90,10 @@ impl Annotations {
                 return None;
             }
             let name = folder.map(|folder| folder.name.clone());
-            entries.retain(|entry| !own.iter().any(|own| own.annotated(name.as_ref(), entry)));
+            entries.retain(|entry| {
+                let now = known.get(&(of, entry.clone())).copied();
+                !own.iter().any(|own| own.annotated(name.as_ref(), entry, now))
+            });
             entries.sort_unstable();
             (!entries.is_empty()).then_some(Changed { of: name, entries })
         });

@@ -13,7 +13,7 @@ mod annotations;
 mod names;
 mod own;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ use crate::response;
 pub(super) const MAX_WATCHED: usize = 256;
 /// The shortest time between two looks: a burst of deliveries is told as one.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The same after a look that failed.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Most changes of the session's own between two looks: a client may send many commands at once.
 const MAX_OWN: usize = 200;
 
@@ -142,7 +144,7 @@ impl Notifying {
         out: &mut Output,
         groups: Vec<Group>,
         status: bool,
-        open: Option<&FolderName>,
+        open: Option<u64>,
     ) -> Result<Self, Refused> {
         let selected = groups.iter().find_map(|group| {
             let delayed = match group.filter {
@@ -182,7 +184,7 @@ impl Notifying {
             }
         }
         if status {
-            for known in this.folders.values().filter(|k| Some(&k.info.name) != open) {
+            for known in this.folders.values().filter(|k| Some(k.info.id) != open) {
                 if let Some(watched) = &known.watched {
                     watched.told.tell(out, &known.info.name);
                 }
@@ -206,6 +208,8 @@ impl Notifying {
         if self.own.len() < MAX_OWN {
             self.own.push(own);
         }
+        // It may have changed nothing: the next look forgets it all the same.
+        self.counter.mark_changed();
     }
 
     async fn watch(&self, account: &dyn Account, info: FolderInfo) -> Result<Known, Failure> {
@@ -236,11 +240,7 @@ impl Notifying {
             }
         };
         let folders = async {
-            if self.counter.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            // Woken again at once when this waiting is given up before its end.
-            self.counter.mark_changed();
+            moved(&mut self.counter).await;
         };
         tokio::select! {
             () = annotations => {}
@@ -254,32 +254,49 @@ impl Notifying {
         self.counter.has_changed().unwrap_or(false) || self.annotations.as_ref().is_some_and(Annotations::has_changed)
     }
 
+    /// The client has another folder open, or none: of the one it had it was told no more than its own responses said.
+    pub(super) fn left(&mut self) {
+        self.counter.mark_changed();
+    }
+
     /// Tells what happened elsewhere than in the folder that is open. `false`: there is too much to watch.
     pub(super) async fn tell(
         &mut self,
         account: &dyn Account,
         out: &mut Output,
-        open: Option<&FolderName>,
+        open: Option<u64>,
     ) -> Result<bool, Stop> {
         if !self.has_changed() || Instant::now() < self.next {
             return Ok(true);
         }
         self.counter.mark_unchanged();
         self.next = Instant::now() + PAUSE;
-        let now = match account.folders().await {
-            Ok(now) => now,
-            Err(failure) => {
-                self.counter.mark_changed();
-                return Err(failure.into());
-            }
-        };
         let own = std::mem::take(&mut self.own);
-        for line in names::changed(self, &self.folders, &now, &own) {
+        let looked = self.look(account, out, open, &own).await;
+        if looked.is_err() {
+            // Again, and not at once: what was told already is told twice rather than not at all.
+            self.own.splice(0..0, own);
+            self.counter.mark_changed();
+            self.next = Instant::now() + AGAIN;
+        }
+        looked
+    }
+
+    async fn look(
+        &mut self,
+        account: &dyn Account,
+        out: &mut Output,
+        open: Option<u64>,
+        own: &[Own],
+    ) -> Result<bool, Stop> {
+        let now = account.folders().await?;
+        for line in names::changed(self, &self.folders, &now, own) {
             let names = out.names;
             response::list(out.buffer(), &line.as_list(names));
             out.room().await?;
         }
-        self.folders.retain(|id, _| now.iter().any(|folder| folder.id == *id));
+        let ids: BTreeSet<u64> = now.iter().map(|folder| folder.id).collect();
+        self.folders.retain(|id, _| ids.contains(id));
         for info in &now {
             out.room().await?;
             self.folder(account, out, info.clone(), open).await?;
@@ -290,7 +307,7 @@ impl Notifying {
                 Some(folder) => events_of(groups, &folder.name, folder.subscribed),
                 None => of_the_mailbox(groups),
             };
-            for changed in annotations.look(account, &now, events, &own).await? {
+            for changed in annotations.look(account, &now, events, own).await? {
                 let names = out.names;
                 response::metadata_changed(out.buffer(), names, changed.of.as_ref(), &changed.entries);
                 out.room().await?;
@@ -305,11 +322,11 @@ impl Notifying {
         account: &dyn Account,
         out: &mut Output,
         info: FolderInfo,
-        open: Option<&FolderName>,
+        open: Option<u64>,
     ) -> Result<(), Stop> {
         let flags = self.events(&info).contains(&Event::FlagChange);
         let Some(known) = self.folders.get_mut(&info.id) else {
-            return self.begin(account, out, info, open).await;
+            return self.begin(account, out, info, open, None).await;
         };
         let fits_anew = known.info.name != info.name
             || known.info.subscribed != info.subscribed
@@ -324,43 +341,52 @@ impl Notifying {
             let counts = Counts::of(&watched.views.borrow_and_update());
             let moved = counts.uid_next != watched.told.uid_next || counts.messages < watched.told.messages;
             let told = moved || counts.uid_validity != watched.told.uid_validity || (flags && counts != watched.told);
-            watched.told = counts;
-            // The folder that is open is told of by its own responses.
-            if told && Some(&known.info.name) != open {
-                counts.tell(out, &known.info.name);
+            if Some(known.info.id) != open {
+                watched.told = counts;
+                if told {
+                    counts.tell(out, &known.info.name);
+                }
+            } else if self.selected.is_some() {
+                // It is told of by its own responses; where none were asked for, once it is left.
+                watched.told = counts;
             }
         }
-        let info = known.info.clone();
-        if opened {
-            // RFC 5465 §5.9: watched again, and what it missed is told.
-            self.begin(account, out, info, open).await
-        } else if fits_anew {
-            let known = self.watch(account, info).await?;
-            self.folders.insert(known.info.id, known);
-            Ok(())
-        } else {
-            Ok(())
+        if opened || fits_anew {
+            // Watched again where the right to read came back (RFC 5465 §5.9).
+            let (info, told) = (known.info.clone(), known.watched.as_ref().map(|watched| watched.told));
+            return self.begin(account, out, info, open, told).await;
         }
+        Ok(())
     }
 
-    /// Begins to watch a folder that the client knows nothing of.
+    /// Begins to watch a folder, and tells what the client does not know: everything, if it was told nothing of it.
     async fn begin(
         &mut self,
         account: &dyn Account,
         out: &mut Output,
         info: FolderInfo,
-        open: Option<&FolderName>,
+        open: Option<u64>,
+        told: Option<Counts>,
     ) -> Result<(), Stop> {
         let known = self.watch(account, info).await?;
         if let Some(watched) = &known.watched
-            && watched.told.messages > 0
-            && Some(&known.info.name) != open
+            && told.map_or(watched.told.messages > 0, |told| told != watched.told)
+            && Some(known.info.id) != open
         {
             watched.told.tell(out, &known.info.name);
         }
         self.folders.insert(known.info.id, known);
         Ok(())
     }
+}
+
+/// Waits until a counter moves. It is as if not seen then, so that who gives this waiting up before its end is woken again at once.
+async fn moved(counter: &mut watch::Receiver<u64>) {
+    // A counter that is gone never moves again, though its last move may not have been seen.
+    if counter.changed().await.is_err() || counter.has_changed().is_err() {
+        std::future::pending::<()>().await;
+    }
+    counter.mark_changed();
 }
 
 /// The events wanted of a name: those of the first group it fits.
@@ -378,4 +404,21 @@ fn of_the_mailbox(groups: &[Group]) -> &[Event] {
 pub(super) fn overflow(out: &mut Output) -> Result<(), Ended> {
     out.line(format_args!("* OK [NOTIFICATIONOVERFLOW] Too much to watch, ask again for less"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mailbox that is deleted moves its counter once more, and drops it.
+    #[tokio::test]
+    async fn a_counter_that_is_gone_wakes_nobody() {
+        let (sender, mut counter) = watch::channel(0);
+        sender.send_modify(|n| *n += 1);
+        moved(&mut counter).await;
+        moved(&mut counter).await;
+        drop(sender);
+        let waited = tokio::time::timeout(Duration::from_millis(50), moved(&mut counter));
+        waited.await.expect_err("it would be woken for ever");
+    }
 }

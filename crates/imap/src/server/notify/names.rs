@@ -105,7 +105,8 @@ pub(super) fn changed(this: &Notifying, before: &BTreeMap<u64, Known>, now: &[Fo
     // First what is gone: its name may be another's already.
     for known in before.values().filter(|known| !picture.by_id.contains_key(&known.info.id)) {
         let name = &known.info.name;
-        if own.iter().any(|own| own.deleted(name)) {
+        // What CREATE makes of a name that only held others is another folder.
+        if own.iter().any(|own| own.deleted(name) || own.created(name)) {
             continue;
         }
         lines.concerned.extend(name.parent());
@@ -161,14 +162,25 @@ impl<'a> Lines<'a> {
                 self.concerned.extend(new.name.parent());
                 return;
             }
+            if !events.contains(&Event::MailboxName)
+                && self.this.events(old).contains(&Event::MailboxName)
+                && !self.picture.by_name.contains_key(&old.name)
+            {
+                // It went where nobody asked about.
+                self.told.push(self.picture.line(&old.name));
+                return;
+            }
         }
         let (could, can) = (old.rights.contains(Rights::READ), new.rights.contains(Rights::READ));
         if could != can && reads(events) {
             self.told.push(if can { self.picture.line(&new.name) } else { self.picture.closed(&new.name) });
             return;
         }
-        let subscription = old.subscribed != new.subscribed && !own.iter().any(|own| own.subscribed(&new.name));
-        if subscription && events.contains(&Event::SubscriptionChange) {
+        let subscription =
+            old.subscribed != new.subscribed && !own.iter().any(|own| own.subscribed(&new.name, new.subscribed));
+        // One that was subscribed may have been asked for as such.
+        let wanted = [events, self.this.events(old)].iter().any(|events| events.contains(&Event::SubscriptionChange));
+        if subscription && wanted {
             self.told.push(self.picture.line(&new.name));
             return;
         }

@@ -1,11 +1,12 @@
 //! What a session did itself: it is not told of it (RFC 5465 §5).
 //!
 //! What a command did is on disk before it is answered, so the first look after it sees it, and the next one has nothing of it left
-//! to see: what is kept here lives from a command to a look.
+//! to see: what is kept here lives from a command to a look. Where others may have undone it meanwhile, what is there decides: it is
+//! the session's own only as long as it is what the session left.
 
 use mail::FolderName;
 
-use crate::administration::EntryName;
+use crate::administration::{EntryName, Mark};
 use crate::command::{Administer, Command};
 
 /// Something a command of this session changed.
@@ -17,10 +18,10 @@ pub(in super::super) enum Own {
     Deleted(FolderName),
     /// RENAME, with the folders below.
     Renamed(FolderName, FolderName),
-    /// SUBSCRIBE or UNSUBSCRIBE.
-    Subscribed(FolderName),
-    /// SETMETADATA of a folder, or of the mailbox.
-    Annotated(Option<FolderName>, Vec<EntryName>),
+    /// SUBSCRIBE, or UNSUBSCRIBE.
+    Subscribed(FolderName, bool),
+    /// SETMETADATA of a folder, or of the mailbox: the values it left.
+    Annotated(Option<FolderName>, Vec<(EntryName, Option<Mark>)>),
 }
 
 impl Own {
@@ -30,10 +31,12 @@ impl Own {
             Command::Create { folder: Ok(name), .. } => Own::Created(name.clone()),
             Command::Delete(Ok(name)) => Own::Deleted(name.clone()),
             Command::Rename { from: Ok(from), to: Ok(to) } => Own::Renamed(from.clone(), to.clone()),
-            Command::Subscribe(Ok(name)) | Command::Unsubscribe(Ok(name)) => Own::Subscribed(name.clone()),
+            Command::Subscribe(Ok(name)) => Own::Subscribed(name.clone(), true),
+            Command::Unsubscribe(Ok(name)) => Own::Subscribed(name.clone(), false),
             Command::Administer(Administer::SetMetadata { of, changes }) => {
                 let of = of.clone().transpose().ok()?;
-                Own::Annotated(of, changes.iter().map(|(entry, _)| entry.clone()).collect())
+                let left = |value: &Option<Vec<u8>>| value.as_deref().map(Mark::of);
+                Own::Annotated(of, changes.iter().map(|(entry, value)| (entry.clone(), left(value))).collect())
             }
             _ => return None,
         })
@@ -57,14 +60,15 @@ impl Own {
         matches!(self, Own::Renamed(from, to) if explains((from, to), (old, new)))
     }
 
-    /// Whether it subscribed the folder, or ended that.
-    pub(super) fn subscribed(&self, name: &FolderName) -> bool {
-        matches!(self, Own::Subscribed(named) if named == name)
+    /// Whether it left the folder subscribed, or not.
+    pub(super) fn subscribed(&self, name: &FolderName, now: bool) -> bool {
+        matches!(self, Own::Subscribed(named, left) if named == name && *left == now)
     }
 
-    /// Whether it changed the annotation.
-    pub(super) fn annotated(&self, of: Option<&FolderName>, entry: &EntryName) -> bool {
-        matches!(self, Own::Annotated(named, entries) if named.as_ref() == of && entries.contains(entry))
+    /// Whether it left the annotation so.
+    pub(super) fn annotated(&self, of: Option<&FolderName>, entry: &EntryName, now: Option<Mark>) -> bool {
+        let is_it = |(named, left): &(EntryName, Option<Mark>)| named == entry && *left == now;
+        matches!(self, Own::Annotated(named, entries) if named.as_ref() == of && entries.iter().any(is_it))
     }
 }
 

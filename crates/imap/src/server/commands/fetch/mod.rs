@@ -126,6 +126,18 @@ pub(in super::super) async fn run(
         return Ok(Reply::bad("VANISHED is for UID FETCH with CHANGEDSINCE, after ENABLE QRESYNC"));
     }
     selected.tell(out, Expunges::Hold, numbers).await?;
+    answer(out, selected, numbers, set, items, modifiers).await
+}
+
+/// FETCH of what the client knows.
+async fn answer(
+    out: &mut Output,
+    selected: &mut Selected,
+    numbers: Numbers,
+    set: &SequenceSet,
+    items: &[FetchItem],
+    modifiers: &FetchModifiers,
+) -> Outcome {
     let mut positions = selected.positions(set, numbers)?;
     if let Some(since) = modifiers.changed_since {
         positions = changed_since(&selected.told, &positions, since);
@@ -184,7 +196,7 @@ pub(in super::super) async fn new_messages(
     // None is no set, and nothing to tell.
     let Ok(set) = SequenceSet::parse(&numbers.to_string()) else { return Ok(()) };
     // Whatever it answers, no command waits for it.
-    run(out, selected, Numbers::Sequence, &set, items, &FetchModifiers::default()).await.map(drop)
+    answer(out, selected, Numbers::Sequence, &set, items, &FetchModifiers::default()).await.map(drop)
 }
 
 /// Those of the messages whose MODSEQ is above.
