@@ -23,13 +23,14 @@ pub fn by_capacity(capacity: Capacity) -> Rights {
     }
 }
 
-/// What somebody may do in `folder` by the mailbox's lists; `person` is `None` for an application.
+/// What somebody may do in `folder` by the mailbox's lists, which are ordered by folder as a store gives them: a thousand folders may
+/// have a thousand entries each, and all folders are asked about for one LIST. `person` is `None` for an application.
 pub fn in_folder(capacity: Capacity, person: Option<&NationalId>, list: &[AccessEntry], folder: FolderId) -> Rights {
     let most = by_capacity(capacity);
     let Some(person) = person else { return most };
-    let entry = |wanted: &dyn Fn(&Grantee) -> bool| {
-        list.iter().find(|e| e.folder == folder && wanted(&e.grantee)).map(|e| e.rights)
-    };
+    let list = &list[list.partition_point(|e| e.folder < folder)..];
+    let list = &list[..list.partition_point(|e| e.folder == folder)];
+    let entry = |wanted: &dyn Fn(&Grantee) -> bool| list.iter().find(|e| wanted(&e.grantee)).map(|e| e.rights);
     let own = entry(&|grantee| matches!(grantee, Grantee::Person(id) if id == person));
     if capacity == Capacity::Holder {
         return own.unwrap_or(most).with(OF_THE_HOLDER);
@@ -53,6 +54,18 @@ mod tests {
 
     fn entry(grantee: Grantee, text: &str) -> AccessEntry {
         AccessEntry { folder: FOLDER, grantee, rights: rights(text) }
+    }
+
+    #[test]
+    fn each_folder_has_its_own_entries() {
+        let me = id("899700000017");
+        let of = |folder: u32, text: &str| AccessEntry { folder: FolderId(folder), ..entry(Grantee::Anyone, text) };
+        let list = [of(2, "l"), of(3, "lr"), of(3, "lrs"), of(7, "lrsw")];
+        let see = |folder| in_folder(Capacity::As(Role::Member), Some(&me), &list, FolderId(folder));
+        assert_eq!(
+            [1, 2, 3, 5, 7, 9].map(see),
+            ["lrswipkxtea", "l", "lr", "lrswipkxtea", "lrsw", "lrswipkxtea"].map(rights)
+        );
     }
 
     #[test]

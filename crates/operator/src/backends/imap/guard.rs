@@ -35,8 +35,9 @@ impl Seen {
         &self.list
     }
 
-    /// The same session under other lists.
-    pub(super) fn under(&self, list: Vec<AccessEntry>) -> Seen {
+    /// The same session under other lists, in whatever order.
+    pub(super) fn under(&self, mut list: Vec<AccessEntry>) -> Seen {
+        list.sort_by_key(|entry| entry.folder);
         Seen { list: list.into(), ..self.clone() }
     }
 
