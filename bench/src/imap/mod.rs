@@ -135,8 +135,8 @@ pub fn run(options: &Options) -> Result<(), String> {
         ("bodies", |b| b.bodies()),
         ("searches", |b| b.searches(false)),
         ("logins", |b| b.logins()),
-        ("shared", |b| b.shared()),
         ("idle", |b| b.idle()),
+        ("shared", |b| b.shared()),
     ];
     for (name, measure) in measures {
         if !wanted(name) {

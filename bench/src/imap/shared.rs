@@ -10,6 +10,8 @@ use super::messages;
 
 /// Sessions that have the folder open.
 const SESSIONS: usize = 32;
+/// Messages that are each session's own to change: nobody's change is undone by another.
+const OWN: usize = 10_000 / SESSIONS;
 /// How long they work.
 const WORK: Duration = Duration::from_secs(4);
 /// Messages that arrive while they wait.
@@ -45,11 +47,10 @@ fn working(clients: &mut [Client]) -> Result<f64, String> {
                 let (done, start) = (&done, &start);
                 scope.spawn(move || -> Result<(), String> {
                     start.wait();
-                    let mut turn = session;
+                    let mut turn = 0;
                     while began.elapsed() < WORK {
-                        // Each its own messages: nobody's change is undone by another.
-                        let uid = 1 + (session + turn * SESSIONS) % 10_000;
-                        let sign = if (turn / 300).is_multiple_of(2) { '+' } else { '-' };
+                        let uid = 1 + session + turn % OWN * SESSIONS;
+                        let sign = if (turn / OWN).is_multiple_of(2) { '+' } else { '-' };
                         client.command(&format!("UID STORE {uid} {sign}FLAGS.SILENT (\\Flagged)"))?;
                         client.command("NOOP")?;
                         client.command(&format!("UID FETCH {uid} (FLAGS)"))?;
