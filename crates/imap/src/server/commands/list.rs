@@ -18,9 +18,9 @@ const TURN: usize = 256;
 
 /// A folder, or a level above folders.
 #[derive(Default)]
-struct Node<'f> {
-    folder: Option<&'f FolderInfo>,
-    children: bool,
+pub(in super::super) struct Node<'f> {
+    pub(in super::super) folder: Option<&'f FolderInfo>,
+    pub(in super::super) children: bool,
     subscribed_below: bool,
 }
 
@@ -119,7 +119,8 @@ pub(super) async fn selected(out: &mut Output, account: &dyn Account, name: &Fol
     Ok(())
 }
 
-fn tree(folders: &[FolderInfo]) -> BTreeMap<FolderName, Node<'_>> {
+/// The folders by name, and the levels above them.
+pub(in super::super) fn tree(folders: &[FolderInfo]) -> BTreeMap<FolderName, Node<'_>> {
     let mut nodes: BTreeMap<FolderName, Node<'_>> = BTreeMap::new();
     for folder in folders {
         let mut above = folder.name.parent();

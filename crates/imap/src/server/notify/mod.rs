@@ -239,12 +239,9 @@ impl Notifying {
                 None => std::future::pending().await,
             }
         };
-        let folders = async {
-            moved(&mut self.counter).await;
-        };
         tokio::select! {
             () = annotations => {}
-            () = folders => {}
+            () = moved(&mut self.counter) => {}
         }
         tokio::time::sleep_until(self.next).await;
     }

@@ -37,42 +37,32 @@ impl Line {
 }
 
 /// The folders of the mailbox as they are now.
-pub(super) struct Now<'a> {
-    by_id: BTreeMap<u64, &'a FolderInfo>,
-    by_name: BTreeMap<&'a FolderName, &'a FolderInfo>,
-    /// Names that have folders below.
-    above: BTreeSet<FolderName>,
-}
+pub(super) struct Now<'a>(BTreeMap<FolderName, list::Node<'a>>);
 
 impl<'a> Now<'a> {
     pub(super) fn new(folders: &'a [FolderInfo]) -> Self {
-        let mut above = BTreeSet::new();
-        for folder in folders {
-            let mut parent = folder.name.parent();
-            while let Some(name) = parent {
-                parent = name.parent();
-                if !above.insert(name) {
-                    break;
-                }
-            }
-        }
-        Now {
-            by_id: folders.iter().map(|folder| (folder.id, folder)).collect(),
-            by_name: folders.iter().map(|folder| (&folder.name, folder)).collect(),
-            above,
-        }
+        Now(list::tree(folders))
+    }
+
+    /// The folder of a name.
+    fn folder(&self, name: &FolderName) -> Option<&'a FolderInfo> {
+        self.0.get(name)?.folder
+    }
+
+    fn has_children(&self, name: &FolderName) -> bool {
+        self.0.get(name).is_some_and(|node| node.children)
     }
 
     /// What is told of a name: of the folder that has it, if one does.
     fn line(&self, name: &FolderName) -> Line {
-        let folder = self.by_name.get(name).copied();
+        let folder = self.folder(name);
         let mut attributes = Vec::new();
         match folder {
             None => attributes.push("\\NonExistent"),
             Some(folder) if !folder.selectable => attributes.push("\\Noselect"),
             Some(_) => {}
         }
-        attributes.push(list::children(self.above.contains(name)));
+        attributes.push(list::children(self.has_children(name)));
         if folder.is_some_and(|folder| folder.subscribed) {
             attributes.push("\\Subscribed");
         }
@@ -103,7 +93,8 @@ pub(super) fn changed(this: &Notifying, before: &BTreeMap<u64, Known>, now: &[Fo
     let picture = Now::new(now);
     let mut lines = Lines { this, picture: &picture, told: Vec::new(), concerned: BTreeSet::new() };
     // First what is gone: its name may be another's already.
-    for known in before.values().filter(|known| !picture.by_id.contains_key(&known.info.id)) {
+    let ids: BTreeSet<u64> = now.iter().map(|folder| folder.id).collect();
+    for known in before.values().filter(|known| !ids.contains(&known.info.id)) {
         let name = &known.info.name;
         // What CREATE makes of a name that only held others is another folder.
         if own.iter().any(|own| own.deleted(name) || own.created(name)) {
@@ -112,13 +103,14 @@ pub(super) fn changed(this: &Notifying, before: &BTreeMap<u64, Known>, now: &[Fo
         lines.concerned.extend(name.parent());
         if this.events(&known.info).contains(&Event::MailboxName) {
             let mut line = picture.line(name);
-            line.attributes = vec!["\\NonExistent", list::children(picture.above.contains(name))];
+            line.attributes = vec!["\\NonExistent", list::children(picture.has_children(name))];
             lines.told.push(line);
         }
     }
     // By name: a folder comes before those under it.
     let mut renamings: Vec<(&FolderName, &FolderName)> = Vec::new();
-    for (name, folder) in &picture.by_name {
+    for folder in picture.0.values().filter_map(|node| node.folder) {
+        let name = &folder.name;
         let events = this.events(folder);
         let Some(known) = before.get(&folder.id) else {
             if !own.iter().any(|own| own.created(name)) {
@@ -164,7 +156,7 @@ impl<'a> Lines<'a> {
             }
             if !events.contains(&Event::MailboxName)
                 && self.this.events(old).contains(&Event::MailboxName)
-                && !self.picture.by_name.contains_key(&old.name)
+                && self.picture.folder(&old.name).is_none()
             {
                 // It went where nobody asked about.
                 self.told.push(self.picture.line(&old.name));
@@ -195,7 +187,7 @@ impl<'a> Lines<'a> {
     /// With the names above what was made or is gone, each name once.
     fn whole(mut self) -> Vec<Line> {
         for name in std::mem::take(&mut self.concerned) {
-            let subscribed = self.picture.by_name.get(&name).is_some_and(|folder| folder.subscribed);
+            let subscribed = self.picture.folder(&name).is_some_and(|folder| folder.subscribed);
             let wanted = self.this.events_of(&name, subscribed).contains(&Event::MailboxName);
             if wanted && !self.told.iter().any(|line| line.name == name) {
                 self.told.push(self.picture.line(&name));
