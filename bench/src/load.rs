@@ -70,7 +70,7 @@ pub async fn run(server: &dyn Server, count: Count, spread: bool, size: usize) -
     }
     let accepted = start.elapsed().as_secs_f64();
     let delivered = server.delivered(before + count.messages)?;
-    // Where 250 means delivered, the command that counts the messages afterwards is no part of it (its processor time stays in).
+    // Where 250 means delivered, the command that counts the messages afterwards is no part of it.
     let elapsed = if server.accepts_by_delivering() { accepted } else { start.elapsed().as_secs_f64() };
     let cpu = cpu::others() - cpu;
     if delivered != before + count.messages {

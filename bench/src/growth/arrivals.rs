@@ -6,7 +6,7 @@ use super::commands::told;
 use super::fill::message;
 use super::{Chart, Figures, Options, ms};
 use crate::imap::Mailstore;
-use crate::imap::client::{self, Client, connector};
+use crate::imap::client::{self, Client, context};
 use crate::imap::ours::Ours;
 use crate::load;
 
@@ -70,8 +70,8 @@ pub fn by_smtp(
 /// Bursts of APPEND on many connections into the folder that `client` has open, each taken away afterwards: every one finds as many
 /// messages as the one before.
 pub fn bursts(client: &mut Client, ours: &Ours, count: u64, figures: &mut Figures) -> Result<(), String> {
-    let connector = connector()?;
-    let open = |_| Client::open(&connector, ours.address(), &ours.login(0));
+    let context = context()?;
+    let open = |_| Client::open(&context, ours.address(), &ours.login(0));
     let mut clients = (0..CONNECTIONS).map(open).collect::<Result<Vec<_>, _>>()?;
     let texts: Vec<String> = (0..BURST).map(|number| message(5_000_000_000 + number as u64)).collect();
     let mut each = Vec::new();

@@ -6,7 +6,7 @@ use super::fill::Filled;
 use super::rest::{greeted, rest};
 use super::{Chart, Figures, Options, ms, visits};
 use crate::imap::Mailstore;
-use crate::imap::client::{Client, connector};
+use crate::imap::client::{Client, context};
 use crate::imap::messages::Dice;
 use crate::imap::ours::Ours;
 
@@ -70,12 +70,12 @@ pub fn measure(ours: &mut Ours, count: u32, options: &Options, figures: &mut Fig
     figures.note(Chart::Mailboxes, "start of the server", total, starts);
     figures.note(Chart::Memory, "server started", total, memory);
     rest(ours, options.index_wait)?;
-    let connector = connector()?;
+    let context = context()?;
     let mut values = Vec::new();
     for _ in 0..OPENED.min(count as usize * 4) {
         let number = dice.below(count as usize);
         let began = Instant::now();
-        let mut client = Client::open(&connector, ours.address(), &ours.login(number))?;
+        let mut client = Client::open(&context, ours.address(), &ours.login(number))?;
         client.command("SELECT INBOX")?;
         values.push(ms(began));
     }

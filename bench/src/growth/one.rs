@@ -7,7 +7,7 @@ use super::fill::Filled;
 use super::rest::{greeted, rest};
 use super::{Chart, Figures, Options, arrivals, changes, ms, reads};
 use crate::imap::Mailstore;
-use crate::imap::client::{Client, connector};
+use crate::imap::client::{Client, context};
 use crate::imap::ours::Ours;
 
 /// Fills INBOX up to `count` and measures.
@@ -28,7 +28,7 @@ pub fn measure(ours: &mut Ours, count: u64, options: &Options, figures: &mut Fig
     figures.note(Chart::Changes, "delivery behind upkeep", count, behind);
     store.close();
 
-    let connector = connector()?;
+    let context = context()?;
     let mut cold = Vec::new();
     let mut both = Vec::new();
     let mut grown = Vec::new();
@@ -38,7 +38,7 @@ pub fn measure(ours: &mut Ours, count: u64, options: &Options, figures: &mut Fig
         ours.begin()?;
         greeted(ours.address())?;
         starts.push(ms(began));
-        let mut client = Client::open(&connector, ours.address(), &ours.login(0))?;
+        let mut client = Client::open(&context, ours.address(), &ours.login(0))?;
         let before = ours.memory()?;
         let began = Instant::now();
         client.command("SELECT INBOX")?;
@@ -60,14 +60,14 @@ pub fn measure(ours: &mut Ours, count: u64, options: &Options, figures: &mut Fig
     let seconds = began.elapsed().as_secs_f64();
     eprintln!("{count:>8} messages: {} after {seconds:.0} s", if indexed { "indexed" } else { "not indexed" });
     // Somebody has the folder open.
-    let mut other = Client::open(&connector, ours.address(), &ours.login(0))?;
+    let mut other = Client::open(&context, ours.address(), &ours.login(0))?;
     other.command("SELECT INBOX")?;
-    let mut client = Client::open(&connector, ours.address(), &ours.login(0))?;
+    let mut client = Client::open(&context, ours.address(), &ours.login(0))?;
     let there = exists(&mut client, "INBOX")?;
 
     reads::measure(&mut client, count, indexed, options, figures)?;
     figures.time(Chart::Messages, "log in and SELECT", count, runs, |_| {
-        Client::open(&connector, ours.address(), &ours.login(0))?.command("SELECT INBOX").map(drop)
+        Client::open(&context, ours.address(), &ours.login(0))?.command("SELECT INBOX").map(drop)
     })?;
     changes::measure(&mut client, there, count, options, figures)?;
     arrivals::one_by_one(&mut client, &mut other, count, options, figures)?;

@@ -9,7 +9,7 @@ use super::fill::{Filled, message};
 use super::rest::rest;
 use super::{Chart, Figures, LAST, Options, arrivals, ms};
 use crate::imap::Mailstore;
-use crate::imap::client::{Client, connector};
+use crate::imap::client::{Client, context};
 use crate::imap::messages::Dice;
 use crate::imap::ours::Ours;
 
@@ -36,10 +36,10 @@ pub fn measure(
     ours.begin()?;
     let indexed = rest(ours, options.index_wait)?;
 
-    let connector = connector()?;
+    let context = context()?;
     let (mut flags, mut searches, mut changes, mut appends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (visit, number) in visited.iter().enumerate() {
-        let mut client = Client::open(&connector, ours.address(), &ours.login(*number))?;
+        let mut client = Client::open(&context, ours.address(), &ours.login(*number))?;
         let there = exists(&mut client, FOLDER)?;
         // The folder is read behind SELECT, and before the next.
         client.command("NOOP")?;

@@ -13,6 +13,7 @@ mod table;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use dovecot::Setting;
 use measures::{Bench, Figure};
 
 use crate::quiet::settle;
@@ -77,6 +78,10 @@ pub trait Mailstore: Sync {
     fn restart(&mut self) -> Result<(), String>;
     /// The process above all of its processes.
     fn process(&self) -> u32;
+    /// Whether it asks Pro Santé Connect at each login.
+    fn asks(&self) -> bool {
+        false
+    }
     /// The only measure it is for, when it is set up for one.
     fn only(&self) -> Option<&'static str> {
         None
@@ -88,13 +93,27 @@ pub fn run(options: &Options) -> Result<(), String> {
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     let mut servers: Vec<Box<dyn Mailstore>> =
         vec![Box::new(ours::Ours::start(&options.folder, &options.binary, options.mailboxes)?)];
+    let asking = if wanted("logins") {
+        Some(ours::Ours::start_asking(ours::Asking::Psc, &options.folder, &options.binary, 2)?)
+    } else {
+        None
+    };
     if !options.only_ours {
-        servers.push(Box::new(dovecot::Dovecot::start(&options.folder, "sdbox", false)?));
-        if wanted("logins") {
-            servers.push(Box::new(dovecot::Dovecot::start(&options.folder, "sdbox", true)?));
+        let mut dovecot = |setting| -> Result<(), String> {
+            servers.push(Box::new(dovecot::Dovecot::start(&options.folder, "sdbox", setting)?));
+            Ok(())
+        };
+        dovecot(Setting::Default)?;
+        if let Some(ours) = &asking {
+            dovecot(Setting::Tuned)?;
+            dovecot(Setting::TunedAsking(ours.introspection()?))?;
         }
     }
-    let connector = client::connector()?;
+    // The last to come and the first to go would take its Pro Santé Connect with it: it stays to the end.
+    if let Some(ours) = asking {
+        servers.push(Box::new(ours));
+    }
+    let context = client::context()?;
     let mut rows: Vec<(usize, Figure)> = Vec::new();
     // Before each start anew, and at the end: a process takes its peak with it.
     let mut peaks = vec![0; servers.len()];
@@ -102,7 +121,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         if server.only().is_some() {
             continue;
         }
-        let bench = Bench { server: &mut **server, connector: connector.clone(), options: options.clone() };
+        let bench = Bench { server: &mut **server, context: context.clone(), options: options.clone() };
         if wanted("large") {
             bench.fill("large", options.large, messages::small)?;
         }
@@ -149,7 +168,7 @@ pub fn run(options: &Options) -> Result<(), String> {
                     continue;
                 }
                 settle(options.quiet);
-                let mut bench = Bench { server: &mut **server, connector: connector.clone(), options: options.clone() };
+                let mut bench = Bench { server: &mut **server, context: context.clone(), options: options.clone() };
                 let figures = measure(&mut bench).map_err(|e| format!("{}, {name}: {e}", bench.server.name()))?;
                 for figure in &figures {
                     eprintln!(
@@ -167,7 +186,20 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     let whole = servers.iter().zip(&peaks).enumerate().filter(|(_, (server, _))| server.only().is_none());
     rows.extend(whole.map(|(place, (_, octets))| (place, measures::peak(*octets))));
-    let names: Vec<&str> = servers.iter().map(|s| s.name()).collect();
+    // Servers of one name have one column.
+    let mut names: Vec<&str> = Vec::new();
+    let columns: Vec<usize> = servers
+        .iter()
+        .map(|server| {
+            names.iter().position(|name| *name == server.name()).unwrap_or_else(|| {
+                names.push(server.name());
+                names.len() - 1
+            })
+        })
+        .collect();
+    for (place, _) in &mut rows {
+        *place = columns[*place];
+    }
     let text = table::markdown(&names, &rows, options);
     println!("{text}");
     match &options.markdown {

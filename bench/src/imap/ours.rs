@@ -18,8 +18,32 @@ const START: Duration = Duration::from_secs(30);
 /// A person of the bench: ORG mailboxes are opened by those entitled to them.
 pub const PERSON: &str = "899700000017";
 
+/// Whom the server asks about a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// Nobody: it goes by the keys of Pro Santé Connect, which it has.
+    Nobody,
+    /// Pro Santé Connect, at each login (introspection).
+    Psc,
+}
+
+/// Where the sandbox's Pro Santé Connect is asked about tokens, and as whom.
+pub struct Introspection {
+    /// Its address.
+    pub url: String,
+    /// Of the client of the operator.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// The authority of its certificate, in PEM.
+    pub anchors: PathBuf,
+    /// A token.
+    pub token: String,
+}
+
 /// The server, running.
 pub struct Ours {
+    asking: Asking,
     binary: PathBuf,
     /// Ends with this.
     sandbox: Sandbox,
@@ -35,9 +59,16 @@ pub struct Ours {
 impl Ours {
     /// `mailboxes`: how many there are.
     pub fn start(base: &Path, binary: &Path, mailboxes: usize) -> Result<Self, String> {
-        let sandbox = Sandbox::start(binary, &base.join("ours"))?;
+        Self::start_asking(Asking::Nobody, base, binary, mailboxes)
+    }
+
+    /// The same, with a say in whom it asks.
+    pub fn start_asking(asking: Asking, base: &Path, binary: &Path, mailboxes: usize) -> Result<Self, String> {
+        let folder = if asking == Asking::Psc { "ours-asking" } else { "ours" };
+        let sandbox = Sandbox::start(binary, &base.join(folder))?;
         let folder = sandbox.folder.clone();
         let mut ours = Ours {
+            asking,
             binary: binary.to_owned(),
             sandbox,
             server: None,
@@ -91,9 +122,34 @@ impl Ours {
             table.retain(|key, _| key != "monitoring");
         }
         config.remove("monitoring");
+        if let Some(psc) = config.get_mut("psc").and_then(|p| p.as_table_mut()) {
+            psc.remove("userinfo");
+            if self.asking == Asking::Nobody {
+                psc.remove("introspection");
+            }
+        }
         table(&mut config, "limits", "connections_per_address", 6000.into());
         table(&mut config, "limits", "connections", 8000.into());
         std::fs::write(&self.config, config.to_string()).map_err(|e| e.to_string())
+    }
+
+    /// How another server asks the same Pro Santé Connect; for [`Asking::Psc`].
+    pub fn introspection(&self) -> Result<Introspection, String> {
+        let text = std::fs::read_to_string(&self.config).map_err(|e| e.to_string())?;
+        let config: toml::Table = text.parse().map_err(|e| format!("{}: {e}", self.config.display()))?;
+        let psc = &config["psc"];
+        let said = |value: &toml::Value| value.as_str().unwrap_or_default().to_owned();
+        let asked = psc.get("introspection").ok_or("this server asks nobody")?;
+        let alpha = self.sandbox.folder.join("alpha");
+        let secret = alpha.join(said(&asked["client_secret_file"]));
+        let client_secret = std::fs::read_to_string(&secret).map_err(|e| format!("{}: {e}", secret.display()))?;
+        Ok(Introspection {
+            url: said(&asked["url"]),
+            client_id: said(&asked["client_id"]),
+            client_secret: client_secret.trim().to_owned(),
+            anchors: alpha.join(said(&psc["anchors"])),
+            token: self.token.clone(),
+        })
     }
 
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
@@ -164,6 +220,12 @@ impl Ours {
     }
 }
 
+/// AUTHENTICATE with a token.
+pub fn xoauth2(user: &str, token: &str) -> String {
+    let response = format!("user={user}\x01auth=Bearer {token}\x01\x01");
+    format!("AUTHENTICATE XOAUTH2 {}", encode_block(response.as_bytes()).replace('\n', ""))
+}
+
 impl Mailstore for Ours {
     fn name(&self) -> &'static str {
         "Vaguemestre"
@@ -174,8 +236,15 @@ impl Mailstore for Ours {
     }
 
     fn login(&self, mailbox: usize) -> String {
-        let response = format!("user={}\x01auth=Bearer {}\x01\x01", self.mailbox(mailbox), self.token);
-        format!("AUTHENTICATE XOAUTH2 {}", encode_block(response.as_bytes()).replace('\n', ""))
+        xoauth2(&self.mailbox(mailbox), &self.token)
+    }
+
+    fn asks(&self) -> bool {
+        self.asking == Asking::Psc
+    }
+
+    fn only(&self) -> Option<&'static str> {
+        self.asks().then_some("logins")
     }
 
     fn restart(&mut self) -> Result<(), String> {
