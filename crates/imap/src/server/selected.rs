@@ -4,7 +4,8 @@
 //! ([`Selected::latest`]) runs ahead. [`Selected::tell`] brings the client forward where RFC 3501 §7.4.1 and §5.5 allow:
 //!
 //! * EXPUNGE changes numbers, so it is held back during FETCH, STORE and SEARCH by sequence number and while no command is
-//!   in progress; while one is held back, EXISTS is too, since the count would not fit the client's numbers;
+//!   in progress; meanwhile new messages are told all the same: EXISTS counts those that are gone and not told yet
+//!   (RFC 5465 §6.1.2 wants only the EXPUNGE delayed);
 //! * flag changes of messages the client knows are told always, and then marked in `told` so as not to be told twice;
 //! * with CONDSTORE, no MODSEQ is told above [`Selected::complete`] while something below it is held back: a client may take
 //!   the highest MODSEQ it saw for the point up to which it knows everything (RFC 7162 §3.2.5), and come back with it.
@@ -127,7 +128,9 @@ impl Selected {
         }
         let difference = latest.difference(&self.told);
         let hold = !difference.expunged.is_empty() && expunges == Expunges::Hold;
-        if !hold {
+        if hold {
+            self.tell_added(out, &latest, difference.added);
+        } else {
             self.tell_expunged(out, &difference.expunged).await?;
             if difference.added > 0 {
                 out.line(format_args!("* {} EXISTS", latest.len()));
@@ -173,6 +176,16 @@ impl Selected {
         if *folder == self.name {
             self.own.extend(uids);
         }
+    }
+
+    /// The last messages of the store's picture, told after all that the client knows, some of which is gone.
+    fn tell_added(&mut self, out: &mut Output, latest: &View, added: usize) {
+        if added == 0 {
+            return;
+        }
+        let told = Arc::make_mut(&mut self.told);
+        told.extend(latest.range(latest.len() - added..latest.len()).copied());
+        out.line(format_args!("* {} EXISTS", told.len()));
     }
 
     /// EXPUNGE, or VANISHED, of these positions (ascending) of what the client knows.

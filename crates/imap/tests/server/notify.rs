@@ -49,14 +49,20 @@ async fn the_open_folder_without_a_command() {
 #[tokio::test]
 async fn expunges_may_be_delayed() {
     let (server, mut imap) = start().await;
-    imap.transact("OK", "NOTIFY SET (selected-delayed (MessageNew MessageExpunge FlagChange))").await;
+    imap.transact("OK", "NOTIFY SET (selected-delayed (MessageNew (UID) MessageExpunge FlagChange))").await;
     let mut other = server.inbox().await;
     server.mailbox.remove("INBOX", &[1]);
     other.transact("OK", "NOOP").await;
     other.transact("OK", "UID STORE 3 +FLAGS (\\Flagged)").await;
     // Under the number it still has.
     assert_eq!(imap.line().await, "* 3 FETCH (UID 3 FLAGS (\\Flagged))");
-    assert_eq!(with(&imap.transact("OK", "NOOP").await, "EXPUNGE"), ["* 1 EXPUNGE"]);
+    // Only the EXPUNGE waits (RFC 5465 §6.1.2): new mail is told, after all that the client knows.
+    server.mailbox.deliver("INBOX", "Subject: 4\n\nnew\n");
+    assert_eq!(imap.line().await, "* 4 EXISTS");
+    assert_eq!(imap.line().await, "* 4 FETCH (UID 4)");
+    let lines = imap.transact("OK", "NOOP").await;
+    assert_eq!(&lines[..lines.len() - 1], ["* 1 EXPUNGE"]);
+    assert_eq!(imap.transact("OK", "FETCH 3 (UID)").await[0], "* 3 FETCH (UID 4)");
 }
 
 #[tokio::test]

@@ -71,10 +71,10 @@ async fn what_happens_meanwhile_is_told_afterwards() {
     release(&server);
     let lines = imap.answer(&tag, "OK").await;
     one(&lines, "* 5 FETCH (UID 5)");
-    assert!(with(&lines, "EXPUNGE").is_empty() && with(&lines, "EXISTS").is_empty(), "{lines:?}");
+    assert!(with(&lines, "EXPUNGE").is_empty(), "{lines:?}");
+    one(&lines, "* 6 EXISTS");
     let lines = imap.transact("OK", "NOOP").await;
     assert_eq!(with(&lines, "EXPUNGE"), ["* 4 EXPUNGE", "* 2 EXPUNGE"]);
-    one(&lines, "* 4 EXISTS");
     let lines = imap.transact("OK", "FETCH 1:* (UID)").await;
     let told: Vec<&str> = with(&lines, "FETCH");
     let wanted = ["* 1 FETCH (UID 1)", "* 2 FETCH (UID 3)", "* 3 FETCH (UID 5)", "* 4 FETCH (UID 6)"];
