@@ -8,7 +8,7 @@
 use mail::Rights;
 use mssante::NationalId;
 
-use crate::FolderId;
+use crate::{FolderId, Result, StoreError};
 
 /// Whom an entry is for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -91,12 +91,28 @@ pub struct AnnotationChange {
 
 /// Entries in one folder's access list: more persons than any BAL of a hospital service has.
 pub const MAX_ACCESS_ENTRIES: usize = 1000;
+/// Entries of all folders of a mailbox together: each LIST reads them, and a new folder begins with those of the folder above it.
+pub const MAX_ACCESS_OF_MAILBOX: usize = 20_000;
 /// Octets in one annotation: a comment, a colour, a filter; not a file store.
 pub const MAX_ANNOTATION: usize = 16 * 1024;
 /// Annotations of one scope in one folder.
 pub const MAX_ANNOTATIONS: usize = 50;
 /// Octets of all annotations of a mailbox, names included: they do not count for its quota, so something must bound them.
 pub const MAX_ANNOTATION_OCTETS: usize = 4 * 1024 * 1024;
+
+/// Whether a folder of a mailbox may have so many entries in its access list, and the mailbox so many in all.
+///
+/// # Errors
+/// [`StoreError::FolderRefused`].
+pub(crate) fn check_entries(of_folder: usize, of_mailbox: usize) -> Result<()> {
+    if of_folder > MAX_ACCESS_ENTRIES {
+        return Err(StoreError::FolderRefused("its access list is too long"));
+    }
+    if of_mailbox > MAX_ACCESS_OF_MAILBOX {
+        return Err(StoreError::FolderRefused("the access lists of the mailbox are too long"));
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests {

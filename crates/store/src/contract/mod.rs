@@ -90,7 +90,7 @@ macro_rules! contract {
                 large_entries_come_back delivery_and_queue_in_one
             }
             sharing {
-                access_is_kept_and_replaced new_folders_begin_with_the_access_above access_follows_the_folder
+                access_is_kept_and_replaced new_folders_begin_with_the_access_above access_lists_are_bounded access_follows_the_folder
                 annotations_are_by_reader annotations_are_watched_apart annotations_follow_the_folder annotations_are_bounded
             }
             watching {

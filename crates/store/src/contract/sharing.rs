@@ -78,6 +78,38 @@ mod rules {
         assert!(of(store, id, "a/x/Sent").await.is_empty(), "a renamed folder keeps its own");
     }
 
+    pub async fn access_lists_are_bounded(store: &Tested) {
+        let id = made(store, 1).await;
+        store.create_folder(id, &name("full"), None).await.expect("created");
+        let full = folder(store, id, "full").await.id;
+        let who = |n: usize| Grantee::Person(format!("8997{n:08}").parse().expect("an identifier"));
+        // Together: one commit of the engine on the disk takes many.
+        let mut given = tokio::task::JoinSet::new();
+        for who in (0..MAX_ACCESS_ENTRIES).map(who) {
+            let store = store.clone();
+            given.spawn(async move { store.set_access(id, full, &who, Some(rights("lr"))).await.expect("written") });
+        }
+        given.join_all().await;
+        let refused = |outcome: &Result<()>| matches!(outcome, Err(StoreError::FolderRefused(_)));
+        assert!(refused(&store.set_access(id, full, &who(MAX_ACCESS_ENTRIES), Some(rights("l"))).await));
+        store.set_access(id, full, &who(1), Some(rights("l"))).await.expect("one that is there is changed");
+        let folders = MAX_ACCESS_OF_MAILBOX / MAX_ACCESS_ENTRIES;
+        for n in 1..folders {
+            store.create_folder(id, &name(&format!("full/{n}")), None).await.expect("created");
+        }
+        assert_eq!(store.access(id).await.expect("read").len(), MAX_ACCESS_OF_MAILBOX);
+        assert!(refused(&store.create_folder(id, &name("full/more"), None).await.map(drop)));
+        let inbox = folder(store, id, "INBOX").await.id;
+        assert!(refused(&store.set_access(id, inbox, &somebody(), Some(rights("l"))).await));
+        assert_eq!(
+            store.access(id).await.expect("read").len(),
+            MAX_ACCESS_OF_MAILBOX,
+            "what is refused leaves nothing"
+        );
+        store.delete_folder(id, &name("full/1")).await.expect("deleted");
+        store.create_folder(id, &name("full/more"), None).await.expect("room again");
+    }
+
     pub async fn access_follows_the_folder(store: &Tested) {
         let id = made(store, 1).await;
         give(store, id, "Sent", &somebody(), Some("lr")).await;

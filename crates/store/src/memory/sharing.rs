@@ -41,18 +41,16 @@ impl State {
             Some(rights) => access.insert(key, rights),
             None => access.remove(&key),
         };
-        if access.keys().filter(|(of, _)| *of == folder).count() > MAX_ACCESS_ENTRIES {
-            return Err(StoreError::FolderRefused("its access list is too long"));
-        }
-        Ok(())
+        check_entries(access.keys().filter(|(of, _)| *of == folder).count(), access.len())
     }
 
     pub(super) fn inherit(&mut self, mailbox: MailboxId, from: FolderId, to: FolderId) -> Result<()> {
         let access = &mut self.mailbox_mut(mailbox)?.access;
         let copies: Vec<_> =
             access.iter().filter(|((of, _), _)| *of == from).map(|((_, who), rights)| (who.clone(), *rights)).collect();
+        let count = copies.len();
         access.extend(copies.into_iter().map(|(who, rights)| ((to, who), rights)));
-        Ok(())
+        check_entries(count, access.len())
     }
 
     pub(super) fn forget_sharing(&mut self, mailbox: MailboxId, folder: FolderId) -> Result<()> {

@@ -24,6 +24,9 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("v7.sql"),
 ];
 
+/// What belongs to format 2 and came later than the first folders of format 3: it is missing in any format, and made then.
+const COPIES: &str = include_str!("v2_copies.sql");
+
 /// How long one process waits for the other's write (a server and the command line beside it).
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -115,6 +118,9 @@ fn migrate(conn: &mut Connection) -> Result<()> {
     let done = usize::try_from(version).map_err(|_| StoreError::Unusable("its data have a negative version".into()))?;
     for step in &MIGRATIONS[done..] {
         tx.execute_batch(step)?;
+    }
+    if !tx.table_exists(None, "copies")? {
+        tx.execute_batch(COPIES)?;
     }
     if version < known {
         tx.pragma_update(None, "user_version", known)?;

@@ -63,13 +63,7 @@ pub(super) fn set_access(
                      ON CONFLICT DO UPDATE SET rights = excluded.rights",
                 )?
                 .execute(params![mailbox.0 as i64, folder.0, grantee.as_str(), rights.to_string()])?;
-            let count: i64 = tx
-                .conn
-                .prepare_cached("SELECT count(*) FROM folder_access WHERE mailbox = ?1 AND folder = ?2")?
-                .query_row(params![mailbox.0 as i64, folder.0], |row| row.get(0))?;
-            if count > MAX_ACCESS_ENTRIES as i64 {
-                return Err(StoreError::FolderRefused("its access list is too long"));
-            }
+            check_count(tx.conn, mailbox, folder)?;
         }
         None => {
             tx.conn
@@ -89,7 +83,15 @@ pub(super) fn inherit(tx: &Tx<'_>, mailbox: MailboxId, from: FolderId, to: Folde
              SELECT mailbox, ?3, grantee, rights FROM folder_access WHERE mailbox = ?1 AND folder = ?2",
         )?
         .execute(params![mailbox.0 as i64, from.0, to.0])?;
-    Ok(())
+    check_count(tx.conn, mailbox, to)
+}
+
+/// After entries were added to a folder: there may be only so many.
+fn check_count(conn: &Connection, mailbox: MailboxId, folder: FolderId) -> Result<()> {
+    let (of_folder, of_mailbox): (u32, u32) = conn
+        .prepare_cached("SELECT count(*) FILTER (WHERE folder = ?2), count(*) FROM folder_access WHERE mailbox = ?1")?
+        .query_row(params![mailbox.0 as i64, folder.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    check_entries(of_folder as usize, of_mailbox as usize)
 }
 
 /// What a folder had, when it goes.
