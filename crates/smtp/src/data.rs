@@ -62,6 +62,7 @@ impl Decoder {
     /// Reads a piece: appends the text to `out` (at most two octets more than were read) and says how many octets were read
     /// and whether the message ended there. Once there is a fault, nothing more is appended.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, bool) {
+        out.reserve(input.len());
         let mut i = 0;
         while i < input.len() {
             let byte = input[i];

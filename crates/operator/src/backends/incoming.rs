@@ -4,6 +4,8 @@
 //! Invariants: memory is bounded whatever the size of the message; nothing but our own trace fields is added, and only in
 //! front; nothing is taken out but what the gate names ([`Gate::taken_out`]); a message is checked once its header is whole, before its body is taken.
 
+use std::cell::RefCell;
+
 use mail::date::{Moment, format_rfc5322};
 use mail::header;
 use mail::mime::{Limits, Scanner};
@@ -219,9 +221,25 @@ pub fn reply(error: &StoreError) -> Reply {
 
 /// A number for a message, unique enough to find it again: in Received, in our 250 and in traces.
 pub fn message_number() -> String {
-    let mut random = [0u8; 10];
-    openssl::rand::rand_bytes(&mut random).expect("OpenSSL gives random numbers or nothing here could run");
-    random.iter().map(|b| format!("{b:02X}")).collect()
+    /// Octets of one number.
+    const OCTETS: usize = 10;
+    /// Octets drawn at once: OpenSSL's generator takes as long for a few as for some hundreds.
+    const DRAWN: usize = 64 * OCTETS;
+    thread_local! {
+        static RANDOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    RANDOM.with_borrow_mut(|random| {
+        if random.is_empty() {
+            random.resize(DRAWN, 0);
+            openssl::rand::rand_bytes(random).expect("OpenSSL gives random numbers or nothing here could run");
+        }
+        let mut number = String::with_capacity(2 * OCTETS);
+        for octet in random.drain(random.len() - OCTETS..) {
+            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
+            number.extend([digit(octet >> 4), digit(octet & 15)]);
+        }
+        number
+    })
 }
 
 /// Our Received field (RFC 5321 §4.4): who gave it to us, how, under which number, for whom when there is one only.

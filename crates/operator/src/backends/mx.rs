@@ -16,7 +16,7 @@ use smtp::backend::{
 };
 use smtp::{Enhanced, MailFrom, Rcpt, Reply, ReversePath};
 use store::{Commit, Delivered, MailboxId, NewQueueRecipient, Target};
-use trust::dn::Dn;
+use trust::dn::{CanonicalDn, Dn};
 use trust::tls::CertificateFault;
 use trust::white_list::WhiteList;
 
@@ -107,29 +107,43 @@ impl Backend for MxBackend {
                 ..Trace::new(who, Action::OperatorPresents, false).reply(answer)
             });
         }
-        let subject = outcome?;
-        Ok(Arc::new(OtherOperator { service: service.clone(), subject: Arc::new(subject) }))
+        let subject = Arc::new(Presented::new(&outcome?));
+        Ok(Arc::new(OtherOperator { service: service.clone(), subject }))
+    }
+}
+
+/// The name of a certificate, as each message of its connection needs it.
+struct Presented {
+    /// For the white list.
+    key: CanonicalDn,
+    /// For traces.
+    text: String,
+}
+
+impl Presented {
+    fn new(name: &Dn) -> Self {
+        Presented { key: name.canonical(), text: name.to_string() }
     }
 }
 
 /// An operator whose certificate is listed.
 struct OtherOperator {
     service: Arc<Mx>,
-    subject: Arc<Dn>,
+    subject: Arc<Presented>,
 }
 
 impl Mx {
-    fn refused(&self, subject: &Dn, peer: &Peer, from: &ReversePath, to: Option<&str>, answer: &Reply) {
+    fn refused(&self, subject: &Presented, peer: &Peer, from: &ReversePath, to: Option<&str>, answer: &Reply) {
         self.site.tracer.record(Trace {
             with: std::iter::once(from.to_string()).chain(to.map(String::from)).collect(),
             peer: Some(peer.address.to_string()),
             connection: Some(peer.connection),
-            ..Trace::new(Who::Operator(subject.to_string()), Action::Receive, false).reply(answer)
+            ..Trace::new(Who::Operator(subject.text.clone()), Action::Receive, false).reply(answer)
         });
     }
 
     /// Refuses a From field that would pass its message off as somebody else's ([`HeaderFrom`]).
-    fn check_from(&self, block: &[u8], subject: &Dn) -> Result<(), Reply> {
+    fn check_from(&self, block: &[u8], subject: &Presented) -> Result<(), Reply> {
         if self.header_from == HeaderFrom::Any {
             return Ok(());
         }
@@ -145,7 +159,7 @@ impl Mx {
                 if ours {
                     return Err(FROM_IS_OURS);
                 }
-                if self.header_from == HeaderFrom::Listed && !list.allows(&domain, subject) {
+                if self.header_from == HeaderFrom::Listed && !list.allows_key(&domain, &subject.key) {
                     return Err(NOT_YOUR_DOMAIN);
                 }
             }
@@ -162,9 +176,9 @@ impl OtherOperator {
     /// Whether a defect has the sender's domain taken.
     fn is_spoiled(&self, list: &WhiteList, domain: &str) -> bool {
         let parent = domain.split_once('.').map_or("", |(_, parent)| parent);
-        let is_below = faults::is_on(Fault::Subdomains) && list.allows(parent, &self.subject);
+        let is_below = faults::is_on(Fault::Subdomains) && list.allows_key(parent, &self.subject.key);
         let is_unlisted = faults::is_on(Fault::UnlistedPeer) && list.is_listed(domain);
-        is_below || is_unlisted || super::defects::is_kept(domain, list.allows(domain, &self.subject))
+        is_below || is_unlisted || super::defects::is_kept(domain, list.allows_key(domain, &self.subject.key))
     }
 }
 
@@ -178,7 +192,7 @@ impl Sender for OtherOperator {
             ReversePath::Address(_) | ReversePath::Other(_) if faults::is_on(Fault::AnyDomain) => Ok(()),
             ReversePath::Address(address) => match self.service.list() {
                 Ok(list) if faults::ARMED && self.is_spoiled(&list, address.domain().as_str()) => Ok(()),
-                Ok(list) if list.allows(address.domain().as_str(), &self.subject) => Ok(()),
+                Ok(list) if list.allows_key(address.domain().as_str(), &self.subject.key) => Ok(()),
                 Ok(_) => Err(NOT_YOUR_DOMAIN),
                 Err(answer) => Err(answer),
             },
@@ -200,7 +214,7 @@ impl Sender for OtherOperator {
 
 struct Delivery {
     service: Arc<Mx>,
-    subject: Arc<Dn>,
+    subject: Arc<Presented>,
     peer: Peer,
     from: MailFrom,
     to: Vec<Addressee>,
@@ -291,7 +305,7 @@ impl Transaction for Delivery {
 /// Puts the trace fields in front, and notes what recognises the message if it comes again.
 struct TraceGate {
     service: Arc<Mx>,
-    subject: Arc<Dn>,
+    subject: Arc<Presented>,
     front: String,
     message_id: Option<String>,
     relayed: bool,
@@ -351,7 +365,7 @@ impl MessageSink for Arriving {
                     quantity: Some(size),
                     peer: Some(delivery.peer.address.to_string()),
                     connection: Some(delivery.peer.connection),
-                    ..Trace::new(Who::Operator(delivery.subject.to_string()), Action::Receive, true).answer(answer)
+                    ..Trace::new(Who::Operator(delivery.subject.text.clone()), Action::Receive, true).answer(answer)
                 });
                 delivery.tell_of_success(message.as_deref(), now).await;
                 Ok(Accepted { id: number })

@@ -156,6 +156,13 @@ pub struct Dn(Vec<Attribute>);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CanonicalDn(Vec<(AttributeType, String)>);
 
+impl CanonicalDn {
+    /// Whether it names nobody.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Dn {
     /// A name from attributes in text order (CN first).
     ///

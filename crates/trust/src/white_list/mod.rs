@@ -118,9 +118,14 @@ impl WhiteList {
 
     /// Whether the bearer of a certificate of this name may speak for `domain` (compared attribute by attribute).
     pub fn allows(&self, domain: &str, name: &Dn) -> bool {
-        let index = self.by_name.get(&name.canonical());
+        self.allows_key(domain, &name.canonical())
+    }
+
+    /// The same, for who asks often about one name.
+    pub fn allows_key(&self, domain: &str, name: &CanonicalDn) -> bool {
         // An empty name designates nobody; parsed entries never have one.
-        !name.is_empty() && index.is_some_and(|index| self.entry(domain).is_some_and(|set| set.contains(index)))
+        let index = if name.is_empty() { None } else { self.by_name.get(name) };
+        index.is_some_and(|index| self.entry(domain).is_some_and(|set| set.contains(index)))
     }
 
     /// The domains bound to this certificate name.
