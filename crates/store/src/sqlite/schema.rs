@@ -24,7 +24,7 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("v7.sql"),
 ];
 
-/// What belongs to format 2 and came later than the first folders of format 3: it is missing in any format, and made then.
+/// A part of format 2 that came after the first folders of format 3, which only its tables tell: applied wherever they are missing.
 const COPIES: &str = include_str!("v2_copies.sql");
 
 /// How long one process waits for the other's write (a server and the command line beside it).

@@ -1,4 +1,4 @@
--- Format 2, the rest: it came when folders of formats 2 and 3 had been made without it, so it is looked for by its table `copies`.
+-- Format 2, the rest. Folders of formats 2 and 3 had been made before it came: it is applied wherever the table `copies` is missing.
 
 -- Nobody looks for these any more: a folder's picture, or its rows in one range.
 DROP INDEX message_deleted;
