@@ -148,7 +148,7 @@ pub async fn serve(
         Ok(tls) => {
             stay.reach(meter::Stage::Secure);
             let peer = Peer { connection, address: peer_address, tls: tls.shared_info() };
-            session::Session::new(tls, peer, config, backend, shutdown, stay).run().await
+            session::Session::new(tls.acknowledging(), peer, config, backend, shutdown, stay).run().await
         }
         Err(ended) => ended,
     };

@@ -34,11 +34,8 @@ pub(crate) async fn starttls(session: &mut Session) -> Flow {
             let info = stream.shared_info();
             tracing::debug!(connection = session.connection, version = %info.version, suite = %info.suite, "TLS");
             session.stay.reach(meter::Stage::Secure);
-            // A client that shows a certificate ends a handshake of TLS 1.3 by several segments, and we have nothing to say to them:
-            // without TCP_NODELAY it would hold its EHLO back until our delayed acknowledgement, 40 ms.
-            let _ = stream.get_ref().set_quickack(true);
             session.tls = Some(info);
-            session.wire.upgrade(stream);
+            session.wire.upgrade(stream.acknowledging());
             session.hello = None;
             session.open = None;
             Ok(())

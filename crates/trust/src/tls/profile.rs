@@ -234,6 +234,8 @@ pub(super) fn server(settings: &ServerTls) -> Result<SslContext, TlsError> {
     }
     if settings.client_certificates == ClientCertificates::NotAsked {
         context.set_session_id_context(b"vaguemestre")?;
+        // One, not two: each is encrypted, sent and waited for apart, and each connection that is resumed is given another.
+        context.set_num_tickets(1)?;
     } else {
         if settings.anchors.is_empty() {
             return Err(TlsError::NoAnchor);

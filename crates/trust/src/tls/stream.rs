@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use openssl::error::ErrorStack;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 use super::gather::{Gather, RECORD};
@@ -87,6 +88,17 @@ impl<S> TlsStream<S> {
     /// The connection underneath (its addresses, its options). Reading or writing it directly would break TLS.
     pub fn get_ref(&self) -> &S {
         self.inner.get_ref().socket()
+    }
+}
+
+impl TlsStream<TcpStream> {
+    /// A peer without TCP_NODELAY whose command comes in two segments does not wait for our delayed acknowledgement of the first, 40 ms:
+    /// for protocols in which the server says nothing until a command is whole.
+    #[must_use]
+    pub fn acknowledging(mut self) -> Self {
+        // Only a matter of latency.
+        self.inner.get_mut().acknowledge(|socket| drop(socket.set_quickack(true)));
+        self
     }
 }
 
