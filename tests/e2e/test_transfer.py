@@ -1,12 +1,15 @@
 """Import and export: a Dovecot's Maildir, the same over IMAP, mbox; into a running server and beside a stopped one (issue 3 §4)."""
 
 import datetime
+import fcntl
 import mailbox as maildirs
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 import unittest
 
@@ -22,6 +25,29 @@ DATE = datetime.datetime(2024, 2, 29, 12, 0, tzinfo=datetime.timezone.utc)
 def message(number):
     return (f"From: <a@exemple.fr>\r\nTo: <b@exemple.fr>\r\nSubject: ancien {number}\r\nMessage-ID: <{number}@exemple.fr>\r\n\r\n"
             f"Bonjour {number}\r\nFrom here on\r\n.\r\n").encode()
+
+
+def on_terminal(*command):
+    """What a program says, and what it draws on the terminal that its standard error is."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    environment = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # Nobody has the other end any more.
+            break
+        if not piece:
+            break
+        drawn += piece
+    os.close(ours)
+    told, _ = process.communicate(timeout=60)
+    if process.returncode:
+        raise AssertionError(f"{command} ended with {process.returncode}:\n{told.decode()}\n{drawn.decode()}")
+    return told.decode(), drawn.decode()
 
 
 class Transfer(unittest.TestCase):
@@ -109,6 +135,27 @@ class Transfer(unittest.TestCase):
         refused = self.importing(*account, "--ca", self.dovecot.ca, into=address, ok=False)
         self.assertIn("AUTHENTICATE", refused.stderr)
         self.assertNotIn("wrong", refused.stderr)
+
+    def test_progress(self):
+        """A bar on a terminal, which leaves nothing behind; elsewhere no control characters."""
+        address = self.box()
+        source = self.config.parent / "some"
+        for place in ("cur", "new", "tmp"):
+            (source / place).mkdir(parents=True)
+        for number in range(300):
+            (source / "cur" / f"{number}.x:2,S").write_bytes(b"Subject: x\n\nbody\n")
+        config = ("--config", self.config)
+        told, bar = on_terminal(BINARY, "import", "maildir", source, "--into", address, *config)
+        self.assertIn("300 imported", told)
+        counted = [int(n) for n in re.findall(r"(\d+)/300 messages  \d+/s", bar)]
+        self.assertTrue(counted and counted == sorted(counted) and max(counted) <= 300, bar)
+        self.assertTrue(bar.endswith("\r\x1b[2K"), "the bar is taken away")
+        backup = self.config.parent / "backup"
+        told, bar = on_terminal(BINARY, "backup", backup, *config)
+        self.assertIn("were copied now", told)
+        self.assertRegex(bar, r"[\d.]+ k?B/[\d.]+ [kM]B ", bar)
+        for command in (("fsck", *config), ("backup", backup, *config)):
+            self.assertNotRegex(run(BINARY, *command).stderr, r"\x1b|\r")
 
     def test_killed_and_begun_again(self):
         """kill -9 in the middle, the journal lost as well: everything is there, once."""

@@ -3,12 +3,12 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Between two lines when nobody looks at a terminal.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Progress of one piece of work, counted in `what` (messages, files).
+/// Progress of one piece of work, counted in `what` (messages, files, octets).
 pub struct Progress {
     bar: ProgressBar,
     what: &'static str,
@@ -19,20 +19,37 @@ pub struct Progress {
 impl Progress {
     /// `total`: how many there will be, if that is known.
     pub fn new(what: &'static str, total: Option<u64>) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = match total {
-            Some(total) => ProgressBar::new(total),
-            None => ProgressBar::no_length(),
-        };
-        bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
         let template = match total {
-            Some(_) => "{bar:30} {pos}/{len} {msg}  {per_sec}  {eta} left",
-            None => "{spinner} {pos} {msg}  {per_sec}",
+            Some(_) => "{bar:30} {pos}/{len} {msg}  {rate}  {eta} left",
+            None => "{spinner} {pos} {msg}  {rate}",
         };
+        Self::with(what, total, template)
+    }
+
+    /// Of octets, which are told in larger units to who looks; how many there will be is said by [`Progress::set`].
+    pub fn octets() -> Self {
+        Self::with(
+            "octets",
+            Some(0),
+            "{bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left",
+        )
+    }
+
+    fn with(what: &'static str, total: Option<u64>, template: &str) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        // Shown from the first that is done: before, there is nothing to see.
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // To a text in memory.
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(what);
+        if terminal {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
         Progress { bar, what, told: Instant::now(), terminal }
     }
 

@@ -105,7 +105,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let data = &config.operator.data;
     as_owner(data)?;
     let hold = Hold::of_server(data)?;
-    let mut progress = Progress::new("octets", Some(0));
+    let mut progress = Progress::octets();
     let making = Making {
         data,
         target: &args.target,

@@ -69,7 +69,7 @@ fn check(args: &Args) -> Result<Report, Failure> {
     as_owner(&store)?;
     let how =
         Checking { store: &store, repair: args.repair, backup: args.from.as_deref(), options: config.store.options()? };
-    let mut progress = Progress::new("octets", Some(0));
+    let mut progress = Progress::octets();
     let report = Sqlite::fsck_with(&how, &mut |done, total| progress.set(done, total));
     progress.finish();
     Ok(report?)

@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         without_queue: args.without_queue,
         empty_without_key: args.empty_without_key,
     };
-    let mut progress = Progress::new("octets", Some(0));
+    let mut progress = Progress::octets();
     let done = restore(&how, &mut |done, total| progress.set(done, total));
     progress.finish();
     let done = done?;
