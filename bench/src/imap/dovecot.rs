@@ -13,7 +13,7 @@ use crate::postfix::{certificate, free_port, make, user, write};
 pub enum Setting {
     /// As it comes; whatever password is good.
     Default,
-    /// For logins only: login processes that serve many connections, as its documentation advises for speed.
+    /// For logins only: processes that serve many connections, as its documentation advises for speed.
     Tuned,
     /// The same, with XOAUTH2, each token asked about.
     TunedAsking(Introspection),
@@ -49,10 +49,11 @@ impl Dovecot {
         make(&folder.join("mail"), 0o700, Some(mail))?;
         let pem = certificate(&folder)?;
         let (base, pem, (uid, gid)) = (folder.display(), pem.display(), mail);
-        let login = match setting {
-            Setting::Default => "  process_limit = 3000\n",
+        // For speed, its documentation has login processes serve any number of connections, and imap processes some hundreds of one user.
+        let (login, imap) = match setting {
+            Setting::Default => ("  process_limit = 3000\n", ""),
             Setting::Tuned | Setting::TunedAsking(_) => {
-                "  service_count = 0\n  process_min_avail = 2\n  client_limit = 4000\n"
+                ("  service_count = 0\n  process_min_avail = 2\n  client_limit = 4000\n", "  service_count = 256\n")
             }
         };
         let passwords = match &setting {
@@ -66,7 +67,7 @@ impl Dovecot {
                 let file = folder.join("oauth2.conf");
                 let text = format!(
                     "introspection_mode = post\nintrospection_url = https://{id}:{secret}@{address}\n\
-                     username_attribute = preferred_username\nactive_attribute = active\nactive_value = true\n\
+                     username_attribute = preferred_username\nactive_attribute = active\nactive_value = true\nmax_parallel_connections = 8\n\
                      tls_ca_cert_file = {}\n",
                     folder.join("anchors.pem").display()
                 );
@@ -81,7 +82,7 @@ impl Dovecot {
              userdb {{\n  driver = static\n  args = uid={uid} gid={gid} home={base}/mail/%n\n}}\n\
              auth_mechanisms = {mechanisms}\npassdb {{\n{passwords}}}\n\
              service imap-login {{\n{login}  inet_listener imap {{\n    address = 127.0.0.1\n    port = {port}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n\
-             service imap {{\n  process_limit = 3000\n}}\nservice anvil {{\n  client_limit = 9000\n}}\nservice auth {{\n  client_limit = 9000\n}}\ndefault_client_limit = 9000\n"
+             service imap {{\n  process_limit = 3000\n{imap}}}\nservice anvil {{\n  client_limit = 9000\n}}\nservice auth {{\n  client_limit = 9000\n}}\ndefault_client_limit = 9000\n"
         );
         write(&folder.join("dovecot.conf"), &text)?;
         let mut dovecot = Dovecot { folder, setting, child: None, address: ([127, 0, 0, 1], port).into() };

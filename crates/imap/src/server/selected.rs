@@ -26,6 +26,10 @@ use crate::backend::OpenFolder;
 use crate::command::Numbers;
 use crate::response::Fetch;
 
+/// Messages that are gone and whose EXPUNGE is held back, beyond which new mail waits with it: each session keeps its own picture of
+/// a folder from the first new message told behind one, and somebody may make messages come and go for as long as it holds.
+const MOST_HELD: usize = 1000;
+
 /// Whether EXPUNGE may be sent now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Expunges {
@@ -53,6 +57,8 @@ pub(super) struct Selected {
     pub(super) unfetched: Uid,
     /// What the command under way put here: NOTIFY does not fetch it (RFC 5465 §5.2).
     pub(super) own: Vec<Uid>,
+    /// UIDNEXT and the number of messages of the store's picture that the client was told of last.
+    seen: (Uid, usize),
     views: watch::Receiver<Arc<View>>,
 }
 
@@ -63,6 +69,7 @@ impl Selected {
         let told = views.borrow_and_update().clone();
         let complete = told.highest_modseq;
         let unfetched = told.uid_next;
+        let seen = (told.uid_next, told.len());
         Selected {
             name,
             folder,
@@ -73,6 +80,7 @@ impl Selected {
             saved: Ranges::default(),
             unfetched,
             own: Vec::new(),
+            seen,
             views,
         }
     }
@@ -89,6 +97,7 @@ impl Selected {
         if !Arc::ptr_eq(&selected.told, &told) {
             selected.complete = told.highest_modseq;
             selected.unfetched = told.uid_next;
+            selected.seen = (told.uid_next, told.len());
             selected.told = told;
             selected.views.mark_changed();
         }
@@ -126,10 +135,13 @@ impl Selected {
         if latest.keywords != self.told.keywords {
             permanent_flags(out, &latest.keywords, self.permanent());
         }
+        self.seen = (latest.uid_next, latest.len());
         let difference = latest.difference(&self.told);
         let hold = !difference.expunged.is_empty() && expunges == Expunges::Hold;
         if hold {
-            self.tell_added(out, &latest, difference.added);
+            if difference.expunged.len() <= MOST_HELD {
+                self.tell_added(out, &latest, difference.added);
+            }
         } else {
             self.tell_expunged(out, &difference.expunged).await?;
             if difference.added > 0 {
@@ -165,10 +177,15 @@ impl Selected {
         self.folder.id().folder.into()
     }
 
-    /// Whether messages came or went that the client was not told of.
-    pub(super) fn has_other_messages(&self) -> bool {
+    /// Whether messages came or went that the client was not told of, and may be told of now.
+    pub(super) fn has_other_messages(&self, expunges: Expunges) -> bool {
         let latest = self.views.borrow();
-        latest.uid_next != self.told.uid_next || latest.len() != self.told.len()
+        let known = match expunges {
+            Expunges::Tell => (self.told.uid_next, self.told.len()),
+            // What is held back is not news.
+            Expunges::Hold => self.seen,
+        };
+        (latest.uid_next, latest.len()) != known
     }
 
     /// The command under way put these messages into a folder.
@@ -209,6 +226,12 @@ impl Selected {
         } else {
             latest.highest_modseq
         }
+    }
+
+    /// What UNCHANGEDSINCE stands for: who names the highest MODSEQ that could be told knows all that was told (`told` is the picture
+    /// before this command), though its MODSEQ may be above.
+    pub(super) fn since(&self, named: ModSeq, told: &View) -> ModSeq {
+        if named >= self.complete { named.max(told.highest_modseq) } else { named }
     }
 
     /// Begins the FETCH response of a message, its UID first when `uid`; or UIDFETCH.
@@ -263,6 +286,7 @@ impl Selected {
 
     /// The client has been told of everything in this picture by other means.
     pub(super) fn caught_up(&mut self, latest: Arc<View>) {
+        self.seen = (latest.uid_next, latest.len());
         self.complete = latest.highest_modseq;
         self.told = latest;
     }

@@ -342,7 +342,7 @@ impl Session {
         };
         match &mut self.selected {
             // Changed flags that were not asked for wait for a command, or for something that was.
-            Some(selected) if flags || (messages && selected.has_other_messages()) => {
+            Some(selected) if flags || (messages && selected.has_other_messages(expunges)) => {
                 selected.tell(&mut self.out, expunges, numbers).await
             }
             _ => Ok(()),

@@ -59,6 +59,42 @@ async fn expunges_are_held_back_while_numbers_are_in_use() {
 }
 
 #[tokio::test]
+async fn what_came_and_went_behind_a_held_expunge_has_vanished() {
+    let (server, _a, mut b) = two().await;
+    b.transact("OK", "ENABLE QRESYNC").await;
+    server.mailbox.remove("INBOX", &[2]);
+    server.mailbox.deliver("INBOX", "Subject: 5\n\nnew\n");
+    server.mailbox.deliver("INBOX", "Subject: 6\n\nnew\n");
+    one(&b.transact("OK", "FETCH 1 (UID)").await, "* 6 EXISTS");
+    server.mailbox.remove("INBOX", &[5]);
+    let lines = b.transact("OK", "NOOP").await;
+    assert_eq!(lines[0], "* VANISHED 2,5");
+    assert!(with(&lines, "EXISTS").is_empty(), "{lines:?}");
+    assert_eq!(b.transact("OK", "UID SEARCH ALL").await[0], "* SEARCH 1 3 4 6");
+}
+
+/// A session that holds back cannot be made to remember without end.
+#[tokio::test]
+async fn behind_many_held_expunges_new_mail_waits() {
+    let (server, _a, mut b) = two().await;
+    for n in 5..=1200 {
+        server.mailbox.deliver("INBOX", &format!("Subject: {n}\n\nbody\n"));
+    }
+    one(&b.transact("OK", "NOOP").await, "* 1200 EXISTS");
+    server.mailbox.remove("INBOX", &[1]);
+    server.mailbox.deliver("INBOX", "Subject: 1201\n\nnew\n");
+    one(&b.transact("OK", "FETCH 1200 (UID)").await, "* 1201 EXISTS");
+    assert_eq!(b.transact("OK", "FETCH 1201 (UID)").await[0], "* 1201 FETCH (UID 1201)");
+    server.mailbox.remove("INBOX", &(2..=1100).collect::<Vec<_>>());
+    server.mailbox.deliver("INBOX", "Subject: 1202\n\nnew\n");
+    assert!(with(&b.transact("OK", "FETCH 1200 (UID)").await, "EXISTS").is_empty());
+    let lines = b.transact("OK", "NOOP").await;
+    assert_eq!(with(&lines, "EXPUNGE").len(), 1100);
+    one(&lines, "* 102 EXISTS");
+    assert_eq!(b.transact("OK", "FETCH 102 (UID)").await[0], "* 102 FETCH (UID 1202)");
+}
+
+#[tokio::test]
 async fn uid_commands_may_tell_expunges() {
     let (server, _a, mut b) = two().await;
     server.mailbox.remove("INBOX", &[1]);

@@ -131,3 +131,27 @@ async fn no_modseq_above_what_is_held_back() {
     let lines = imap.transact("OK", "FETCH 1 (MODSEQ)").await;
     assert_eq!(modseq(one(&lines, "* 1 FETCH")), server.mailbox.view("INBOX").highest_modseq.0);
 }
+
+/// New mail is told behind an EXPUNGE that is held back, with a MODSEQ below its own: who knows it may change it.
+#[tokio::test]
+async fn what_was_told_behind_a_held_expunge_can_be_changed() {
+    let (server, mut imap) = three().await;
+    let mut other = server.inbox().await;
+    imap.transact("OK", "ENABLE CONDSTORE").await;
+    server.mailbox.remove("INBOX", &[1]);
+    server.mailbox.deliver("INBOX", "Subject: 4\n\nnew\n");
+    let lines = imap.transact("OK", "FETCH 2 (MODSEQ)").await;
+    one(&lines, "* 4 EXISTS");
+    let lines = imap.transact("OK", "FETCH 4 (UID MODSEQ)").await;
+    let known = modseq(one(&lines, "* 4 FETCH (UID 4 MODSEQ ("));
+    assert!(known < server.mailbox.view("INBOX").highest_modseq.0, "nothing above what is held back");
+    let change = format!("STORE 4 (UNCHANGEDSINCE {known}) +FLAGS (\\Seen)");
+    let lines = imap.transact("OK Done", &change).await;
+    assert_eq!(modseq(one(&lines, "* 4 FETCH (FLAGS (\\Seen) MODSEQ (")), known);
+    // Its own change does not stand in its way either; what somebody else did since does.
+    imap.transact("OK Done", &format!("STORE 4 (UNCHANGEDSINCE {known}) +FLAGS (\\Flagged)")).await;
+    other.transact("OK", "UID STORE 4 +FLAGS (\\Answered)").await;
+    let lines = imap.transact("OK [MODIFIED 4]", &format!("STORE 4 (UNCHANGEDSINCE {known}) -FLAGS (\\Seen)")).await;
+    one(&lines, "* 4 FETCH (FLAGS (\\Answered \\Flagged \\Seen) MODSEQ (");
+    imap.transact("OK [MODIFIED 4]", &format!("STORE 4 (UNCHANGEDSINCE {}) -FLAGS (\\Seen)", known - 1)).await;
+}

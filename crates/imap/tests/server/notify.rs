@@ -65,6 +65,24 @@ async fn expunges_may_be_delayed() {
     assert_eq!(imap.transact("OK", "FETCH 3 (UID)").await[0], "* 3 FETCH (UID 4)");
 }
 
+/// What is held back makes no flags told that nobody asked for; who did not ask for the delay is told at once.
+#[tokio::test]
+async fn held_expunges_and_flags_not_asked_for() {
+    let (server, mut imap) = start().await;
+    let mut other = server.inbox().await;
+    imap.transact("OK", "NOTIFY SET (selected-delayed (MessageNew (UID) MessageExpunge))").await;
+    server.mailbox.remove("INBOX", &[1]);
+    assert!(with(&imap.transact("OK", "FETCH 2 (UID)").await, "EXPUNGE").is_empty());
+    other.transact("OK", "UID STORE 3 +FLAGS (\\Flagged)").await;
+    other.transact("OK", "UID STORE 3 -FLAGS (\\Flagged)").await;
+    server.mailbox.deliver("INBOX", "Subject: 4\n\nnew\n");
+    assert_eq!([imap.line().await, imap.line().await], ["* 4 EXISTS", "* 4 FETCH (UID 4)"]);
+    let lines = imap.transact("OK", "NOTIFY SET (selected (MessageNew (UID) MessageExpunge))").await;
+    one(&lines, "* 1 EXPUNGE");
+    server.mailbox.remove("INBOX", &[2]);
+    assert_eq!(imap.line().await, "* 1 EXPUNGE");
+}
+
 #[tokio::test]
 async fn other_folders() {
     let (server, mut imap) = start().await;

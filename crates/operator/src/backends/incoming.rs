@@ -230,8 +230,9 @@ pub fn message_number() -> String {
     }
     RANDOM.with_borrow_mut(|random| {
         if random.is_empty() {
-            random.resize(DRAWN, 0);
-            openssl::rand::rand_bytes(random).expect("OpenSSL gives random numbers or nothing here could run");
+            let mut drawn = [0; DRAWN];
+            openssl::rand::rand_bytes(&mut drawn).expect("OpenSSL gives random numbers or nothing here could run");
+            random.extend_from_slice(&drawn);
         }
         let mut number = String::with_capacity(2 * OCTETS);
         for octet in random.drain(random.len() - OCTETS..) {

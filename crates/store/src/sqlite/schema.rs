@@ -99,9 +99,10 @@ pub(super) fn is_of_earlier_format(path: &Path) -> Result<bool> {
     if !path.try_exists()? {
         return Ok(false);
     }
-    let version: i64 = open_reader(path)?.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let conn = open_reader(path)?;
+    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     // 0: just begun by another process.
-    Ok(version != 0 && version < MIGRATIONS.len() as i64)
+    Ok(version != 0 && (version < MIGRATIONS.len() as i64 || !conn.table_exists(None, "copies")?))
 }
 
 /// Applies the missing steps, all in one transaction (another process may be doing the same).

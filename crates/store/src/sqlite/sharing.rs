@@ -57,13 +57,21 @@ pub(super) fn set_access(
     folder_must_exist(tx.conn, mailbox, folder)?;
     match rights {
         Some(rights) => {
-            tx.conn
+            let values = params![mailbox.0 as i64, folder.0, grantee.as_str(), rights.to_string()];
+            let changed = tx
+                .conn
                 .prepare_cached(
-                    "INSERT INTO folder_access (mailbox, folder, grantee, rights) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET rights = excluded.rights",
+                    "UPDATE folder_access SET rights = ?4 WHERE mailbox = ?1 AND folder = ?2 AND grantee = ?3",
                 )?
-                .execute(params![mailbox.0 as i64, folder.0, grantee.as_str(), rights.to_string()])?;
-            check_count(tx.conn, mailbox, folder)?;
+                .execute(values)?;
+            if changed == 0 {
+                tx.conn
+                    .prepare_cached(
+                        "INSERT INTO folder_access (mailbox, folder, grantee, rights) VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute(values)?;
+                check_count(tx.conn, mailbox, folder)?;
+            }
         }
         None => {
             tx.conn
@@ -77,16 +85,17 @@ pub(super) fn set_access(
 
 /// A new folder begins with what the one it comes from has.
 pub(super) fn inherit(tx: &Tx<'_>, mailbox: MailboxId, from: FolderId, to: FolderId) -> Result<()> {
-    tx.conn
+    let copied = tx
+        .conn
         .prepare_cached(
             "INSERT INTO folder_access (mailbox, folder, grantee, rights)
              SELECT mailbox, ?3, grantee, rights FROM folder_access WHERE mailbox = ?1 AND folder = ?2",
         )?
         .execute(params![mailbox.0 as i64, from.0, to.0])?;
-    check_count(tx.conn, mailbox, to)
+    if copied == 0 { Ok(()) } else { check_count(tx.conn, mailbox, to) }
 }
 
-/// After entries were added to a folder: there may be only so many.
+/// After entries were added to a folder: there may be only so many. Nothing else is refused to a mailbox that has more from before.
 fn check_count(conn: &Connection, mailbox: MailboxId, folder: FolderId) -> Result<()> {
     let (of_folder, of_mailbox): (u32, u32) = conn
         .prepare_cached("SELECT count(*) FILTER (WHERE folder = ?2), count(*) FROM folder_access WHERE mailbox = ?1")?

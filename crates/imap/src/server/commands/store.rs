@@ -33,6 +33,7 @@ pub(in super::super) async fn run(
     // What others did is told first. A silent client was then told flags in this very command and cannot know whether they
     // are those before or after its change: where `before` differs, it is told again.
     let before = Arc::clone(&selected.told);
+    let unchanged_since = change.modifiers.unchanged_since.map(|named| selected.since(named, &before));
     selected.tell(out, Expunges::Hold, numbers).await?;
     let positions = selected.positions(set, numbers)?;
     if selected.read_only {
@@ -48,7 +49,7 @@ pub(in super::super) async fn run(
             how: change.how,
             flags: system,
             keywords: keywords.clone(),
-            unchanged_since: change.modifiers.unchanged_since,
+            unchanged_since,
         };
         held_back = selected.folder.set_flags(flag_change).await?;
         let latest = selected.latest();
