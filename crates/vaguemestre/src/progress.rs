@@ -37,7 +37,7 @@ impl Progress {
 
     fn with(what: &'static str, total: Option<u64>, template: &str) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        // Shown from the first that is done: before, there is nothing to see.
+        // Shown once something is known of it: its style and its words alone would be drawn as nothing of nothing.
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {
             let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {

@@ -57,7 +57,7 @@ pub(super) struct Selected {
     pub(super) unfetched: Uid,
     /// What the command under way put here: NOTIFY does not fetch it (RFC 5465 §5.2).
     pub(super) own: Vec<Uid>,
-    /// UIDNEXT and the number of messages of the store's picture that the client was told of last.
+    /// The [`extent`] of the store's picture that the client was told of last.
     seen: (Uid, usize),
     views: watch::Receiver<Arc<View>>,
 }
@@ -69,7 +69,7 @@ impl Selected {
         let told = views.borrow_and_update().clone();
         let complete = told.highest_modseq;
         let unfetched = told.uid_next;
-        let seen = (told.uid_next, told.len());
+        let seen = extent(&told);
         Selected {
             name,
             folder,
@@ -97,7 +97,7 @@ impl Selected {
         if !Arc::ptr_eq(&selected.told, &told) {
             selected.complete = told.highest_modseq;
             selected.unfetched = told.uid_next;
-            selected.seen = (told.uid_next, told.len());
+            selected.seen = extent(&told);
             selected.told = told;
             selected.views.mark_changed();
         }
@@ -135,7 +135,7 @@ impl Selected {
         if latest.keywords != self.told.keywords {
             permanent_flags(out, &latest.keywords, self.permanent());
         }
-        self.seen = (latest.uid_next, latest.len());
+        self.seen = extent(&latest);
         let difference = latest.difference(&self.told);
         let hold = !difference.expunged.is_empty() && expunges == Expunges::Hold;
         if hold {
@@ -179,13 +179,12 @@ impl Selected {
 
     /// Whether messages came or went that the client was not told of, and may be told of now.
     pub(super) fn has_other_messages(&self, expunges: Expunges) -> bool {
-        let latest = self.views.borrow();
         let known = match expunges {
-            Expunges::Tell => (self.told.uid_next, self.told.len()),
+            Expunges::Tell => extent(&self.told),
             // What is held back is not news.
             Expunges::Hold => self.seen,
         };
-        (latest.uid_next, latest.len()) != known
+        extent(&self.views.borrow()) != known
     }
 
     /// The command under way put these messages into a folder.
@@ -286,7 +285,7 @@ impl Selected {
 
     /// The client has been told of everything in this picture by other means.
     pub(super) fn caught_up(&mut self, latest: Arc<View>) {
-        self.seen = (latest.uid_next, latest.len());
+        self.seen = extent(&latest);
         self.complete = latest.highest_modseq;
         self.told = latest;
     }
@@ -359,6 +358,11 @@ impl Selected {
         }
         (uids, gone)
     }
+}
+
+/// UIDNEXT and the number of messages: one of them changes when a message comes or goes.
+fn extent(view: &View) -> (Uid, usize) {
+    (view.uid_next, view.len())
 }
 
 /// Positions (from 0) in a view: ascending ranges, so that `1:*` costs nothing to keep.

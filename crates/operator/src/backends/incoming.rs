@@ -5,6 +5,7 @@
 //! front; nothing is taken out but what the gate names ([`Gate::taken_out`]); a message is checked once its header is whole, before its body is taken.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 
 use mail::date::{Moment, format_rfc5322};
 use mail::header;
@@ -223,22 +224,22 @@ pub fn reply(error: &StoreError) -> Reply {
 pub fn message_number() -> String {
     /// Octets of one number.
     const OCTETS: usize = 10;
-    /// Octets drawn at once: OpenSSL's generator takes as long for a few as for some hundreds.
-    const DRAWN: usize = 64 * OCTETS;
-    thread_local! {
-        static RANDOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    RANDOM.with_borrow_mut(|random| {
-        if random.is_empty() {
-            let mut drawn = [0; DRAWN];
-            openssl::rand::rand_bytes(&mut drawn).expect("OpenSSL gives random numbers or nothing here could run");
-            random.extend_from_slice(&drawn);
-        }
-        let mut number = String::with_capacity(2 * OCTETS);
-        for octet in random.drain(random.len() - OCTETS..) {
-            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
-            number.extend([digit(octet >> 4), digit(octet & 15)]);
-        }
+    /// Numbers drawn at once: OpenSSL's generator takes as long for a few octets as for some hundreds.
+    const TOGETHER: usize = 64;
+    thread_local! { static DRAWN: RefCell<Vec<[u8; OCTETS]>> = const { RefCell::new(Vec::new()) } }
+    let drawn = DRAWN.with_borrow_mut(|drawn| {
+        drawn.pop().unwrap_or_else(|| {
+            let mut fresh = [[0; OCTETS]; TOGETHER];
+            openssl::rand::rand_bytes(fresh.as_flattened_mut())
+                .expect("OpenSSL gives random numbers or nothing here could run");
+            let [first, others @ ..] = fresh;
+            drawn.extend_from_slice(&others);
+            first
+        })
+    });
+    drawn.iter().fold(String::with_capacity(2 * OCTETS), |mut number, octet| {
+        // To a text in memory.
+        let _ = write!(number, "{octet:02X}");
         number
     })
 }

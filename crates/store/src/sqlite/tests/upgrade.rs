@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mail::{Entry, Flags, ModSeq, SpecialUse, Uid};
 use mssante::MailboxKind;
 
-use super::super::schema::MIGRATIONS;
+use super::super::schema::{MIGRATIONS, is_of_earlier_format};
 use super::super::{DATABASE, Options, Sqlite};
 use crate::contract::*;
 use crate::*;
@@ -215,7 +215,10 @@ async fn a_folder_of_format_2_opens_whole() {
         }
         conn.pragma_update(None, "user_version", version as i64).expect("noted");
         drop(conn);
+        let is_earlier = || is_of_earlier_format(&dir.path().join(DATABASE)).expect("read");
+        assert!(is_earlier(), "another process brings it up alone");
         let store = check_brought_up(&dir, &clear, true, 23).await;
+        assert!(!is_earlier());
         // Two hundred were expunged when the server stopped, others went with the mailbox 7: their bodies are given back.
         let trash = folder(&store, MailboxId(6), "Trash").await.id;
         let gone = store.vanished(MailboxId(6), trash, ModSeq(0)).await.expect("read");
