@@ -38,7 +38,7 @@ pub struct Answer {
 }
 
 /// One for all connections. It knows no authority: OpenSSL looks for the issuer of a certificate even where nobody asks, through the
-/// whole of the system's folder of them, which took a third of what a login cost us, who share the processors with the server.
+/// whole of the system's folder of them, which took a quarter of what a login cost this generator, on the processors that it shares with the server.
 pub fn context() -> Result<SslContext, String> {
     let mut context = SslContext::builder(SslMethod::tls_client()).map_err(|e| e.to_string())?;
     context.set_verify(SslVerifyMode::NONE);

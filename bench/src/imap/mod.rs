@@ -109,7 +109,7 @@ pub fn run(options: &Options) -> Result<(), String> {
             dovecot(Setting::TunedAsking(ours.introspection()?))?;
         }
     }
-    // The last to come and the first to go would take its Pro Santé Connect with it: it stays to the end.
+    // Behind the Dovecot that asks the Pro Santé Connect of its sandbox: the list is dropped from its beginning.
     if let Some(ours) = asking {
         servers.push(Box::new(ours));
     }
