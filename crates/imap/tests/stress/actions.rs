@@ -87,8 +87,7 @@ impl<C: Connect> Client<C> {
             l.held(to).end(most, &given);
             let mut subjects = Vec::new();
             for (from, uid) in from.iter().zip(&given) {
-                // A copy has the flags of the message.
-                if l.held(&here).is_doomed(*from) {
+                if l.held(&here).dooms_its_copy(*from) {
                     l.held(to).doom(*uid..=*uid);
                 }
                 subjects.extend(l.subjects.get(&(from_validity, *from)).map(|subject| (*uid, subject.clone())));

@@ -85,8 +85,14 @@ impl Held {
         self.doomed.push(uids);
     }
 
-    pub fn is_doomed(&self, uid: u32) -> bool {
+    fn is_doomed(&self, uid: u32) -> bool {
         self.doomed.iter().any(|uids| uids.contains(&uid))
+    }
+
+    /// Whether a copy of this message, answered now, may be one that can be removed: it has the flags of the message. Of a message
+    /// whose own coming was not answered yet nobody knows the flags, and whoever put it there may have copied `\Deleted` with it.
+    pub fn dooms_its_copy(&self, uid: u32) -> bool {
+        self.is_doomed(uid) || !self.given.contains(&uid)
     }
 
     /// Somebody was told that it is gone.
