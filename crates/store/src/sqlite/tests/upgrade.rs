@@ -1,8 +1,9 @@
 //! Data folders of earlier formats, as the code of that time left them (`tests/fixtures/make_v1.rs` and those after it), open with every fact
 //! in them.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -129,17 +130,21 @@ fn in_clear(folder: &Path) -> Vec<String> {
 }
 
 /// Waits until what earlier formats left to be done is done: mail and queue encrypted, clear text wiped, garbage given back.
-async fn settled(dir: &tempfile::TempDir) {
-    let conn = rusqlite::Connection::open(dir.path().join(DATABASE)).expect("opened");
+async fn settled(folder: &Path) {
+    let deadline = Instant::now() + patience::PATIENCE;
+    while left(folder) > 0 {
+        assert!(Instant::now() < deadline, "{} are left", left(folder));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How much is left to be done in a folder of the present format.
+fn left(folder: &Path) -> i64 {
+    let conn = rusqlite::Connection::open(folder.join(DATABASE)).expect("opened");
     let left = "SELECT (SELECT count(*) FROM content) + (SELECT count(*) FROM body WHERE segment IS NULL)
         + (SELECT count(*) FROM queue_entry WHERE segment IS NULL) + (SELECT count(*) FROM clear_text)
         + (SELECT count(*) FROM garbage) + (SELECT count(*) FROM dead_key)";
-    let count = || conn.query_row(left, [], |row| row.get::<_, i64>(0)).expect("counted");
-    let deadline = Instant::now() + patience::PATIENCE;
-    while count() > 0 {
-        assert!(Instant::now() < deadline, "{} are left", count());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    conn.query_row(left, [], |row| row.get(0)).expect("counted")
 }
 
 /// Closes the store; what is in the folder is consistent, with so many bodies.
@@ -153,8 +158,7 @@ async fn check_consistent(dir: &tempfile::TempDir, store: Tested, bodies: usize)
 
 /// What `make_v2.rs` and `make_v3.rs` made: the folder of format 1, brought up by the code of then, and the mailboxes 5 and 6. `large`:
 /// whether the large body is in it. `bodies`: how many there are.
-async fn check_brought_up(dir: &tempfile::TempDir, clear: &[&str], large: bool, bodies: usize) -> Tested {
-    assert_eq!(in_clear(dir.path()), clear);
+async fn check_brought_up(dir: &tempfile::TempDir, large: bool, bodies: usize) -> Tested {
     let all = [1, 2, 3, 5, 6].map(MailboxId);
     let mut store = open(dir);
     for settle in [true, false] {
@@ -168,7 +172,7 @@ async fn check_brought_up(dir: &tempfile::TempDir, clear: &[&str], large: bool, 
         assert_eq!(told(&store, MailboxId(5), MailboxId(6)).await, TOLD);
         check_beside(&store, MailboxId(5)).await;
         if settle {
-            settled(dir).await;
+            settled(dir.path()).await;
             check_consistent(dir, store, bodies).await;
             assert_eq!(in_clear(dir.path()), [""; 0], "no mail is left in clear");
             store = open(dir);
@@ -217,7 +221,8 @@ async fn a_folder_of_format_2_opens_whole() {
         drop(conn);
         let is_earlier = || is_of_earlier_format(&dir.path().join(DATABASE)).expect("read");
         assert!(is_earlier(), "another process brings it up alone");
-        let store = check_brought_up(&dir, &clear, true, 23).await;
+        assert_eq!(in_clear(dir.path()), clear);
+        let store = check_brought_up(&dir, true, 23).await;
         assert!(!is_earlier());
         // Two hundred were expunged when the server stopped, others went with the mailbox 7: their bodies are given back.
         let trash = folder(&store, MailboxId(6), "Trash").await.id;
@@ -234,10 +239,63 @@ async fn a_folder_of_format_2_opens_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_of_format_3_opens_whole() {
     let dir = unpacked("v3.tar.gz");
-    let store = check_brought_up(&dir, &["store.db"], false, 21).await;
+    assert_eq!(in_clear(dir.path()), ["store.db"]);
+    let store = check_brought_up(&dir, false, 21).await;
     check_used(&store, 7).await;
     // Three came, one went with its last copy.
     check_consistent(&dir, store, 21 + 3 - 1).await;
+}
+
+/// The child of the test below: brings a folder up to date, and says when it begins and when all is done. Not a test by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upgrade_child() {
+    let Some(folder) = std::env::var_os("VAGUEMESTRE_UPGRADE_FOLDER") else { return };
+    println!("BEGINS");
+    let _store = Sqlite::open(Path::new(&folder)).expect("brought up to date");
+    settled(Path::new(&folder)).await;
+    println!("DONE");
+    std::future::pending::<()>().await;
+}
+
+/// Brings a folder up to date in a process that is killed (`kill -9`) so long after it began, or when all is done. Whether it was.
+fn killed_while_brought_up(dir: &tempfile::TempDir, after: Duration) -> bool {
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "sqlite::tests::upgrade::upgrade_child", "--nocapture"])
+        .env("VAGUEMESTRE_UPGRADE_FOLDER", dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut told = |word: &str| lines.any(|line| line.expect("read").ends_with(word));
+    assert!(told("BEGINS"));
+    std::thread::sleep(after);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    told("DONE")
+}
+
+/// Killed again and again, a little later each time: in the middle of its new tables, of the encryption of what was there in clear, of the wiping.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_goes_on_after_a_kill() {
+    let mut in_the_middle = 0;
+    for (fixture, large, bodies, next_mailbox) in [("v2.tar.gz", true, 23, 8), ("v3.tar.gz", false, 21, 7)] {
+        for step in 0.. {
+            let dir = unpacked(fixture);
+            let mut done = false;
+            for again in 1..=2 {
+                done = killed_while_brought_up(&dir, Duration::from_millis(4 * step * again));
+            }
+            let is_earlier = is_of_earlier_format(&dir.path().join(DATABASE)).expect("read");
+            in_the_middle += usize::from(!is_earlier && left(dir.path()) > 0);
+            let store = check_brought_up(&dir, large, bodies).await;
+            check_used(&store, next_mailbox).await;
+            if done {
+                break;
+            }
+        }
+    }
+    assert!(in_the_middle > 0, "never killed while there was something left");
 }
 
 /// What `make_v2.rs` to `make_v6.rs` put into two mailboxes: number of the message, UID, flags, MODSEQ, date, body, SAVEDATE, conversation.
