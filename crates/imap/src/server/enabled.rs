@@ -1,7 +1,7 @@
 //! What the client has enabled (RFC 5161): it changes what responses look like for the rest of the session.
 //!
 //! Kept twice: by the session, and by the folder it has open ([`Selected::enabled`](super::selected::Selected)), so that
-//! commands that only see the folder know. `Session::enable` is the one place that changes either.
+//! commands that only see the folder know. `Session::enable` and `Session::notified` are the places that change either.
 
 use crate::command::{Command, FetchItem, Numbers, SearchKey, StatusItem};
 
@@ -20,6 +20,8 @@ impl Enabled {
     pub(super) const REV2: Enabled = Enabled(1 << 3 | 1 << 2);
     /// UIDs instead of sequence numbers everywhere (RFC 9586).
     pub(super) const UIDONLY: Enabled = Enabled(1 << 4);
+    /// Changes of flags told unasked name the UID: NOTIFY with FlagChange (RFC 5465 §5.1), as long as it lasts.
+    pub(super) const FLAG_CHANGE: Enabled = Enabled(1 << 5);
 
     /// Whether all of `other` is enabled.
     pub(super) fn has(self, other: Enabled) -> bool {
@@ -29,6 +31,11 @@ impl Enabled {
     /// With those too.
     pub(super) fn with(self, other: Enabled) -> Enabled {
         Enabled(self.0 | other.0)
+    }
+
+    /// Without those.
+    pub(super) fn without(self, other: Enabled) -> Enabled {
+        Enabled(self.0 & !other.0)
     }
 
     /// What a command enables by being sent (RFC 7162 §3.1: the "CONDSTORE enabling commands"); SELECT does so itself, once

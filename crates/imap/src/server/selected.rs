@@ -122,12 +122,14 @@ impl Selected {
         }
     }
 
-    /// Tells the client what happened since it was told last. With [`Numbers::Uid`] each FETCH carries the UID.
+    /// Tells the client what happened since it was told last. With [`Numbers::Uid`] each FETCH carries the UID, and with
+    /// [`Enabled::FLAG_CHANGE`] whatever the numbers.
     pub(super) async fn tell(&mut self, out: &mut Output, expunges: Expunges, numbers: Numbers) -> Result<(), Ended> {
         let latest = self.views.borrow_and_update().clone();
         if Arc::ptr_eq(&latest, &self.told) {
             return Ok(());
         }
+        let numbers = if self.enabled.has(Enabled::FLAG_CHANGE) { Numbers::Uid } else { numbers };
         if latest.uid_validity != self.told.uid_validity {
             // Another folder took the place: no number the client has means anything any more.
             return Err(Ended::Bye("The folder was replaced, open it again"));

@@ -148,20 +148,27 @@ impl Session {
 
     /// Nothing is told from now on but in answers to commands: as by `NOTIFY NONE` (RFC 5465 §3.1).
     pub(super) fn silence(&mut self) {
-        self.notify = None;
-        self.silent = true;
+        self.notified(None);
+    }
+
+    /// What the client asks to be told of from now on, in answers to commands alone without it.
+    pub(super) fn notified(&mut self, notify: Option<Notifying>) {
+        let flags = notify.as_ref().and_then(|notify| notify.selected.as_ref()).is_some_and(|of| of.flags);
+        self.silent = notify.is_none();
+        self.notify = notify.map(Box::new);
+        self.enabled = self.enabled.without(Enabled::FLAG_CHANGE);
+        if flags {
+            self.enabled = self.enabled.with(Enabled::FLAG_CHANGE);
+        }
+        if let Some(selected) = &mut self.selected {
+            selected.enabled = self.enabled;
+        }
     }
 
     /// The number of the folder that is open, or being opened.
     pub(super) fn open_folder(&self) -> Option<u64> {
         let opening = self.opening.as_ref().map(|opening| opening.id.folder.into());
         self.selected.as_ref().map(Selected::number).or(opening)
-    }
-
-    /// How messages are named in what is told unasked: where changes of flags were asked for, by UID too (RFC 5465 §5.1).
-    fn named(&self, numbers: Numbers) -> Numbers {
-        let flags = self.notify.as_ref().and_then(|notify| notify.selected.as_ref()).is_some_and(|of| of.flags);
-        if flags { Numbers::Uid } else { numbers }
     }
 
     /// What CAPABILITY says now.
@@ -296,7 +303,6 @@ impl Session {
         {
             notify.left();
         }
-        let numbers = self.named(numbers);
         if let Some(selected) = &mut self.selected {
             selected.tell(&mut self.out, expunges, numbers).await?;
             if reply.modseq && reply.code.is_none() && self.enabled.has(Enabled::QRESYNC) {
@@ -335,7 +341,6 @@ impl Session {
 
     /// What a client that waits is told of the folder that is open: what it asked for (RFC 5465 §4), everything if it did not say.
     pub(super) async fn tell_open(&mut self, expunges: Expunges) -> Result<(), Ended> {
-        let numbers = self.named(Numbers::Sequence);
         let (messages, flags) = match &self.notify {
             Some(notify) => (notify.selected.is_some(), notify.selected.as_ref().is_some_and(|of| of.flags)),
             None => (!self.silent, !self.silent),
@@ -343,7 +348,7 @@ impl Session {
         match &mut self.selected {
             // Changed flags that were not asked for wait for a command, or for something that was.
             Some(selected) if flags || (messages && selected.has_other_messages(expunges)) => {
-                selected.tell(&mut self.out, expunges, numbers).await
+                selected.tell(&mut self.out, expunges, Numbers::Sequence).await
             }
             _ => Ok(()),
         }

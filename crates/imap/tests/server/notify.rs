@@ -36,6 +36,20 @@ async fn the_open_folder_without_a_command() {
     let mut other = server.inbox().await;
     other.transact("OK", "STORE 1 +FLAGS (\\Flagged)").await;
     assert_eq!(imap.line().await, "* 1 FETCH (UID 1 FLAGS (\\Flagged))");
+    // While a command comes in parts, too; when it is no longer asked for, at the command, and without the UID.
+    for (set, told) in [(None, "* 1 FETCH (UID 1 FLAGS ())"), (Some("NOTIFY NONE"), "* 1 FETCH (FLAGS ())")] {
+        if let Some(set) = set {
+            imap.transact("OK", set).await;
+            other.transact("OK", "STORE 1 +FLAGS (\\Flagged)").await;
+            imap.transact("OK", "NOOP").await;
+        }
+        let tag = imap.send("SEARCH SUBJECT {1}").await;
+        assert!(imap.line().await.starts_with("+ "));
+        other.transact("OK", "STORE 1 -FLAGS (\\Flagged)").await;
+        imap.raw("3\r\n").await;
+        assert_eq!(imap.answer(&tag, "OK").await[..2], [told, "* SEARCH 2"], "{set:?}");
+    }
+    imap.transact("OK", "NOTIFY SET (selected (MessageNew (UID BODY.PEEK[TEXT]) MessageExpunge FlagChange))").await;
     // And within IDLE.
     let tag = imap.send("IDLE").await;
     assert!(imap.line().await.starts_with("+ "));

@@ -27,8 +27,7 @@ pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, 
                 // New is what comes from now on, and what is told with this answer.
                 selected.unfetched = selected.told.uid_next;
             }
-            session.notify = Some(Box::new(notifying));
-            session.silent = false;
+            session.notified(Some(notifying));
             Ok(Reply::ok("Done"))
         }
         Err(Refused::TooMany) => Ok(Reply::no("That is more folders than can be watched").code("NOTIFICATIONOVERFLOW")),
