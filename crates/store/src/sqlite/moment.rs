@@ -1,8 +1,9 @@
 //! A folder read as it is at one moment: what its row says at once, its messages after it.
 //!
-//! One reader does it, in one transaction, which is the moment. Where there are many messages they are read in parts, and others help
-//! as soon as somebody waits for the picture (not before: the answer to SELECT goes out first, on a machine with few cores too). A
-//! part is taken by whoever comes to it next; what a helper could not read of this very moment, because the folder changed since, is read by the
+//! One reader does it, in one transaction, which is the moment. Where there are many messages they are read in parts, and others help.
+//! All begin as soon as somebody waits for the picture and not before, so that the answer to SELECT goes out first, on a machine with
+//! few cores too; the first reader begins after [`HEAD_START`] in any case, however slowly a client takes that answer. A part is taken by
+//! whoever comes to it next; what a helper could not read of this very moment, because the folder changed since, is read by the
 //! first one in its own transaction.
 //!
 //! Invariants:
@@ -16,10 +17,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use mail::{Entry, Outline, View};
 use rusqlite::{Connection, params};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::folders::outline;
 use super::load::rows;
@@ -34,6 +36,9 @@ const PART: u32 = 8192;
 const TOGETHER: usize = READERS / 2;
 /// Parts for each of them: whoever comes late still finds some.
 const EACH: u32 = 4;
+/// What an answer may take before the reading begins beside it: the reader and its transaction are held meanwhile. Some ten times what an
+/// answer takes, and less than what the processors are shared out in, which is what it would wait for otherwise.
+const HEAD_START: Duration = Duration::from_millis(2);
 
 /// How a folder is shared out.
 #[derive(Clone, Copy)]
@@ -42,12 +47,14 @@ pub(super) struct Share {
     pub(super) most: usize,
     /// UIDs in a part at the least.
     pub(super) least: u32,
+    /// How long nobody begins while nobody waits.
+    pub(super) head_start: Duration,
 }
 
 impl Default for Share {
     fn default() -> Self {
         let most = std::thread::available_parallelism().map_or(1, usize::from).min(TOGETHER);
-        Share { most, least: PART }
+        Share { most, least: PART, head_start: HEAD_START }
     }
 }
 
@@ -81,6 +88,8 @@ struct Work {
     /// Where helpers put what they took: `None` for the first reader to read.
     read: Sender<(usize, Option<Vec<Entry>>)>,
     helped: AtomicBool,
+    /// Told when somebody waits.
+    wanted: Notify,
     /// The picture; its receivers are those who wait for it.
     done: watch::Sender<Option<Result<Arc<View>>>>,
 }
@@ -106,11 +115,12 @@ impl Work {
         self.parts.wait().get(number).map(|part| (number, *part))
     }
 
-    /// Asks for help, once.
+    /// Somebody waits: the first reader begins, and help is asked for, once.
     fn call(self: &Arc<Self>) {
         if self.helped.swap(true, Ordering::Relaxed) {
             return;
         }
+        self.wanted.notify_one();
         for _ in 1..self.share.most {
             let (readers, work) = (self.readers.clone(), Arc::downgrade(self));
             tokio::spawn(async move {
@@ -240,6 +250,7 @@ impl Readings {
                 next: AtomicUsize::new(0),
                 read,
                 helped: AtomicBool::new(false),
+                wanted: Notify::new(),
                 done,
             });
             // Of an earlier moment than this one if there is another: those who come now want this one.
@@ -248,7 +259,11 @@ impl Readings {
         };
         let gone = Err(StoreError::Io("a reading thread ended".into()));
         let end = End { readings: self.clone(), work: work.clone(), result: gone };
-        tokio::task::spawn_blocking(move || end.read(lent, &helped));
+        tokio::spawn(async move {
+            // Either way it begins.
+            let _ = tokio::time::timeout(share.head_start, end.work.wanted.notified()).await;
+            tokio::task::spawn_blocking(move || end.read(lent, &helped));
+        });
         Ok(Some(reading(work, done)))
     }
 

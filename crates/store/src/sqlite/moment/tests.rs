@@ -13,7 +13,7 @@ use crate::sqlite::tests::{make, model::runtime};
 use crate::{FlagChange, FlagOperation, FolderId, Store};
 
 async fn load(readers: &Readers, key: Key, most: usize, least: u32) -> Option<Arc<View>> {
-    Readings::default().load(readers, key, Share { most, least }).await.expect("read")
+    Readings::default().load(readers, key, Share { most, least, ..Share::default() }).await.expect("read")
 }
 
 fn uids(view: &View) -> Vec<u32> {
@@ -102,7 +102,8 @@ async fn held(readers: &Readers, key: Key, share: Share) -> (Lent, Arc<Work>, Re
     let (read, helped) = channel();
     let (parts, next, helped_already) = (OnceLock::new(), AtomicUsize::new(0), AtomicBool::new(false));
     let (readers, done) = (readers.clone(), watch::Sender::new(None));
-    let work = Work { key, outline, share, readers, parts, next, read, helped: helped_already, done };
+    let wanted = Notify::new();
+    let work = Work { key, outline, share, readers, parts, next, read, helped: helped_already, wanted, done };
     (lent, Arc::new(work), helped)
 }
 
@@ -116,7 +117,7 @@ async fn the_picture_is_of_the_moment_that_was_told() {
         put(&store, id, "INBOX", "x").await;
     }
     let (readers, key) = (Readers::new(&dir.path().join("data").join(DATABASE)), (id, FolderId(1)));
-    let share = Share { most: 3, least: 5 };
+    let share = Share { most: 3, least: 5, ..Share::default() };
     for helpers in 0..3 {
         let before = load(&readers, key, 1, 1000).await.expect("there");
         let (lent, work, helped) = held(&readers, key, share).await;
@@ -162,7 +163,7 @@ async fn one_reading_for_one_moment() {
         put(&store, id, "INBOX", "x").await;
     }
     let (readers, key) = (Readers::new(&dir.path().join("data").join(DATABASE)), (id, FolderId(1)));
-    let (readings, share) = (Readings::default(), Share { most: 2, least: 2 });
+    let (readings, share) = (Readings::default(), Share { most: 2, least: 2, ..Share::default() });
     // One that is under way and does not get on.
     let (lent, work, helped) = held(&readers, key, share).await;
     readings.lock().insert(key, work.clone());
@@ -178,6 +179,31 @@ async fn one_reading_for_one_moment() {
     assert_eq!(readings.count(), 0);
 }
 
+/// The answer to SELECT goes out first; whoever takes it slowly does not keep a reader.
+#[tokio::test]
+async fn a_reading_begins_when_somebody_waits_or_soon() {
+    let (store, dir) = make();
+    let id = made(&store, 1).await;
+    for _ in 0..10 {
+        put(&store, id, "INBOX", "x").await;
+    }
+    let (readers, key) = (Readers::new(&dir.path().join("data").join(DATABASE)), (id, FolderId(1)));
+    let readings = Readings::default();
+    let never = Share { head_start: Duration::MAX, ..Share::default() };
+    let waiting = readings.begin(&readers, key, never).await.expect("begun").expect("there");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(readings.lock()[&key].parts.get().is_none(), "nobody waits");
+    assert_eq!(waiting.picture().await.expect("read").len(), 10);
+    let not_waiting = readings.begin(&readers, key, Share::default()).await.expect("begun").expect("there");
+    let end = std::time::Instant::now() + patience::PATIENCE;
+    while readings.count() > 0 {
+        assert!(std::time::Instant::now() < end, "it does not begin");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    readers.close().await;
+    assert_eq!(not_waiting.picture().await.expect("read").len(), 10);
+}
+
 /// What nobody waits for is not read, and leaves nothing; who waits for what fails is told.
 #[tokio::test]
 async fn readings_end() {
@@ -188,7 +214,7 @@ async fn readings_end() {
     }
     let (readers, key) = (Readers::new(&dir.path().join("data").join(DATABASE)), (id, FolderId(1)));
     let readings = Readings::default();
-    let (lent, work, helped) = held(&readers, key, Share { most: 1, least: 2 }).await;
+    let (lent, work, helped) = held(&readers, key, Share { most: 1, least: 2, ..Share::default() }).await;
     readings.lock().insert(key, work.clone());
     // Nobody has its receiver.
     let on = || readings.wanted(&work);
@@ -196,7 +222,7 @@ async fn readings_end() {
     assert_eq!((work.next.load(Ordering::Relaxed), readings.count()), (1, 0));
     drop(lent);
     // Whose thread never runs.
-    let (_lent, work, _helped) = held(&readers, key, Share { most: 2, least: 2 }).await;
+    let (_lent, work, _helped) = held(&readers, key, Share { most: 2, least: 2, ..Share::default() }).await;
     let waiting = reading(work.clone(), work.done.subscribe());
     drop(End { readings, work, result: Err(StoreError::Io("gone".into())) });
     assert!(matches!(waiting.picture().await, Err(StoreError::Io(_))));
