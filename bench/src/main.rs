@@ -55,7 +55,7 @@ struct Delivery {
     #[arg(long, default_value_t = 20_000)]
     size: usize,
     /// Messages of one run for each connection count, as `connections:messages`.
-    #[arg(long, value_delimiter = ',', default_value = "1:300,8:1500,32:3000")]
+    #[arg(long, value_delimiter = ',', default_value = "1:900,8:4500,32:9000")]
     counts: Vec<Count>,
     /// Messages are this many times fewer for the incumbent, which is slower: same time, same precision.
     #[arg(long, default_value_t = 5)]

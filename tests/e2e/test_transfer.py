@@ -209,7 +209,9 @@ class Transfer(unittest.TestCase):
         # What came is kept, and is not fetched again.
         self.assertTrue(0 < came[1] < 3000 and came == sorted(came), came)
         told = self.importing(*account, into=address).stdout
-        self.assertIn(f"{3000 - came[-1]} imported", told)
+        imported, already = (int(re.search(rf"(\d+) {what}", told)[1]) for what in ("imported", "there already"))
+        # Those of the last batch may be in the log and not counted yet: whoever opens the store next applies them.
+        self.assertTrue(came[-1] <= already < 3000 and imported + already == 3000, (came, told))
         self.assertIn("holds                3000 messages (", serve.mailbox(self.config, "show", address).stdout)
 
     def test_mbox_there_and_back_with_the_server_running(self):
