@@ -146,12 +146,7 @@ impl Session {
         self.reader.set_phase(Phase::NotAuthenticated);
     }
 
-    /// Nothing is told from now on but in answers to commands: as by `NOTIFY NONE` (RFC 5465 §3.1).
-    pub(super) fn silence(&mut self) {
-        self.notified(None);
-    }
-
-    /// What the client asks to be told of from now on, in answers to commands alone without it.
+    /// What the client is told of from now on; `None`: nothing but in answers to commands (`NOTIFY NONE`, RFC 5465 §3.1).
     pub(super) fn notified(&mut self, notify: Option<Notifying>) {
         let flags = notify.as_ref().and_then(|notify| notify.selected.as_ref()).is_some_and(|of| of.flags);
         self.silent = notify.is_none();
@@ -375,7 +370,7 @@ impl Session {
             // What was looked at may have told that the open folder is not to be read any more.
             Ok(true) => self.still_readable(),
             Ok(false) => {
-                self.silence();
+                self.notified(None);
                 notify::overflow(&mut self.out)
             }
             Err(Stop::Ended(ended)) => Err(ended),

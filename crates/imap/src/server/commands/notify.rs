@@ -9,7 +9,7 @@ use crate::notify::{Event, Notify};
 pub(in super::super) async fn run(session: &mut Session, account: &dyn Account, notify: Notify) -> Outcome {
     let (status, groups) = match notify {
         Notify::None => {
-            session.silence();
+            session.notified(None);
             return Ok(Reply::ok("Done"));
         }
         Notify::Set { status, groups } => (status, groups),
