@@ -154,22 +154,28 @@ async fn the_picture_is_of_the_moment_that_was_told() {
     }
 }
 
-/// Those who come at the same moment share one reading; those who come after a change do not.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_reading_for_one_moment() {
+/// A store whose INBOX has ten messages, and what reads it.
+async fn filled() -> (Tested, tempfile::TempDir, Readers, Key) {
     let (store, dir) = make();
     let id = made(&store, 1).await;
     for _ in 0..10 {
         put(&store, id, "INBOX", "x").await;
     }
-    let (readers, key) = (Readers::new(&dir.path().join("data").join(DATABASE)), (id, FolderId(1)));
+    let readers = Readers::new(&dir.path().join("data").join(DATABASE));
+    (store, dir, readers, (id, FolderId(1)))
+}
+
+/// Those who come at the same moment share one reading; those who come after a change do not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_reading_for_one_moment() {
+    let (store, _dir, readers, key) = filled().await;
     let (readings, share) = (Readings::default(), Share { most: 2, least: 2, ..Share::default() });
     // One that is under way and does not get on.
     let (lent, work, helped) = held(&readers, key, share).await;
     readings.lock().insert(key, work.clone());
     let second = readings.begin(&readers, key, share).await.expect("begun").expect("there");
     assert_eq!(*second.outline(), work.outline);
-    put(&store, id, "INBOX", "x").await;
+    put(&store, key.0, "INBOX", "x").await;
     let third = readings.begin(&readers, key, share).await.expect("begun").expect("there");
     assert_eq!(third.outline().messages, 11);
     assert_eq!(third.picture().await.expect("read").len(), 11, "it waits for nobody else");
@@ -182,12 +188,7 @@ async fn one_reading_for_one_moment() {
 /// The answer to SELECT goes out first; whoever takes it slowly does not keep a reader.
 #[tokio::test]
 async fn a_reading_begins_when_somebody_waits_or_soon() {
-    let (store, dir) = make();
-    let id = made(&store, 1).await;
-    for _ in 0..10 {
-        put(&store, id, "INBOX", "x").await;
-    }
-    let (readers, key) = (Readers::new(&dir.path().join("data").join(DATABASE)), (id, FolderId(1)));
+    let (_store, _dir, readers, key) = filled().await;
     let readings = Readings::default();
     let never = Share { head_start: Duration::MAX, ..Share::default() };
     let waiting = readings.begin(&readers, key, never).await.expect("begun").expect("there");
@@ -207,12 +208,7 @@ async fn a_reading_begins_when_somebody_waits_or_soon() {
 /// What nobody waits for is not read, and leaves nothing; who waits for what fails is told.
 #[tokio::test]
 async fn readings_end() {
-    let (store, dir) = make();
-    let id = made(&store, 1).await;
-    for _ in 0..10 {
-        put(&store, id, "INBOX", "x").await;
-    }
-    let (readers, key) = (Readers::new(&dir.path().join("data").join(DATABASE)), (id, FolderId(1)));
+    let (_store, _dir, readers, key) = filled().await;
     let readings = Readings::default();
     let (lent, work, helped) = held(&readers, key, Share { most: 1, least: 2, ..Share::default() }).await;
     readings.lock().insert(key, work.clone());
