@@ -142,7 +142,7 @@ impl Client {
             protocol::send(&mut stream, &octets).await?;
             protocol::receive_document::<_, Answer>(&mut stream).await
         };
-        match in_time(asking).await? {
+        match self.answered(asking).await? {
             Answer::Done { .. } => Ok(()),
             Answer::Refused { why } => Err(why.into()),
             _ => Err(nonsense()),
@@ -179,10 +179,22 @@ impl Client {
             protocol::send_document(&mut stream, request).await?;
             protocol::receive_document::<_, Answer>(&mut stream).await
         };
-        match in_time(asking).await? {
+        match self.answered(asking).await? {
             Answer::Refused { why } => Err(why.into()),
             answer => Ok((answer, stream)),
         }
+    }
+
+    /// What `asking` says, in time. An agent that ends drops those it has not listened to yet: that is one that runs no more, not one that
+    /// speaks nonsense.
+    async fn answered(&self, asking: impl Future<Output = std::io::Result<Answer>>) -> Result<Answer, AgentError> {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        let answered = in_time(asking).await;
+        let dropped = matches!(
+            &answered,
+            Err(AgentError::Protocol(error)) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+        );
+        if dropped && !self.is_running().await? { Err(AgentError::NotRunning) } else { answered }
     }
 
     /// An access token of the one session this client is about, and whose it is.
@@ -227,4 +239,32 @@ async fn in_time<T>(asking: impl Future<Output = std::io::Result<T>>) -> Result<
 
 fn nonsense() -> AgentError {
     AgentError::Protocol(std::io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::agent::place::Place;
+
+    #[tokio::test]
+    async fn dropped_by_one_that_goes_on_and_by_one_that_ends() {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let socket = temporary.path().join("made/agent.sock");
+        let place = Place::take(&socket).expect("free");
+        let ask = || {
+            let client = client(&socket);
+            tokio::spawn(async move { client.token().await.expect_err("no token") })
+        };
+        let asking = ask();
+        drop(place.listener.accept().await.expect("asked"));
+        assert!(matches!(asking.await.expect("no panic"), TokenError::Refused(_)));
+        // It looked whether there still is one.
+        place.listener.accept().await.expect("looked");
+
+        let asking = ask();
+        let asked = place.listener.accept().await.expect("asked");
+        drop(place);
+        drop(asked);
+        assert!(matches!(asking.await.expect("no panic"), TokenError::LoginNeeded));
+    }
 }
