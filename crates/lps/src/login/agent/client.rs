@@ -127,10 +127,10 @@ impl Client {
         }
     }
 
-    /// Gives the agent a session made with the `[psc]` of the settings file `space`. Here it is over whatever happens.
+    /// Gives the agent a session made with the `[psc]` of the settings file `space`. Here it is over whatever the agent answers.
     ///
     /// # Errors
-    /// [`AgentError`]; when there is no agent the session is still this process's.
+    /// [`AgentError`]. When no agent was there to connect to, the session is still this process's; when it ended after that, nobody's.
     pub async fn add(&self, space: &Path, session: PscSession) -> Result<(), AgentError> {
         let space = std::path::absolute(space).map_err(|source| AgentError::Io { path: space.to_owned(), source })?;
         let path = space.to_str().ok_or_else(|| AgentError::BadPath { path: space.clone() })?.to_owned();
@@ -142,7 +142,7 @@ impl Client {
             protocol::send(&mut stream, &octets).await?;
             protocol::receive_document::<_, Answer>(&mut stream).await
         };
-        match self.answered(asking).await? {
+        match self.in_time(asking).await? {
             Answer::Done { .. } => Ok(()),
             Answer::Refused { why } => Err(why.into()),
             _ => Err(nonsense()),
@@ -179,22 +179,26 @@ impl Client {
             protocol::send_document(&mut stream, request).await?;
             protocol::receive_document::<_, Answer>(&mut stream).await
         };
-        match self.answered(asking).await? {
+        match self.in_time(asking).await? {
             Answer::Refused { why } => Err(why.into()),
             answer => Ok((answer, stream)),
         }
     }
 
-    /// What `asking` says, in time. An agent that ends drops those it has not listened to yet: that is one that runs no more, not one that
+    /// What `asking` reads, in time. An agent that ends drops those it has not listened to yet: that is one that runs no more, not one that
     /// speaks nonsense.
-    async fn answered(&self, asking: impl Future<Output = std::io::Result<Answer>>) -> Result<Answer, AgentError> {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-        let answered = in_time(asking).await;
-        let dropped = matches!(
-            &answered,
-            Err(AgentError::Protocol(error)) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
-        );
-        if dropped && !self.is_running().await? { Err(AgentError::NotRunning) } else { answered }
+    async fn in_time<T>(&self, asking: impl Future<Output = std::io::Result<T>>) -> Result<T, AgentError> {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof};
+        let read = timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(|_| Err(TimedOut.into()));
+        match read {
+            Err(error)
+                if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+                    && !self.is_running().await? =>
+            {
+                Err(AgentError::NotRunning)
+            }
+            read => read.map_err(AgentError::Protocol),
+        }
     }
 
     /// An access token of the one session this client is about, and whose it is.
@@ -202,7 +206,7 @@ impl Client {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (answer, mut stream) = self.ask(&Request::Token { which: self.which.clone(), refused }).await?;
         let Answer::Token { person } = answer else { return Err(nonsense()) };
-        let octets: Zeroizing<Vec<u8>> = in_time(protocol::receive(&mut stream, MAX_TOKEN)).await?;
+        let octets: Zeroizing<Vec<u8>> = self.in_time(protocol::receive(&mut stream, MAX_TOKEN)).await?;
         let token = std::str::from_utf8(&octets).map_err(|_| nonsense())?;
         self.remember(&person);
         Ok(Secret::new(token))
@@ -227,13 +231,6 @@ impl TokenSource for Client {
     fn author(&self) -> Option<String> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.which.person.clone().or(last)
-    }
-}
-
-async fn in_time<T>(asking: impl Future<Output = std::io::Result<T>>) -> Result<T, AgentError> {
-    match timeout(ANSWER_TIMEOUT, asking).await {
-        Ok(done) => done.map_err(AgentError::Protocol),
-        Err(_) => Err(AgentError::Protocol(std::io::ErrorKind::TimedOut.into())),
     }
 }
 
