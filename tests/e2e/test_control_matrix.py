@@ -218,7 +218,7 @@ class Matrix(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if not Path(FAULTY).exists():
-            message = f"{FAULTY} is missing: cargo build --workspace --bin vaguemestre-defaillant --features vaguemestre/faults"
+            message = f"{FAULTY} is missing: cargo build -p vaguemestre --bin vaguemestre-defaillant --features faults"
             if "VAGUEMESTRE_DEFAILLANT" in os.environ:
                 raise AssertionError(message)
             raise unittest.SkipTest(message)
